@@ -1,0 +1,386 @@
+"""The exceptions of Graphwire, the same on both sides of the wire.
+
+The server raises them, one interceptor turns them into a `google.rpc.Status`, and
+the client raises the same class again. Branch on the class, or on `reason`.
+
+    GraphwireError
+    ├── InvalidArgumentError        INVALID_ARGUMENT
+    │   ├── InvalidFieldError, MissingFieldError, UnknownFieldError, InvalidPayloadError,
+    │   ├── ReservedKeyError, UnknownNodeError, InvalidPageTokenError, AmbiguousAnswerError,
+    │   └── AnswerRequiredError, AnswerMismatchError, AmbiguousNodeError, InvalidUpdateError
+    ├── NotFoundError               NOT_FOUND
+    │   ├── ThreadNotFoundError, RunNotFoundError,
+    │   └── AssistantNotFoundError, CheckpointNotFoundError
+    ├── AlreadyExistsError          ALREADY_EXISTS
+    │   └── ThreadExistsError, RequestIdReusedError
+    ├── FailedPreconditionError     FAILED_PRECONDITION
+    │   ├── ThreadBusyError, ThreadInterruptedError, NothingToResumeError, PauseNotOpenError,
+    │   ├── PausesNotCoveredError, CheckpointMismatchError, RunEndedError, RunActiveError,
+    │   └── AssistantMismatchError, AssistantRequiredError, GotoPastBreakpointError
+    ├── SequenceOutOfRangeError     OUT_OF_RANGE
+    ├── LimitReachedError           RESOURCE_EXHAUSTED
+    ├── ShuttingDownError           UNAVAILABLE
+    ├── GraphUnavailableError       INTERNAL
+    ├── InternalError               INTERNAL
+    ├── TransportError              any status that is not the server's own (client only)
+    │   ├── ConnectionLostError     UNAVAILABLE
+    │   ├── DeadlineExceededError   DEADLINE_EXCEEDED
+    │   └── CallCancelledError      CANCELLED
+    └── RunFailedError              a run ended as FAILED, CANCELLED or TIMED_OUT (client only)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+#: The domain of every `google.rpc.ErrorInfo` that a Graphwire server writes.
+DOMAIN = "graphwire.dev"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one field of a request.
+
+    Attributes:
+        field: The path from the request, such as `input.json` or
+            `interrupt_before[0]`.
+        description: What is wrong, and what would be right.
+    """
+
+    field: str
+    description: str
+
+
+class GraphwireError(Exception):
+    """Anything that Graphwire raises.
+
+    Attributes:
+        code: The name of the gRPC status code, such as `"NOT_FOUND"`.
+        reason: The name in the contract's `ErrorReason`, without its prefix; empty for
+            errors that are not the server's own.
+        message: The text, without field paths.
+        violations: The fields that are wrong, for INVALID_ARGUMENT.
+        metadata: Details by name, such as `nodes` or `run_id`; all text.
+        resource: Kind and name of what was not found or exists already.
+        retry_after: After how many seconds it may be tried again; None if not known.
+    """
+
+    code: ClassVar[str] = "UNKNOWN"
+    reason: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        violations: Sequence[FieldViolation] = (),
+        metadata: Mapping[str, str] | None = None,
+        resource: tuple[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Makes the error; `field` is short for a single violation with the same text."""
+        super().__init__(message)
+        self.message = message
+        self.violations = (
+            (FieldViolation(field, message),) if field is not None else tuple(violations)
+        )
+        self.metadata = dict(metadata or {})
+        self.resource = resource
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Returns the text, with the path of the field if there is one."""
+        fields = ", ".join(v.field for v in self.violations if v.field)
+        return f"{fields}: {self.message}" if fields else self.message
+
+
+class InvalidArgumentError(GraphwireError):
+    """The request is wrong in itself; nothing was changed."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class InvalidFieldError(InvalidArgumentError):
+    """A field has a value that it can't have."""
+
+    reason = "INVALID_FIELD"
+
+
+class MissingFieldError(InvalidArgumentError):
+    """A required field is missing."""
+
+    reason = "MISSING_FIELD"
+
+
+class UnknownFieldError(InvalidArgumentError):
+    """The request carries fields or enum values that the server does not know."""
+
+    reason = "UNKNOWN_FIELD"
+
+
+class InvalidPayloadError(InvalidArgumentError):
+    """A payload can't be read."""
+
+    reason = "INVALID_PAYLOAD"
+
+
+class ReservedKeyError(InvalidArgumentError):
+    """Config, metadata or context uses a key that steers LangGraph from inside."""
+
+    reason = "RESERVED_KEY"
+
+
+class UnknownNodeError(InvalidArgumentError):
+    """A node is named that the graph does not have; `metadata["nodes"]` lists its nodes."""
+
+    reason = "UNKNOWN_NODE"
+
+
+class InvalidPageTokenError(InvalidArgumentError):
+    """The page token is not one of this method and filter."""
+
+    reason = "INVALID_PAGE_TOKEN"
+
+
+class AmbiguousAnswerError(InvalidArgumentError):
+    """A plain answer, but several interrupts wait."""
+
+    reason = "AMBIGUOUS_ANSWER"
+
+
+class AnswerRequiredError(InvalidArgumentError):
+    """The thread waits at an interrupt(), and the resume brings no answer."""
+
+    reason = "ANSWER_REQUIRED"
+
+
+class AnswerMismatchError(InvalidArgumentError):
+    """The answer does not fit the interrupt's response schema."""
+
+    reason = "ANSWER_MISMATCH"
+
+
+class AmbiguousNodeError(InvalidArgumentError):
+    """`as_node` was left out and can't be inferred."""
+
+    reason = "AMBIGUOUS_NODE"
+
+
+class InvalidUpdateError(InvalidArgumentError):
+    """The graph refused the state update."""
+
+    reason = "INVALID_UPDATE"
+
+
+class NotFoundError(GraphwireError):
+    """Something named in the request does not exist."""
+
+    code = "NOT_FOUND"
+
+
+class ThreadNotFoundError(NotFoundError):
+    """There is no such thread."""
+
+    reason = "THREAD_NOT_FOUND"
+
+
+class RunNotFoundError(NotFoundError):
+    """There is no such run."""
+
+    reason = "RUN_NOT_FOUND"
+
+
+class AssistantNotFoundError(NotFoundError):
+    """There is no such assistant; `metadata["assistants"]` lists those there are."""
+
+    reason = "ASSISTANT_NOT_FOUND"
+
+
+class CheckpointNotFoundError(NotFoundError):
+    """The thread has no such checkpoint."""
+
+    reason = "CHECKPOINT_NOT_FOUND"
+
+
+class AlreadyExistsError(GraphwireError):
+    """Something with this id exists."""
+
+    code = "ALREADY_EXISTS"
+
+
+class ThreadExistsError(AlreadyExistsError):
+    """A thread with this id exists."""
+
+    reason = "THREAD_EXISTS"
+
+
+class RequestIdReusedError(AlreadyExistsError):
+    """The request_id was used for another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class FailedPreconditionError(GraphwireError):
+    """The request is right in itself, but not in the present state; nothing was changed."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class ThreadBusyError(FailedPreconditionError):
+    """The thread has a run that is queued or running; `metadata["run_id"]` names it."""
+
+    reason = "THREAD_BUSY"
+
+
+class ThreadInterruptedError(FailedPreconditionError):
+    """New input for a thread that is paused."""
+
+    reason = "THREAD_INTERRUPTED"
+
+
+class NothingToResumeError(FailedPreconditionError):
+    """A resume, but the thread has nothing to go on with."""
+
+    reason = "NOTHING_TO_RESUME"
+
+
+class PauseNotOpenError(FailedPreconditionError):
+    """The pause or interrupt named in a resume is not open on this thread."""
+
+    reason = "PAUSE_NOT_OPEN"
+
+
+class PausesNotCoveredError(FailedPreconditionError):
+    """Going on would release another breakpoint, which the resume does not name."""
+
+    reason = "PAUSES_NOT_COVERED"
+
+
+class CheckpointMismatchError(FailedPreconditionError):
+    """The thread has moved on from the expected checkpoint."""
+
+    reason = "CHECKPOINT_MISMATCH"
+
+
+class RunEndedError(FailedPreconditionError):
+    """The run has ended, so it can't be cancelled."""
+
+    reason = "RUN_ENDED"
+
+
+class RunActiveError(FailedPreconditionError):
+    """The run has not ended, so it can't be deleted."""
+
+    reason = "RUN_ACTIVE"
+
+
+class AssistantMismatchError(FailedPreconditionError):
+    """The thread's state belongs to another assistant's graph."""
+
+    reason = "ASSISTANT_MISMATCH"
+
+
+class AssistantRequiredError(FailedPreconditionError):
+    """The thread has no assistant yet, so its state can't be edited; name one."""
+
+    reason = "ASSISTANT_REQUIRED"
+
+
+class GotoPastBreakpointError(FailedPreconditionError):
+    """`goto` would run a node past a breakpoint before it."""
+
+    reason = "GOTO_PAST_BREAKPOINT"
+
+
+class SequenceOutOfRangeError(GraphwireError):
+    """`after_sequence` lies beyond the run's last event."""
+
+    code = "OUT_OF_RANGE"
+    reason = "SEQUENCE_OUT_OF_RANGE"
+
+
+class LimitReachedError(GraphwireError):
+    """A limit of the server is reached."""
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "LIMIT_REACHED"
+
+
+class ShuttingDownError(GraphwireError):
+    """The server is shutting down; retry, or join the stream again, on another one."""
+
+    code = "UNAVAILABLE"
+    reason = "SHUTTING_DOWN"
+
+
+class GraphUnavailableError(GraphwireError):
+    """The graph could not be built for this request, or its stored state can't be read."""
+
+    code = "INTERNAL"
+    reason = "GRAPH_UNAVAILABLE"
+
+
+class InternalError(GraphwireError):
+    """A fault of the server; `metadata["request_id"]` finds it in the log."""
+
+    code = "INTERNAL"
+    reason = "INTERNAL"
+
+
+class TransportError(GraphwireError):
+    """A status that does not come from a Graphwire server's own errors.
+
+    Attributes:
+        code: Here an attribute of the instance: the status that was received.
+    """
+
+    def __init__(self, message: str, *, code: str = "UNKNOWN") -> None:
+        """Makes the error for a status name."""
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # narrower on this class: per instance
+
+
+class ConnectionLostError(TransportError):
+    """The server can't be reached, or the connection broke."""
+
+
+class DeadlineExceededError(TransportError):
+    """The call took longer than its timeout. A run that it started goes on."""
+
+
+class CallCancelledError(TransportError):
+    """The call was cancelled."""
+
+
+class RunFailedError(GraphwireError):
+    """A run that was waited for ended as FAILED, CANCELLED or TIMED_OUT.
+
+    Attributes:
+        run_id: The run.
+        status: Its final status: `"FAILED"`, `"CANCELLED"` or `"TIMED_OUT"`.
+        error_type: The class of the exception that ended it; empty if there was none.
+        node: The node that raised it; empty if it was none.
+    """
+
+    def __init__(
+        self, message: str, *, run_id: str, status: str, error_type: str = "", node: str = ""
+    ) -> None:
+        """Makes the error for a run that has ended."""
+        super().__init__(message)
+        self.run_id = run_id
+        self.status = status
+        self.error_type = error_type
+        self.node = node
+
+
+def _leaves(root: type[GraphwireError]) -> list[type[GraphwireError]]:
+    found = [root] if "reason" in root.__dict__ and root.reason else []
+    for child in root.__subclasses__():
+        found.extend(_leaves(child))
+    return found
+
+
+#: The class of each reason of the contract's `ErrorReason`.
+BY_REASON: Mapping[str, type[GraphwireError]] = {c.reason: c for c in _leaves(GraphwireError)}

@@ -1,0 +1,1 @@
+"""The generated code of the contract `graphwire.v1` (see protos/)."""

@@ -1,0 +1,1 @@
+"""Serves LangGraph projects over gRPC."""

@@ -1,0 +1,1 @@
+"""Graphs: langgraph.json, loading, and the adapter to the langgraph library."""

@@ -1,0 +1,1 @@
+"""Protobuf in, protobuf out: servicers, interceptors, the table of errors."""

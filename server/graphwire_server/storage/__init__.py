@@ -1,0 +1,1 @@
+"""What is kept: the Storage interface and its SQLite implementation."""
