@@ -1,0 +1,1 @@
+"""A small LangGraph agent that looks up the weather."""
