@@ -25,12 +25,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: a field has a value that it can't have."""
+    """INVALID_ARGUMENT: a field has a value that it can't have; for an enum also one
+    that this server does not know.
+    """
     ERROR_REASON_MISSING_FIELD: _ErrorReason.ValueType  # 2
     """INVALID_ARGUMENT: a required field is missing."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 3
-    """INVALID_ARGUMENT: a request that would change something carries fields (or
-    enum values) that this server does not know. It may be older than its caller.
+    """INVALID_ARGUMENT: a request that would change something carries fields that
+    this server does not know. It may be older than its caller.
     """
     ERROR_REASON_INVALID_PAYLOAD: _ErrorReason.ValueType  # 4
     """INVALID_ARGUMENT: a payload can't be read; the text says where."""
@@ -131,12 +133,14 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: a field has a value that it can't have."""
+"""INVALID_ARGUMENT: a field has a value that it can't have; for an enum also one
+that this server does not know.
+"""
 ERROR_REASON_MISSING_FIELD: ErrorReason.ValueType  # 2
 """INVALID_ARGUMENT: a required field is missing."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 3
-"""INVALID_ARGUMENT: a request that would change something carries fields (or
-enum values) that this server does not know. It may be older than its caller.
+"""INVALID_ARGUMENT: a request that would change something carries fields that
+this server does not know. It may be older than its caller.
 """
 ERROR_REASON_INVALID_PAYLOAD: ErrorReason.ValueType  # 4
 """INVALID_ARGUMENT: a payload can't be read; the text says where."""

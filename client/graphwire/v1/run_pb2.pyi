@@ -290,11 +290,15 @@ Global___RunConfig: _TypeAlias = RunConfig  # noqa: Y015
 @_typing.final
 class Resume(_message.Message):
     """Goes on from where the thread stands. Empty: from everything that it is paused
-    at now. Valid only against a pause that exists when the request arrives: it is
-    never queued or delayed, and each pause is resumed once.
+    at now. With answers: from the interrupts that are answered, and the pauses that
+    are named; if a breakpoint were released by that which is not named, it is
+    refused with PAUSES_NOT_COVERED. Valid only against pauses that exist when the
+    request arrives: it is never queued or delayed, and each pause is resumed once.
 
     A thread without open pauses can be resumed only where a failed or cancelled
-    run, or an edit of its state, left nodes waiting.
+    run, or an edit of its state, left nodes waiting. With `checkpoint_id` in the
+    request, the run goes on from a copy of that checkpoint; where it stands before a
+    breakpoint, it pauses there.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -330,8 +334,8 @@ class Resume(_message.Message):
     """
     @_builtins.property
     def pause_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these pauses; empty: all that are open. A pause that is not open is
-        refused with PAUSE_NOT_OPEN.
+        """The pauses to resume; empty: see above. A pause that is not open is refused
+        with PAUSE_NOT_OPEN.
         """
 
     @_builtins.property

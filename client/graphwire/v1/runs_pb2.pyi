@@ -51,9 +51,10 @@ class StreamRunRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ON_DISCONNECT_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
-    """The thread to run on. Empty: a stateless run, on a thread made for it and
-    deleted when the run ends; if it pauses, the thread is kept until a resume
-    brings it to its end. The first event names the thread.
+    """The thread to run on. Empty: a stateless run, on a thread made for it, which
+    no list shows and which is deleted a while after the run has ended (1 h; a
+    server setting). If the run pauses, the thread is kept until a resume brings
+    it to its end. The first event names the thread.
     """
     assistant_id: _builtins.str
     """The assistant: the name of a graph in langgraph.json. Required for input and
@@ -234,9 +235,10 @@ class CreateRunRequest(_message.Message):
     START_DELAY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
-    """The thread to run on. Empty: a stateless run, on a thread made for it and
-    deleted when the run ends; if it pauses, the thread is kept until a resume
-    brings it to its end. The first event names the thread.
+    """The thread to run on. Empty: a stateless run, on a thread made for it, which
+    no list shows and which is deleted a while after the run has ended (1 h; a
+    server setting). If the run pauses, the thread is kept until a resume brings
+    it to its end. The first event names the thread.
     """
     assistant_id: _builtins.str
     """The assistant: the name of a graph in langgraph.json. Required for input and
@@ -266,8 +268,8 @@ class CreateRunRequest(_message.Message):
     """What to do if the thread does not exist. Unset: REJECT."""
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
-    the caller, kept 24 h. The same id with the same request returns the first call's
-    answer; with another request: REQUEST_ID_REUSED.
+    the caller, kept 24 h. The same id with the same request returns the run that the
+    first call started, as it is now; with another request: REQUEST_ID_REUSED.
     """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:

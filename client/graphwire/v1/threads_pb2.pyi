@@ -111,8 +111,8 @@ class Thread(_message.Message):
     checkpoint_id: _builtins.str
     """Its head checkpoint; empty until there is one."""
     stateless: _builtins.bool
-    """True for the thread of a stateless run: deleted when that run comes to its
-    end.
+    """True for the thread of a stateless run: deleted a while after that run has
+    come to its end.
     """
     @_builtins.property
     def metadata(self) -> _payload_pb2.Payload:
@@ -124,7 +124,9 @@ class Thread(_message.Message):
 
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
-        """The open pauses; empty unless it is INTERRUPTED."""
+        """The open pauses. A thread may be INTERRUPTED without one: after an edit of its
+        state, a node that had asked waits to ask again.
+        """
 
     @_builtins.property
     def error(self) -> _run_pb2.RunError:
@@ -177,8 +179,8 @@ class CreateThreadRequest(_message.Message):
     """What to do if the id is taken. Unset: REJECT."""
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
-    the caller, kept 24 h. The same id with the same request returns the first
-    answer; with another request: REQUEST_ID_REUSED.
+    the caller, kept 24 h. The same id with the same request returns what the
+    first call made, as it is now; with another request: REQUEST_ID_REUSED.
     """
     @_builtins.property
     def metadata(self) -> _payload_pb2.Payload:
