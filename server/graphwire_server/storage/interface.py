@@ -1,0 +1,231 @@
+"""The storage as the rest of the server sees it. The docstrings are the contract; the
+suite in tests/storage holds every implementation to it.
+
+Work on the database is a plain function that gets a `Reader` or a `Transaction` and
+runs, from its first statement to its last, on the database's own thread:
+
+    run = await storage.write(lambda tx: accept(tx, spec))
+
+So a piece of work is one hop, sees one state of the database, and can be committed
+together with others in one flush to the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from graphwire_server.storage.records import (
+    EventRecord,
+    Failure,
+    PauseRecord,
+    PauseStatus,
+    Position,
+    RequestRecord,
+    RunRecord,
+    RunStatus,
+    ThreadFilter,
+    ThreadRecord,
+    ThreadStatus,
+)
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.store.base import BaseStore
+
+T = TypeVar("T")
+
+
+class StorageError(Exception):
+    """The database can't be used: its text says which file or server, and why."""
+
+
+class IntegrityError(Exception):
+    """A write breaks a rule of the database, so that none of its work is kept.
+
+    An id that must be new is not; a row names a thread or run that is not there; or a
+    thread would have two RUNNING runs.
+    """
+
+
+class Reader(Protocol):
+    """Reads, all of one state of the database."""
+
+    def thread(self, thread_id: str) -> ThreadRecord | None:
+        """Returns a thread, or None."""
+
+    def threads(
+        self, which: ThreadFilter, *, limit: int, after: Position | None = None
+    ) -> list[ThreadRecord]:
+        """Returns at most `limit` threads, newest first (create_time, then id, descending).
+
+        `after` is the last row of the page before. The records come without `values`.
+        """
+
+    def count_threads(self, which: ThreadFilter) -> int:
+        """Returns how many threads match."""
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """Returns a run, or None."""
+
+    def runs(
+        self,
+        thread_id: str,
+        *,
+        statuses: Sequence[RunStatus] = (),
+        limit: int,
+        after: Position | None = None,
+    ) -> list[RunRecord]:
+        """Returns at most `limit` runs of a thread, newest first (create_time, then id).
+
+        The records come without `values`.
+        """
+
+    def active_runs(self, thread_id: str) -> list[RunRecord]:
+        """Returns a thread's PENDING and RUNNING runs in the order of their acceptance."""
+
+    def last_run(self, thread_id: str) -> RunRecord | None:
+        """Returns the thread's run that was accepted last and has begun to execute, or None."""
+
+    def running_runs(self) -> list[RunRecord]:
+        """Returns every RUNNING run, oldest first."""
+
+    def startable_runs(self, *, now: int, limit: int) -> list[str]:
+        """Returns ids of PENDING runs that may start now, oldest first.
+
+        Such a run is due, the oldest of its thread's PENDING runs, its thread has no
+        RUNNING run and is not paused: no open pauses.
+        """
+
+    def next_due_time(self, *, now: int) -> int | None:
+        """Returns the earliest due_time after `now` of a PENDING run, or None."""
+
+    def open_pauses(self, thread_id: str) -> list[PauseRecord]:
+        """Returns a thread's OPEN pauses in the order of their making."""
+
+    def pauses(self, thread_ids: Sequence[str]) -> dict[str, list[PauseRecord]]:
+        """Returns the OPEN pauses of several threads, by thread; threads without are left out."""
+
+    def pauses_at(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
+        """Returns all pauses, open or not, that a thread had at a checkpoint."""
+
+    def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
+        """Returns all pauses, open or not, that a run stopped at."""
+
+    def events(self, run_id: str, *, after: int, limit: int) -> list[EventRecord]:
+        """Returns at most `limit` events of a run with a sequence above `after`, in order."""
+
+    def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:
+        """Returns what is known of a request_id, or None."""
+
+
+class Transaction(Reader, Protocol):
+    """Reads and writes that are committed together, or not at all.
+
+    Rows that break a rule of the database end in `IntegrityError`: let it pass through.
+    To change what is not there changes nothing.
+    """
+
+    def insert_thread(self, thread: ThreadRecord) -> None:
+        """Adds a thread. The id must be new."""
+
+    def update_thread(
+        self,
+        thread_id: str,
+        *,
+        now: int,
+        status: ThreadStatus | None = None,
+        metadata: str | None = None,
+        assistant_id: str | None = None,
+        head: tuple[str, tuple[str, ...], str | None] | None = None,
+        error: Failure | None = None,
+    ) -> None:
+        """Changes what is given and sets update_time to `now`.
+
+        `head` is (checkpoint_id, next, values). `error` is stored as it is, None included,
+        whenever `status` is given.
+        """
+
+    def delete_thread(self, thread_id: str) -> bool:
+        """Deletes a thread with its runs, events and pauses; False if it was not there.
+
+        Checkpoints are deleted by `Storage.delete_checkpoints`.
+        """
+
+    def insert_run(self, run: RunRecord) -> None:
+        """Adds a run. A thread has one RUNNING run at the most: the database sees to it."""
+
+    def change_run(
+        self,
+        run_id: str,
+        to: RunStatus,
+        *,
+        now: int,
+        error: Failure | None = None,
+        values: str | None = None,
+    ) -> bool:
+        """Moves a run to a status if `TRANSITIONS` allows it from where it is.
+
+        Sets start_time for RUNNING, end_time for final statuses, and error and values as
+        given. Returns False, and changes nothing, if it is not allowed or there is no run.
+        """
+
+    def request_cancel(self, run_id: str) -> None:
+        """Sets a run's cancel_requested."""
+
+    def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
+        """Notes on a run which run continued it."""
+
+    def delete_run(self, run_id: str) -> bool:
+        """Deletes a run with its events; its pauses stay. False if it was not there."""
+
+    def insert_pauses(self, pauses: Iterable[PauseRecord]) -> None:
+        """Adds pauses."""
+
+    def resolve_pause(
+        self,
+        pause_id: str,
+        to: PauseStatus,
+        *,
+        now: int,
+        by_run_id: str = "",
+        answer: str | None = None,
+    ) -> bool:
+        """Resolves an OPEN pause. Returns False, and changes nothing, if it is not open."""
+
+    def append_events(self, events: Iterable[EventRecord]) -> None:
+        """Adds events and raises their runs' last_sequence. Sequences must be new."""
+
+    def insert_request(self, request: RequestRecord) -> None:
+        """Adds a request_id. It must be new."""
+
+    def forget_requests(self, *, before: int) -> int:
+        """Deletes the request_ids used before a time; returns how many."""
+
+
+class Storage(Protocol):
+    """One database: threads, runs, events, pauses, checkpoints and the graphs' store."""
+
+    @property
+    def checkpointer(self) -> BaseCheckpointSaver[str]:
+        """Keeps LangGraph's checkpoints."""
+
+    @property
+    def store(self) -> BaseStore:
+        """Keeps what nodes put into their runtime's store."""
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        """Runs `work` on one state of the database that includes every finished write."""
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` in a transaction, and returns when it is safely on the disk.
+
+        Writes run one after another; several may share a flush. If `work` raises, none of
+        its changes are kept, those of the others are, and what it raised is raised here.
+        """
+
+    async def delete_checkpoints(self, thread_id: str) -> None:
+        """Deletes a thread's checkpoints."""
+
+    async def close(self) -> None:
+        """Waits for writes under way, and closes the database."""

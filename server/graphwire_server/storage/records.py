@@ -1,0 +1,270 @@
+"""What is kept, as plain records. Times are integers: microseconds since 1970, UTC.
+
+JSON is kept as text, exactly as it will be sent; nothing here parses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ThreadStatus(StrEnum):
+    """What a thread is doing; the contract's `ThreadStatus` without its prefix."""
+
+    IDLE = "IDLE"
+    BUSY = "BUSY"
+    INTERRUPTED = "INTERRUPTED"
+    ERROR = "ERROR"
+
+
+class RunStatus(StrEnum):
+    """Where a run is in its life; the contract's `RunStatus` without its prefix."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    INTERRUPTED = "INTERRUPTED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+
+    @property
+    def ended(self) -> bool:
+        """Whether this status is final."""
+        return not TRANSITIONS[self]
+
+
+#: Which status may follow which. The storage refuses every other change.
+TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
+    RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.FAILED}),
+    RunStatus.RUNNING: frozenset(
+        {
+            RunStatus.INTERRUPTED,
+            RunStatus.SUCCEEDED,
+            RunStatus.FAILED,
+            RunStatus.CANCELLED,
+            RunStatus.TIMED_OUT,
+        }
+    ),
+    RunStatus.INTERRUPTED: frozenset(),
+    RunStatus.SUCCEEDED: frozenset(),
+    RunStatus.FAILED: frozenset(),
+    RunStatus.CANCELLED: frozenset(),
+    RunStatus.TIMED_OUT: frozenset(),
+}
+
+#: The statuses of a run that is queued or executing.
+ACTIVE = (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class PauseKind(StrEnum):
+    """Why a thread is paused; the contract's `PauseKind` without its prefix."""
+
+    BREAKPOINT_BEFORE = "BREAKPOINT_BEFORE"
+    BREAKPOINT_AFTER = "BREAKPOINT_AFTER"
+    INTERRUPT = "INTERRUPT"
+
+
+class PauseStatus(StrEnum):
+    """What became of a pause."""
+
+    OPEN = "OPEN"
+    RESUMED = "RESUMED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run or task failed.
+
+    Attributes:
+        type: The exception's class name, or the server's own word for it.
+        message: Its text.
+        node: The node that raised; empty if it was none.
+        namespace: Where the node is: the subgraph path from the root.
+    """
+
+    type: str
+    message: str
+    node: str = ""
+    namespace: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRecord:
+    """A thread.
+
+    Attributes:
+        thread_id: Its id.
+        status: What it is doing.
+        metadata: A JSON object, as text.
+        assistant_id: The assistant that its state belongs to; empty before the first run.
+        checkpoint_id: Its head checkpoint; empty before the first.
+        next: The nodes that come next at the root.
+        values: The state at the head as JSON text; None before there is one.
+        error: How the last run failed; None unless the status is ERROR.
+        create_time: When it was created.
+        update_time: When status, state or metadata last changed.
+        stateless: Whether it belongs to a stateless run and goes with its end.
+    """
+
+    thread_id: str
+    status: ThreadStatus
+    metadata: str
+    create_time: int
+    update_time: int
+    assistant_id: str = ""
+    checkpoint_id: str = ""
+    next: tuple[str, ...] = ()
+    values: str | None = None
+    error: Failure | None = None
+    stateless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run.
+
+    Attributes:
+        run_id: Its id.
+        thread_id: Its thread.
+        assistant_id: Its assistant.
+        status: Where it is in its life.
+        spec: How it was asked to run: JSON text, see `runs.spec.RunSpec`.
+        metadata: The caller's JSON object, as text.
+        create_time: When it was accepted.
+        due_time: Not to be started before this (create_time plus the start delay).
+        start_time: When it began to execute; None before.
+        end_time: When it ended; None before.
+        error: Why it failed; None unless FAILED or TIMED_OUT.
+        resumed_run_id: The run that it continues; empty if none.
+        resumed_by_run_id: The run that continued it; empty if none.
+        last_sequence: The sequence of its last committed event; 0 before the first.
+        cancel_requested: Whether somebody asked to cancel it.
+        values: The thread's state at its end, as JSON text; None if there was none.
+    """
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    status: RunStatus
+    spec: str
+    metadata: str
+    create_time: int
+    due_time: int
+    start_time: int | None = None
+    end_time: int | None = None
+    error: Failure | None = None
+    resumed_run_id: str = ""
+    resumed_by_run_id: str = ""
+    last_sequence: int = 0
+    cancel_requested: bool = False
+    values: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecord:
+    """One reason for which a thread is, or was, paused.
+
+    Attributes:
+        pause_id: Its id, never used again.
+        thread_id: The thread.
+        run_id: The run that stopped here.
+        kind: Why.
+        node: The node that is about to run, has run, or asks.
+        namespace: Where the node is: the subgraph path from the root.
+        interrupt_id: LangGraph's id, for INTERRUPT; else empty.
+        value: What the node asks, as JSON text; None unless INTERRUPT.
+        response_schema: The JSON Schema of an answer, as JSON text; None if there is none.
+        checkpoint_id: The root checkpoint of the pause.
+        create_time: When it paused.
+        status: What became of it.
+        resolved_by_run_id: The run that resumed it; empty if none did.
+        resolve_time: When it was resumed or superseded; None while open.
+        answer: With what it was resumed, as JSON text; None if with nothing.
+    """
+
+    pause_id: str
+    thread_id: str
+    run_id: str
+    kind: PauseKind
+    node: str
+    namespace: tuple[str, ...]
+    checkpoint_id: str
+    create_time: int
+    interrupt_id: str = ""
+    value: str | None = None
+    response_schema: str | None = None
+    status: PauseStatus = PauseStatus.OPEN
+    resolved_by_run_id: str = ""
+    resolve_time: int | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """One event of a run, as it goes over the wire.
+
+    Attributes:
+        run_id: The run.
+        sequence: Its number in the run, from 1.
+        data: The serialized `graphwire.v1.RunEvent`, payloads in `json` form.
+    """
+
+    run_id: str
+    sequence: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request_id that was used, and what came of it.
+
+    Attributes:
+        principal: Who called.
+        method: The full name of the RPC.
+        request_id: The caller's id.
+        fingerprint: A digest of the request's meaning.
+        response: The serialized response; None for a stream.
+        run_id: The run that it started; empty if none.
+        create_time: When it was used.
+    """
+
+    principal: str
+    method: str
+    request_id: str
+    fingerprint: str
+    response: bytes | None
+    run_id: str
+    create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFilter:
+    """Which threads; what is given must all be true.
+
+    Attributes:
+        statuses: One of these; empty for any.
+        assistant_id: This assistant; empty for any.
+        metadata: Metadata that contains this JSON object (text); None for any.
+        values: State that contains this JSON object (text); None for any.
+
+    To contain is meant as Postgres' `jsonb @>` means it for objects: each key is
+    there with an equal value, objects in it likewise; lists are equal, element by
+    element. Threads of stateless runs never match.
+    """
+
+    statuses: tuple[ThreadStatus, ...] = ()
+    assistant_id: str = ""
+    metadata: str | None = None
+    values: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a list that is sorted newest first: the last row already seen."""
+
+    create_time: int
+    key: str

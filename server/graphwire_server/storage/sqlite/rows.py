@@ -1,0 +1,201 @@
+"""Rows to records, and back: the order of their columns is that of statements.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from graphwire_server.storage.records import (
+    EventRecord,
+    Failure,
+    PauseKind,
+    PauseRecord,
+    PauseStatus,
+    RequestRecord,
+    RunRecord,
+    RunStatus,
+    ThreadRecord,
+    ThreadStatus,
+)
+
+Row = tuple[Any, ...]
+
+
+def thread_row(thread: ThreadRecord) -> Row:
+    """Returns a thread as a row of THREAD_COLUMNS."""
+    return (
+        thread.thread_id,
+        thread.status,
+        thread.assistant_id,
+        thread.checkpoint_id,
+        names_text(thread.next),
+        thread.stateless,
+        thread.create_time,
+        thread.update_time,
+        failure_text(thread.error),
+        thread.metadata,
+    )
+
+
+def thread_record(row: Row) -> ThreadRecord:
+    """Returns the thread in a row of THREAD_COLUMNS and the values."""
+    return ThreadRecord(
+        thread_id=row[0],
+        status=ThreadStatus(row[1]),
+        assistant_id=row[2],
+        checkpoint_id=row[3],
+        next=_names(row[4]),
+        stateless=bool(row[5]),
+        create_time=row[6],
+        update_time=row[7],
+        error=_failure(row[8]),
+        metadata=row[9],
+        values=row[10],
+    )
+
+
+def run_row(run: RunRecord) -> Row:
+    """Returns a run as a row of RUN_COLUMNS."""
+    return (
+        run.run_id,
+        run.thread_id,
+        run.assistant_id,
+        run.status,
+        run.create_time,
+        run.due_time,
+        run.start_time,
+        run.end_time,
+        run.resumed_run_id,
+        run.resumed_by_run_id,
+        run.last_sequence,
+        run.cancel_requested,
+        failure_text(run.error),
+        run.metadata,
+    )
+
+
+def run_record(row: Row) -> RunRecord:
+    """Returns the run in a row of RUN_COLUMNS, the spec and the values."""
+    return RunRecord(
+        run_id=row[0],
+        thread_id=row[1],
+        assistant_id=row[2],
+        status=RunStatus(row[3]),
+        create_time=row[4],
+        due_time=row[5],
+        start_time=row[6],
+        end_time=row[7],
+        resumed_run_id=row[8],
+        resumed_by_run_id=row[9],
+        last_sequence=row[10],
+        cancel_requested=bool(row[11]),
+        error=_failure(row[12]),
+        metadata=row[13],
+        spec=row[14],
+        values=row[15],
+    )
+
+
+def event_row(event: EventRecord) -> Row:
+    """Returns an event as a row."""
+    return (event.run_id, event.sequence, event.data)
+
+
+def event_record(row: Row) -> EventRecord:
+    """Returns the event in a row."""
+    return EventRecord(run_id=row[0], sequence=row[1], data=row[2])
+
+
+def pause_row(pause: PauseRecord) -> Row:
+    """Returns a pause as a row of PAUSE_COLUMNS."""
+    return (
+        pause.pause_id,
+        pause.thread_id,
+        pause.run_id,
+        pause.kind,
+        pause.node,
+        names_text(pause.namespace),
+        pause.checkpoint_id,
+        pause.create_time,
+        pause.interrupt_id,
+        pause.status,
+        pause.resolved_by_run_id,
+        pause.resolve_time,
+        pause.value,
+        pause.response_schema,
+        pause.answer,
+    )
+
+
+def pause_record(row: Row) -> PauseRecord:
+    """Returns the pause in a row of PAUSE_COLUMNS."""
+    return PauseRecord(
+        pause_id=row[0],
+        thread_id=row[1],
+        run_id=row[2],
+        kind=PauseKind(row[3]),
+        node=row[4],
+        namespace=_names(row[5]),
+        checkpoint_id=row[6],
+        create_time=row[7],
+        interrupt_id=row[8],
+        status=PauseStatus(row[9]),
+        resolved_by_run_id=row[10],
+        resolve_time=row[11],
+        value=row[12],
+        response_schema=row[13],
+        answer=row[14],
+    )
+
+
+def request_row(request: RequestRecord) -> Row:
+    """Returns a request_id as a row of REQUEST_COLUMNS."""
+    return (
+        request.principal,
+        request.method,
+        request.request_id,
+        request.fingerprint,
+        request.response,
+        request.run_id,
+        request.create_time,
+    )
+
+
+def request_record(row: Row) -> RequestRecord:
+    """Returns the request_id in a row of REQUEST_COLUMNS."""
+    return RequestRecord(
+        principal=row[0],
+        method=row[1],
+        request_id=row[2],
+        fingerprint=row[3],
+        response=row[4],
+        run_id=row[5],
+        create_time=row[6],
+    )
+
+
+def names_text(names: tuple[str, ...]) -> str:
+    """Returns names as the JSON array that is stored."""
+    return orjson.dumps(names).decode()
+
+
+def failure_text(failure: Failure | None) -> str | None:
+    """Returns a failure as the JSON object that is stored: its attributes by name."""
+    return None if failure is None else orjson.dumps(failure).decode()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(orjson.loads(text))
+
+
+def _failure(text: str | None) -> Failure | None:
+    if text is None:
+        return None
+    fields = orjson.loads(text)
+    return Failure(
+        type=fields["type"],
+        message=fields["message"],
+        node=fields["node"],
+        namespace=tuple(fields["namespace"]),
+    )

@@ -1,0 +1,244 @@
+"""Every SQL statement, in SQL that Postgres reads as well.
+
+Parameters are `?`. Rows come in the order that rows.py reads and writes them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
+
+Parameters = Sequence[object]
+
+
+def insert(table: str, columns: str) -> str:
+    """Returns an INSERT of one row; `columns` is a list with commas."""
+    return f"INSERT INTO {table} ({columns}) VALUES ({_marks(columns.count(',') + 1)})"
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+# --- threads ---
+
+THREAD_COLUMNS = (
+    "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
+    "create_time, update_time, error, metadata"
+)
+
+INSERT_THREAD = insert("gw_threads", THREAD_COLUMNS)
+
+THREAD = f"""
+    SELECT {THREAD_COLUMNS},
+        (SELECT s.state FROM gw_thread_states s WHERE s.thread_id = t.thread_id)
+    FROM gw_threads t WHERE thread_id = ?
+"""
+
+DELETE_THREAD = "DELETE FROM gw_threads WHERE thread_id = ?"
+
+PUT_THREAD_STATE = """
+    INSERT INTO gw_thread_states (thread_id, state) VALUES (?, ?)
+    ON CONFLICT (thread_id) DO UPDATE SET state = excluded.state
+"""
+
+DELETE_THREAD_STATE = "DELETE FROM gw_thread_states WHERE thread_id = ?"
+
+
+def update_thread(columns: Sequence[str]) -> str:
+    """Returns the UPDATE of some columns of a thread; its id is the last parameter."""
+    assignments = ", ".join(f"{column} = ?" for column in columns)
+    return f"UPDATE gw_threads SET {assignments} WHERE thread_id = ?"
+
+
+def list_threads(
+    which: ThreadFilter, *, limit: int, after: Position | None
+) -> tuple[str, list[object]]:
+    """Returns a page of threads, newest first, without their values."""
+    # One SELECT a status: each walks an index in order, and the database merges them
+    # as far as the limit. With IN it would sort all that match.
+    statuses: Sequence[ThreadStatus | None] = tuple(dict.fromkeys(which.statuses)) or (None,)
+    selects: list[str] = []
+    parameters: list[object] = []
+    for status in statuses:
+        conditions, values = _thread_conditions(which)
+        if status is not None:
+            conditions.append("status = ?")
+            values.append(status)
+        if after is not None:
+            conditions.append("(create_time, thread_id) < (?, ?)")
+            values += [after.create_time, after.key]
+        selects.append(
+            f"SELECT {THREAD_COLUMNS}, NULL FROM gw_threads t WHERE {' AND '.join(conditions)}"
+        )
+        parameters += values
+    sql = " UNION ALL ".join(selects) + " ORDER BY create_time DESC, thread_id DESC LIMIT ?"
+    return sql, [*parameters, limit]
+
+
+def count_threads(which: ThreadFilter) -> tuple[str, list[object]]:
+    """Returns the number of threads that match."""
+    conditions, parameters = _thread_conditions(which)
+    if which.statuses:
+        conditions.append(f"status IN ({_marks(len(which.statuses))})")
+        parameters += which.statuses
+    return f"SELECT COUNT(*) FROM gw_threads t WHERE {' AND '.join(conditions)}", parameters
+
+
+def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
+    """Returns all conditions of a filter but that on the status, and their parameters."""
+    conditions = ["NOT stateless"]
+    parameters: list[object] = []
+    if which.assistant_id:
+        conditions.append("assistant_id = ?")
+        parameters.append(which.assistant_id)
+    if which.metadata is not None:
+        conditions.append("graphwire_contains(metadata, ?)")
+        parameters.append(which.metadata)
+    if which.values is not None:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM gw_thread_states s WHERE s.thread_id = t.thread_id"
+            " AND graphwire_contains(s.state, ?))"
+        )
+        parameters.append(which.values)
+    return conditions, parameters
+
+
+# --- runs ---
+
+RUN_COLUMNS = (
+    "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
+    "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, error, metadata"
+)
+
+INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
+INSERT_RUN_BODY = insert("gw_run_bodies", "run_id, spec, state")
+
+_RUN_LIST = ", ".join(f"r.{column}" for column in RUN_COLUMNS.split(", "))
+_RUNS = "gw_runs r JOIN gw_run_bodies b ON b.run_id = r.run_id"
+_SELECT_RUN = f"SELECT {_RUN_LIST}, b.spec, b.state FROM {_RUNS}"
+
+RUN = f"{_SELECT_RUN} WHERE r.run_id = ?"
+
+ACTIVE_RUNS = f"""
+    SELECT {_RUN_LIST}, b.spec, b.state, r.number FROM {_RUNS}
+    WHERE r.thread_id = ? AND r.status = 'PENDING'
+    UNION ALL
+    SELECT {_RUN_LIST}, b.spec, b.state, r.number FROM {_RUNS}
+    WHERE r.thread_id = ? AND r.status = 'RUNNING'
+    ORDER BY number
+"""
+
+LAST_RUN = f"""
+    {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL
+    ORDER BY r.number DESC LIMIT 1
+"""
+
+RUNNING_RUNS = f"{_SELECT_RUN} WHERE r.status = 'RUNNING' ORDER BY r.number"
+
+STARTABLE_RUNS = """
+    SELECT r.run_id FROM gw_runs r
+    WHERE r.status = 'PENDING' AND r.due_time <= ?
+        AND NOT EXISTS (
+            SELECT 1 FROM gw_runs o
+            WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
+        AND NOT EXISTS (
+            SELECT 1 FROM gw_runs o WHERE o.thread_id = r.thread_id AND o.status = 'RUNNING')
+        AND NOT EXISTS (
+            SELECT 1 FROM gw_pauses p WHERE p.thread_id = r.thread_id AND p.status = 'OPEN')
+    ORDER BY r.number LIMIT ?
+"""
+
+NEXT_DUE_TIME = "SELECT MIN(due_time) FROM gw_runs WHERE status = 'PENDING' AND due_time > ?"
+
+REQUEST_CANCEL = "UPDATE gw_runs SET cancel_requested = TRUE WHERE run_id = ?"
+LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
+PUT_RUN_STATE = "UPDATE gw_run_bodies SET state = ? WHERE run_id = ?"
+DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
+
+
+def list_runs(
+    thread_id: str, statuses: Sequence[RunStatus], *, limit: int, after: Position | None
+) -> tuple[str, list[object]]:
+    """Returns a page of a thread's runs, newest first, without their values."""
+    conditions = ["r.thread_id = ?"]
+    parameters: list[object] = [thread_id]
+    if statuses:
+        conditions.append(f"r.status IN ({_marks(len(statuses))})")
+        parameters += statuses
+    if after is not None:
+        conditions.append("(r.create_time, r.run_id) < (?, ?)")
+        parameters += [after.create_time, after.key]
+    sql = (
+        f"SELECT {_RUN_LIST}, b.spec, NULL FROM {_RUNS} WHERE {' AND '.join(conditions)}"
+        " ORDER BY r.create_time DESC, r.run_id DESC LIMIT ?"
+    )
+    return sql, [*parameters, limit]
+
+
+def change_run(time_column: str, *, origins: int) -> str:
+    """Returns the UPDATE of a run's status if it has one of `origins` statuses now.
+
+    Parameters: status, error, the time, run_id, the statuses.
+    """
+    return (
+        f"UPDATE gw_runs SET status = ?, error = ?, {time_column} = ?"
+        f" WHERE run_id = ? AND status IN ({_marks(origins)})"
+    )
+
+
+# --- events ---
+
+INSERT_EVENT = insert("gw_events", "run_id, sequence, data")
+
+EVENTS = """
+    SELECT run_id, sequence, data FROM gw_events
+    WHERE run_id = ? AND sequence > ? ORDER BY sequence LIMIT ?
+"""
+
+RAISE_LAST_SEQUENCE = "UPDATE gw_runs SET last_sequence = ? WHERE run_id = ? AND last_sequence < ?"
+
+
+# --- pauses ---
+
+PAUSE_COLUMNS = (
+    "pause_id, thread_id, run_id, kind, node, namespace, checkpoint_id, create_time, "
+    "interrupt_id, status, resolved_by_run_id, resolve_time, value, response_schema, answer"
+)
+
+INSERT_PAUSE = insert("gw_pauses", PAUSE_COLUMNS)
+
+PAUSES_AT = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND checkpoint_id = ? ORDER BY number
+"""
+
+PAUSES_OF_RUN = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE run_id = ? ORDER BY number"
+
+RESOLVE_PAUSE = """
+    UPDATE gw_pauses SET status = ?, resolve_time = ?, resolved_by_run_id = ?, answer = ?
+    WHERE pause_id = ? AND status = 'OPEN'
+"""
+
+
+def open_pauses(threads: int) -> str:
+    """Returns the open pauses of so many threads."""
+    return (
+        f"SELECT {PAUSE_COLUMNS} FROM gw_pauses"
+        f" WHERE thread_id IN ({_marks(threads)}) AND status = 'OPEN' ORDER BY number"
+    )
+
+
+# --- request ids ---
+
+REQUEST_COLUMNS = "principal, method, request_id, fingerprint, response, run_id, create_time"
+
+INSERT_REQUEST = insert("gw_requests", REQUEST_COLUMNS)
+
+REQUEST = f"""
+    SELECT {REQUEST_COLUMNS} FROM gw_requests
+    WHERE principal = ? AND method = ? AND request_id = ?
+"""
+
+FORGET_REQUESTS = "DELETE FROM gw_requests WHERE create_time < ?"

@@ -1,0 +1,118 @@
+"""Contract: which runs are active, which may start, and when the next is due."""
+
+from __future__ import annotations
+
+from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.records import PauseStatus, RunStatus
+
+from .builders import a_pause, a_run, a_thread, add
+
+RUNNING = RunStatus.RUNNING
+
+
+async def startable(storage: Storage, *, now: int = 100, limit: int = 100) -> list[str]:
+    return await storage.read(lambda r: r.startable_runs(now=now, limit=limit))
+
+
+async def test_active_runs_come_in_the_order_of_acceptance(storage: Storage) -> None:
+    # The clock may be set back, and ids say nothing: what was accepted first goes first.
+    runs = [
+        a_run("d", create_time=5, status=RUNNING),
+        a_run("b", create_time=5),
+        a_run("c", create_time=3),
+        a_run("a", create_time=4),
+    ]
+    await add(
+        storage,
+        a_thread(),
+        a_thread("x"),
+        a_run("over", create_time=1, status=RunStatus.SUCCEEDED),
+        *runs,
+        a_run("foreign", "x"),
+    )
+    assert await storage.read(lambda r: r.active_runs("thread")) == runs
+    assert await storage.read(lambda r: r.active_runs("nobody")) == []
+
+
+async def test_the_last_run_is_the_last_accepted_that_began(storage: Storage) -> None:
+    await add(storage, a_thread(), a_thread("x"))
+    assert await storage.read(lambda r: r.last_run("thread")) is None
+    first = a_run("b", create_time=9, status=RunStatus.SUCCEEDED, start_time=9, values="[1]")
+    last = a_run("a", create_time=5, status=RunStatus.FAILED, start_time=6, values="[2]")
+    await add(
+        storage,
+        first,
+        last,
+        a_run("never", status=RunStatus.CANCELLED, end_time=7),
+        a_run("waits"),
+        a_run("foreign", "x", start_time=8),
+    )
+    assert await storage.read(lambda r: r.last_run("thread")) == last
+
+
+async def test_running_runs_are_those_of_every_thread_oldest_first(storage: Storage) -> None:
+    await add(storage, *(a_thread(name) for name in "abc"))
+    runs = [a_run("z", "a", status=RUNNING), a_run("y", "c", status=RUNNING)]
+    await add(storage, runs[0], a_run("w", "b"), runs[1])
+    assert await storage.read(lambda r: r.running_runs()) == runs
+
+
+async def test_the_oldest_pending_run_of_each_free_thread_may_start(storage: Storage) -> None:
+    await add(storage, *(a_thread(name) for name in ("free", "busy", "late", "done")))
+    await add(
+        storage,
+        a_run("free-1", "free"),
+        a_run("busy-1", "busy", status=RUNNING),
+        a_run("late-1", "late", due_time=101),
+        a_run("done-1", "done", status=RunStatus.SUCCEEDED),
+        a_run("free-2", "free"),
+        a_run("busy-2", "busy"),
+        a_run("late-2", "late"),
+        a_run("done-2", "done", due_time=100),
+    )
+    assert await startable(storage) == ["free-1", "done-2"]
+    assert await startable(storage, limit=1) == ["free-1"]
+    assert await startable(storage, now=101) == ["free-1", "late-1", "done-2"]
+
+    await storage.write(lambda tx: tx.change_run("free-1", RUNNING, now=1))
+    assert await startable(storage) == ["done-2"]
+    await storage.write(lambda tx: tx.change_run("free-1", RunStatus.SUCCEEDED, now=2))
+    await storage.write(lambda tx: tx.change_run("late-1", RunStatus.CANCELLED, now=2))
+    await storage.write(lambda tx: tx.change_run("busy-1", RunStatus.FAILED, now=2))
+    assert await startable(storage) == ["free-2", "busy-2", "late-2", "done-2"]
+
+
+async def test_nothing_starts_on_a_paused_thread(storage: Storage) -> None:
+    await add(
+        storage,
+        a_thread("t"),
+        a_run("old", "t", status=RunStatus.INTERRUPTED),
+        a_pause("1", "t"),
+        a_pause("2", "t"),
+        a_run("waits", "t"),
+    )
+    assert await startable(storage) == []
+    await storage.write(lambda tx: tx.resolve_pause("1", PauseStatus.RESUMED, now=5))
+    assert await startable(storage) == []
+    await storage.write(lambda tx: tx.resolve_pause("2", PauseStatus.SUPERSEDED, now=5))
+    assert await startable(storage) == ["waits"]
+
+
+async def test_the_next_due_time_is_the_earliest_after_now(storage: Storage) -> None:
+    await add(storage, a_thread())
+
+    async def due(now: int) -> int | None:
+        return await storage.read(lambda r: r.next_due_time(now=now))
+
+    assert await due(0) is None
+    await add(
+        storage,
+        a_run("1", due_time=10),
+        a_run("2", due_time=30),
+        a_run("3", due_time=20),
+        a_run("over", due_time=15, status=RunStatus.CANCELLED),
+    )
+    assert await due(9) == 10
+    assert await due(10) == 20
+    assert await due(25) == 30
+    assert await due(30) is None

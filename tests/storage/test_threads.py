@@ -1,0 +1,268 @@
+"""Contract: threads are kept, changed, listed and deleted as the interface says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from graphwire_server.storage.interface import IntegrityError, Storage
+from graphwire_server.storage.records import (
+    Failure,
+    Position,
+    RunStatus,
+    ThreadFilter,
+    ThreadRecord,
+    ThreadStatus,
+)
+
+from .builders import a_pause, a_run, a_thread, add, an_event
+
+FULL = ThreadRecord(
+    thread_id="full",
+    status=ThreadStatus.ERROR,
+    metadata='{"owner": "zoë", "n": 1.0}',
+    create_time=1_700_000_000_000_001,
+    update_time=1_700_000_000_000_002,
+    assistant_id="agent",
+    checkpoint_id="1ef-checkpoint",
+    next=("action", "b"),
+    values='{"big": 18446744073709551615, "x": null}',
+    error=Failure("ValueError", "no — such\nthing", "action", ("sub:1", "inner:2")),
+    stateless=True,
+)
+
+
+async def ids(
+    storage: Storage, which: ThreadFilter | None = None, *, limit: int = 100
+) -> list[str]:
+    which = which or ThreadFilter()
+    found = await storage.read(lambda r: r.threads(which, limit=limit))
+    assert await storage.read(lambda r: r.count_threads(which)) == len(found)
+    return [thread.thread_id for thread in found]
+
+
+@pytest.mark.parametrize("thread", [a_thread(), FULL], ids=["least", "full"])
+async def test_a_thread_comes_back_as_it_was_put(storage: Storage, thread: ThreadRecord) -> None:
+    await add(storage, thread)
+    assert await storage.read(lambda r: r.thread(thread.thread_id)) == thread
+
+
+async def test_an_unknown_thread_is_none(storage: Storage) -> None:
+    assert await storage.read(lambda r: r.thread("nobody")) is None
+
+
+async def test_a_thread_id_must_be_new(storage: Storage) -> None:
+    await add(storage, a_thread("a", metadata='{"first": true}'))
+    with pytest.raises(IntegrityError):
+        await add(storage, a_thread("a", metadata='{"first": false}'))
+    assert await storage.read(lambda r: r.thread("a")) == a_thread("a", metadata='{"first": true}')
+
+
+async def test_updating_nothing_sets_only_the_update_time(storage: Storage) -> None:
+    await add(storage, FULL)
+    await storage.write(lambda tx: tx.update_thread("full", now=9))
+    assert await storage.read(lambda r: r.thread("full")) == replace(FULL, update_time=9)
+
+
+async def test_each_part_of_a_thread_is_changed_by_itself(storage: Storage) -> None:
+    await add(storage, a_thread("t"), a_thread("other"))
+    want = replace(a_thread("t"), update_time=2, metadata='{"a": 1}')
+    await storage.write(lambda tx: tx.update_thread("t", now=2, metadata='{"a": 1}'))
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+    want = replace(want, update_time=3, assistant_id="agent")
+    await storage.write(lambda tx: tx.update_thread("t", now=3, assistant_id="agent"))
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+    want = replace(want, update_time=4, checkpoint_id="c1", next=("a", "b"), values="[1]")
+    await storage.write(lambda tx: tx.update_thread("t", now=4, head=("c1", ("a", "b"), "[1]")))
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+    want = replace(want, update_time=5, checkpoint_id="c2", next=(), values="[2]")
+    await storage.write(lambda tx: tx.update_thread("t", now=5, head=("c2", (), "[2]")))
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+    want = replace(want, update_time=6, checkpoint_id="", next=(), values=None)
+    await storage.write(lambda tx: tx.update_thread("t", now=6, head=("", (), None)))
+    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("other")) == a_thread("other")
+
+
+async def test_the_error_goes_with_the_status(storage: Storage) -> None:
+    failure = Failure("KeyError", "'x'", "node", ("sub:1",))
+    await add(storage, a_thread("t"))
+    await storage.write(
+        lambda tx: tx.update_thread("t", now=2, status=ThreadStatus.ERROR, error=failure)
+    )
+    want = replace(a_thread("t"), update_time=2, status=ThreadStatus.ERROR, error=failure)
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+    await storage.write(lambda tx: tx.update_thread("t", now=3, metadata='{"kept": 1}'))
+    want = replace(want, update_time=3, metadata='{"kept": 1}')
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+    await storage.write(lambda tx: tx.update_thread("t", now=4, status=ThreadStatus.IDLE))
+    want = replace(want, update_time=4, status=ThreadStatus.IDLE, error=None)
+    assert await storage.read(lambda r: r.thread("t")) == want
+
+
+async def test_updating_an_unknown_thread_changes_nothing(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.update_thread("t", now=2, head=("c", (), "{}")))
+    assert await storage.read(lambda r: r.thread("t")) is None
+
+
+async def test_deleting_a_thread_deletes_all_that_is_its(storage: Storage) -> None:
+    for name in ("t", "other"):
+        await add(
+            storage,
+            a_thread(name, values="{}"),
+            a_run(f"{name}-run", name),
+            a_pause(f"{name}-pause", name, run_id=f"{name}-run"),
+            an_event(1, f"{name}-run"),
+        )
+
+    assert await storage.write(lambda tx: tx.delete_thread("t")) is True
+
+    assert await storage.read(lambda r: r.thread("t")) is None
+    assert await storage.read(lambda r: r.run("t-run")) is None
+    assert await storage.read(lambda r: r.events("t-run", after=0, limit=9)) == []
+    assert await storage.read(lambda r: r.pauses_of_run("t-run")) == []
+    assert await storage.read(lambda r: r.thread("other")) == a_thread("other", values="{}")
+    assert len(await storage.read(lambda r: r.events("other-run", after=0, limit=9))) == 1
+    assert len(await storage.read(lambda r: r.open_pauses("other"))) == 1
+
+
+async def test_deleting_an_unknown_thread_says_so(storage: Storage) -> None:
+    assert await storage.write(lambda tx: tx.delete_thread("t")) is False
+
+
+async def test_a_deleted_id_starts_afresh(storage: Storage) -> None:
+    await add(storage, a_thread("t", values='{"old": 1}'), a_run("run", "t"))
+    await storage.write(lambda tx: tx.delete_thread("t"))
+    await add(storage, a_thread("t"))
+    assert await storage.read(lambda r: r.thread("t")) == a_thread("t")
+    assert await storage.read(lambda r: r.runs("t", limit=9)) == []
+
+
+async def test_threads_are_listed_newest_first_then_by_id_descending(storage: Storage) -> None:
+    for thread_id, create_time in [("b", 5), ("d", 4), ("a", 5), ("c", 5), ("e", 6)]:
+        await add(storage, a_thread(thread_id, create_time=create_time))
+    assert await ids(storage) == ["e", "c", "b", "a", "d"]
+
+
+async def test_a_list_leaves_the_values_out_and_nothing_else(storage: Storage) -> None:
+    thread = replace(FULL, stateless=False)
+    await add(storage, thread)
+    found = await storage.read(lambda r: r.threads(ThreadFilter(), limit=9))
+    assert found == [replace(thread, values=None)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize(
+    "which",
+    [ThreadFilter(), ThreadFilter(statuses=(ThreadStatus.IDLE, ThreadStatus.BUSY))],
+    ids=["all", "two statuses"],
+)
+async def test_pages_join_up_also_where_create_times_are_equal(
+    storage: Storage, size: int, which: ThreadFilter
+) -> None:
+    statuses = (ThreadStatus.IDLE, ThreadStatus.BUSY)
+    await add(
+        storage,
+        *(
+            a_thread(f"{number:02}", create_time=number // 6, status=statuses[number % 2])
+            for number in range(20)
+        ),
+    )
+
+    async def page(after: Position | None) -> list[ThreadRecord]:
+        return await storage.read(lambda r: r.threads(which, limit=size, after=after))
+
+    seen: list[str] = []
+    found = await page(None)
+    while found:
+        assert len(found) <= size
+        seen += [thread.thread_id for thread in found]
+        found = await page(Position(found[-1].create_time, found[-1].thread_id))
+    assert seen == [f"{number:02}" for number in reversed(range(20))]
+
+
+async def test_a_new_thread_does_not_shift_the_next_page(storage: Storage) -> None:
+    await add(storage, *(a_thread(name, create_time=1) for name in "abcd"))
+    page = await storage.read(lambda r: r.threads(ThreadFilter(), limit=2))
+    await add(storage, a_thread("z", create_time=2))
+    after = Position(page[-1].create_time, page[-1].thread_id)
+    rest = await storage.read(lambda r: r.threads(ThreadFilter(), limit=9, after=after))
+    assert [thread.thread_id for thread in rest] == ["b", "a"]
+
+
+async def test_filters_by_status_and_assistant_are_all_to_be_true(storage: Storage) -> None:
+    idle, busy, error = ThreadStatus.IDLE, ThreadStatus.BUSY, ThreadStatus.ERROR
+    await add(
+        storage,
+        a_thread("1", status=idle, assistant_id="agent", create_time=1),
+        a_thread("2", status=busy, assistant_id="agent", create_time=2),
+        a_thread("3", status=error, assistant_id="other", create_time=3),
+        a_thread("4", status=idle, assistant_id="other", create_time=4),
+        a_thread("5", status=idle, create_time=5),
+    )
+    assert await ids(storage, ThreadFilter(statuses=(idle,))) == ["5", "4", "1"]
+    assert await ids(storage, ThreadFilter(statuses=(idle, error))) == ["5", "4", "3", "1"]
+    assert await ids(storage, ThreadFilter(statuses=(error, busy, error))) == ["3", "2"]
+    assert await ids(storage, ThreadFilter(statuses=(ThreadStatus.INTERRUPTED,))) == []
+    assert await ids(storage, ThreadFilter(assistant_id="agent")) == ["2", "1"]
+    assert await ids(storage, ThreadFilter(statuses=(idle,), assistant_id="other")) == ["4"]
+
+
+async def test_filters_by_metadata_and_values_contain(storage: Storage) -> None:
+    await add(
+        storage,
+        a_thread("1", metadata='{"team": "a", "tags": {"x": 1, "y": [1, 2]}}', create_time=1),
+        a_thread("2", metadata='{"team": "b"}', values='{"step": 1}', create_time=2),
+        a_thread("3", metadata='{"team": "a"}', values='{"step": 2, "on": true}', create_time=3),
+    )
+    assert await ids(storage, ThreadFilter(metadata='{"team": "a"}')) == ["3", "1"]
+    assert await ids(storage, ThreadFilter(metadata='{"tags": {"y": [1, 2]}}')) == ["1"]
+    assert await ids(storage, ThreadFilter(metadata='{"tags": {"y": [1]}}')) == []
+    assert await ids(storage, ThreadFilter(metadata="{}")) == ["3", "2", "1"]
+    assert await ids(storage, ThreadFilter(values="{}")) == ["3", "2"]
+    assert await ids(storage, ThreadFilter(values='{"on": true}')) == ["3"]
+    assert await ids(storage, ThreadFilter(values='{"on": 1}')) == []
+    both = ThreadFilter(metadata='{"team": "a"}', values='{"step": 2}')
+    assert await ids(storage, both) == ["3"]
+    both = ThreadFilter(metadata='{"team": "b"}', values='{"step": 2}')
+    assert await ids(storage, both) == []
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "{", "1"])
+async def test_a_filter_that_is_no_json_object_is_refused(storage: Storage, text: str) -> None:
+    with pytest.raises(ValueError, match=r"ThreadFilter.metadata must be a JSON object"):
+        await ids(storage, ThreadFilter(metadata=text))
+    with pytest.raises(ValueError, match=r"ThreadFilter.values must be a JSON object"):
+        await storage.read(lambda r: r.count_threads(ThreadFilter(values=text)))
+
+
+async def test_threads_of_stateless_runs_never_match(storage: Storage) -> None:
+    await add(
+        storage,
+        a_thread("kept", values="{}"),
+        a_thread("gone", values="{}", assistant_id="agent", stateless=True),
+    )
+    assert await ids(storage) == ["kept"]
+    assert await ids(storage, ThreadFilter(statuses=tuple(ThreadStatus))) == ["kept"]
+    assert await ids(storage, ThreadFilter(assistant_id="agent")) == []
+    assert await ids(storage, ThreadFilter(metadata="{}", values="{}")) == ["kept"]
+
+
+async def test_a_limit_holds(storage: Storage) -> None:
+    await add(storage, a_thread("a", create_time=1), a_thread("b", create_time=2))
+    which = ThreadFilter(statuses=(ThreadStatus.IDLE, ThreadStatus.ERROR))
+    found = await storage.read(lambda r: r.threads(which, limit=1))
+    assert [thread.thread_id for thread in found] == ["b"]
+    assert await storage.read(lambda r: r.count_threads(which)) == 2
+
+
+async def test_a_pending_run_needs_its_thread(storage: Storage) -> None:
+    with pytest.raises(IntegrityError):
+        await add(storage, a_run("run", "nobody", status=RunStatus.PENDING))
+    assert await storage.read(lambda r: r.run("run")) is None
