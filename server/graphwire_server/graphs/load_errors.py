@@ -6,7 +6,6 @@ import ast
 import linecache
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 from graphwire_server.graphs.project import GraphSpec, Project
@@ -76,7 +75,7 @@ def load_error(
     reason = f"{describe(error)}; {hint}" if hint else describe(error)
     place = (
         _syntax_error_place(project, spec, error)
-        or _innermost_place(project, spec, error.__traceback__)
+        or _innermost_place(project, spec, error)
         or _symbol_place(spec)
     )
     if place is None:
@@ -109,15 +108,15 @@ def _syntax_error_place(project: Project, spec: GraphSpec, error: BaseException)
     return _Place(error.filename, error.lineno, error.text or "")
 
 
-def _innermost_place(
-    project: Project, spec: GraphSpec, traceback: TracebackType | None
-) -> _Place | None:
-    place = None
+def _innermost_place(project: Project, spec: GraphSpec, error: BaseException) -> _Place | None:
+    place, traceback = None, error.__traceback__
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
         if _is_own(project, spec, filename):
             place = _place(filename, traceback.tb_lineno)
         traceback = traceback.tb_next
+    if place is None and error.__cause__ is not None:
+        return _innermost_place(project, spec, error.__cause__)
     return place
 
 

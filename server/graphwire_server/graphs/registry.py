@@ -1,0 +1,175 @@
+"""The graphs of a project, loaded and ready to be opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
+from langgraph_sdk.runtime import AccessContext
+
+from graphwire_server.graphs.factories import AnyPregel, Call, Factory, as_graph
+from graphwire_server.graphs.load_errors import (
+    GraphBuildError,
+    NotAGraphError,
+    describe,
+    load_error,
+)
+from graphwire_server.graphs.loader import load_object
+from graphwire_server.graphs.project import GraphSpec, Project
+
+_CHECK_HINT = "a factory is called once at the start, with an empty config and no context"
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """What the server gives each graph in place of its own.
+
+    Attributes:
+        checkpointer: Keeps the threads of all graphs, whatever they were compiled with.
+        store: For graphs that carry none, or an InMemoryStore.
+    """
+
+    checkpointer: BaseCheckpointSaver[Any]
+    store: BaseStore
+
+    def attach(self, graph: AnyPregel) -> AnyPregel:
+        """Returns a copy of a graph with these; the graph itself stays as it is."""
+        update: dict[str, Any] = {"checkpointer": self.checkpointer}
+        if graph.store is None or type(graph.store) is InMemoryStore:
+            update["store"] = self.store
+        return graph.copy(update)
+
+
+class LoadedGraph:
+    """A graph of the project.
+
+    Attributes:
+        name: Its name in langgraph.json.
+        description: What langgraph.json says about it; may be empty.
+        load_time: When it was loaded (UTC).
+    """
+
+    def __init__(
+        self, spec: GraphSpec, source: AnyPregel | Factory, persistence: Persistence
+    ) -> None:
+        """Makes it from a graph, or from a factory that is called for each use."""
+        self.name = spec.name
+        self.description = spec.description
+        self.load_time = datetime.now(UTC)
+        self._persistence = persistence
+        self._source = source if isinstance(source, Factory) else persistence.attach(source)
+
+    @property
+    def dynamic(self) -> bool:
+        """Tells whether the graph is made anew, and may differ, each time it is opened."""
+        return isinstance(self._source, Factory)
+
+    @asynccontextmanager
+    async def open(
+        self, access: AccessContext, config: RunnableConfig, context: object = None
+    ) -> AsyncIterator[AnyPregel]:
+        """Yields the graph with the server's checkpointer and store.
+
+        It may be shared by concurrent runs: change nothing in it. Enter and leave in the
+        same task; what a factory holds open (connections, clients) is closed on leaving,
+        and is shown the exception that ends the block, but can't swallow it.
+
+        Args:
+            access: What it will be used for; a factory may look at it.
+            config: The config of the run; {} if there is none.
+            context: The context of the run, for `threads.create_run`.
+
+        Raises:
+            GraphBuildError: The factory failed, in making the graph or in cleaning up.
+        """
+        if not isinstance(self._source, Factory):
+            yield self._source
+            return
+        call = Call(access, config, context, self._persistence.store)
+        failure: BaseException | None = None
+        try:
+            async with AsyncExitStack() as resources:
+                built = await self._source.build(call, resources)
+                graph = self._persistence.attach(built.graph)
+                try:
+                    yield graph
+                except BaseException as error:
+                    failure = error
+                    raise
+        except (Exception, SystemExit) as error:
+            if failure is None:
+                raise GraphBuildError(self.name, error) from error
+            if error is not failure:
+                failure.add_note(f"then the factory failed to clean up: {describe(error)}")
+        if failure is not None:
+            raise failure
+
+
+class GraphRegistry:
+    """All graphs of a project."""
+
+    def __init__(self, graphs: Mapping[str, LoadedGraph]) -> None:
+        """Makes it from graphs by name; `load` is what the server uses."""
+        self._graphs = dict(graphs)
+
+    @classmethod
+    async def load(
+        cls, project: Project, *, checkpointer: BaseCheckpointSaver[Any], store: BaseStore
+    ) -> GraphRegistry:
+        """Loads every graph of a prepared project, and calls each factory once.
+
+        Args:
+            project: One that `loader.prepare` has been called with.
+            checkpointer: The server's: it replaces what the graphs carry.
+            store: The server's: for graphs with none of their own.
+
+        Raises:
+            GraphLoadError: The first graph that can't be loaded, and where it fails.
+        """
+        persistence = Persistence(checkpointer, store)
+        return cls(
+            {spec.name: await _load(project, spec, persistence) for spec in project.graphs.values()}
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns the names of the graphs, sorted."""
+        return tuple(sorted(self._graphs))
+
+    def get(self, name: str) -> LoadedGraph | None:
+        """Returns a graph by its name, or None."""
+        return self._graphs.get(name)
+
+
+async def _load(project: Project, spec: GraphSpec, persistence: Persistence) -> LoadedGraph:
+    # In a thread: modules that call asyncio.run() when they are imported are common.
+    value = await asyncio.to_thread(load_object, project, spec)
+    try:
+        graph = as_graph(value)
+        if graph is not None:
+            return LoadedGraph(spec, graph, persistence)
+        factory = Factory(value)
+    except Exception as error:
+        raise load_error(project, spec, error) from error
+    try:
+        return LoadedGraph(spec, await _check(factory, persistence), persistence)
+    except (Exception, SystemExit) as error:
+        hint = "" if isinstance(error, NotAGraphError) else _CHECK_HINT
+        raise load_error(project, spec, error, hint=hint) from error
+
+
+async def _check(factory: Factory, persistence: Persistence) -> AnyPregel | Factory:
+    """Calls a factory; returns its graph if that will do for good, else the factory."""
+    call = Call("assistants.read", {}, None, persistence.store)
+    async with AsyncExitStack() as resources:
+        built = await factory.build(call, resources)
+        persistence.attach(built.graph)
+    return factory if built.scoped or factory.takes_arguments else built.graph
