@@ -1,1 +1,203 @@
-"""x."""
+"""The composition root: builds the server from its parts, starts it, and stops it.
+
+The same root builds the server that the tests use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from graphwire_server.graphs.blocking import BlockingWatch
+from graphwire_server.graphs.langgraph_compat import make_sync_durability_total
+from graphwire_server.graphs.loader import prepare
+from graphwire_server.graphs.project import Project
+from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.rpc.assistants_servicer import AssistantsServicer
+from graphwire_server.rpc.payloads import PayloadCodec, PayloadLimits
+from graphwire_server.rpc.run_requests import RunRequestReader
+from graphwire_server.rpc.runs_servicer import RunsServicer
+from graphwire_server.rpc.server import RpcServer
+from graphwire_server.rpc.server_servicer import ServerServicer
+from graphwire_server.rpc.threads_servicer import ThreadsServicer
+from graphwire_server.runs.event_log import EventLog
+from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.housekeeping import Housekeeping
+from graphwire_server.runs.node_threads import NodeThreads
+from graphwire_server.runs.restart import fail_lost_runs
+from graphwire_server.runs.service import RunService
+from graphwire_server.runs.thread_locks import ThreadLocks
+from graphwire_server.runs.threads import ThreadService
+from graphwire_server.settings import Settings
+from graphwire_server.storage.sqlite import SqliteStorage
+
+_log = structlog.get_logger("graphwire.server")
+
+#: After the drain, how long streams get to end by themselves, in seconds.
+_STREAM_GRACE = 1.0
+
+
+class App:
+    """A server: everything that runs in one process.
+
+    Attributes:
+        registry: The graphs that it serves.
+        address: Where it listens, `host:port`.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        storage: SqliteStorage,
+        registry: GraphRegistry,
+        log: EventLog,
+        executor: Executor,
+        threads: NodeThreads,
+        housekeeping: Housekeeping,
+        rpc: RpcServer,
+        watch: BlockingWatch | None,
+    ) -> None:
+        """Takes the parts; `App.start` makes them."""
+        self.registry = registry
+        self.address = settings.listen
+        self._settings = settings
+        self._storage = storage
+        self._log = log
+        self._executor = executor
+        self._threads = threads
+        self._housekeeping = housekeeping
+        self._rpc = rpc
+        self._watch = watch
+
+    @classmethod
+    async def start(cls, settings: Settings, project: Project) -> App:
+        """Loads a project's graphs, opens the database, and listens.
+
+        Raises:
+            GraphLoadError: A graph can't be loaded.
+            StorageError: The database can't be used.
+            OSError: The address can't be listened on.
+        """
+        make_sync_durability_total()
+        for warning in prepare(project):
+            _log.warning("project", warning=warning)
+        threads = NodeThreads(settings.max_node_threads)
+        asyncio.get_running_loop().set_default_executor(threads)
+        storage = await SqliteStorage.open(settings.database_file)
+        try:
+            app = await cls._assemble(settings, project, storage, threads)
+        except BaseException:
+            await storage.close()
+            threads.shutdown(wait=False)
+            raise
+        return app
+
+    @classmethod
+    async def _assemble(
+        cls, settings: Settings, project: Project, storage: SqliteStorage, threads: NodeThreads
+    ) -> App:
+        registry = await GraphRegistry.load(
+            project, checkpointer=storage.checkpointer, store=storage.store
+        )
+        log = EventLog(storage, heartbeat_seconds=settings.heartbeat_seconds)
+        executor = Executor(
+            storage=storage,
+            registry=registry,
+            log=log,
+            threads=threads,
+            max_concurrent_runs=settings.max_concurrent_runs,
+            max_run_seconds=settings.max_run_seconds,
+        )
+        locks = ThreadLocks()
+        codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
+        runs = RunService(
+            storage=storage,
+            registry=registry,
+            log=log,
+            executor=executor,
+            locks=locks,
+            default_recursion_limit=settings.default_recursion_limit,
+        )
+        thread_service = ThreadService(
+            storage=storage, registry=registry, locks=locks, wake=executor.wake
+        )
+        reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
+        rpc = RpcServer(
+            threads=ThreadsServicer(thread_service, codec),
+            runs=RunsServicer(runs, reader),
+            assistants=AssistantsServicer(registry),
+            server=ServerServicer(settings),
+            max_request_bytes=settings.max_request_bytes,
+        )
+        watch = None
+        if settings.blocking_threshold_seconds:
+            watch = BlockingWatch([project.root], threshold=settings.blocking_threshold_seconds)
+        housekeeping = Housekeeping(storage, stateless_ttl=settings.stateless_ttl_seconds)
+        app = cls(
+            settings=settings,
+            storage=storage,
+            registry=registry,
+            log=log,
+            executor=executor,
+            threads=threads,
+            housekeeping=housekeeping,
+            rpc=rpc,
+            watch=watch,
+        )
+        await fail_lost_runs(storage, registry)
+        log.start()
+        executor.start()
+        housekeeping.start()
+        try:
+            host = settings.listen.rpartition(":")[0]
+            app.address = f"{host}:{await rpc.start(settings.listen)}"
+        except OSError:
+            await app._stop_parts(grace_seconds=0)
+            raise
+        if watch is not None:
+            watch.start(asyncio.get_running_loop())
+        return app
+
+    async def stop(self) -> None:
+        """Stops in order: no new runs, running ones end or are ended, streams end, all closes."""
+        _log.info("stopping")
+        await self._rpc.not_serving()
+        await self._stop_parts(self._settings.shutdown_grace_seconds)
+        await self._rpc.stop(_STREAM_GRACE)
+        await self._storage.close()
+        # Nodes that do not return keep their threads; the process must not wait for them.
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _stop_parts(self, grace_seconds: float) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        await self._housekeeping.stop()
+        await self._executor.drain(grace_seconds)
+        self._log.end_streams()
+        await self._log.stop()
+
+
+async def serve(settings: Settings, project: Project, on_started: Callable[[App], None]) -> None:
+    """Runs a server until SIGTERM or SIGINT; a second signal kills it at once.
+
+    Raises:
+        GraphLoadError, StorageError, OSError: As `App.start`.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+        loop.remove_signal_handler(number)
+
+    app = await App.start(settings, project)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    on_started(app)
+    await stop.wait()
+    await app.stop()

@@ -76,10 +76,7 @@ class Reader(Protocol):
         limit: int,
         after: Position | None = None,
     ) -> list[RunRecord]:
-        """Returns at most `limit` runs of a thread, newest first (create_time, then id).
-
-        The records come without `values`.
-        """
+        """Returns at most `limit` runs of a thread, newest first (create_time, then id)."""
 
     def active_runs(self, thread_id: str) -> list[RunRecord]:
         """Returns a thread's PENDING and RUNNING runs in the order of their acceptance."""
@@ -94,11 +91,17 @@ class Reader(Protocol):
         """Returns ids of PENDING runs that may start now, oldest first.
 
         Such a run is due, the oldest of its thread's PENDING runs, its thread has no
-        RUNNING run and is not paused: no open pauses.
+        RUNNING run and is not INTERRUPTED.
         """
 
     def next_due_time(self, *, now: int) -> int | None:
         """Returns the earliest due_time after `now` of a PENDING run, or None."""
+
+    def expired_stateless_threads(self, *, before: int, limit: int) -> list[str]:
+        """Returns ids of stateless threads that are not in use and last changed before a time.
+
+        Not in use is one that is neither BUSY nor INTERRUPTED.
+        """
 
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         """Returns a thread's OPEN pauses in the order of their making."""
@@ -162,12 +165,12 @@ class Transaction(Reader, Protocol):
         *,
         now: int,
         error: Failure | None = None,
-        values: str | None = None,
+        checkpoint_id: str = "",
     ) -> bool:
         """Moves a run to a status if `TRANSITIONS` allows it from where it is.
 
-        Sets start_time for RUNNING, end_time for final statuses, and error and values as
-        given. Returns False, and changes nothing, if it is not allowed or there is no run.
+        Sets start_time for RUNNING, end_time for final statuses, and error and checkpoint_id
+        as given. Returns False, and changes nothing, if it is not allowed or there is no run.
         """
 
     def request_cancel(self, run_id: str) -> None:

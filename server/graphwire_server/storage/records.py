@@ -143,7 +143,7 @@ class RunRecord:
         resumed_by_run_id: The run that continued it; empty if none.
         last_sequence: The sequence of its last committed event; 0 before the first.
         cancel_requested: Whether somebody asked to cancel it.
-        values: The thread's state at its end, as JSON text; None if there was none.
+        checkpoint_id: The thread's head at its end; empty before, and if there was none.
     """
 
     run_id: str
@@ -161,7 +161,7 @@ class RunRecord:
     resumed_by_run_id: str = ""
     last_sequence: int = 0
     cancel_requested: bool = False
-    values: str | None = None
+    checkpoint_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +227,7 @@ class RequestRecord:
         method: The full name of the RPC.
         request_id: The caller's id.
         fingerprint: A digest of the request's meaning.
-        response: The serialized response; None for a stream.
-        run_id: The run that it started; empty if none.
+        subject: The id of what it made or changed: a thread or a run.
         create_time: When it was used.
     """
 
@@ -236,8 +235,7 @@ class RequestRecord:
     method: str
     request_id: str
     fingerprint: str
-    response: bytes | None
-    run_id: str
+    subject: str
     create_time: int
 
 

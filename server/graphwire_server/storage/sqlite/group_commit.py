@@ -98,8 +98,10 @@ class GroupCommit:
             outcomes = await self._connection.run(
                 lambda sqlite: _run_together(sqlite, SqliteTransaction(sqlite, path), works)
             )
-        except Exception as error:  # noqa: BLE001 (all of its callers are told)
+        except StorageError as error:
             outcomes = [Outcome(error=StorageError(str(error))) for _ in batch]
+        except Exception as error:  # noqa: BLE001 (all of its callers are told)
+            outcomes = [Outcome(error=unusable(path, error)) for _ in batch]
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.outcome.cancelled():
                 waiting.outcome.set_result(outcome)

@@ -70,13 +70,14 @@ def run_row(run: RunRecord) -> Row:
         run.resumed_by_run_id,
         run.last_sequence,
         run.cancel_requested,
+        run.checkpoint_id,
         failure_text(run.error),
         run.metadata,
     )
 
 
 def run_record(row: Row) -> RunRecord:
-    """Returns the run in a row of RUN_COLUMNS, the spec and the values."""
+    """Returns the run in a row of RUN_COLUMNS and the spec."""
     return RunRecord(
         run_id=row[0],
         thread_id=row[1],
@@ -90,10 +91,10 @@ def run_record(row: Row) -> RunRecord:
         resumed_by_run_id=row[9],
         last_sequence=row[10],
         cancel_requested=bool(row[11]),
-        error=_failure(row[12]),
-        metadata=row[13],
-        spec=row[14],
-        values=row[15],
+        checkpoint_id=row[12],
+        error=_failure(row[13]),
+        metadata=row[14],
+        spec=row[15],
     )
 
 
@@ -156,8 +157,7 @@ def request_row(request: RequestRecord) -> Row:
         request.method,
         request.request_id,
         request.fingerprint,
-        request.response,
-        request.run_id,
+        request.subject,
         request.create_time,
     )
 
@@ -169,9 +169,8 @@ def request_record(row: Row) -> RequestRecord:
         method=row[1],
         request_id=row[2],
         fingerprint=row[3],
-        response=row[4],
-        run_id=row[5],
-        create_time=row[6],
+        subject=row[4],
+        create_time=row[5],
     )
 
 

@@ -58,7 +58,10 @@ def inspect(path: Path, *, newest: int) -> None:
     try:
         # Through SQLite and not by reading the header: the newest header may be in the
         # write-ahead log, and closing a file by hand drops this process's locks on it.
-        sqlite = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+        # Without such a log nobody writes, and `immutable` makes none.
+        mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
+        uri = f"{path.as_uri()}?mode={mode}"
+        sqlite = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT)
     except sqlite3.Error as error:
         raise unusable(path, error) from error
     try:

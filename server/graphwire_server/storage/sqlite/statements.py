@@ -38,6 +38,12 @@ THREAD = f"""
 
 DELETE_THREAD = "DELETE FROM gw_threads WHERE thread_id = ?"
 
+EXPIRED_STATELESS_THREADS = """
+    SELECT thread_id FROM gw_threads
+    WHERE stateless AND update_time < ? AND status IN ('IDLE', 'ERROR')
+    ORDER BY update_time LIMIT ?
+"""
+
 PUT_THREAD_STATE = """
     INSERT INTO gw_thread_states (thread_id, state) VALUES (?, ?)
     ON CONFLICT (thread_id) DO UPDATE SET state = excluded.state
@@ -109,23 +115,24 @@ def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
 
 RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
-    "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, error, metadata"
+    "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
+    "error, metadata"
 )
 
 INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
-INSERT_RUN_BODY = insert("gw_run_bodies", "run_id, spec, state")
+INSERT_RUN_BODY = insert("gw_run_bodies", "run_id, spec")
 
 _RUN_LIST = ", ".join(f"r.{column}" for column in RUN_COLUMNS.split(", "))
 _RUNS = "gw_runs r JOIN gw_run_bodies b ON b.run_id = r.run_id"
-_SELECT_RUN = f"SELECT {_RUN_LIST}, b.spec, b.state FROM {_RUNS}"
+_SELECT_RUN = f"SELECT {_RUN_LIST}, b.spec FROM {_RUNS}"
 
 RUN = f"{_SELECT_RUN} WHERE r.run_id = ?"
 
 ACTIVE_RUNS = f"""
-    SELECT {_RUN_LIST}, b.spec, b.state, r.number FROM {_RUNS}
+    SELECT {_RUN_LIST}, b.spec, r.number FROM {_RUNS}
     WHERE r.thread_id = ? AND r.status = 'PENDING'
     UNION ALL
-    SELECT {_RUN_LIST}, b.spec, b.state, r.number FROM {_RUNS}
+    SELECT {_RUN_LIST}, b.spec, r.number FROM {_RUNS}
     WHERE r.thread_id = ? AND r.status = 'RUNNING'
     ORDER BY number
 """
@@ -146,7 +153,8 @@ STARTABLE_RUNS = """
         AND NOT EXISTS (
             SELECT 1 FROM gw_runs o WHERE o.thread_id = r.thread_id AND o.status = 'RUNNING')
         AND NOT EXISTS (
-            SELECT 1 FROM gw_pauses p WHERE p.thread_id = r.thread_id AND p.status = 'OPEN')
+            SELECT 1 FROM gw_threads t
+            WHERE t.thread_id = r.thread_id AND t.status = 'INTERRUPTED')
     ORDER BY r.number LIMIT ?
 """
 
@@ -154,14 +162,13 @@ NEXT_DUE_TIME = "SELECT MIN(due_time) FROM gw_runs WHERE status = 'PENDING' AND 
 
 REQUEST_CANCEL = "UPDATE gw_runs SET cancel_requested = TRUE WHERE run_id = ?"
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
-PUT_RUN_STATE = "UPDATE gw_run_bodies SET state = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
 
 
 def list_runs(
     thread_id: str, statuses: Sequence[RunStatus], *, limit: int, after: Position | None
 ) -> tuple[str, list[object]]:
-    """Returns a page of a thread's runs, newest first, without their values."""
+    """Returns a page of a thread's runs, newest first."""
     conditions = ["r.thread_id = ?"]
     parameters: list[object] = [thread_id]
     if statuses:
@@ -171,7 +178,7 @@ def list_runs(
         conditions.append("(r.create_time, r.run_id) < (?, ?)")
         parameters += [after.create_time, after.key]
     sql = (
-        f"SELECT {_RUN_LIST}, b.spec, NULL FROM {_RUNS} WHERE {' AND '.join(conditions)}"
+        f"SELECT {_RUN_LIST}, b.spec FROM {_RUNS} WHERE {' AND '.join(conditions)}"
         " ORDER BY r.create_time DESC, r.run_id DESC LIMIT ?"
     )
     return sql, [*parameters, limit]
@@ -180,10 +187,10 @@ def list_runs(
 def change_run(time_column: str, *, origins: int) -> str:
     """Returns the UPDATE of a run's status if it has one of `origins` statuses now.
 
-    Parameters: status, error, the time, run_id, the statuses.
+    Parameters: status, error, checkpoint_id, the time, run_id, the statuses.
     """
     return (
-        f"UPDATE gw_runs SET status = ?, error = ?, {time_column} = ?"
+        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, {time_column} = ?"
         f" WHERE run_id = ? AND status IN ({_marks(origins)})"
     )
 
@@ -232,7 +239,7 @@ def open_pauses(threads: int) -> str:
 
 # --- request ids ---
 
-REQUEST_COLUMNS = "principal, method, request_id, fingerprint, response, run_id, create_time"
+REQUEST_COLUMNS = "principal, method, request_id, fingerprint, subject, create_time"
 
 INSERT_REQUEST = insert("gw_requests", REQUEST_COLUMNS)
 

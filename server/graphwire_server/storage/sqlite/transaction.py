@@ -86,6 +86,10 @@ class SqliteReader:
         due: int | None = self._execute(sql.NEXT_DUE_TIME, (now,)).fetchone()[0]
         return due
 
+    def expired_stateless_threads(self, *, before: int, limit: int) -> list[str]:
+        cursor = self._execute(sql.EXPIRED_STATELESS_THREADS, (before, limit))
+        return [row[0] for row in cursor]
+
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         return self.pauses((thread_id,)).get(thread_id, [])
 
@@ -165,7 +169,7 @@ class SqliteTransaction(SqliteReader):
 
     def insert_run(self, run: RunRecord) -> None:
         self._execute(sql.INSERT_RUN, rows.run_row(run))
-        self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec, run.values))
+        self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec))
 
     def change_run(
         self,
@@ -174,17 +178,14 @@ class SqliteTransaction(SqliteReader):
         *,
         now: int,
         error: Failure | None = None,
-        values: str | None = None,
+        checkpoint_id: str = "",
     ) -> bool:
         origins = [status for status, targets in TRANSITIONS.items() if to in targets]
         if not origins:
             return False
         statement = sql.change_run("end_time" if to.ended else "start_time", origins=len(origins))
-        parameters = (to, rows.failure_text(error), now, run_id, *origins)
-        if self._execute(statement, parameters).rowcount == 0:
-            return False
-        self._execute(sql.PUT_RUN_STATE, (values, run_id))
-        return True
+        parameters = (to, rows.failure_text(error), checkpoint_id, now, run_id, *origins)
+        return self._execute(statement, parameters).rowcount == 1
 
     def request_cancel(self, run_id: str) -> None:
         self._execute(sql.REQUEST_CANCEL, (run_id,))

@@ -22,6 +22,8 @@ CREATE INDEX gw_threads_by_status ON gw_threads (status, create_time, thread_id)
 CREATE INDEX gw_threads_by_assistant ON gw_threads (assistant_id, create_time, thread_id)
     WHERE NOT stateless;
 
+CREATE INDEX gw_threads_stateless ON gw_threads (update_time) WHERE stateless;
+
 -- A thread's values may be large: apart from its row, lists do not read them and a
 -- change of status does not write them again.
 CREATE TABLE gw_thread_states (
@@ -43,6 +45,7 @@ CREATE TABLE gw_runs (
     resumed_by_run_id TEXT    NOT NULL,
     last_sequence     BIGINT  NOT NULL,
     cancel_requested  BOOLEAN NOT NULL,
+    checkpoint_id     TEXT    NOT NULL,
     error             TEXT,             -- a JSON object, see rows.py
     metadata          TEXT    NOT NULL  -- a JSON object
 );
@@ -56,8 +59,7 @@ CREATE INDEX gw_runs_due ON gw_runs (due_time) WHERE status = 'PENDING';
 -- What may be large is apart from the row that every event changes.
 CREATE TABLE gw_run_bodies (
     run_id TEXT NOT NULL PRIMARY KEY REFERENCES gw_runs (run_id) ON DELETE CASCADE,
-    spec   TEXT NOT NULL,
-    state  TEXT
+    spec   TEXT NOT NULL
 );
 
 CREATE TABLE gw_events (
@@ -96,8 +98,7 @@ CREATE TABLE gw_requests (
     method      TEXT   NOT NULL,
     request_id  TEXT   NOT NULL,
     fingerprint TEXT   NOT NULL,
-    response    BLOB,
-    run_id      TEXT   NOT NULL,
+    subject     TEXT   NOT NULL, -- the thread or run that came of it
     create_time BIGINT NOT NULL,
     PRIMARY KEY (principal, method, request_id)
 );

@@ -1,0 +1,104 @@
+"""Checks what a caller says against the graph it is for, before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from graphwire import errors
+from langgraph.graph.state import CompiledStateGraph
+from pydantic import BaseModel, ValidationError
+
+from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
+
+_ROOT_CHANNEL = "__root__"
+
+
+def check_nodes(
+    graph: AnyPregel, names: Sequence[str], field: str, *, everything: bool = False
+) -> None:
+    """Raises UnknownNodeError for the first name that is no node of the graph.
+
+    `*` stands for all nodes where `everything` is true. The error names the field, with the
+    index where there are several names, and lists the graph's nodes.
+    """
+    nodes = node_names(graph)
+    for index, name in enumerate(names):
+        if name in nodes or (everything and name == "*"):
+            continue
+        close = difflib.get_close_matches(name, nodes, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise errors.UnknownNodeError(
+            f"the graph has no node {name!r}{hint} It has: {', '.join(nodes)}"
+            if hint
+            else f"the graph has no node {name!r}; it has: {', '.join(nodes)}",
+            field=f"{field}[{index}]" if everything else field,
+            metadata={"node": name, "nodes": ", ".join(nodes)},
+        )
+
+
+def check_input(graph: AnyPregel, value: Any, field: str, *, update: bool = False) -> None:
+    """Raises InvalidFieldError for input, or an update, in which the graph would find nothing.
+
+    LangGraph refuses input without a single key that it knows only when the run has
+    begun, and drops keys of an update that it does not know without a word.
+    """
+    if not isinstance(graph, CompiledStateGraph):
+        return
+    builder = graph.builder
+    schema = builder.state_schema if update else builder.input_schema
+    keys = list(builder.schemas[schema])
+    if _ROOT_CHANNEL in keys:
+        return
+    if not isinstance(value, Mapping):
+        kind = "update" if update else "input"
+        raise errors.InvalidFieldError(
+            f"the graph's {kind} is an object with the keys {', '.join(keys)}, not "
+            f"{_json_kind(value)}",
+            field=field,
+        )
+    unknown = [key for key in value if key not in keys]
+    if unknown and (update or len(unknown) == len(value)):
+        raise errors.InvalidFieldError(
+            f"the graph has no {'channel' if update else 'input'} {_quoted(unknown)}; "
+            f"it has: {', '.join(keys)}",
+            field=field,
+        )
+
+
+def check_context(graph: AnyPregel, context: Mapping[str, Any], field: str) -> None:
+    """Raises InvalidFieldError if a context does not fit the graph's context schema."""
+    schema = graph.context_schema
+    try:
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            schema.model_validate(context)
+        elif dataclasses.is_dataclass(schema):
+            schema(**context)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        path = ".".join(str(part) for part in problem["loc"])
+        text = f"does not fit the graph's context schema: {path}: {problem['msg']}"
+        raise errors.InvalidFieldError(text, field=field) from error
+    except (TypeError, ValueError) as error:
+        text = f"does not fit the graph's context schema: {error}"
+        raise errors.InvalidFieldError(text, field=field) from error
+
+
+def _quoted(names: Collection[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _json_kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case _:
+            return "an array"

@@ -1,0 +1,115 @@
+"""The private parts of langgraph that the server relies on, all in this file.
+
+langgraph is pinned to one minor version; `tests/graphs/test_langgraph_assumptions.py`
+proves each assumption made here against the installed one.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from collections.abc import Generator, Iterator
+from typing import Any
+
+from langgraph.pregel import Pregel
+from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
+
+from graphwire_server.storage.records import Failure
+
+AnyPregel = Pregel[Any, Any, Any, Any]
+
+#: Set in `configurable`: an answer to an interrupt that does not wait is refused, not
+#: given to whichever question comes next.
+STRICT_RESUME = "__pregel_strict_resume"
+
+#: The name of the entry pseudo-node, which is in `Pregel.nodes` but is nobody's node.
+START_NODE = "__start__"
+#: `as_node` values of `update_state` that are not nodes.
+END_NODE = "__end__"
+COPY_NODE = "__copy__"
+INPUT_NODE = "__input__"
+
+_EXCEPTION_REPR = re.compile(r"^(?P<type>[A-Za-z_]\w*)\((?P<arguments>.*?),?\)$", re.DOTALL)
+_TASK_NOTE = re.compile(r"^During task with name '(?P<name>.*)' and id '(?P<id>[^']*)'$")
+
+
+class _NothingToWaitFor:
+    """Stands for the future of a checkpoint that was never written."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+    def result(self) -> None:
+        return None
+
+
+def make_sync_durability_total() -> None:
+    """Makes `durability="sync"` work for graphs that write no checkpoints.
+
+    A subgraph compiled with `checkpointer=False` never sets the attribute that sync
+    durability waits for, and ends in an AttributeError. With a default on the class there
+    is nothing to wait for, which is true.
+    """
+    for loop in (AsyncPregelLoop, SyncPregelLoop):
+        if not hasattr(loop, "_put_checkpoint_fut"):
+            loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
+
+
+def failed_task(error: BaseException) -> tuple[str, tuple[str, ...]]:
+    """Returns the node that raised `error` and its namespace, from langgraph's notes.
+
+    langgraph adds a note at each level, the innermost first. ("", ()) if there is none.
+    """
+    tasks = [
+        (match["name"], match["id"])
+        for note in getattr(error, "__notes__", ())
+        if (match := _TASK_NOTE.match(note))
+    ]
+    if not tasks:
+        return "", ()
+    path = tuple(f"{name}:{task_id}" for name, task_id in reversed(tasks[1:]))
+    return tasks[0][0], path
+
+
+def task_failure(error: object, node: str) -> Failure:
+    """Returns what a task's stored error says.
+
+    langgraph keeps the exception while the run goes on, and its repr in the checkpoint.
+    """
+    if isinstance(error, BaseException):
+        return Failure(type(error).__name__, str(error), node)
+    text = str(error)
+    match = _EXCEPTION_REPR.match(text)
+    if match is None:
+        return Failure("Exception", text, node)
+    message = match["arguments"]
+    with contextlib.suppress(ValueError, SyntaxError):  # else: the arguments as written
+        message = str(ast.literal_eval(message))
+    return Failure(match["type"], message, node)
+
+
+def node_names(graph: AnyPregel) -> tuple[str, ...]:
+    """Returns the names of a graph's nodes, in the order of their definition."""
+    return tuple(name for name in graph.nodes if name != START_NODE)
+
+
+def static_breakpoints(
+    graph: AnyPregel,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the breakpoints compiled into a graph, before and after; `*` for all."""
+    return _names(graph.interrupt_before_nodes), _names(graph.interrupt_after_nodes)
+
+
+def subgraphs(
+    graph: AnyPregel,
+) -> Iterator[tuple[str, AnyPregel]]:
+    """Yields the nodes that are graphs themselves, each with its graph."""
+    for name, child in graph.get_subgraphs():
+        if isinstance(child, Pregel):
+            yield name, child
+
+
+def _names(nodes: Any) -> tuple[str, ...]:
+    return ("*",) if nodes == "*" else tuple(nodes)

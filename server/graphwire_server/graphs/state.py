@@ -1,0 +1,194 @@
+"""Reads and edits a thread's state through its graph."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphwire import errors
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import InvalidUpdateError as GraphRefusedUpdate
+from langgraph.types import PregelTask, StateSnapshot
+
+from graphwire_server import jsontext
+from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.position import checkpoint_id_of
+from graphwire_server.storage.records import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task of a state's next step; JSON as text."""
+
+    task_id: str
+    node: str
+    error: Failure | None
+    result: str | None
+    interrupts: tuple[tuple[str, str], ...]
+    state: StateView | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateView:
+    """The state at one checkpoint; JSON as text.
+
+    Attributes:
+        values: The state; None if nothing has run yet.
+        next: The nodes that come next, one for each task.
+        tasks: The tasks of the next step.
+        checkpoint_id: The checkpoint; empty if there is none.
+        parent_checkpoint_id: The one before it; empty for the first.
+        namespace: The subgraph path from the root.
+        metadata: LangGraph's metadata of the checkpoint, an object.
+        created_at: When it was made, ISO 8601; empty if there is none.
+    """
+
+    values: str | None = None
+    next: tuple[str, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+    checkpoint_id: str = ""
+    parent_checkpoint_id: str = ""
+    namespace: tuple[str, ...] = ()
+    metadata: str = "{}"
+    created_at: str = ""
+
+
+def thread_config(thread_id: str, checkpoint_id: str = "") -> RunnableConfig:
+    """Returns LangGraph's config for a thread, at a checkpoint or at its head."""
+    configurable = {"thread_id": thread_id, "checkpoint_ns": ""}
+    if checkpoint_id:
+        configurable["checkpoint_id"] = checkpoint_id
+    return {"configurable": configurable}
+
+
+async def read_state(
+    graph: AnyPregel, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
+) -> StateView:
+    """Returns a thread's state, at its head or at a checkpoint.
+
+    Raises:
+        CheckpointNotFoundError: The thread has no such checkpoint.
+        GraphUnavailableError: The stored state can't be read with this graph.
+    """
+    config = thread_config(thread_id, checkpoint_id)
+    try:
+        snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+    except Exception as error:  # whatever reducers and types of the graph may raise
+        raise _unreadable(thread_id, error) from error
+    # LangGraph answers an unknown checkpoint with an empty state, and no time.
+    if checkpoint_id and snapshot.created_at is None:
+        raise checkpoint_not_found(thread_id, checkpoint_id)
+    return view(snapshot)
+
+
+async def read_history(
+    graph: AnyPregel, thread_id: str, *, limit: int, before: str = ""
+) -> AsyncIterator[StateView]:
+    """Yields at most `limit` states of a thread, newest first, those before a checkpoint.
+
+    Raises:
+        GraphUnavailableError: A stored state can't be read with this graph.
+    """
+    earlier = thread_config(thread_id, before) if before else None
+    try:
+        async for snapshot in graph.aget_state_history(
+            thread_config(thread_id), before=earlier, limit=limit
+        ):
+            yield view(snapshot)
+    except Exception as error:
+        raise _unreadable(thread_id, error) from error
+
+
+async def edit_state(
+    graph: AnyPregel, thread_id: str, values: Any, *, as_node: str = "", checkpoint_id: str = ""
+) -> None:
+    """Makes a new head checkpoint, as if a node had returned `values`.
+
+    Raises:
+        UnknownNodeError: `as_node` is not a node of the graph.
+        AmbiguousNodeError: `as_node` is empty, and which node ran last is not clear.
+        InvalidUpdateError: The graph refused the values.
+    """
+    node = _writer(graph, as_node)
+    try:
+        await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
+    except GraphRefusedUpdate as error:
+        if "Ambiguous update" in str(error):
+            raise errors.AmbiguousNodeError(
+                "which node ran last is not clear; name one of: "
+                + ", ".join(compat.node_names(graph)),
+                field="as_node",
+            ) from error
+        raise errors.InvalidUpdateError(str(error), field="values") from error
+    except Exception as error:  # reducers and writers are the user's code
+        text = f"the graph refused the update: {type(error).__name__}: {error}"
+        raise errors.InvalidUpdateError(text, field="values") from error
+
+
+async def fork(graph: AnyPregel, thread_id: str, checkpoint_id: str) -> None:
+    """Copies a checkpoint and makes the copy the thread's head."""
+    await graph.aupdate_state(thread_config(thread_id, checkpoint_id), None, compat.COPY_NODE)
+
+
+def view(snapshot: StateSnapshot) -> StateView:
+    """Returns the plain form of LangGraph's snapshot."""
+    checkpoint_id = checkpoint_id_of(snapshot.config)
+    exists = snapshot.created_at is not None
+    namespace = str(snapshot.config.get("configurable", {}).get("checkpoint_ns") or "")
+    return StateView(
+        values=jsontext.dumps(snapshot.values) if exists else None,
+        next=snapshot.next,
+        tasks=tuple(_task(task) for task in snapshot.tasks),
+        checkpoint_id=checkpoint_id if exists else "",
+        parent_checkpoint_id=checkpoint_id_of(snapshot.parent_config),
+        namespace=tuple(namespace.split("|")) if namespace else (),
+        metadata=jsontext.dumps(snapshot.metadata or {}),
+        created_at=snapshot.created_at or "",
+    )
+
+
+def checkpoint_not_found(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:
+    """Returns the error for a checkpoint that a thread does not have."""
+    return errors.CheckpointNotFoundError(
+        f"thread {thread_id} has no checkpoint {checkpoint_id}",
+        resource=("checkpoint", checkpoint_id),
+    )
+
+
+def _task(task: PregelTask) -> TaskView:
+    return TaskView(
+        task_id=task.id,
+        node=task.name,
+        error=None if task.error is None else compat.task_failure(task.error, task.name),
+        result=None if task.result is None else jsontext.dumps(task.result),
+        interrupts=tuple((i.id, jsontext.dumps(i.value)) for i in task.interrupts),
+        state=view(task.state) if isinstance(task.state, StateSnapshot) else None,
+    )
+
+
+def _writer(graph: AnyPregel, as_node: str) -> str | None:
+    if not as_node:
+        return None
+    special: Mapping[str, str] = {
+        compat.START_NODE: compat.INPUT_NODE,
+        compat.INPUT_NODE: compat.INPUT_NODE,
+        compat.END_NODE: compat.END_NODE,
+    }
+    if as_node in special:
+        return special[as_node]
+    nodes = compat.node_names(graph)
+    if as_node not in nodes:
+        raise errors.UnknownNodeError(
+            f"the graph has no node {as_node!r}; it has: {', '.join(nodes)}",
+            field="as_node",
+            metadata={"nodes": ", ".join(nodes)},
+        )
+    return as_node
+
+
+def _unreadable(thread_id: str, error: Exception) -> errors.GraphUnavailableError:
+    return errors.GraphUnavailableError(
+        f"the state of thread {thread_id} can't be read: {type(error).__name__}: {error}"
+    )

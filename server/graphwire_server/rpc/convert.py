@@ -1,0 +1,128 @@
+"""Records and views as messages of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from google.protobuf import timestamp_pb2
+from graphwire.v1 import (
+    assistants_pb2,
+    payload_pb2,
+    run_pb2,
+    threads_pb2,
+)
+
+from graphwire_server.graphs.registry import LoadedGraph
+from graphwire_server.graphs.state import StateView, TaskView
+from graphwire_server.runs.events import error_message, pause_message, timestamp
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.threads import ThreadStateView, ThreadView
+from graphwire_server.storage.records import PauseRecord, RunRecord
+
+
+def payload(text: str | None) -> payload_pb2.Payload | None:
+    """JSON text as a payload; None stays None."""
+    return None if text is None else payload_pb2.Payload(json=text)
+
+
+def thread_message(view: ThreadView) -> threads_pb2.Thread:
+    """A thread."""
+    thread = view.thread
+    return threads_pb2.Thread(
+        thread_id=thread.thread_id,
+        status=threads_pb2.ThreadStatus.Value(f"THREAD_STATUS_{thread.status}"),
+        metadata=payload(thread.metadata),
+        assistant_id=thread.assistant_id,
+        checkpoint_id=thread.checkpoint_id,
+        next=thread.next,
+        pauses=[pause_message(pause) for pause in view.pauses],
+        error=error_message(thread.error),
+        create_time=timestamp(thread.create_time),
+        update_time=timestamp(thread.update_time),
+        stateless=thread.stateless,
+    )
+
+
+def run_message(run: RunRecord) -> run_pb2.Run:
+    """A run."""
+    spec = RunSpec.from_json(run.spec)
+    return run_pb2.Run(
+        run_id=run.run_id,
+        thread_id=run.thread_id,
+        assistant_id=run.assistant_id,
+        status=run_pb2.RunStatus.Value(f"RUN_STATUS_{run.status}"),
+        error=error_message(run.error),
+        metadata=payload(run.metadata),
+        create_time=timestamp(run.create_time),
+        start_time=None if run.start_time is None else timestamp(run.start_time),
+        end_time=None if run.end_time is None else timestamp(run.end_time),
+        resumed_run_id=run.resumed_run_id,
+        resumed_by_run_id=run.resumed_by_run_id,
+        interrupt_before=spec.interrupt_before,
+        interrupt_after=spec.interrupt_after,
+        stream_modes=[run_pb2.StreamMode.Value(f"STREAM_MODE_{m}") for m in spec.stream_modes],
+        stream_subgraphs=spec.stream_subgraphs,
+        multitask_strategy=run_pb2.MultitaskStrategy.Value(f"MULTITASK_STRATEGY_{spec.multitask}"),
+        durability=run_pb2.Durability.Value(f"DURABILITY_{spec.durability}"),
+        last_sequence=run.last_sequence,
+        cancel_requested=run.cancel_requested,
+    )
+
+
+def head_state_message(view: ThreadStateView) -> threads_pb2.ThreadState:
+    """A thread's state with the pauses that are open at it."""
+    return state_message(view.state, view.pauses)
+
+
+def state_message(state: StateView, pauses: Sequence[PauseRecord] = ()) -> threads_pb2.ThreadState:
+    """A thread's state at one checkpoint."""
+    return threads_pb2.ThreadState(
+        values=payload(state.values),
+        next=state.next,
+        tasks=[_task_message(task) for task in state.tasks],
+        checkpoint_id=state.checkpoint_id,
+        parent_checkpoint_id=state.parent_checkpoint_id,
+        namespace=state.namespace,
+        metadata=payload(state.metadata),
+        create_time=_iso_timestamp(state.created_at),
+        pauses=[pause_message(pause) for pause in pauses],
+    )
+
+
+def assistant_message(
+    loaded: LoadedGraph, before: Sequence[str], after: Sequence[str]
+) -> assistants_pb2.Assistant:
+    """An assistant, with the breakpoints compiled into its graph."""
+    create_time = timestamp_pb2.Timestamp()
+    create_time.FromDatetime(loaded.load_time)
+    return assistants_pb2.Assistant(
+        assistant_id=loaded.name,
+        graph_id=loaded.name,
+        description=loaded.description,
+        create_time=create_time,
+        interrupt_before=before,
+        interrupt_after=after,
+    )
+
+
+def _task_message(task: TaskView) -> threads_pb2.TaskState:
+    return threads_pb2.TaskState(
+        task_id=task.task_id,
+        node=task.node,
+        error=error_message(task.error),
+        result=payload(task.result),
+        interrupts=[
+            threads_pb2.InterruptState(interrupt_id=interrupt_id, value=payload(value))
+            for interrupt_id, value in task.interrupts
+        ],
+        state=state_message(task.state) if task.state else None,
+    )
+
+
+def _iso_timestamp(text: str) -> timestamp_pb2.Timestamp | None:
+    if not text:
+        return None
+    result = timestamp_pb2.Timestamp()
+    result.FromDatetime(datetime.fromisoformat(text))
+    return result

@@ -1,0 +1,165 @@
+"""The interceptor that every RPC of ours passes: checks, errors, payload form, log.
+
+Servicers raise; they never touch a status. What a client may see of an error is decided
+here and in `rpc.errors` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from graphwire import errors
+
+from graphwire_server.graphs.load_errors import GraphBuildError
+from graphwire_server.rpc import validation
+from graphwire_server.rpc.errors import internal_error, wire_status
+from graphwire_server.rpc.payloads import to_value_form
+from graphwire_server.storage.interface import StorageError
+
+_log = structlog.get_logger("graphwire.rpc")
+
+_OURS = "/graphwire.v1."
+#: The methods that change something. They refuse requests with fields they do not know.
+MUTATING = frozenset(
+    {
+        "/graphwire.v1.Threads/CreateThread",
+        "/graphwire.v1.Threads/UpdateThread",
+        "/graphwire.v1.Threads/DeleteThread",
+        "/graphwire.v1.Threads/UpdateThreadState",
+        "/graphwire.v1.Runs/StreamRun",
+        "/graphwire.v1.Runs/CreateRun",
+        "/graphwire.v1.Runs/CancelRun",
+        "/graphwire.v1.Runs/DeleteRun",
+    }
+)
+
+
+class Call:
+    """One call of one of our RPCs."""
+
+    def __init__(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Reads the call's metadata."""
+        metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
+        self.method = method
+        self.request_id = metadata.get("x-request-id") or str(uuid.uuid4())
+        self.value_form = metadata.get("graphwire-payload", "").lower() == "value"
+        self._context = context
+        self._began = time.monotonic()
+        self._log = _log.bind(method=method.rpartition("/")[2], request_id=self.request_id)
+
+    def check(self, request: Message) -> None:
+        """Refuses what no servicer should have to look at."""
+        validation.known_enums(request)
+        if self.method in MUTATING:
+            validation.known_fields(request)
+
+    def finish(self, response: Message) -> Message:
+        """Returns a response in the form that the caller asked for."""
+        if self.value_form:
+            to_value_form(response)
+        return response
+
+    def log(self, code: str) -> None:
+        """Writes the call's line to the log."""
+        milliseconds = round((time.monotonic() - self._began) * 1000, 1)
+        self._log.debug("rpc", code=code, ms=milliseconds)
+
+    async def abort(self, error: Exception) -> NoReturn:
+        """Ends the call with the status for an exception."""
+        status = wire_status(self._public(error))
+        self.log(status.code.name)
+        await self._context.abort(status.code, status.text, status.trailers)
+
+    def _public(self, error: Exception) -> errors.GraphwireError:
+        """Returns what the caller is told; writes the rest to the log."""
+        if isinstance(error, errors.GraphwireError):
+            return error
+        if isinstance(error, GraphBuildError):
+            self._log.warning("graph_unavailable", error=str(error))
+            return errors.GraphUnavailableError(str(error))
+        if isinstance(error, StorageError):
+            self._log.exception("storage_failed")
+        else:
+            self._log.exception("rpc_failed")
+        return internal_error(self.request_id)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps the handlers of our services; leaves health and reflection as they are."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Returns the handler of a call, wrapped."""
+        handler: Any = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(_OURS):
+            return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _stream(method, handler.unary_stream),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _unary(method, handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _unary(method: str, serve: Callable[..., Awaitable[Message]]) -> Callable[..., Any]:
+    async def handle(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+        call = Call(method, context)
+        try:
+            call.check(request)
+            response = call.finish(await serve(request, context))
+        except grpc.aio.AbortError:
+            raise
+        except asyncio.CancelledError:
+            call.log("CANCELLED")
+            raise
+        except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
+            await call.abort(error)
+        call.log("OK")
+        return response
+
+    return handle
+
+
+def _stream(method: str, serve: Callable[..., AsyncIterator[Message]]) -> Callable[..., Any]:
+    async def handle(
+        request: Message, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Message]:
+        call = Call(method, context)
+        responses = None
+        try:
+            call.check(request)
+            responses = serve(request, context)
+            async for response in responses:
+                yield call.finish(response)
+        except grpc.aio.AbortError:
+            raise
+        except asyncio.CancelledError:
+            call.log("CANCELLED")
+            raise
+        except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
+            await call.abort(error)
+        finally:
+            # The caller may have gone in the middle: let the servicer's `finally` run now.
+            if responses is not None:
+                await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+        call.log("OK")
+
+    return handle

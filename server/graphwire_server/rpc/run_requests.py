@@ -1,0 +1,209 @@
+"""StreamRunRequest and CreateRunRequest as a `RunRequest`, checked in itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphwire import errors
+from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
+
+from graphwire_server.rpc import validation
+from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.runs.request import (
+    CommandStart,
+    Durability,
+    Given,
+    InputStart,
+    ResumeStart,
+    RunRequest,
+    Start,
+    StreamMode,
+)
+
+RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
+
+_MAX_START_DELAY_SECONDS = 24 * 3600
+_MAX_NODE_NAMES = 1000
+_MAX_TAGS = 100
+
+
+class RunRequestReader:
+    """Reads requests to start a run."""
+
+    def __init__(self, codec: PayloadCodec, *, max_recursion_limit: int) -> None:
+        """Takes the limits of the server."""
+        self._codec = codec
+        self._max_recursion_limit = max_recursion_limit
+
+    def read(self, message: RunMessage) -> RunRequest:
+        """Returns what a message asks for.
+
+        Raises:
+            InvalidArgumentError: A field is wrong in itself; it says which, and what would be
+                right.
+        """
+        start = self._start(message)
+        resumes = isinstance(start, ResumeStart) or (
+            isinstance(start, CommandStart) and start.resume is not None
+        )
+        thread_id = validation.optional_thread_id(message.thread_id)
+        if not thread_id and not isinstance(start, InputStart):
+            text = "required for a resume or a command: say which thread"
+            raise errors.MissingFieldError(text, field="thread_id")
+        if not thread_id and message.checkpoint_id:
+            text = "required with checkpoint_id: say which thread's"
+            raise errors.MissingFieldError(text, field="thread_id")
+        has_config = message.HasField("config")
+        return RunRequest(
+            start=start,
+            thread_id=thread_id,
+            assistant_id=message.assistant_id,
+            interrupt_before=_node_names(message.interrupt_before, "interrupt_before"),
+            interrupt_after=_node_names(message.interrupt_after, "interrupt_after"),
+            clear_breakpoints=message.clear_breakpoints,
+            stream_modes=tuple(
+                StreamMode(name)
+                for name in validation.enum_names(
+                    run_pb2.StreamMode, message.stream_modes, "STREAM_MODE_", "stream_modes"
+                )
+            ),
+            stream_subgraphs=message.stream_subgraphs,
+            recursion_limit=self._recursion_limit(message.config.recursion_limit),
+            tags=_tags(message.config.tags),
+            configurable=self._steered(message.config, "configurable", "config.configurable"),
+            has_config=has_config,
+            context=self._steered(message, "context", "context"),
+            metadata=self._steered(message, "metadata", "metadata"),
+            checkpoint_id=validation.optional_uuid(message.checkpoint_id, "checkpoint_id"),
+            durability=_durability(message.durability),
+            multitask=_multitask(message.multitask_strategy, resumes=resumes),
+            discard_pause=message.on_pause == run_pb2.ON_PAUSE_DISCARD,
+            create_thread=message.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE,
+            start_delay=_start_delay(message, resumes=resumes),
+            request_id=validation.request_id(message.request_id),
+        )
+
+    def _start(self, message: RunMessage) -> Start:
+        match message.WhichOneof("start"):
+            case "input":
+                value = self._codec.read(message.input, "input")
+                if value is None or value == {}:
+                    raise errors.InvalidFieldError(
+                        "null and {} are no input: LangGraph would take them for going on past "
+                        "a breakpoint; to go on, start with `resume`",
+                        field="input",
+                    )
+                return InputStart(value)
+            case "resume":
+                return self._resume(message.resume, "resume")
+            case "command":
+                return self._command(message.command, "command")
+        raise errors.MissingFieldError(
+            "say how the run starts: one of `input`, `resume` or `command`", field="start"
+        )
+
+    def _resume(self, resume: run_pb2.Resume, field: str) -> ResumeStart:
+        if resume.answers and resume.HasField("answer"):
+            text = "give either `answer` or `answers`, not both"
+            raise errors.InvalidFieldError(text, field=f"{field}.answer")
+        return ResumeStart(
+            pause_ids=tuple(dict.fromkeys(resume.pause_ids)),
+            answers=tuple(
+                (key, self._codec.read(value, f"{field}.answers[{key}]"))
+                for key, value in sorted(resume.answers.items())
+            ),
+            answer=self._given(resume, "answer", f"{field}.answer"),
+            expected_checkpoint_id=validation.optional_uuid(
+                resume.expected_checkpoint_id, f"{field}.expected_checkpoint_id"
+            ),
+        )
+
+    def _command(self, command: run_pb2.Command, field: str) -> CommandStart:
+        update = self._given(command, "update", f"{field}.update")
+        if update is not None and update.value is None:
+            raise errors.InvalidFieldError(
+                "null updates nothing; leave it out", field=f"{field}.update"
+            )
+        goto = []
+        for index, step in enumerate(command.goto):
+            path = f"{field}.goto[{index}]"
+            node = validation.required(step.node, f"{path}.node")
+            given = self._given(step, "input", f"{path}.input")
+            if given is not None and given.value is None:
+                text = "null is no input; leave it out to give the node the state"
+                raise errors.InvalidFieldError(text, field=f"{path}.input")
+            goto.append((node, given))
+        resume = (
+            self._resume(command.resume, f"{field}.resume") if command.HasField("resume") else None
+        )
+        if update is None and not goto and resume is None:
+            raise errors.MissingFieldError(
+                "an empty command does nothing: give `update`, `goto` or `resume`", field=field
+            )
+        return CommandStart(update=update, goto=tuple(goto), resume=resume)
+
+    def _given(self, message: Any, name: str, field: str) -> Given | None:
+        if not message.HasField(name):
+            return None
+        payload: payload_pb2.Payload = getattr(message, name)
+        return Given(self._codec.read(payload, field))
+
+    def _steered(self, message: Any, name: str, field: str) -> dict[str, Any] | None:
+        if not message.HasField(name):
+            return None
+        value = self._codec.read_object(getattr(message, name), field)
+        validation.without_reserved_keys(value, field)
+        return value
+
+    def _recursion_limit(self, value: int) -> int:
+        if not 0 <= value <= self._max_recursion_limit:
+            raise errors.InvalidFieldError(
+                f"must be 1 to {self._max_recursion_limit}, or 0 for the server's default",
+                field="config.recursion_limit",
+            )
+        return value
+
+
+def _node_names(names: Any, field: str) -> tuple[str, ...]:
+    if len(names) > _MAX_NODE_NAMES:
+        text = f'at most {_MAX_NODE_NAMES} names; use "*" for all nodes'
+        raise errors.InvalidFieldError(text, field=field)
+    for index, name in enumerate(names):
+        if not name:
+            text = 'an empty name; give a node of the graph, or "*" for all'
+            raise errors.InvalidFieldError(text, field=f"{field}[{index}]")
+    return tuple(dict.fromkeys(names))
+
+
+def _tags(tags: Any) -> tuple[str, ...]:
+    if len(tags) > _MAX_TAGS:
+        raise errors.InvalidFieldError(f"at most {_MAX_TAGS} tags", field="config.tags")
+    return tuple(tags)
+
+
+def _durability(value: int) -> Durability | None:
+    name = validation.enum_name(run_pb2.Durability, value, "DURABILITY_")
+    return Durability(name) if name else None
+
+
+def _multitask(value: int, *, resumes: bool) -> Any:
+    enqueues = value == run_pb2.MULTITASK_STRATEGY_ENQUEUE
+    if enqueues and resumes:
+        raise errors.InvalidFieldError(
+            "a resume is never queued: it is for what waits now; use MULTITASK_STRATEGY_REJECT",
+            field="multitask_strategy",
+        )
+    return "ENQUEUE" if enqueues else "REJECT"
+
+
+def _start_delay(message: RunMessage, *, resumes: bool) -> int:
+    """Returns the start delay in microseconds."""
+    if not message.HasField("start_delay"):
+        return 0
+    seconds = message.start_delay.seconds + message.start_delay.nanos / 1e9
+    if not 0 <= seconds <= _MAX_START_DELAY_SECONDS:
+        raise errors.InvalidFieldError("must be 0 s to 24 h", field="start_delay")
+    if resumes and seconds:
+        text = "a resume is never delayed: it is for what waits now; leave it out"
+        raise errors.InvalidFieldError(text, field="start_delay")
+    return round(seconds * 1e6)

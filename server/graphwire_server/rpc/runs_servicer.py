@@ -1,0 +1,148 @@
+"""The service `graphwire.v1.Runs`: messages in, messages out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from graphwire import errors
+from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc
+
+from graphwire_server.rpc import validation
+from graphwire_server.rpc.convert import payload, run_message
+from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.principal import current_principal
+from graphwire_server.rpc.run_requests import RunRequestReader
+from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.events import pause_message, timestamp
+from graphwire_server.runs.service import RunService
+from graphwire_server.storage.records import RunStatus
+
+_log = structlog.get_logger("graphwire.rpc")
+
+
+class RunsServicer(runs_pb2_grpc.RunsServicer):
+    """Serves Runs."""
+
+    def __init__(self, runs: RunService, reader: RunRequestReader) -> None:
+        """Takes the service behind the RPCs."""
+        self._runs = runs
+        self._reader = reader
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def StreamRun(
+        self, request: runs_pb2.StreamRunRequest, context: Any
+    ) -> AsyncIterator[runs_pb2.StreamRunResponse]:
+        """Starts a run and streams its events."""
+        accepted = await self._runs.start(
+            self._reader.read(request), principal=current_principal(), method="StreamRun"
+        )
+        run_id = accepted.run.run_id
+        ended = False
+        try:
+            async for event in self._events(run_id, after=0):
+                yield runs_pb2.StreamRunResponse(event=event)
+            ended = True
+        finally:
+            # This runs also when the caller has gone; nothing may be awaited here then.
+            if not ended and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
+                self._spawn(self._cancel_abandoned(run_id))
+
+    async def CreateRun(
+        self, request: runs_pb2.CreateRunRequest, context: Any
+    ) -> runs_pb2.CreateRunResponse:
+        """Starts a run in the background."""
+        accepted = await self._runs.start(
+            self._reader.read(request), principal=current_principal(), method="CreateRun"
+        )
+        return runs_pb2.CreateRunResponse(run=run_message(accepted.run))
+
+    async def WaitRun(
+        self, request: runs_pb2.WaitRunRequest, context: Any
+    ) -> runs_pb2.WaitRunResponse:
+        """Waits until a run has ended."""
+        result = await self._runs.wait(validation.run_id(request.run_id))
+        return runs_pb2.WaitRunResponse(
+            run=run_message(result.run),
+            values=payload(result.values),
+            pauses=[pause_message(pause) for pause in result.pauses],
+        )
+
+    async def JoinRun(
+        self, request: runs_pb2.JoinRunRequest, context: Any
+    ) -> AsyncIterator[runs_pb2.JoinRunResponse]:
+        """Streams the events of a run after a given one."""
+        run_id = validation.run_id(request.run_id)
+        if request.after_sequence < 0:
+            raise errors.InvalidFieldError("must not be negative", field="after_sequence")
+        async for event in self._events(run_id, after=request.after_sequence):
+            yield runs_pb2.JoinRunResponse(event=event)
+
+    async def GetRun(
+        self, request: runs_pb2.GetRunRequest, context: Any
+    ) -> runs_pb2.GetRunResponse:
+        """Returns a run."""
+        run = await self._runs.get(validation.run_id(request.run_id))
+        return runs_pb2.GetRunResponse(run=run_message(run))
+
+    async def ListRuns(
+        self, request: runs_pb2.ListRunsRequest, context: Any
+    ) -> runs_pb2.ListRunsResponse:
+        """Lists the runs of a thread."""
+        tokens = PageTokens(request)
+        size = page_size(request.page_size)
+        names = validation.enum_names(
+            run_pb2.RunStatus, request.statuses, "RUN_STATUS_", "statuses"
+        )
+        runs = await self._runs.list(
+            validation.thread_id(request.thread_id),
+            statuses=[RunStatus(name) for name in names],
+            limit=size + 1,
+            after=tokens.read_position(request.page_token),
+        )
+        page, more = runs[:size], len(runs) > size
+        return runs_pb2.ListRunsResponse(
+            runs=[run_message(run) for run in page],
+            next_page_token=tokens.write_position(page[-1].create_time, page[-1].run_id)
+            if more
+            else "",
+        )
+
+    async def CancelRun(
+        self, request: runs_pb2.CancelRunRequest, context: Any
+    ) -> runs_pb2.CancelRunResponse:
+        """Cancels an active run."""
+        run = await self._runs.cancel(validation.run_id(request.run_id), abandon=request.abandon)
+        return runs_pb2.CancelRunResponse(run=run_message(run))
+
+    async def DeleteRun(
+        self, request: runs_pb2.DeleteRunRequest, context: Any
+    ) -> runs_pb2.DeleteRunResponse:
+        """Deletes a run that has ended."""
+        await self._runs.delete(validation.run_id(request.run_id))
+        return runs_pb2.DeleteRunResponse()
+
+    async def _events(self, run_id: str, *, after: int) -> AsyncIterator[run_event_pb2.RunEvent]:
+        async for record in self._runs.follow(run_id, after=after):
+            if record is None:
+                yield run_event_pb2.RunEvent(
+                    run_id=run_id,
+                    event_time=timestamp(now_us()),
+                    heartbeat=run_event_pb2.HeartbeatEvent(),
+                )
+            else:
+                yield run_event_pb2.RunEvent.FromString(record.data)
+
+    async def _cancel_abandoned(self, run_id: str) -> None:
+        try:
+            await self._runs.cancel(run_id)
+        except (errors.RunEndedError, errors.RunNotFoundError):
+            return
+        _log.info("run_cancelled_on_disconnect", run_id=run_id)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

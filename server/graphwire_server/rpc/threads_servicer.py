@@ -1,0 +1,178 @@
+"""The service `graphwire.v1.Threads`: messages in, messages out."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from graphwire import errors
+from graphwire.v1 import threads_pb2 as pb
+from graphwire.v1 import threads_pb2_grpc
+
+from graphwire_server import jsontext
+from graphwire_server.rpc import validation
+from graphwire_server.rpc.convert import head_state_message, state_message, thread_message
+from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.principal import current_principal
+from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.threads import StateEdit, ThreadService
+from graphwire_server.storage.records import ThreadFilter, ThreadStatus
+
+_HISTORY_PAGE = 20
+
+
+class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
+    """Serves Threads."""
+
+    def __init__(self, threads: ThreadService, codec: PayloadCodec) -> None:
+        """Takes the service behind the RPCs."""
+        self._threads = threads
+        self._codec = codec
+
+    async def CreateThread(
+        self, request: pb.CreateThreadRequest, context: Any
+    ) -> pb.CreateThreadResponse:
+        """Creates a thread."""
+        thread_id = validation.optional_thread_id(request.thread_id)
+        metadata = (
+            self._codec.read_object(request.metadata, "metadata")
+            if request.HasField("metadata")
+            else {}
+        )
+        returns = request.if_exists == pb.IF_EXISTS_RETURN
+        meaning = {"thread_id": thread_id, "metadata": metadata, "return": returns}
+        view = await self._threads.create(
+            thread_id,
+            metadata,
+            return_existing=returns,
+            key=_request_key("CreateThread", request.request_id, meaning),
+        )
+        return pb.CreateThreadResponse(thread=thread_message(view))
+
+    async def GetThread(self, request: pb.GetThreadRequest, context: Any) -> pb.GetThreadResponse:
+        """Returns a thread."""
+        view = await self._threads.get(validation.thread_id(request.thread_id))
+        return pb.GetThreadResponse(thread=thread_message(view))
+
+    async def ListThreads(
+        self, request: pb.ListThreadsRequest, context: Any
+    ) -> pb.ListThreadsResponse:
+        """Lists threads."""
+        tokens = PageTokens(request)
+        size = page_size(request.page_size)
+        views = await self._threads.list(
+            self._filter(request.filter),
+            limit=size + 1,
+            after=tokens.read_position(request.page_token),
+        )
+        page, more = views[:size], len(views) > size
+        last = page[-1].thread if more else None
+        return pb.ListThreadsResponse(
+            threads=[thread_message(view) for view in page],
+            next_page_token=tokens.write_position(last.create_time, last.thread_id) if last else "",
+        )
+
+    async def CountThreads(
+        self, request: pb.CountThreadsRequest, context: Any
+    ) -> pb.CountThreadsResponse:
+        """Counts threads."""
+        count = await self._threads.count(self._filter(request.filter))
+        return pb.CountThreadsResponse(count=count)
+
+    async def UpdateThread(
+        self, request: pb.UpdateThreadRequest, context: Any
+    ) -> pb.UpdateThreadResponse:
+        """Changes a thread's metadata."""
+        thread_id = validation.thread_id(request.thread_id)
+        if not request.HasField("metadata"):
+            raise errors.MissingFieldError("required: what to change", field="metadata")
+        patch = self._codec.read_object(request.metadata, "metadata")
+        meaning = {"thread_id": thread_id, "metadata": patch}
+        view = await self._threads.update(
+            thread_id, patch, key=_request_key("UpdateThread", request.request_id, meaning)
+        )
+        return pb.UpdateThreadResponse(thread=thread_message(view))
+
+    async def DeleteThread(
+        self, request: pb.DeleteThreadRequest, context: Any
+    ) -> pb.DeleteThreadResponse:
+        """Deletes a thread."""
+        await self._threads.delete(validation.thread_id(request.thread_id))
+        return pb.DeleteThreadResponse()
+
+    async def GetThreadState(
+        self, request: pb.GetThreadStateRequest, context: Any
+    ) -> pb.GetThreadStateResponse:
+        """Returns a thread's state."""
+        view = await self._threads.state(
+            validation.thread_id(request.thread_id),
+            checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),
+            subgraphs=request.subgraphs,
+        )
+        return pb.GetThreadStateResponse(state=head_state_message(view))
+
+    async def UpdateThreadState(
+        self, request: pb.UpdateThreadStateRequest, context: Any
+    ) -> pb.UpdateThreadStateResponse:
+        """Edits a thread's state."""
+        values = None
+        if request.HasField("values"):
+            values = self._codec.read(request.values, "values")
+        if values is None and request.as_node != "__end__":
+            text = 'required, and not null, unless as_node is "__end__"'
+            raise errors.MissingFieldError(text, field="values")
+        edit = StateEdit(
+            thread_id=validation.thread_id(request.thread_id),
+            values=values,
+            as_node=request.as_node,
+            checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),
+            expected_checkpoint_id=validation.optional_uuid(
+                request.expected_checkpoint_id, "expected_checkpoint_id"
+            ),
+            assistant_id=request.assistant_id,
+        )
+        key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
+        view = await self._threads.edit(edit, key=key)
+        return pb.UpdateThreadStateResponse(state=head_state_message(view))
+
+    async def ListThreadHistory(
+        self, request: pb.ListThreadHistoryRequest, context: Any
+    ) -> pb.ListThreadHistoryResponse:
+        """Lists the checkpoints of a thread."""
+        tokens = PageTokens(request)
+        size = page_size(request.page_size, _HISTORY_PAGE)
+        place = tokens.read(request.page_token, str)
+        states = await self._threads.history(
+            validation.thread_id(request.thread_id),
+            limit=size + 1,
+            before=place[0] if place else "",
+        )
+        page, more = states[:size], len(states) > size
+        return pb.ListThreadHistoryResponse(
+            states=[state_message(state) for state in page],
+            next_page_token=tokens.write(page[-1].checkpoint_id) if more else "",
+        )
+
+    def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:
+        statuses = validation.enum_names(
+            pb.ThreadStatus, message.statuses, "THREAD_STATUS_", "filter.statuses"
+        )
+        return ThreadFilter(
+            statuses=tuple(ThreadStatus(name) for name in statuses),
+            assistant_id=message.assistant_id,
+            metadata=self._object_text(message, "metadata"),
+            values=self._object_text(message, "values"),
+        )
+
+    def _object_text(self, message: pb.ThreadFilter, name: str) -> str | None:
+        if not message.HasField(name):  # type: ignore[arg-type]  # one of two fields
+            return None
+        return jsontext.dumps(self._codec.read_object(getattr(message, name), f"filter.{name}"))
+
+
+def _request_key(method: str, request_id: str, meaning: dict[str, Any]) -> RequestKey | None:
+    if not validation.request_id(request_id):
+        return None
+    digest = hashlib.sha256(jsontext.canonical(meaning).encode()).hexdigest()
+    return RequestKey(current_principal(), method, request_id, digest)

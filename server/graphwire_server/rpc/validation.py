@@ -1,0 +1,172 @@
+"""Checks the fields of requests: each function raises an error that names the field."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+from graphwire import errors
+
+_THREAD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_RESERVED_PREFIXES = ("__", "checkpoint_", "langgraph_")
+_RESERVED_KEYS = frozenset({"thread_id", "run_id"})
+
+
+class _EnumWrapper(Protocol):
+    def Name(self, number: Any) -> str: ...  # protobuf's name
+
+
+def required(value: str, field: str) -> str:
+    """Returns a text that must be given."""
+    if not value:
+        raise errors.MissingFieldError("required", field=field)
+    return value
+
+
+def thread_id(value: str, field: str = "thread_id") -> str:
+    """Returns the id of a thread, which must be given."""
+    return optional_thread_id(required(value, field), field)
+
+
+def optional_thread_id(value: str, field: str = "thread_id") -> str:
+    """Returns the id of a thread, or ""."""
+    if value and not _THREAD_ID.fullmatch(value):
+        raise errors.InvalidFieldError(
+            "must be 1 to 128 letters, digits and -_.: and begin with a letter or digit",
+            field=field,
+        )
+    return value
+
+
+def run_id(value: str, field: str = "run_id") -> str:
+    """Returns the id of a run, which must be given, as the server writes it."""
+    return optional_uuid(required(value, field), field)
+
+
+def optional_uuid(value: str, field: str) -> str:
+    """Returns a UUID as the server writes it, or ""."""
+    if not value:
+        return ""
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        text = f"must be a UUID such as {uuid.UUID(int=0)}, not {value[:100]!r}"
+        raise errors.InvalidFieldError(text, field=field) from None
+
+
+def request_id(value: str) -> str:
+    """Returns a request_id, or ""."""
+    if value and not _REQUEST_ID.fullmatch(value):
+        raise errors.InvalidFieldError(
+            "must be 1 to 128 printable ASCII characters without blanks", field="request_id"
+        )
+    return value
+
+
+def enum_name(kind: _EnumWrapper, number: int, prefix: str) -> str:
+    """Returns the name of an enum value without its prefix; "" for UNSPECIFIED."""
+    name = kind.Name(number).removeprefix(prefix)
+    return "" if name == "UNSPECIFIED" else name
+
+
+def enum_names(
+    kind: _EnumWrapper, numbers: Iterable[int], prefix: str, field: str
+) -> tuple[str, ...]:
+    """Returns the names of a list of enum values, each once; UNSPECIFIED is refused."""
+    names = [enum_name(kind, number, prefix) for number in numbers]
+    for index, name in enumerate(names):
+        if not name:
+            text = f"{prefix}UNSPECIFIED means nothing here; leave the list empty instead"
+            raise errors.InvalidFieldError(text, field=f"{field}[{index}]")
+    return tuple(dict.fromkeys(names))
+
+
+def without_reserved_keys(value: Mapping[str, Any], field: str) -> None:
+    """Refuses an object with a key that steers LangGraph from inside."""
+    for key in value:
+        if key in _RESERVED_KEYS or key.startswith(_RESERVED_PREFIXES):
+            raise errors.ReservedKeyError(
+                f"the key {key!r} is reserved, as are __*, thread_id, run_id, checkpoint_* and "
+                "langgraph_*; take another name",
+                field=field,
+                metadata={"key": key},
+            )
+
+
+def known_enums(request: Message) -> None:
+    """Refuses enum values that this server does not know."""
+    for path, field, value in _fields(request):
+        if field.enum_type is not None and value not in field.enum_type.values_by_number:
+            raise errors.InvalidFieldError(
+                f"{value} is no value of {field.enum_type.name} that this server knows; it knows: "
+                + ", ".join(_enum_values(field.enum_type)),
+                field=path,
+            )
+
+
+def known_fields(request: Message) -> None:
+    """Refuses fields that this server does not know, wherever they are.
+
+    protobuf would drop them silently: from a newer client, the one that says where to pause.
+    """
+    bare = type(request)()
+    bare.CopyFrom(request)
+    bare.DiscardUnknownFields()
+    if bare.ByteSize() == request.ByteSize():
+        return
+    numbers = ", ".join(_unknown(request, ""))
+    raise errors.UnknownFieldError(
+        f"this server does not know these fields of the request: {numbers}; it may be older than "
+        "its caller",
+        metadata={"fields": numbers},
+    )
+
+
+def _unknown(message: Message, path: str) -> Iterator[str]:
+    unknown = UnknownFieldSet(message)
+    for index in range(len(unknown)):
+        yield f"{path}#{unknown[index].field_number}"
+    for name, _, child in _children(message, path):
+        yield from _unknown(child, f"{name}.")
+
+
+def _fields(message: Message, path: str = "") -> Iterator[tuple[str, FieldDescriptor, Any]]:
+    """Yields (path, field, value) of every single value that is set, at any depth."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            if field.is_repeated:
+                for index, item in enumerate(value):
+                    yield f"{path}{field.name}[{index}]", field, item
+            else:
+                yield f"{path}{field.name}", field, value
+    for name, field, child in _children(message, path):
+        kind = field.message_type
+        if kind is not None and kind.file.package.startswith("graphwire."):
+            yield from _fields(child, f"{name}.")
+
+
+def _children(message: Message, path: str) -> Iterator[tuple[str, FieldDescriptor, Message]]:
+    for field, value in message.ListFields():
+        kind = field.message_type
+        if kind is None:
+            continue
+        name = f"{path}{field.name}"
+        if kind.GetOptions().map_entry:
+            if kind.fields_by_name["value"].message_type is not None:
+                for key, item in value.items():
+                    yield f"{name}[{key}]", kind.fields_by_name["value"], item
+        elif field.is_repeated:
+            for index, item in enumerate(value):
+                yield f"{name}[{index}]", field, item
+        else:
+            yield name, field, value
+
+
+def _enum_values(kind: EnumDescriptor) -> list[str]:
+    return [value.name for value in kind.values if not value.name.endswith("_UNSPECIFIED")]

@@ -1,0 +1,347 @@
+"""Accepts a run: everything that is decided when a request arrives, in one transaction.
+
+Whoever comes second finds what the first one changed, so of two answers to one pause, or
+two inputs to one thread, exactly one is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from graphwire import errors
+
+from graphwire_server import jsontext
+from graphwire_server.graphs.position import Breakpoints, stops
+from graphwire_server.runs.clock import new_id
+from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.request import (
+    CommandStart,
+    Durability,
+    InputStart,
+    ResumeStart,
+    RunRequest,
+    RunSpec,
+    StreamMode,
+)
+from graphwire_server.runs.resume import ResumePlan, plan_resume
+from graphwire_server.storage.interface import Reader, Transaction
+from graphwire_server.storage.records import (
+    PauseStatus,
+    RequestRecord,
+    RunRecord,
+    RunStatus,
+    ThreadRecord,
+    ThreadStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the decision needs besides the request.
+
+    Attributes:
+        now: The time, in microseconds.
+        assistant_id: The assistant that was checked against the request.
+        compiled: The breakpoints compiled into its graph.
+        slot_free: Whether the server can begin to execute the run at once.
+        default_recursion_limit: For a run that names none.
+        key: The request_id in its scope; None if the caller gave none.
+    """
+
+    now: int
+    assistant_id: str
+    compiled: Breakpoints
+    slot_free: bool
+    default_recursion_limit: int
+    key: RequestKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What came of a request.
+
+    Attributes:
+        run: The run.
+        replayed: Whether it was started by an earlier call with the same request_id.
+    """
+
+    run: RunRecord
+    replayed: bool = False
+
+
+def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
+    """Decides on a request, and records the run if it is accepted.
+
+    Raises:
+        GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
+    """
+    if context.key is not None:
+        earlier = remembered(tx, context.key)
+        if earlier is not None:
+            return Accepted(run=_run_of(tx, earlier), replayed=True)
+
+    thread = _thread(tx, request, context)
+    active = tx.active_runs(thread.thread_id)
+    plan = _check_thread(tx, request, thread, active)
+    previous = None if isinstance(request.start, InputStart) else tx.last_run(thread.thread_id)
+    spec = _spec(request, context, previous, plan)
+    if isinstance(request.start, CommandStart):
+        _check_goto(request.start, spec, thread, plan)
+
+    # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
+    # on concurrent runs.
+    can_start = context.slot_free and not active and not request.start_delay
+    starts_now = plan is not None or can_start
+    run = RunRecord(
+        run_id=new_id(),
+        thread_id=thread.thread_id,
+        assistant_id=context.assistant_id,
+        status=RunStatus.RUNNING if starts_now else RunStatus.PENDING,
+        spec=spec.to_json(),
+        metadata=jsontext.dumps(spec.metadata),
+        create_time=context.now,
+        due_time=context.now + request.start_delay,
+        start_time=context.now if starts_now else None,
+        resumed_run_id=previous.run_id if previous and plan is not None else "",
+    )
+    tx.insert_run(run)
+    _resolve_pauses(tx, request, thread, plan, run)
+    tx.update_thread(
+        thread.thread_id,
+        now=context.now,
+        status=ThreadStatus.BUSY,
+        assistant_id=context.assistant_id,
+    )
+    if run.resumed_run_id:
+        tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
+    if context.key is not None:
+        tx.insert_request(context.key.record(run.run_id, now=context.now))
+    return Accepted(run=run)
+
+
+def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
+    """Returns the error for a thread that does not exist."""
+    return errors.ThreadNotFoundError(
+        f"there is no thread {thread_id}", resource=("thread", thread_id)
+    )
+
+
+def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
+    """Returns the error for a thread that has an active run."""
+    run_id = active[0].run_id if active else ""
+    return errors.ThreadBusyError(
+        f"thread {thread_id} is busy with run {run_id}; wait for it, cancel it, or enqueue",
+        metadata={"thread_id": thread_id, "run_id": run_id},
+        resource=("thread", thread_id),
+    )
+
+
+def check_expected(thread: ThreadRecord, expected_checkpoint_id: str) -> None:
+    """Raises CheckpointMismatchError unless the thread is at the expected checkpoint."""
+    if expected_checkpoint_id and expected_checkpoint_id != thread.checkpoint_id:
+        raise errors.CheckpointMismatchError(
+            f"thread {thread.thread_id} is at checkpoint {thread.checkpoint_id or '(none)'}, "
+            f"not at {expected_checkpoint_id}",
+            metadata={"checkpoint_id": thread.checkpoint_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
+def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another assistant."""
+    if thread.assistant_id and thread.assistant_id != assistant_id:
+        raise errors.AssistantMismatchError(
+            f"thread {thread.thread_id} belongs to assistant {thread.assistant_id!r}, "
+            f"its state does not fit {assistant_id!r}; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
+def _run_of(db: Reader, earlier: RequestRecord) -> RunRecord:
+    run = db.run(earlier.subject)
+    if run is None:
+        raise errors.RunNotFoundError(
+            f"run {earlier.subject}, which this request_id started, was deleted",
+            resource=("run", earlier.subject),
+        )
+    return run
+
+
+def _thread(tx: Transaction, request: RunRequest, context: Context) -> ThreadRecord:
+    """Returns the thread to run on; makes it where the request says so."""
+    if request.thread_id:
+        thread = tx.thread(request.thread_id)
+        if thread is not None:
+            check_assistant(thread, context.assistant_id)
+            return thread
+        if not request.create_thread:
+            raise thread_not_found(request.thread_id)
+    if request.resume is not None:
+        raise errors.NothingToResumeError("a new thread has nothing to resume")
+    thread = ThreadRecord(
+        thread_id=request.thread_id or new_id(),
+        status=ThreadStatus.IDLE,
+        metadata="{}",
+        create_time=context.now,
+        update_time=context.now,
+        stateless=not request.thread_id,
+    )
+    tx.insert_thread(thread)
+    return thread
+
+
+def _check_thread(
+    tx: Transaction, request: RunRequest, thread: ThreadRecord, active: Sequence[RunRecord]
+) -> ResumePlan | None:
+    """Checks the request against what the thread is doing; plans its resume if it has one."""
+    resume = request.resume
+    if resume is None:
+        if thread.status is ThreadStatus.INTERRUPTED and not request.discard_pause:
+            raise errors.ThreadInterruptedError(
+                f"thread {thread.thread_id} is paused before or in: "
+                f"{', '.join(thread.next) or 'its end'}; resume it, or give up what waits with "
+                "on_pause = ON_PAUSE_DISCARD",
+                metadata={"thread_id": thread.thread_id},
+                resource=("thread", thread.thread_id),
+            )
+        if active and request.multitask == "REJECT":
+            raise thread_busy(thread.thread_id, active)
+        return None
+
+    # A resume is for what waits now: it never queues behind another run.
+    if thread.status is ThreadStatus.BUSY:
+        raise thread_busy(thread.thread_id, active)
+    check_expected(thread, resume.expected_checkpoint_id)
+    field = "start.resume" if isinstance(request.start, ResumeStart) else "start.command.resume"
+    field = field.removeprefix("start.")
+    if request.checkpoint_id and request.checkpoint_id != thread.checkpoint_id:
+        if resume.pause_ids or resume.answers or resume.answer is not None:
+            raise errors.InvalidFieldError(
+                "a resume from an older checkpoint starts a new branch, where nothing has been "
+                "asked yet; leave answers and pause ids out",
+                field=field,
+            )
+        return ResumePlan(resumed=(), answers={})
+    pauses = tx.open_pauses(thread.thread_id)
+    if pauses:
+        return plan_resume(pauses, resume, field)
+    plan_resume((), resume, field)  # refuses answers and ids that can't be open
+    if not thread.next:
+        raise errors.NothingToResumeError(
+            f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
+            "node waits",
+            metadata={"thread_id": thread.thread_id},
+            resource=("thread", thread.thread_id),
+        )
+    return ResumePlan(resumed=(), answers={})
+
+
+def _spec(
+    request: RunRequest,
+    context: Context,
+    previous: RunRecord | None,
+    plan: ResumePlan | None,
+) -> RunSpec:
+    """Adds up what the run is asked for, what it inherits and what is compiled in."""
+    before = RunSpec.from_json(previous.spec) if previous else None
+    inherited = None if request.clear_breakpoints else before
+    interrupt_before = _union(
+        context.compiled.before,
+        inherited.interrupt_before if inherited else (),
+        request.interrupt_before,
+    )
+    interrupt_after = _union(
+        context.compiled.after,
+        inherited.interrupt_after if inherited else (),
+        request.interrupt_after,
+    )
+    modes: Sequence[str] = request.stream_modes
+    subgraphs = request.stream_subgraphs
+    if not modes:
+        modes = before.stream_modes if before else (StreamMode.UPDATES,)
+        subgraphs = subgraphs or bool(before and before.stream_subgraphs)
+    durability = request.durability or (Durability(before.durability) if before else None)
+    if interrupt_before or interrupt_after or durability is None:
+        durability = Durability.SYNC
+
+    recursion_limit = request.recursion_limit
+    tags, configurable = list(request.tags), request.configurable
+    if before and not request.has_config:
+        recursion_limit, tags = before.recursion_limit, before.tags
+        configurable = before.configurable
+    context_value = request.context
+    if context_value is None and before:
+        context_value = before.context
+    spec = RunSpec(
+        kind="input",
+        value=None,
+        goto=[],
+        answers=plan.answers if plan else {},
+        interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
+        stream_modes=list(modes),
+        stream_subgraphs=subgraphs,
+        recursion_limit=recursion_limit or context.default_recursion_limit,
+        tags=tags,
+        configurable=configurable or {},
+        context=context_value,
+        metadata=request.metadata or {},
+        checkpoint_id=request.checkpoint_id,
+        durability=durability,
+        multitask=request.multitask,
+    )
+    match request.start:
+        case InputStart(value):
+            return replace(spec, value=value)
+        case ResumeStart():
+            return replace(spec, kind="resume")
+        case CommandStart(update=update, goto=goto):
+            steps = [[node] if given is None else [node, given.value] for node, given in goto]
+            return replace(spec, kind="command", value=update.value if update else None, goto=steps)
+
+
+def _check_goto(
+    command: CommandStart, spec: RunSpec, thread: ThreadRecord, plan: ResumePlan | None
+) -> None:
+    """Refuses a command that would run a node past a breakpoint before it.
+
+    LangGraph takes any command for a resume, and then looks at no breakpoint in its first
+    step: neither for the nodes gone to, nor for those that wait already.
+    """
+    approved = {pause.node for pause, _ in plan.resumed} if plan else set()
+    waiting = [node for node in thread.next if node not in approved]
+    for node in [*(name for name, _ in command.goto), *waiting]:
+        if stops(spec.interrupt_before, node):
+            raise errors.GotoPastBreakpointError(
+                f"the command would run node {node!r} past the breakpoint before it; go to "
+                "another node, or drop the run's breakpoints with clear_breakpoints",
+                metadata={"node": node},
+                resource=("thread", thread.thread_id),
+            )
+
+
+def _resolve_pauses(
+    tx: Transaction,
+    request: RunRequest,
+    thread: ThreadRecord,
+    plan: ResumePlan | None,
+    run: RunRecord,
+) -> None:
+    now = run.create_time
+    if plan is not None:
+        for pause, answer in plan.resumed:
+            tx.resolve_pause(
+                pause.pause_id, PauseStatus.RESUMED, now=now, by_run_id=run.run_id, answer=answer
+            )
+    leaves = request.checkpoint_id and request.checkpoint_id != thread.checkpoint_id
+    if leaves or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
+        for pause in tx.open_pauses(thread.thread_id):
+            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now)
+
+
+def _union(*lists: Sequence[str]) -> list[str]:
+    """Adds lists of node names up, in order; `*` covers all others."""
+    names = list(dict.fromkeys(name for names in lists for name in names))
+    return ["*"] if "*" in names else names

@@ -1,0 +1,119 @@
+"""Makes the events that are the run's own: its beginning, its pauses and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from google.protobuf import timestamp_pb2
+from graphwire.v1 import pause_pb2, payload_pb2, run_pb2
+from graphwire.v1 import run_event_pb2 as pb
+
+from graphwire_server.runs.clock import now_us
+from graphwire_server.storage.records import (
+    EventRecord,
+    Failure,
+    PauseRecord,
+    RunRecord,
+    RunStatus,
+)
+
+
+def metadata_event(run: RunRecord) -> pb.RunEvent:
+    """The first event of a run."""
+    return pb.RunEvent(
+        metadata=pb.MetadataEvent(
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            assistant_id=run.assistant_id,
+            resumed_run_id=run.resumed_run_id,
+        )
+    )
+
+
+def interrupted_event(
+    pauses: Sequence[PauseRecord], next_nodes: Sequence[str], checkpoint_id: str
+) -> pb.RunEvent:
+    """The event of a run that is pausing."""
+    return pb.RunEvent(
+        interrupted=pb.InterruptedEvent(
+            pauses=[pause_message(pause) for pause in pauses],
+            next=next_nodes,
+            checkpoint_id=checkpoint_id,
+        )
+    )
+
+
+def end_event(status: RunStatus, error: Failure | None, checkpoint_id: str) -> pb.RunEvent:
+    """The last event of a run."""
+    return pb.RunEvent(
+        end=pb.EndEvent(
+            status=run_pb2.RunStatus.Value(f"RUN_STATUS_{status}"),
+            error=error_message(error),
+            checkpoint_id=checkpoint_id,
+        )
+    )
+
+
+class Sealer:
+    """Numbers and serializes the last events of a run that nobody records.
+
+    A run that never began to execute, or whose server was lost, still gets its end; and
+    its `metadata` event, if that was never recorded.
+    """
+
+    def __init__(self, run: RunRecord) -> None:
+        """Goes on after the run's last committed event."""
+        self._run = run
+
+    def __call__(self, events: Sequence[pb.RunEvent]) -> list[EventRecord]:
+        """Returns the events, ready to be stored."""
+        first = [] if self._run.last_sequence else [metadata_event(self._run)]
+        records = []
+        for sequence, event in enumerate([*first, *events], start=self._run.last_sequence + 1):
+            event.event_time.CopyFrom(timestamp(now_us()))
+            records.append(sealed(event, self._run.run_id, sequence, attempt=1))
+        return records
+
+
+def sealed(event: pb.RunEvent, run_id: str, sequence: int, *, attempt: int) -> EventRecord:
+    """Numbers an event and returns it, ready to be stored."""
+    event.run_id = run_id
+    event.sequence = sequence
+    event.attempt = attempt
+    return EventRecord(run_id, sequence, event.SerializeToString())
+
+
+def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
+    """The contract's form of a pause."""
+    return pause_pb2.Pause(
+        pause_id=pause.pause_id,
+        thread_id=pause.thread_id,
+        run_id=pause.run_id,
+        kind=pause_pb2.PauseKind.Value(f"PAUSE_KIND_{pause.kind}"),
+        node=pause.node,
+        namespace=pause.namespace,
+        interrupt_id=pause.interrupt_id,
+        value=_payload(pause.value),
+        response_schema=_payload(pause.response_schema),
+        checkpoint_id=pause.checkpoint_id,
+        create_time=timestamp(pause.create_time),
+    )
+
+
+def error_message(error: Failure | None) -> run_pb2.RunError | None:
+    """The contract's form of a failure; None for none."""
+    if error is None:
+        return None
+    return run_pb2.RunError(
+        type=error.type, message=error.message, node=error.node, namespace=error.namespace
+    )
+
+
+def timestamp(microseconds: int) -> timestamp_pb2.Timestamp:
+    """Converts microseconds since 1970."""
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1000)
+
+
+def _payload(text: str | None) -> payload_pb2.Payload | None:
+    return None if text is None else payload_pb2.Payload(json=text)

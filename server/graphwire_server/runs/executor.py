@@ -1,0 +1,215 @@
+"""Executes runs: starts those that may start, sees each one to its end, and stops them.
+
+A run that is RUNNING in the database is in `_running` here, and the other way round; the
+one exception, runs of a server that was killed, is cleared up by `restart` before the
+executor starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.ending import end_run
+from graphwire_server.runs.event_log import EventLog, RunRecorder
+from graphwire_server.runs.events import metadata_event
+from graphwire_server.runs.execution import Outcome, RunExecution, position_of
+from graphwire_server.runs.node_threads import NodeThreads, current_run
+from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
+from graphwire_server.storage.records import Failure, RunRecord, RunStatus
+
+_log = structlog.get_logger("graphwire.runs")
+
+
+@dataclass(slots=True)
+class _Running:
+    """A run that is executing."""
+
+    run: RunRecord
+    execution: asyncio.Task[Outcome] | None = None
+    supervisor: asyncio.Task[None] | None = None
+    stop: Outcome | None = None
+    abandon: bool = False
+
+
+class Executor:
+    """Executes the runs of this server.
+
+    Attributes:
+        draining: Whether the server is shutting down; it starts no more runs then.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        registry: GraphRegistry,
+        log: EventLog,
+        threads: NodeThreads,
+        max_concurrent_runs: int,
+        max_run_seconds: float,
+    ) -> None:
+        """Makes the executor; `start` sets it going."""
+        self._storage = storage
+        self._registry = registry
+        self._log = log
+        self._threads = threads
+        self._max_concurrent = max_concurrent_runs
+        self._max_seconds = max_run_seconds
+        self._running: dict[str, _Running] = {}
+        self._wake = asyncio.Event()
+        self._scheduler: asyncio.Task[None] | None = None
+        self.draining = False
+
+    @property
+    def slot_free(self) -> bool:
+        """Whether another run can begin to execute now."""
+        return not self.draining and len(self._running) < self._max_concurrent
+
+    def start(self) -> None:
+        """Starts to execute runs that wait for their turn or their time."""
+        self._scheduler = asyncio.create_task(self._schedule(), name="run-scheduler")
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Looks for runs that may start: after one was accepted, ended, or was cancelled."""
+        self._wake.set()
+
+    def execute(self, run: RunRecord) -> None:
+        """Begins to execute a run that has just become RUNNING."""
+        running = self._running[run.run_id] = _Running(run)
+        running.supervisor = asyncio.create_task(self._supervise(running), name=f"run {run.run_id}")
+
+    def cancel(self, run_id: str, *, abandon: bool = False) -> None:
+        """Stops a run, which ends as CANCELLED once its nodes have returned.
+
+        With `abandon` it does not wait for nodes in threads. No effect on runs that are not
+        executing.
+        """
+        running = self._running.get(run_id)
+        if running is not None:
+            self._stop(running, Outcome(RunStatus.CANCELLED), abandon=abandon)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Starts no more runs, lets those executing end within a time, then stops them."""
+        self.draining = True
+        if self._scheduler is not None:
+            self._scheduler.cancel()
+            await asyncio.gather(self._scheduler, return_exceptions=True)
+        if self._running:
+            _log.info("draining", runs=len(self._running), grace_seconds=grace_seconds)
+            await self._all_ended(grace_seconds)
+        for running in list(self._running.values()):
+            error = Failure("ServerShutdown", "the server was shut down while the run executed")
+            self._stop(running, Outcome(RunStatus.FAILED, error=error), abandon=True)
+        await self._all_ended(None)
+
+    async def _all_ended(self, timeout: float | None) -> None:
+        supervisors = [r.supervisor for r in self._running.values() if r.supervisor]
+        if supervisors:
+            await asyncio.wait(supervisors, timeout=timeout)
+
+    def _stop(self, running: _Running, outcome: Outcome, *, abandon: bool) -> None:
+        running.stop = running.stop or outcome
+        running.abandon = running.abandon or abandon
+        if running.execution is not None:
+            running.execution.cancel()
+
+    async def _schedule(self) -> None:
+        while True:
+            now = now_us()
+            free = self._max_concurrent - len(self._running)
+            started = await self._start_some(now, free) if free > 0 else 0
+            due = await self._storage.read(lambda db, now=now: db.next_due_time(now=now))  # type: ignore[misc]
+            if started:
+                continue
+            timeout = None if due is None else max(0.0, (due - now_us()) / 1e6)
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            except TimeoutError:
+                continue
+            self._wake.clear()
+
+    async def _start_some(self, now: int, free: int) -> int:
+        def start(tx: Transaction) -> list[RunRecord]:
+            started = []
+            for run_id in tx.startable_runs(now=now, limit=free):
+                if tx.change_run(run_id, RunStatus.RUNNING, now=now):
+                    run = tx.run(run_id)
+                    assert run is not None
+                    started.append(run)
+            return started
+
+        def any_startable(db: Reader) -> bool:
+            return bool(db.startable_runs(now=now, limit=1))
+
+        if not await self._storage.read(any_startable):
+            return 0
+        runs = await self._storage.write(start)
+        for run in runs:
+            self.execute(run)
+        return len(runs)
+
+    async def _supervise(self, running: _Running) -> None:
+        """Sees a run to its end, whatever happens to its execution."""
+        run = running.run
+        recorder = self._log.recorder(run)
+        log = _log.bind(run_id=run.run_id, thread_id=run.thread_id)
+        try:
+            recorder.append(metadata_event(run))
+            outcome = await self._outcome(running, recorder)
+            await recorder.flushed()
+            await self._storage.write(lambda tx: end_run(tx, run, outcome, recorder.seal))
+            log.info("run_ended", status=outcome.status, error=outcome.error)
+        except StorageError:
+            # Nothing can be recorded. The run stays RUNNING; the next start clears it up.
+            log.exception("run_not_recorded")
+        except Exception:
+            log.exception("run_supervision_failed")
+        finally:
+            self._running.pop(run.run_id, None)
+            self._log.close(recorder)
+            self._wake.set()
+
+    async def _outcome(self, running: _Running, recorder: RunRecorder) -> Outcome:
+        run = running.run
+        token = current_run.set(run.run_id)
+        execution = RunExecution(
+            run,
+            recorder,
+            registry=self._registry,
+            storage=self._storage,
+            max_seconds=self._max_seconds,
+        )
+        running.execution = asyncio.create_task(
+            execution.outcome(), name=f"execution of {run.run_id}"
+        )
+        current_run.reset(token)
+        if running.stop is not None:
+            running.execution.cancel()
+        await asyncio.wait([running.execution])
+        if not running.execution.cancelled():
+            outcome = running.execution.result()
+        elif running.stop is not None:
+            outcome = running.stop
+        else:
+            error = Failure("CancelledError", "a node of the graph cancelled the run's task")
+            outcome = Outcome(RunStatus.FAILED, error=error)
+        if not running.abandon:
+            await self._returned(running)
+        if outcome.position is None:
+            position = await position_of(self._registry, run)
+            outcome = Outcome(outcome.status, position, outcome.error)
+        return outcome
+
+    async def _returned(self, running: _Running) -> None:
+        """Waits until the run's nodes in threads have returned, or are abandoned."""
+        returned = asyncio.create_task(self._threads.returned(running.run.run_id))
+        while not returned.done() and not running.abandon:
+            await asyncio.wait([returned], timeout=0.1)
+        returned.cancel()
+        await asyncio.gather(returned, return_exceptions=True)

@@ -1,0 +1,182 @@
+"""What a caller asks for when starting a run, and what is made of it.
+
+A `RunRequest` is the call, checked in itself. A `RunSpec` is the decision: everything
+inherited, added up and defaulted; it is stored with the run, and nothing else is needed to
+execute it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Literal
+
+import orjson
+
+from graphwire_server import jsontext
+
+
+class StreamMode(StrEnum):
+    """Which events a run records; the contract's `StreamMode` without its prefix."""
+
+    VALUES = "VALUES"
+    UPDATES = "UPDATES"
+    MESSAGES = "MESSAGES"
+    TASKS = "TASKS"
+    CHECKPOINTS = "CHECKPOINTS"
+    CUSTOM = "CUSTOM"
+    DEBUG = "DEBUG"
+
+
+class Durability(StrEnum):
+    """When checkpoints reach the disk; the contract's `Durability` without its prefix."""
+
+    SYNC = "SYNC"
+    ASYNC = "ASYNC"
+    EXIT = "EXIT"
+
+
+Multitask = Literal["REJECT", "ENQUEUE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A JSON value that was given, null included; where nothing was given there is None."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class InputStart:
+    """Starts with new input: any JSON value but null and {}."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeStart:
+    """Goes on from where the thread is paused; see the contract's `Resume`."""
+
+    pause_ids: tuple[str, ...] = ()
+    answers: tuple[tuple[str, Any], ...] = ()
+    answer: Given | None = None
+    expected_checkpoint_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStart:
+    """Updates the state, goes to nodes, answers; see the contract's `Command`."""
+
+    update: Given | None = None
+    goto: tuple[tuple[str, Given | None], ...] = ()
+    resume: ResumeStart | None = None
+
+
+Start = InputStart | ResumeStart | CommandStart
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A request to start a run.
+
+    None, "" and () mean that the caller left it out. Times are in microseconds.
+    """
+
+    start: Start
+    thread_id: str = ""
+    assistant_id: str = ""
+    interrupt_before: tuple[str, ...] = ()
+    interrupt_after: tuple[str, ...] = ()
+    clear_breakpoints: bool = False
+    stream_modes: tuple[StreamMode, ...] = ()
+    stream_subgraphs: bool = False
+    recursion_limit: int = 0
+    tags: tuple[str, ...] = ()
+    configurable: dict[str, Any] | None = None
+    has_config: bool = False
+    context: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    checkpoint_id: str = ""
+    durability: Durability | None = None
+    multitask: Multitask = "REJECT"
+    discard_pause: bool = False
+    create_thread: bool = False
+    start_delay: int = 0
+    request_id: str = ""
+
+    @property
+    def resume(self) -> ResumeStart | None:
+        """Returns how it resumes, by itself or within a command; None if it does not."""
+        if isinstance(self.start, CommandStart):
+            return self.start.resume
+        return self.start if isinstance(self.start, ResumeStart) else None
+
+    def fingerprint(self) -> str:
+        """Returns a digest of what the request means, its request_id apart."""
+        meaning = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        del meaning["request_id"]
+        meaning["kind"] = type(self.start).__name__
+        return hashlib.sha256(jsontext.canonical(meaning).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """How a run executes.
+
+    Attributes:
+        kind: How it starts: with input, by going on, or by a command.
+        value: For "input": the input. For "command": the update; None for none.
+        goto: For "command": nodes to go to, each as [name] or [name, input].
+        answers: Answers by LangGraph's interrupt id.
+        interrupt_before: All breakpoints of the root, inherited and compiled ones included.
+        interrupt_after: As interrupt_before.
+        stream_modes: Which events it records.
+        stream_subgraphs: Whether it records those of subgraphs.
+        recursion_limit: The most steps.
+        tags: For traces and callbacks.
+        configurable: The caller's configurable values.
+        context: The run's context; None for none.
+        metadata: The caller's metadata.
+        checkpoint_id: Where to start from; empty for the head.
+        durability: When checkpoints reach the disk.
+        multitask: How it was asked to treat a busy thread.
+    """
+
+    kind: Literal["input", "resume", "command"]
+    value: Any
+    goto: list[list[Any]]
+    answers: dict[str, Any]
+    interrupt_before: list[str]
+    interrupt_after: list[str]
+    stream_modes: list[str]
+    stream_subgraphs: bool
+    recursion_limit: int
+    tags: list[str]
+    configurable: dict[str, Any]
+    context: dict[str, Any] | None
+    metadata: dict[str, Any]
+    checkpoint_id: str
+    durability: str
+    multitask: Multitask
+
+    def to_json(self) -> str:
+        """Returns it as JSON text, to be stored."""
+        return orjson.dumps(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        """Reads it back from `to_json`."""
+        return cls(**orjson.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Given():
+            return {"given": value.value}
+        case InputStart() | ResumeStart() | CommandStart():
+            return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        case tuple():
+            return [_plain(item) for item in value]
+        case _:
+            return value

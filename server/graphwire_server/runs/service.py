@@ -1,0 +1,275 @@
+"""Runs, as a caller sees them: start, follow, wait for, cancel, delete."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from graphwire import errors
+
+from graphwire_server.graphs.checks import check_context, check_input, check_nodes
+from graphwire_server.graphs.execution import open_config
+from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
+from graphwire_server.graphs.position import Breakpoints
+from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.graphs.state import checkpoint_not_found, read_state
+from graphwire_server.runs.acceptance import (
+    Accepted,
+    Context,
+    accept,
+    check_assistant,
+    thread_not_found,
+)
+from graphwire_server.runs.assistants import assistant_of
+from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.ending import end_run
+from graphwire_server.runs.event_log import EventLog, run_not_found
+from graphwire_server.runs.events import Sealer
+from graphwire_server.runs.execution import Outcome
+from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.request import CommandStart, InputStart, RunRequest
+from graphwire_server.runs.thread_locks import ThreadLocks
+from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.records import (
+    EventRecord,
+    PauseRecord,
+    Position,
+    RunRecord,
+    RunStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that has ended, with the state and the pauses that it left; values as JSON text."""
+
+    run: RunRecord
+    values: str | None
+    pauses: Sequence[PauseRecord]
+
+
+class RunService:
+    """The runs of this server."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        registry: GraphRegistry,
+        log: EventLog,
+        executor: Executor,
+        locks: ThreadLocks,
+        default_recursion_limit: int,
+    ) -> None:
+        """Puts the service together from its parts."""
+        self._storage = storage
+        self._registry = registry
+        self._log = log
+        self._executor = executor
+        self._locks = locks
+        self._default_recursion_limit = default_recursion_limit
+
+    async def start(self, request: RunRequest, *, principal: str, method: str) -> Accepted:
+        """Checks a request and starts its run.
+
+        Raises:
+            GraphwireError: Any reason of StreamRun; nothing was changed.
+        """
+        if self._executor.draining:
+            raise errors.ShuttingDownError(
+                "the server is shutting down and starts no more runs; retry on another one",
+                retry_after=1.0,
+            )
+        key = None
+        if request.request_id:
+            key = RequestKey(principal, method, request.request_id, request.fingerprint())
+        loaded = await self._assistant(request)
+        compiled = await self._check(request, loaded)
+
+        def work(tx: Transaction) -> Accepted:
+            context = Context(
+                now=now_us(),
+                assistant_id=loaded.name,
+                compiled=compiled,
+                slot_free=self._executor.slot_free,
+                default_recursion_limit=self._default_recursion_limit,
+                key=key,
+            )
+            return accept(tx, request, context)
+
+        async with self._locks.of(request.thread_id):
+            accepted = await self._storage.write(work)
+        if accepted.run.status is RunStatus.RUNNING and not accepted.replayed:
+            self._executor.execute(accepted.run)
+        else:
+            self._executor.wake()
+        return accepted
+
+    def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventRecord | None]:
+        """Yields a run's events after a sequence, to its end; see `EventLog.follow`."""
+        return self._log.follow(run_id, after=after)
+
+    async def wait(self, run_id: str) -> RunResult:
+        """Waits until a run has ended.
+
+        Raises:
+            RunNotFoundError: There is no such run, or it was deleted meanwhile.
+            ShuttingDownError: The server is shutting down.
+        """
+        run = await self.get(run_id)
+        async for _ in self._log.follow(run_id, after=run.last_sequence):
+            pass
+
+        def read(db: Reader) -> tuple[RunRecord | None, str | None, list[PauseRecord]]:
+            run = db.run(run_id)
+            thread = db.thread(run.thread_id) if run else None
+            at_head = run and thread and run.checkpoint_id == thread.checkpoint_id
+            values = thread.values if thread and at_head else None
+            return run, values, db.pauses_of_run(run_id)
+
+        ended, values, pauses = await self._storage.read(read)
+        if ended is None:
+            raise run_not_found(run_id)
+        if values is None and ended.checkpoint_id:
+            values = await self._values_at(ended)
+        return RunResult(ended, values, pauses)
+
+    async def get(self, run_id: str) -> RunRecord:
+        """Returns a run. Raises RunNotFoundError."""
+        run = await self._storage.read(lambda db: db.run(run_id))
+        if run is None:
+            raise run_not_found(run_id)
+        return run
+
+    async def list(
+        self,
+        thread_id: str,
+        *,
+        statuses: Sequence[RunStatus],
+        limit: int,
+        after: Position | None,
+    ) -> list[RunRecord]:
+        """Returns runs of a thread, newest first. Raises ThreadNotFoundError."""
+
+        def read(db: Reader) -> list[RunRecord]:
+            if db.thread(thread_id) is None:
+                raise thread_not_found(thread_id)
+            return db.runs(thread_id, statuses=statuses, limit=limit, after=after)
+
+        return await self._storage.read(read)
+
+    async def cancel(self, run_id: str, *, abandon: bool = False) -> RunRecord:
+        """Cancels a run that is queued or executing, and returns it.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunEndedError: It has ended.
+        """
+
+        def work(tx: Transaction) -> RunRecord:
+            run = tx.run(run_id)
+            if run is None:
+                raise run_not_found(run_id)
+            if run.status.ended:
+                raise errors.RunEndedError(
+                    f"run {run_id} has ended already: {run.status}",
+                    metadata={"run_id": run_id, "status": run.status},
+                    resource=("run", run_id),
+                )
+            tx.request_cancel(run_id)
+            if run.status is RunStatus.PENDING:
+                end_run(tx, run, Outcome(RunStatus.CANCELLED), Sealer(run))
+            cancelled = tx.run(run_id)
+            assert cancelled is not None
+            return cancelled
+
+        run = await self._storage.write(work)
+        if run.status.ended:
+            self._log.notify(run_id)
+            self._executor.wake()
+        else:
+            self._executor.cancel(run_id, abandon=abandon)
+        return run
+
+    async def delete(self, run_id: str) -> None:
+        """Deletes a run that has ended.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+            RunActiveError: It has not ended.
+        """
+
+        def work(tx: Transaction) -> None:
+            run = tx.run(run_id)
+            if run is None:
+                raise run_not_found(run_id)
+            if not run.status.ended:
+                raise errors.RunActiveError(
+                    f"run {run_id} is {run.status}; cancel it and wait for its end first",
+                    metadata={"run_id": run_id, "status": run.status},
+                    resource=("run", run_id),
+                )
+            tx.delete_run(run_id)
+
+        await self._storage.write(work)
+        self._log.notify(run_id)
+
+    async def _assistant(self, request: RunRequest) -> LoadedGraph:
+        """Returns the graph to run: the one named, or the thread's."""
+        assistant_id = request.assistant_id
+        if not assistant_id and request.thread_id and not isinstance(request.start, InputStart):
+            thread = await self._storage.read(lambda db: db.thread(request.thread_id))
+            if thread is None:
+                raise thread_not_found(request.thread_id)
+            assistant_id = thread.assistant_id
+            if not assistant_id:
+                raise errors.NothingToResumeError(
+                    f"nothing has run on thread {request.thread_id} yet",
+                    resource=("thread", request.thread_id),
+                )
+        if not assistant_id:
+            raise errors.MissingFieldError(
+                "name an assistant: " + ", ".join(self._registry.names), field="assistant_id"
+            )
+        return assistant_of(self._registry, assistant_id)
+
+    async def _check(self, request: RunRequest, loaded: LoadedGraph) -> Breakpoints:
+        """Checks what can be checked against the graph; returns its compiled breakpoints."""
+        async with loaded.open("assistants.read", open_config(request.configurable)) as graph:
+            check_nodes(graph, request.interrupt_before, "interrupt_before", everything=True)
+            check_nodes(graph, request.interrupt_after, "interrupt_after", everything=True)
+            if isinstance(request.start, InputStart):
+                check_input(graph, request.start.value, "input")
+            if isinstance(request.start, CommandStart):
+                for index, (node, _) in enumerate(request.start.goto):
+                    check_nodes(graph, [node], f"command.goto[{index}].node")
+                if request.start.update is not None:
+                    check_input(graph, request.start.update.value, "command.update", update=True)
+            if request.context is not None:
+                check_context(graph, request.context, "context")
+            if request.checkpoint_id:
+                await self._check_checkpoint(graph, request, loaded)
+            return Breakpoints(*static_breakpoints(graph))
+
+    async def _check_checkpoint(
+        self, graph: AnyPregel, request: RunRequest, loaded: LoadedGraph
+    ) -> None:
+        thread = await self._storage.read(lambda db: db.thread(request.thread_id))
+        if thread is None:
+            if request.thread_id and not request.create_thread:
+                raise thread_not_found(request.thread_id)
+            raise checkpoint_not_found(request.thread_id or "(new)", request.checkpoint_id)
+        check_assistant(thread, loaded.name)
+        await read_state(graph, request.thread_id, checkpoint_id=request.checkpoint_id)
+
+    async def _values_at(self, run: RunRecord) -> str | None:
+        loaded = self._registry.get(run.assistant_id)
+        if loaded is None:
+            return None
+        async with loaded.open("threads.read", open_config()) as graph:
+            try:
+                state = await read_state(graph, run.thread_id, checkpoint_id=run.checkpoint_id)
+            except errors.CheckpointNotFoundError:
+                return None
+        return state.values

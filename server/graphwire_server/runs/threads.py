@@ -1,0 +1,333 @@
+"""Threads, as a caller sees them: create, find, edit, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import orjson
+from graphwire import errors
+
+from graphwire_server import jsontext
+from graphwire_server.graphs.position import Breakpoints, read_position
+from graphwire_server.graphs.position import Position as GraphPosition
+from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.graphs.state import (
+    StateView,
+    edit_state,
+    read_history,
+    read_state,
+    thread_config,
+)
+from graphwire_server.runs.acceptance import (
+    check_assistant,
+    check_expected,
+    thread_busy,
+    thread_not_found,
+)
+from graphwire_server.runs.assistants import assistant_of
+from graphwire_server.runs.clock import new_id, now_us
+from graphwire_server.runs.ending import settle_pauses
+from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.thread_locks import ThreadLocks
+from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.records import (
+    PauseRecord,
+    Position,
+    RunRecord,
+    ThreadFilter,
+    ThreadRecord,
+    ThreadStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadView:
+    """A thread with its open pauses."""
+
+    thread: ThreadRecord
+    pauses: Sequence[PauseRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStateView:
+    """A thread's state; the pauses are those open at it, none if it is not the head."""
+
+    state: StateView
+    pauses: Sequence[PauseRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class StateEdit:
+    """An edit of a thread's state; "" where the caller left it out."""
+
+    thread_id: str
+    values: Any
+    as_node: str = ""
+    checkpoint_id: str = ""
+    expected_checkpoint_id: str = ""
+    assistant_id: str = ""
+
+    def meaning(self) -> dict[str, Any]:
+        """Returns it as a JSON object, to compare requests by meaning."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class ThreadService:
+    """The threads of this server."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        registry: GraphRegistry,
+        locks: ThreadLocks,
+        wake: Callable[[], None],
+    ) -> None:
+        """Puts the service together; `wake` is called when queued runs may be free to start."""
+        self._wake = wake
+        self._storage = storage
+        self._registry = registry
+        self._locks = locks
+
+    async def create(
+        self,
+        thread_id: str,
+        metadata: Mapping[str, Any],
+        *,
+        return_existing: bool,
+        key: RequestKey | None,
+    ) -> ThreadView:
+        """Creates a thread; with an empty id the server chooses one.
+
+        Raises:
+            ThreadExistsError: The id is taken, and not `return_existing`.
+            RequestIdReusedError: The request_id was used for another request.
+        """
+
+        def work(tx: Transaction) -> ThreadView:
+            earlier = remembered(tx, key) if key else None
+            if earlier is not None:
+                return _view(tx, earlier.subject)
+            if thread_id and tx.thread(thread_id) is not None:
+                if not return_existing:
+                    raise errors.ThreadExistsError(
+                        f"thread {thread_id} exists already", resource=("thread", thread_id)
+                    )
+                return _view(tx, thread_id)
+            now = now_us()
+            thread = ThreadRecord(
+                thread_id=thread_id or new_id(),
+                status=ThreadStatus.IDLE,
+                metadata=jsontext.dumps(metadata),
+                create_time=now,
+                update_time=now,
+            )
+            tx.insert_thread(thread)
+            if key:
+                tx.insert_request(key.record(thread.thread_id, now=now))
+            return ThreadView(thread, ())
+
+        return await self._storage.write(work)
+
+    async def get(self, thread_id: str) -> ThreadView:
+        """Returns a thread. Raises ThreadNotFoundError."""
+        return await self._storage.read(lambda db: _view(db, thread_id))
+
+    async def list(
+        self, which: ThreadFilter, *, limit: int, after: Position | None
+    ) -> list[ThreadView]:
+        """Returns threads, newest first, without those of stateless runs."""
+
+        def read(db: Reader) -> list[ThreadView]:
+            threads = db.threads(which, limit=limit, after=after)
+            pauses = db.pauses([thread.thread_id for thread in threads])
+            return [ThreadView(thread, pauses.get(thread.thread_id, ())) for thread in threads]
+
+        return await self._storage.read(read)
+
+    async def count(self, which: ThreadFilter) -> int:
+        """Returns how many threads `list` would return in all."""
+        return await self._storage.read(lambda db: db.count_threads(which))
+
+    async def update(
+        self, thread_id: str, patch: Mapping[str, Any], *, key: RequestKey | None
+    ) -> ThreadView:
+        """Merges into a thread's metadata (RFC 7396).
+
+        Raises:
+            ThreadNotFoundError: There is no such thread.
+            RequestIdReusedError: The request_id was used for another request.
+        """
+
+        def work(tx: Transaction) -> ThreadView:
+            view = _view(tx, thread_id)
+            if key and remembered(tx, key) is not None:
+                return view
+            now = now_us()
+            merged = jsontext.merge_patch(orjson.loads(view.thread.metadata), patch)
+            tx.update_thread(thread_id, now=now, metadata=jsontext.dumps(merged))
+            if key:
+                tx.insert_request(key.record(thread_id, now=now))
+            return _view(tx, thread_id)
+
+        return await self._storage.write(work)
+
+    async def delete(self, thread_id: str) -> None:
+        """Deletes a thread with everything that belongs to it.
+
+        Raises:
+            ThreadNotFoundError: There is no such thread.
+            ThreadBusyError: It has an active run.
+        """
+
+        def work(tx: Transaction) -> None:
+            if tx.thread(thread_id) is None:
+                raise thread_not_found(thread_id)
+            active = tx.active_runs(thread_id)
+            if active:
+                raise thread_busy(thread_id, active)
+            tx.delete_thread(thread_id)
+
+        async with self._locks.of(thread_id):
+            await self._storage.write(work)
+            await self._storage.delete_checkpoints(thread_id)
+
+    async def state(
+        self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
+    ) -> ThreadStateView:
+        """Returns a thread's state, at its head or at a checkpoint.
+
+        Raises:
+            ThreadNotFoundError: There is no such thread.
+            CheckpointNotFoundError: It has no such checkpoint.
+            GraphUnavailableError: Its state can't be read.
+        """
+        view = await self.get(thread_id)
+        assistant_id = view.thread.assistant_id
+        if not assistant_id:
+            if checkpoint_id:
+                raise _no_checkpoint(thread_id, checkpoint_id)
+            return ThreadStateView(StateView(), ())
+        async with self._open(assistant_id, "threads.read") as graph:
+            state = await read_state(
+                graph, thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
+            )
+        pauses = [p for p in view.pauses if p.checkpoint_id == state.checkpoint_id]
+        return ThreadStateView(state, pauses)
+
+    async def history(self, thread_id: str, *, limit: int, before: str) -> Sequence[StateView]:
+        """Returns a thread's states, newest first, those before a checkpoint.
+
+        Raises:
+            ThreadNotFoundError: There is no such thread.
+            GraphUnavailableError: A state can't be read.
+        """
+        view = await self.get(thread_id)
+        if not view.thread.assistant_id:
+            return ()
+        async with self._open(view.thread.assistant_id, "threads.read") as graph:
+            states = read_history(graph, thread_id, limit=limit, before=before)
+            return [state async for state in states]
+
+    async def edit(self, edit: StateEdit, *, key: RequestKey | None) -> ThreadStateView:
+        """Edits a thread's state: makes a new head; nothing is executed.
+
+        Raises:
+            GraphwireError: Any reason of UpdateThreadState; nothing was changed.
+        """
+        thread_id = edit.thread_id
+        async with self._locks.of(thread_id):
+
+            def check(db: Reader) -> tuple[ThreadRecord, RunRecord | None, bool]:
+                view = _view(db, thread_id)
+                if key and remembered(db, key) is not None:
+                    return view.thread, None, True
+                active = db.active_runs(thread_id)
+                if view.thread.status is ThreadStatus.BUSY:
+                    raise thread_busy(thread_id, active)
+                check_expected(view.thread, edit.expected_checkpoint_id)
+                return view.thread, db.last_run(thread_id), False
+
+            thread, last_run, repeated = await self._storage.read(check)
+            if repeated:
+                return await self.state(thread_id)
+            assistant_id = _assistant_id(thread, edit)
+            spec = RunSpec.from_json(last_run.spec) if last_run else None
+            async with self._open(assistant_id, "threads.update") as graph:
+                if edit.checkpoint_id:
+                    await read_state(graph, thread_id, checkpoint_id=edit.checkpoint_id)
+                await edit_state(
+                    graph,
+                    thread_id,
+                    edit.values,
+                    as_node=edit.as_node,
+                    checkpoint_id=edit.checkpoint_id,
+                )
+                breakpoints = (
+                    Breakpoints(tuple(spec.interrupt_before), tuple(spec.interrupt_after))
+                    if spec
+                    else Breakpoints()
+                )
+                position = await read_position(graph, thread_config(thread_id), breakpoints)
+                state = await read_state(graph, thread_id)
+
+            def record(tx: Transaction) -> list[PauseRecord]:
+                now = now_us()
+                run_id = last_run.run_id if last_run else ""
+                pauses = settle_pauses(tx, thread_id, run_id, position, now=now)
+                tx.update_thread(
+                    thread_id,
+                    now=now,
+                    status=_status_after_edit(tx, thread, position, pauses),
+                    assistant_id=assistant_id,
+                    head=(position.checkpoint_id, position.next, position.values),
+                )
+                if key:
+                    tx.insert_request(key.record(thread_id, now=now))
+                return pauses
+
+            pauses = await self._storage.write(record)
+            self._wake()
+            return ThreadStateView(state, pauses)
+
+    def _open(self, assistant_id: str, access: Any) -> Any:
+        return assistant_of(self._registry, assistant_id).open(access, {})
+
+
+def _view(db: Reader, thread_id: str) -> ThreadView:
+    thread = db.thread(thread_id)
+    if thread is None:
+        raise thread_not_found(thread_id)
+    return ThreadView(thread, db.open_pauses(thread_id))
+
+
+def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
+    if edit.assistant_id:
+        check_assistant(thread, edit.assistant_id)
+        return edit.assistant_id
+    if not thread.assistant_id:
+        raise errors.AssistantRequiredError(
+            f"nothing has run on thread {thread.thread_id} yet; say with `assistant_id` whose "
+            "state it is to have",
+            resource=("thread", thread.thread_id),
+        )
+    return thread.assistant_id
+
+
+def _status_after_edit(
+    db: Reader, thread: ThreadRecord, position: GraphPosition, pauses: Sequence[PauseRecord]
+) -> ThreadStatus:
+    # Nodes that waited for an answer still wait, to ask again: the thread stays paused.
+    if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
+        return ThreadStatus.INTERRUPTED
+    return ThreadStatus.BUSY if db.active_runs(thread.thread_id) else ThreadStatus.IDLE
+
+
+def _no_checkpoint(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:
+    return errors.CheckpointNotFoundError(
+        f"thread {thread_id} has no checkpoint {checkpoint_id}",
+        resource=("checkpoint", checkpoint_id),
+    )

@@ -1,0 +1,77 @@
+"""Every setting of the server, in one typed object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_KIB, _MIB = 1024, 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The server's settings: from `graphwire serve` options, or `GRAPHWIRE_<NAME>`.
+
+    The README's table is made from the descriptions below.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GRAPHWIRE_", extra="forbid", frozen=True)
+
+    listen: str = Field("127.0.0.1:50051", description="Where to listen: host:port; port 0: any.")
+    project: Path = Field(Path(), description="The project: a folder or its langgraph.json.")
+    database: str = Field(
+        "",
+        description="Where to keep data: a file, or sqlite:///path; "
+        "empty: .graphwire/graphwire.db in the project.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe log lines to write."
+    )
+    log_format: Literal["human", "json"] = Field("human", description="How log lines look.")
+
+    max_concurrent_runs: Annotated[int, Field(ge=1)] = Field(
+        64, description="How many runs execute at once; further ones wait as PENDING."
+    )
+    max_node_threads: Annotated[int, Field(ge=1)] = Field(
+        64, description="How many nodes that are plain functions run at once, each in a thread."
+    )
+    max_run_seconds: Annotated[float, Field(ge=0)] = Field(
+        0, description="How long a run may execute before it is TIMED_OUT; 0: no limit."
+    )
+    default_recursion_limit: Annotated[int, Field(ge=1)] = Field(
+        25, description="The recursion limit of a run that names none."
+    )
+    max_recursion_limit: Annotated[int, Field(ge=1)] = Field(
+        1000, description="The highest recursion limit that a run may name."
+    )
+    max_request_bytes: Annotated[int, Field(ge=_KIB)] = Field(
+        16 * _MIB, description="The largest request."
+    )
+    max_payload_bytes: Annotated[int, Field(ge=_KIB)] = Field(
+        4 * _MIB, description="The largest JSON text of one payload in a request."
+    )
+    max_payload_depth: Annotated[int, Field(ge=1, le=500)] = Field(
+        100, description="The deepest nesting of a payload in a request."
+    )
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = Field(
+        15, description="How long a stream may be quiet before a heartbeat is sent."
+    )
+    stateless_ttl_seconds: Annotated[float, Field(ge=0)] = Field(
+        3600, description="How long the thread of a stateless run is kept after the run's end."
+    )
+    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = Field(
+        10, description="How long running runs may go on after SIGTERM."
+    )
+    blocking_threshold_seconds: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="Warn of a node that blocks the event loop for longer; 0: never."
+    )
+
+    @property
+    def database_file(self) -> Path:
+        """Returns the path of the SQLite file."""
+        if not self.database:
+            root = self.project if self.project.is_dir() else self.project.parent
+            return root / ".graphwire" / "graphwire.db"
+        return Path(self.database.removeprefix("sqlite://").removeprefix("sqlite:"))
