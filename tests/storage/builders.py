@@ -60,8 +60,7 @@ def a_request(request_id: str = "request", **given: Any) -> RequestRecord:
         "principal": "alice",
         "method": "/graphwire.v1.Runs/CreateRun",
         "fingerprint": "f00",
-        "response": b"response",
-        "run_id": "run",
+        "subject": "subject",
         "create_time": 1,
     }
     return RequestRecord(request_id=request_id, **(filled | given))

@@ -26,7 +26,7 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.fixture
-async def sqlite_path(tmp_path: Path) -> Path:
+def sqlite_path(tmp_path: Path) -> Path:
     """Where a test of SQLite alone keeps its database."""
     return tmp_path / "graphwire.db"
 

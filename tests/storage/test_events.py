@@ -72,7 +72,7 @@ async def test_an_event_needs_its_run(storage: Storage) -> None:
 
 
 async def test_a_request_id_comes_back_as_it_was_put(storage: Storage) -> None:
-    plain, stream = a_request("a"), a_request("b", response=None)
+    plain, stream = a_request("a"), a_request("b", subject="thread")
     for request in (plain, stream):
         await insert(storage, request)
     method = plain.method

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graphwire_server.storage.interface import Storage
-from graphwire_server.storage.records import PauseStatus, RunStatus
+from graphwire_server.storage.records import RunStatus, ThreadStatus
 
-from .builders import a_pause, a_run, a_thread, add
+from .builders import a_run, a_thread, add
 
 RUNNING = RunStatus.RUNNING
 
@@ -37,8 +37,8 @@ async def test_active_runs_come_in_the_order_of_acceptance(storage: Storage) -> 
 async def test_the_last_run_is_the_last_accepted_that_began(storage: Storage) -> None:
     await add(storage, a_thread(), a_thread("x"))
     assert await storage.read(lambda r: r.last_run("thread")) is None
-    first = a_run("b", create_time=9, status=RunStatus.SUCCEEDED, start_time=9, values="[1]")
-    last = a_run("a", create_time=5, status=RunStatus.FAILED, start_time=6, values="[2]")
+    first = a_run("b", create_time=9, status=RunStatus.SUCCEEDED, start_time=9, checkpoint_id="c1")
+    last = a_run("a", create_time=5, status=RunStatus.FAILED, start_time=6, checkpoint_id="c2")
     await add(
         storage,
         first,
@@ -83,19 +83,25 @@ async def test_the_oldest_pending_run_of_each_free_thread_may_start(storage: Sto
 
 
 async def test_nothing_starts_on_a_paused_thread(storage: Storage) -> None:
+    await add(storage, a_thread("t", status=ThreadStatus.INTERRUPTED), a_run("waits", "t"))
+    assert await startable(storage) == []
+    await storage.write(lambda tx: tx.update_thread("t", now=5, status=ThreadStatus.BUSY))
+    assert await startable(storage) == ["waits"]
+
+
+async def test_stateless_threads_expire_once_they_are_out_of_use(storage: Storage) -> None:
     await add(
         storage,
-        a_thread("t"),
-        a_run("old", "t", status=RunStatus.INTERRUPTED),
-        a_pause("1", "t"),
-        a_pause("2", "t"),
-        a_run("waits", "t"),
+        a_thread("idle", stateless=True, update_time=5),
+        a_thread("error", stateless=True, update_time=4, status=ThreadStatus.ERROR),
+        a_thread("paused", stateless=True, update_time=1, status=ThreadStatus.INTERRUPTED),
+        a_thread("busy", stateless=True, update_time=1, status=ThreadStatus.BUSY),
+        a_thread("kept", update_time=1),
     )
-    assert await startable(storage) == []
-    await storage.write(lambda tx: tx.resolve_pause("1", PauseStatus.RESUMED, now=5))
-    assert await startable(storage) == []
-    await storage.write(lambda tx: tx.resolve_pause("2", PauseStatus.SUPERSEDED, now=5))
-    assert await startable(storage) == ["waits"]
+    read = storage.read
+    assert await read(lambda r: r.expired_stateless_threads(before=4, limit=9)) == []
+    assert await read(lambda r: r.expired_stateless_threads(before=6, limit=9)) == ["error", "idle"]
+    assert await read(lambda r: r.expired_stateless_threads(before=6, limit=1)) == ["error"]
 
 
 async def test_the_next_due_time_is_the_earliest_after_now(storage: Storage) -> None:

@@ -33,7 +33,7 @@ FULL = RunRecord(
     resumed_by_run_id="after",
     last_sequence=17,
     cancel_requested=True,
-    values='{"a": null}',
+    checkpoint_id="c1",
 )
 
 
@@ -64,7 +64,7 @@ async def test_a_run_moves_only_along_the_transitions(storage: Storage, origin: 
         assert await storage.write(change) is (to in TRANSITIONS[origin])
         after = before
         if to in TRANSITIONS[origin]:
-            after = replace(before, status=to, error=failure, values="[7]")
+            after = replace(before, status=to, error=failure, checkpoint_id="c7")
             if to is RunStatus.RUNNING:
                 after = replace(after, start_time=7)
             else:
@@ -74,7 +74,7 @@ async def test_a_run_moves_only_along_the_transitions(storage: Storage, origin: 
 
 
 def _change(run_id: str, to: RunStatus, failure: Failure, tx: Transaction) -> bool:
-    return tx.change_run(run_id, to, now=7, error=failure, values="[7]")
+    return tx.change_run(run_id, to, now=7, error=failure, checkpoint_id="c7")
 
 
 def _runs_of(thread_id: str, reader: Reader) -> list[RunRecord | None]:
@@ -85,9 +85,9 @@ async def test_a_run_that_ends_well_keeps_its_start_time(storage: Storage) -> No
     await add(storage, a_thread(), a_run())
     assert await storage.write(lambda tx: tx.change_run("run", RunStatus.RUNNING, now=5))
     assert await storage.write(
-        lambda tx: tx.change_run("run", RunStatus.SUCCEEDED, now=6, values='{"x": 1}')
+        lambda tx: tx.change_run("run", RunStatus.SUCCEEDED, now=6, checkpoint_id="c6")
     )
-    want = a_run(status=RunStatus.SUCCEEDED, start_time=5, end_time=6, values='{"x": 1}')
+    want = a_run(status=RunStatus.SUCCEEDED, start_time=5, end_time=6, checkpoint_id="c6")
     assert await storage.read(lambda r: r.run("run")) == want
 
 
@@ -133,7 +133,7 @@ async def test_noting_on_an_unknown_run_changes_nothing(storage: Storage) -> Non
 
 async def test_runs_are_listed_newest_first_without_values(storage: Storage) -> None:
     runs = [
-        a_run("b", create_time=5, values="[]", status=RunStatus.SUCCEEDED),
+        a_run("b", create_time=5, status=RunStatus.SUCCEEDED),
         a_run("c", create_time=5),
         a_run("a", create_time=5),
         a_run("d", create_time=4, status=RunStatus.FAILED),
@@ -141,7 +141,7 @@ async def test_runs_are_listed_newest_first_without_values(storage: Storage) -> 
     ]
     await add(storage, a_thread(), a_thread("x"), *runs, a_run("foreign", "x", create_time=9))
     found = await storage.read(lambda r: r.runs("thread", limit=9))
-    by_id = {run.run_id: replace(run, values=None) for run in runs}
+    by_id = {run.run_id: run for run in runs}
     assert found == [by_id[name] for name in "ecbad"]
 
     statuses = (RunStatus.SUCCEEDED, RunStatus.FAILED)

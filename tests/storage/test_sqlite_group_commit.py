@@ -1,0 +1,242 @@
+"""SQLite: what waits shares a flush, and what goes wrong goes wrong for as few as possible."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from graphwire_server.storage.interface import IntegrityError, StorageError, Transaction
+from graphwire_server.storage.sqlite import SqliteStorage, connection, group_commit
+
+from .builders import a_run, a_thread, add
+
+TIMEOUT = 30
+
+
+@pytest.fixture
+async def log(sqlite_storage: SqliteStorage) -> AsyncIterator[list[str]]:
+    """The first words of all that the writer says to SQLite."""
+    statements: list[str] = []
+
+    def note(statement: str) -> None:
+        statements.append(" ".join(statement.split()[:2]))
+
+    writer = sqlite_storage._writer._connection
+    await writer.run(lambda sqlite: sqlite.set_trace_callback(note))
+    yield statements
+    await writer.run(lambda sqlite: sqlite.set_trace_callback(None))
+
+
+def insert(name: str, tx: Transaction) -> str:
+    tx.insert_thread(a_thread(name))
+    return name
+
+
+async def exists(storage: SqliteStorage, name: str) -> bool:
+    return await storage.read(lambda r: r.thread(name)) is not None
+
+
+class Held:
+    """A work that stays in the writer until it is let go."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self, tx: Transaction) -> None:
+        tx.insert_thread(a_thread("held"))
+        self.started.set()
+        assert self.go_on.wait(TIMEOUT)
+
+
+async def hold(storage: SqliteStorage) -> tuple[Held, asyncio.Task[None]]:
+    held = Held()
+    task = asyncio.create_task(storage.write(held))
+    assert await asyncio.to_thread(held.started.wait, TIMEOUT)
+    return held, task
+
+
+async def test_a_lone_work_needs_no_savepoint(
+    sqlite_storage: SqliteStorage, log: list[str]
+) -> None:
+    await sqlite_storage.write(partial(insert, "a"))
+    assert log == ["BEGIN IMMEDIATE", "INSERT INTO", "COMMIT"]
+
+
+async def test_what_waits_is_committed_together_and_each_can_fail_alone(
+    sqlite_storage: SqliteStorage, log: list[str]
+) -> None:
+    results = await asyncio.gather(
+        *(sqlite_storage.write(partial(insert, name)) for name in "aba"), return_exceptions=True
+    )
+    assert results[:2] == ["a", "b"]
+    assert isinstance(results[2], IntegrityError)
+    assert log == [
+        "BEGIN IMMEDIATE",
+        *["SAVEPOINT work", "INSERT INTO", "RELEASE work"] * 2,
+        *["SAVEPOINT work", "INSERT INTO", "ROLLBACK TO", "RELEASE work"],
+        "COMMIT",
+    ]
+
+
+async def test_writes_gather_while_the_one_before_them_is_committed(
+    sqlite_storage: SqliteStorage, log: list[str]
+) -> None:
+    held, first = await hold(sqlite_storage)
+    rest = [
+        asyncio.create_task(sqlite_storage.write(partial(insert, f"{number}")))
+        for number in range(9)
+    ]
+    await asyncio.sleep(0)
+    held.go_on.set()
+    await asyncio.gather(first, *rest)
+    assert log.count("COMMIT") == 2
+
+
+async def test_a_batch_is_bounded(
+    sqlite_storage: SqliteStorage, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MAX_BATCH", 4)
+    writes = (sqlite_storage.write(partial(insert, f"{number}")) for number in range(10))
+    assert await asyncio.gather(*writes) == [f"{number}" for number in range(10)]
+    assert log.count("COMMIT") == 3
+
+
+async def test_a_write_cancelled_while_it_waits_is_not_done(
+    sqlite_storage: SqliteStorage,
+) -> None:
+    held, first = await hold(sqlite_storage)
+    waiting = asyncio.create_task(sqlite_storage.write(partial(insert, "taken back")))
+    after = asyncio.create_task(sqlite_storage.write(partial(insert, "after")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    held.go_on.set()
+    await asyncio.gather(first, after)
+    assert waiting.cancelled()
+    assert not await exists(sqlite_storage, "taken back")
+    assert await exists(sqlite_storage, "after")
+
+
+async def test_a_write_cancelled_while_it_runs_is_done_wholly(
+    sqlite_storage: SqliteStorage,
+) -> None:
+    held, running = await hold(sqlite_storage)
+    running.cancel()
+    await asyncio.wait([running])
+    held.go_on.set()
+    await sqlite_storage.write(partial(insert, "after"))
+    assert running.cancelled()
+    assert await exists(sqlite_storage, "held")
+
+
+async def test_a_full_disk_is_named_and_keeps_nothing_of_the_batch(
+    sqlite_storage: SqliteStorage, sqlite_path: Path
+) -> None:
+    writer = sqlite_storage._writer._connection
+    pages = await writer.run(lambda s: s.execute("PRAGMA page_count").fetchone()[0])
+    await writer.run(lambda s: s.execute(f"PRAGMA max_page_count = {pages + 3}").fetchall())
+
+    def insert_much(tx: Transaction) -> None:
+        tx.insert_thread(a_thread("much", metadata='"' + "x" * 100_000 + '"'))
+
+    alone = sqlite_storage.write(insert_much)
+    with pytest.raises(StorageError) as caught:
+        await alone
+    assert f"the database {sqlite_path} can't be used" in str(caught.value)
+    assert "database or disk is full" in str(caught.value)
+
+    results = await asyncio.gather(
+        sqlite_storage.write(partial(insert, "before")),
+        sqlite_storage.write(insert_much),
+        sqlite_storage.write(partial(insert, "after")),
+        return_exceptions=True,
+    )
+    for result in results:
+        assert isinstance(result, StorageError)
+        assert "database or disk is full" in str(result)
+    for name in ("before", "much", "after"):
+        assert not await exists(sqlite_storage, name)
+
+    await writer.run(lambda s: s.execute("PRAGMA max_page_count = 100000").fetchall())
+    await sqlite_storage.write(insert_much)
+    assert await exists(sqlite_storage, "much")
+
+
+async def test_a_work_can_not_go_on_when_sqlite_gave_its_transaction_up(
+    sqlite_storage: SqliteStorage,
+) -> None:
+    def work(tx: Transaction) -> None:
+        insert("before", tx)
+        tx._sqlite.execute("ROLLBACK")  # type: ignore[attr-defined]
+        insert("after", tx)
+
+    with pytest.raises(StorageError, match="the transaction is over"):
+        await sqlite_storage.write(work)
+    assert not await exists(sqlite_storage, "before")
+    assert not await exists(sqlite_storage, "after")
+
+
+async def test_a_transaction_is_of_no_use_after_its_work(sqlite_storage: SqliteStorage) -> None:
+    transaction = await sqlite_storage.write(lambda tx: tx)
+    with pytest.raises(StorageError, match="the transaction is over"):
+        transaction.insert_thread(a_thread())
+
+
+async def test_a_commit_that_fails_is_told_to_all_of_its_batch(
+    sqlite_storage: SqliteStorage, sqlite_path: Path
+) -> None:
+    def fail_at_commit(tx: Transaction) -> None:
+        tx._sqlite.execute("PRAGMA defer_foreign_keys = ON")  # type: ignore[attr-defined]
+        tx.insert_run(a_run("run", "nobody"))
+
+    results = await asyncio.gather(
+        sqlite_storage.write(partial(insert, "before")),
+        sqlite_storage.write(fail_at_commit),
+        sqlite_storage.write(partial(insert, "after")),
+        return_exceptions=True,
+    )
+    for result in results:
+        assert isinstance(result, StorageError)
+        assert str(result) == (
+            f"the database {sqlite_path} can't be used: FOREIGN KEY constraint failed"
+        )
+    assert len({id(result) for result in results}) == 3
+    assert not await exists(sqlite_storage, "before")
+    assert await sqlite_storage.write(partial(insert, "before")) == "before"
+
+
+async def test_a_lock_held_by_another_program_is_named(
+    sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0.05)
+    storage = await SqliteStorage.open(sqlite_path)
+    other = sqlite3.connect(sqlite_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError) as caught:
+        await add(storage, a_thread())
+    assert str(caught.value) == f"the database {sqlite_path} can't be used: database is locked"
+    assert await storage.read(lambda r: r.thread("thread")) is None
+    other.close()
+    await add(storage, a_thread())
+    await storage.close()
+
+
+async def test_a_writer_that_is_torn_down_leaves_nobody_waiting(
+    sqlite_storage: SqliteStorage,
+) -> None:
+    held, running = await hold(sqlite_storage)
+    waiting = asyncio.create_task(sqlite_storage.write(partial(insert, "waiting")))
+    await asyncio.sleep(0)
+    sqlite_storage._writer._task.cancel()
+    held.go_on.set()
+    await asyncio.wait([running, waiting])
+    assert running.cancelled()
+    assert waiting.cancelled()
+    with pytest.raises(StorageError, match="it is closed"):
+        await sqlite_storage.write(partial(insert, "later"))
