@@ -1,0 +1,169 @@
+"""Carries calls out over a `grpc.aio` channel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from graphwire._calls import Call, Page, Stream
+from graphwire._cursor import Cursor, Streamed
+from graphwire._settings import Settings
+from graphwire._status import client_closed, read_error
+from graphwire.errors import GraphwireError
+from graphwire.events import Event
+
+T = TypeVar("T")
+
+
+class AsyncTransport:
+    """A channel, and how to call over it."""
+
+    def __init__(self, settings: Settings, channel: grpc.aio.Channel | None) -> None:
+        """Takes a channel, or makes one with the first call (when there is an event loop)."""
+        self.settings = settings
+        self.closed = False
+        self._borrowed = channel is not None
+        self._channel = channel
+
+    async def close(self) -> None:
+        """Closes the channel if it is ours; calls that are under way are cancelled."""
+        self.closed = True
+        if self._channel is not None and not self._borrowed:
+            await self._channel.close()
+
+    async def unary(self, call: Call[T]) -> T:
+        """Carries out a call, if need be several times."""
+        settings, method = self.settings, call.method
+        retry = settings.retry(call)
+        while True:
+            rpc = self.channel().unary_unary(method.path, method.serialize, method.deserialize)
+            try:
+                response = await rpc(
+                    call.request, timeout=retry.remaining(), metadata=settings.call_metadata()
+                )
+            except grpc.aio.AioRpcError as rpc_error:
+                error = read_error(rpc_error)
+                delay = None if self.closed else retry.delay(error)
+                if delay is None:
+                    raise error from rpc_error
+            except asyncio.CancelledError:
+                if task_is_cancelled():
+                    raise
+                raise client_closed() from None
+            else:
+                return call.read(response)
+            await asyncio.sleep(delay)
+
+    async def pages(self, first: Call[Page[T]]) -> AsyncIterator[T]:
+        """Iterates over the items of a list, page by page."""
+        following: Call[Page[T]] | None = first
+        while following is not None:
+            page = await self.unary(following)
+            for item in page.items:
+                yield item
+            following = page.following
+
+    def open(self, stream: Stream) -> grpc.aio.UnaryStreamCall[Any, Any]:
+        """Opens a stream."""
+        method = stream.method
+        rpc = self.channel().unary_stream(method.path, method.serialize, method.deserialize)
+        return rpc(stream.request, timeout=stream.timeout, metadata=self.settings.call_metadata())
+
+    def channel(self) -> grpc.aio.Channel:
+        """Returns the channel.
+
+        Raises:
+            RuntimeError: The client is closed.
+        """
+        if self.closed:
+            raise RuntimeError("the client is closed")
+        if self._channel is None:
+            settings = self.settings
+            options = settings.channel_options()
+            self._channel = (
+                grpc.aio.insecure_channel(settings.target, options)
+                if settings.credentials is None
+                else grpc.aio.secure_channel(settings.target, settings.credentials, options)
+            )
+        return self._channel
+
+
+class AsyncRunStream(Streamed, AsyncIterator[Event]):
+    """The events of a run: iterate over it, once.
+
+    Leaving the loop ends the stream. `aclose`, or leaving an `async with`, does so at
+    once, whatever else still refers to it.
+    """
+
+    def __init__(self, transport: AsyncTransport, stream: Stream) -> None:
+        """Begins a stream; nothing is sent before the first event is asked for."""
+        super().__init__(Cursor(stream, transport.settings.rejoin_timeout))
+        self._transport = transport
+        self._call: grpc.aio.UnaryStreamCall[Any, Any] | None = None
+        self._closed = False
+
+    async def __anext__(self) -> Event:
+        """Returns the next event; see `runs.stream` for what it raises."""
+        cursor = self._cursor
+        while not self._closed:
+            cause: grpc.aio.AioRpcError | None = None
+            try:
+                if self._call is None:
+                    self._call = self._transport.open(cursor.next_call())
+                response: Any = await self._call.read()
+                if response is not grpc.aio.EOF:
+                    event = cursor.receive(response)
+                    if event is None:
+                        continue
+                    return event
+                error: GraphwireError = cursor.cut_short()
+            except grpc.aio.AioRpcError as rpc_error:
+                error, cause = read_error(rpc_error), rpc_error
+            except asyncio.CancelledError:
+                self._drop_call()
+                if task_is_cancelled():
+                    raise
+                error = client_closed()
+            if cursor.ended or self._closed:
+                break
+            self._drop_call()
+            delay = None if self._transport.closed else cursor.delay(error)
+            if delay is None:
+                self._closed = True
+                raise cursor.failure(error) from cause
+            await asyncio.sleep(delay)
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Ends the stream. The run goes on, unless it has `on_disconnect=CANCEL`."""
+        self._closed = True
+        self._drop_call()
+
+    async def __aenter__(self) -> Self:
+        """Returns the stream."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the stream."""
+        await self.aclose()
+
+    def _drop_call(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+
+def task_is_cancelled() -> bool:
+    """Whether a CancelledError is meant for this task, not only for its call."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

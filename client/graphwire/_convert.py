@@ -1,0 +1,210 @@
+"""Messages of the contract to the values of `graphwire.values`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from graphwire import _enums as enums
+from graphwire import values
+from graphwire._payload import decode
+from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
+
+
+def instant(timestamp: Timestamp) -> datetime:
+    """Reads a timestamp."""
+    return timestamp.ToDatetime(UTC)
+
+
+def run_error(message: run_pb2.RunError) -> values.RunError:
+    """Reads the exception that ended a run or task."""
+    return values.RunError(
+        type=message.type,
+        message=message.message,
+        node=message.node,
+        namespace=tuple(message.namespace),
+    )
+
+
+def pause(message: pause_pb2.Pause) -> values.Pause:
+    """Reads a pause."""
+    return values.Pause(
+        pause_id=message.pause_id,
+        thread_id=message.thread_id,
+        run_id=message.run_id,
+        kind=enums.PAUSE_KIND.read(message.kind),
+        node=message.node,
+        namespace=tuple(message.namespace),
+        interrupt_id=message.interrupt_id,
+        value=decode(message.value),
+        response_schema=decode(message.response_schema),
+        checkpoint_id=message.checkpoint_id,
+        create_time=_instant_if_set(message, "create_time"),
+    )
+
+
+def thread(message: threads_pb2.Thread) -> values.Thread:
+    """Reads a thread."""
+    return values.Thread(
+        thread_id=message.thread_id,
+        status=enums.THREAD_STATUS.read(message.status),
+        metadata=decode(message.metadata),
+        assistant_id=message.assistant_id,
+        checkpoint_id=message.checkpoint_id,
+        next=tuple(message.next),
+        pauses=tuple(map(pause, message.pauses)),
+        error=run_error(message.error) if message.HasField("error") else None,
+        create_time=_instant_if_set(message, "create_time"),
+        update_time=_instant_if_set(message, "update_time"),
+        stateless=message.stateless,
+    )
+
+
+def thread_state(message: threads_pb2.ThreadState) -> values.ThreadState:
+    """Reads the state of a thread at a checkpoint, with its subgraphs."""
+    return values.ThreadState(
+        values=decode(message.values),
+        next=tuple(message.next),
+        tasks=tuple(map(_task_state, message.tasks)),
+        checkpoint_id=message.checkpoint_id,
+        parent_checkpoint_id=message.parent_checkpoint_id,
+        namespace=tuple(message.namespace),
+        metadata=decode(message.metadata),
+        create_time=_instant_if_set(message, "create_time"),
+        pauses=tuple(map(pause, message.pauses)),
+    )
+
+
+def run(message: run_pb2.Run) -> values.Run:
+    """Reads a run."""
+    return values.Run(
+        run_id=message.run_id,
+        thread_id=message.thread_id,
+        assistant_id=message.assistant_id,
+        status=enums.RUN_STATUS.read(message.status),
+        error=run_error(message.error) if message.HasField("error") else None,
+        metadata=decode(message.metadata),
+        create_time=_instant_if_set(message, "create_time"),
+        start_time=_instant_if_set(message, "start_time"),
+        end_time=_instant_if_set(message, "end_time"),
+        resumed_run_id=message.resumed_run_id,
+        resumed_by_run_id=message.resumed_by_run_id,
+        interrupt_before=tuple(message.interrupt_before),
+        interrupt_after=tuple(message.interrupt_after),
+        stream_modes=tuple(map(enums.STREAM_MODE.read, message.stream_modes)),
+        stream_subgraphs=message.stream_subgraphs,
+        multitask_strategy=enums.MULTITASK_STRATEGY.read(message.multitask_strategy),
+        durability=enums.DURABILITY.read(message.durability),
+        last_sequence=message.last_sequence,
+        cancel_requested=message.cancel_requested,
+    )
+
+
+def run_result(message: runs_pb2.WaitRunResponse) -> values.RunResult:
+    """Reads a run that has ended, with what it left."""
+    return values.RunResult(
+        run=run(message.run),
+        values=decode(message.values),
+        pauses=tuple(map(pause, message.pauses)),
+    )
+
+
+def assistant(message: assistants_pb2.Assistant) -> values.Assistant:
+    """Reads an assistant."""
+    return values.Assistant(
+        assistant_id=message.assistant_id,
+        graph_id=message.graph_id,
+        description=message.description,
+        create_time=_instant_if_set(message, "create_time"),
+        interrupt_before=tuple(message.interrupt_before),
+        interrupt_after=tuple(message.interrupt_after),
+    )
+
+
+def assistant_graph(message: assistants_pb2.GetAssistantGraphResponse) -> values.AssistantGraph:
+    """Reads a drawing."""
+    return values.AssistantGraph(
+        nodes=tuple(
+            values.GraphNode(
+                node_id=node.node_id,
+                name=node.name,
+                interrupt_before=node.interrupt_before,
+                interrupt_after=node.interrupt_after,
+            )
+            for node in message.nodes
+        ),
+        edges=tuple(
+            values.GraphEdge(
+                source=edge.source,
+                target=edge.target,
+                label=edge.label,
+                conditional=edge.conditional,
+            )
+            for edge in message.edges
+        ),
+        mermaid=message.mermaid,
+    )
+
+
+def assistant_schemas(
+    message: assistants_pb2.GetAssistantSchemasResponse,
+) -> values.AssistantSchemas:
+    """Reads an assistant's schemas."""
+    return values.AssistantSchemas(
+        input=decode(message.input),
+        output=decode(message.output),
+        state=decode(message.state),
+        context=decode(message.context),
+        config=decode(message.config),
+    )
+
+
+def server_info(message: server_pb2.GetServerInfoResponse) -> values.ServerInfo:
+    """Reads what the server is and can do."""
+    limits = message.limits
+    return values.ServerInfo(
+        version=message.version,
+        langgraph_version=message.langgraph_version,
+        python_version=message.python_version,
+        start_time=_instant_if_set(message, "start_time"),
+        limits=values.ServerLimits(
+            max_request_bytes=limits.max_request_bytes,
+            max_payload_bytes=limits.max_payload_bytes,
+            max_payload_depth=limits.max_payload_depth,
+            max_page_size=limits.max_page_size,
+            default_recursion_limit=limits.default_recursion_limit,
+            max_recursion_limit=limits.max_recursion_limit,
+            max_concurrent_runs=limits.max_concurrent_runs,
+            max_run_time=_duration_if_set(limits, "max_run_time"),
+            heartbeat_interval=_duration_if_set(limits, "heartbeat_interval"),
+        ),
+        stream_modes=tuple(map(enums.STREAM_MODE.read, message.stream_modes)),
+        capabilities=tuple(message.capabilities),
+    )
+
+
+def _task_state(message: threads_pb2.TaskState) -> values.TaskState:
+    return values.TaskState(
+        task_id=message.task_id,
+        node=message.node,
+        error=run_error(message.error) if message.HasField("error") else None,
+        result=decode(message.result),
+        interrupts=tuple(
+            values.InterruptState(interrupt_id=i.interrupt_id, value=decode(i.value))
+            for i in message.interrupts
+        ),
+        state=thread_state(message.state) if message.HasField("state") else None,
+    )
+
+
+def _instant_if_set(message: Message, field: str) -> datetime | None:
+    return instant(getattr(message, field)) if message.HasField(field) else None
+
+
+def _duration_if_set(message: Message, field: str) -> timedelta | None:
+    if not message.HasField(field):
+        return None
+    duration: Duration = getattr(message, field)
+    return duration.ToTimedelta()

@@ -1,0 +1,303 @@
+"""The operations of `client.runs`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from graphwire import _convert as convert
+from graphwire import _enums as enums
+from graphwire._calls import Call, Page, Stream, call, method_of, pages
+from graphwire._start import start_request
+from graphwire.enums import OnDisconnect, RunStatus
+from graphwire.start import NOT_GIVEN, Command, Resume, RunOptions
+from graphwire.v1 import runs_pb2 as pb
+from graphwire.values import Run, RunResult
+
+
+def stream_run(
+    thread_id: str | None,
+    assistant_id: str = "",
+    *,
+    input: Any = NOT_GIVEN,
+    resume: Resume | bool | None = None,
+    command: Command | None = None,
+    on_disconnect: OnDisconnect | str | None = None,
+    timeout: float | None = None,
+    rejoin_timeout: float | None = None,
+    **options: Unpack[RunOptions],
+) -> Stream:
+    """Starts a run and streams its events, to the end; iterate over what it returns.
+
+    Nothing is sent before the first event is asked for. When the connection is lost the
+    stream rejoins by itself: each event comes exactly once. The run belongs to the
+    server: leaving the loop, or a timeout, ends the stream and not the run.
+
+    Args:
+        thread_id: The thread to run on; None: a stateless run, on a thread of its own.
+        assistant_id: The assistant. Required for `input` and for a stateless run;
+            otherwise empty means the thread's.
+        input: New input, as the graph takes it.
+        resume: Goes on from where the thread is paused; True is short for `Resume()`.
+        command: Updates the state, goes to nodes, answers.
+        on_disconnect: What happens to the run when this stream ends before it: CONTINUE
+            (the default) or CANCEL.
+        timeout: The limit for the whole stream in seconds; None: no limit.
+        rejoin_timeout: For how many seconds without progress to try to rejoin; 0: do not
+            rejoin; None: the client's default.
+        **options: See `graphwire.RunOptions`.
+
+    Raises:
+        TypeError: Not exactly one of `input`, `resume` and `command` is given.
+        GraphwireError: When iterating: the server refused the run, or the stream was lost
+            for good. Once the run is known, `metadata` of the error has its `run_id` and
+            the `last_sequence` seen. A run that fails is an `End` event and no error.
+    """
+    request = start_request(
+        pb.StreamRunRequest,
+        thread_id,
+        assistant_id,
+        input=input,
+        resume=resume,
+        command=command,
+        options=options,
+    )
+    if on_disconnect is not None:
+        request.on_disconnect = enums.ON_DISCONNECT.write(on_disconnect, "on_disconnect")
+    return Stream(
+        method=method_of(request, pb.StreamRunResponse),
+        request=request,
+        run_id="",
+        after_sequence=0,
+        timeout=timeout,
+        rejoin_timeout=rejoin_timeout,
+    )
+
+
+def join_run(
+    run_id: str,
+    *,
+    after_sequence: int = 0,
+    timeout: float | None = None,
+    rejoin_timeout: float | None = None,
+) -> Stream:
+    """Streams the events of a run, those recorded and those to come, to its end.
+
+    Works the same when the run is over. Rejoins by itself, as `runs.stream` does.
+
+    Args:
+        run_id: The run.
+        after_sequence: Stream the events after this one; 0: all.
+        timeout: The limit for the whole stream in seconds; None: no limit.
+        rejoin_timeout: For how many seconds without progress to try to rejoin; 0: do not
+            rejoin; None: the client's default.
+
+    Raises:
+        RunNotFoundError: When iterating: there is no such run.
+        SequenceOutOfRangeError: When iterating: the run has no such event yet.
+    """
+    request = pb.JoinRunRequest(run_id=run_id, after_sequence=after_sequence)
+    return Stream(
+        method=method_of(request, pb.JoinRunResponse),
+        request=request,
+        run_id=run_id,
+        after_sequence=after_sequence,
+        timeout=timeout,
+        rejoin_timeout=rejoin_timeout,
+    )
+
+
+def create_run(
+    thread_id: str | None,
+    assistant_id: str = "",
+    *,
+    input: Any = NOT_GIVEN,
+    resume: Resume | bool | None = None,
+    command: Command | None = None,
+    timeout: float | None = None,
+    **options: Unpack[RunOptions],
+) -> Call[Run]:
+    """Starts a run in the background and returns it at once.
+
+    Args:
+        thread_id: The thread to run on; None: a stateless run, on a thread of its own.
+        assistant_id: The assistant. Required for `input` and for a stateless run;
+            otherwise empty means the thread's.
+        input: New input, as the graph takes it.
+        resume: Goes on from where the thread is paused; True is short for `Resume()`.
+        command: Updates the state, goes to nodes, answers.
+        timeout: The limit in seconds; None: the client's default.
+        **options: See `graphwire.RunOptions`.
+
+    Raises:
+        TypeError: Not exactly one of `input`, `resume` and `command` is given.
+        GraphwireError: The server refused the run; nothing was started.
+    """
+    request = start_request(
+        pb.CreateRunRequest,
+        thread_id,
+        assistant_id,
+        input=input,
+        resume=resume,
+        command=command,
+        options=options,
+    )
+    return call(request, pb.CreateRunResponse, lambda r: convert.run(r.run), timeout=timeout)
+
+
+def run_to_end(
+    thread_id: str | None,
+    assistant_id: str = "",
+    *,
+    input: Any = NOT_GIVEN,
+    resume: Resume | bool | None = None,
+    command: Command | None = None,
+    raise_error: bool = False,
+    timeout: float | None = None,
+    **options: Unpack[RunOptions],
+) -> Call[Call[RunResult]]:
+    """Starts a run, waits until it has ended, and returns it with the thread's state.
+
+    Args:
+        thread_id: The thread to run on; None: a stateless run, on a thread of its own.
+        assistant_id: The assistant. Required for `input` and for a stateless run;
+            otherwise empty means the thread's.
+        input: New input, as the graph takes it.
+        resume: Goes on from where the thread is paused; True is short for `Resume()`.
+        command: Updates the state, goes to nodes, answers.
+        raise_error: Raise `RunFailedError` if the run FAILED, was CANCELLED or TIMED_OUT.
+        timeout: The limit in seconds, after which the run goes on; None: no limit.
+        **options: See `graphwire.RunOptions`.
+
+    Raises:
+        TypeError: Not exactly one of `input`, `resume` and `command` is given.
+        GraphwireError: The server refused the run, or the connection was lost for good.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+
+    def wait(created: Run) -> Call[RunResult]:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        return wait_run(created.run_id, raise_error=raise_error, timeout=left)
+
+    created = create_run(
+        thread_id,
+        assistant_id,
+        input=input,
+        resume=resume,
+        command=command,
+        timeout=timeout,
+        **options,
+    )
+    return created.then(wait)
+
+
+def wait_run(
+    run_id: str, *, raise_error: bool = False, timeout: float | None = None
+) -> Call[RunResult]:
+    """Waits until a run has ended, and returns it with the thread's state.
+
+    Args:
+        run_id: The run.
+        raise_error: Raise `RunFailedError` if the run FAILED, was CANCELLED or TIMED_OUT.
+        timeout: The limit in seconds, after which the run goes on; None: no limit.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunFailedError: With `raise_error`.
+    """
+
+    def read(response: pb.WaitRunResponse) -> RunResult:
+        result = convert.run_result(response)
+        if raise_error:
+            result.raise_for_status()
+        return result
+
+    request = pb.WaitRunRequest(run_id=run_id)
+    return call(request, pb.WaitRunResponse, read, timeout=timeout, waits=True)
+
+
+def get_run(run_id: str, *, timeout: float | None = None) -> Call[Run]:
+    """Returns a run.
+
+    Args:
+        run_id: The run.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: There is none.
+    """
+    request = pb.GetRunRequest(run_id=run_id)
+    return call(request, pb.GetRunResponse, lambda r: convert.run(r.run), timeout=timeout)
+
+
+def list_runs(
+    thread_id: str,
+    *,
+    statuses: RunStatus | str | Iterable[RunStatus | str] = (),
+    limit: int | None = None,
+    page_size: int = 0,
+    timeout: float | None = None,
+) -> Call[Page[Run]]:
+    """Iterates over the runs of a thread, newest first, page by page.
+
+    Args:
+        thread_id: The thread.
+        statuses: Only runs with one of these statuses; empty: any.
+        limit: How many at the most, from 1; None: all.
+        page_size: How many to fetch at once, at most 1000; 0: the server's default.
+        timeout: The limit for each page in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+    """
+    return pages(
+        pb.ListRunsRequest(
+            thread_id=thread_id, statuses=enums.RUN_STATUS.write_all(statuses, "statuses")
+        ),
+        pb.ListRunsResponse,
+        lambda page: map(convert.run, page.runs),
+        limit=limit,
+        page_size=page_size,
+        timeout=timeout,
+    )
+
+
+def cancel_run(run_id: str, *, abandon: bool = False, timeout: float | None = None) -> Call[Run]:
+    """Asks to cancel an active run, and returns it; steps that have finished stay.
+
+    Returns as soon as that is recorded: the run is CANCELLED when its nodes have stopped.
+
+    Args:
+        run_id: The run.
+        abandon: Do not wait for nodes that run in operating system threads and can't be
+            stopped: the run is CANCELLED at once.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunEndedError: It has ended already.
+    """
+    request = pb.CancelRunRequest(run_id=run_id, abandon=abandon)
+    return call(
+        request,
+        pb.CancelRunResponse,
+        lambda r: convert.run(r.run),
+        repeatable=False,
+        timeout=timeout,
+    )
+
+
+def delete_run(run_id: str, *, timeout: float | None = None) -> Call[None]:
+    """Deletes a run that has ended, with its events. The thread's state stays.
+
+    Args:
+        run_id: The run.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunActiveError: It has not ended.
+    """
+    request = pb.DeleteRunRequest(run_id=run_id)
+    return call(request, pb.DeleteRunResponse, lambda _: None, repeatable=False, timeout=timeout)

@@ -1,0 +1,289 @@
+"""The operations of `client.threads`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from graphwire import _convert as convert
+from graphwire import _enums
+from graphwire._calls import Call, Page, call, new_request_id, pages
+from graphwire._payload import encode, encode_if_given, encode_if_set
+from graphwire.enums import IfExists, ThreadStatus
+from graphwire.start import NOT_GIVEN
+from graphwire.v1 import threads_pb2 as pb
+from graphwire.values import Thread, ThreadState
+
+
+def create_thread(
+    thread_id: str = "",
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    if_exists: IfExists | str | None = None,
+    request_id: str | None = None,
+    timeout: float | None = None,
+) -> Call[Thread]:
+    """Creates a thread.
+
+    Args:
+        thread_id: Its id: 1 to 128 letters, digits and "-_.:", beginning with a letter or
+            digit; empty: the server chooses a UUID.
+        metadata: A JSON object for your own use.
+        if_exists: What to do if the id is taken: REJECT (the default) or RETURN, which
+            returns that thread as it is.
+        request_id: Makes the call safe to repeat; None: the client makes one.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        ThreadExistsError: The id is taken.
+        InvalidArgumentError: The id or the metadata is malformed.
+    """
+    request = pb.CreateThreadRequest(
+        thread_id=thread_id,
+        metadata=encode_if_set(metadata, "metadata"),
+        if_exists=_enums.IF_EXISTS.write_if_set(if_exists, "if_exists"),
+        request_id=new_request_id(request_id),
+    )
+    return call(
+        request, pb.CreateThreadResponse, lambda r: convert.thread(r.thread), timeout=timeout
+    )
+
+
+def get_thread(thread_id: str, *, timeout: float | None = None) -> Call[Thread]:
+    """Returns a thread, with its open pauses.
+
+    Args:
+        thread_id: The thread.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is none.
+    """
+    request = pb.GetThreadRequest(thread_id=thread_id)
+    return call(request, pb.GetThreadResponse, lambda r: convert.thread(r.thread), timeout=timeout)
+
+
+def list_threads(
+    *,
+    statuses: ThreadStatus | str | Iterable[ThreadStatus | str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    assistant_id: str = "",
+    values: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    page_size: int = 0,
+    timeout: float | None = None,
+) -> Call[Page[Thread]]:
+    """Iterates over threads, newest first, page by page. All conditions must be true.
+
+    Args:
+        statuses: Only threads with one of these statuses; empty: any.
+        metadata: Only threads whose metadata contains this object: each of its keys
+            with an equal value, objects in it likewise.
+        assistant_id: Only threads of this assistant; empty: any.
+        values: Only threads whose state contains this object, as for `metadata`.
+        limit: How many at the most, from 1; None: all.
+        page_size: How many to fetch at once, at most 1000; 0: the server's default.
+        timeout: The limit for each page in seconds; None: the client's default.
+    """
+    return pages(
+        pb.ListThreadsRequest(filter=_filter(statuses, metadata, assistant_id, values)),
+        pb.ListThreadsResponse,
+        lambda page: map(convert.thread, page.threads),
+        limit=limit,
+        page_size=page_size,
+        timeout=timeout,
+    )
+
+
+def count_threads(
+    *,
+    statuses: ThreadStatus | str | Iterable[ThreadStatus | str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    assistant_id: str = "",
+    values: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+) -> Call[int]:
+    """Returns how many threads `threads.list` would list with the same conditions.
+
+    Args:
+        statuses: As for `threads.list`.
+        metadata: As for `threads.list`.
+        assistant_id: As for `threads.list`.
+        values: As for `threads.list`.
+        timeout: The limit in seconds; None: the client's default.
+    """
+    request = pb.CountThreadsRequest(filter=_filter(statuses, metadata, assistant_id, values))
+    return call(request, pb.CountThreadsResponse, lambda r: r.count, timeout=timeout)
+
+
+def update_thread(
+    thread_id: str,
+    metadata: Mapping[str, Any],
+    *,
+    request_id: str | None = None,
+    timeout: float | None = None,
+) -> Call[Thread]:
+    """Changes a thread's metadata, and returns the thread.
+
+    Args:
+        thread_id: The thread.
+        metadata: Merged into what there is (JSON merge patch): keys given are set, keys
+            given as None are removed, the others stay.
+        request_id: Makes the call safe to repeat; None: the client makes one.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+    """
+    request = pb.UpdateThreadRequest(
+        thread_id=thread_id,
+        metadata=encode(metadata, "metadata"),
+        request_id=new_request_id(request_id),
+    )
+    return call(
+        request, pb.UpdateThreadResponse, lambda r: convert.thread(r.thread), timeout=timeout
+    )
+
+
+def delete_thread(thread_id: str, *, timeout: float | None = None) -> Call[None]:
+    """Deletes a thread with its runs, events and checkpoints.
+
+    Args:
+        thread_id: The thread.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+        ThreadBusyError: It has a run that is queued or running.
+    """
+    request = pb.DeleteThreadRequest(thread_id=thread_id)
+    return call(request, pb.DeleteThreadResponse, lambda _: None, repeatable=False, timeout=timeout)
+
+
+def get_thread_state(
+    thread_id: str,
+    *,
+    checkpoint_id: str = "",
+    subgraphs: bool = False,
+    timeout: float | None = None,
+) -> Call[ThreadState]:
+    """Returns a thread's state at its head or at any checkpoint.
+
+    Args:
+        thread_id: The thread.
+        checkpoint_id: The checkpoint; empty: the head.
+        subgraphs: Also return the states of subgraphs, in their tasks.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+        CheckpointNotFoundError: The thread has no such checkpoint.
+    """
+    request = pb.GetThreadStateRequest(
+        thread_id=thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
+    )
+    return call(
+        request,
+        pb.GetThreadStateResponse,
+        lambda r: convert.thread_state(r.state),
+        timeout=timeout,
+    )
+
+
+def update_thread_state(
+    thread_id: str,
+    values: Any = NOT_GIVEN,
+    *,
+    as_node: str = "",
+    checkpoint_id: str = "",
+    expected_checkpoint_id: str = "",
+    assistant_id: str = "",
+    request_id: str | None = None,
+    timeout: float | None = None,
+) -> Call[ThreadState]:
+    """Edits a thread's state as if a node had returned `values`; nothing is executed.
+
+    Open pauses are superseded; where the new head stands before a breakpoint again, the
+    thread is paused there with a new pause id.
+
+    Args:
+        thread_id: The thread.
+        values: What the node is taken to have returned: mostly a dict with the channels
+            to change, which go through their reducers. May be left out only with
+            `as_node="__end__"`.
+        as_node: The node that is taken to have returned them: what comes next follows
+            from it. Empty: the node that ran last.
+        checkpoint_id: The checkpoint to start from, which makes a fork; empty: the head.
+        expected_checkpoint_id: Compare and set: refuse unless the thread's head is this
+            checkpoint. Empty: do not check.
+        assistant_id: The assistant, for a thread on which nothing has run yet.
+        request_id: Makes the call safe to repeat; None: the client makes one.
+        timeout: The limit in seconds; None: the client's default.
+
+    Returns:
+        The state at the new head.
+
+    Raises:
+        InvalidArgumentError: The update does not fit the graph (`UnknownNodeError`,
+            `AmbiguousNodeError`, `InvalidUpdateError`).
+        NotFoundError: There is no such thread, checkpoint or assistant.
+        FailedPreconditionError: The thread is busy, has moved on from
+            `expected_checkpoint_id`, or its assistant does not fit.
+    """
+    request = pb.UpdateThreadStateRequest(
+        thread_id=thread_id,
+        values=encode_if_given(values, "values"),
+        as_node=as_node,
+        checkpoint_id=checkpoint_id,
+        expected_checkpoint_id=expected_checkpoint_id,
+        assistant_id=assistant_id,
+        request_id=new_request_id(request_id),
+    )
+    return call(
+        request,
+        pb.UpdateThreadStateResponse,
+        lambda r: convert.thread_state(r.state),
+        timeout=timeout,
+    )
+
+
+def list_thread_history(
+    thread_id: str,
+    *,
+    limit: int | None = None,
+    page_size: int = 0,
+    timeout: float | None = None,
+) -> Call[Page[ThreadState]]:
+    """Iterates over the states of a thread, newest first, page by page.
+
+    Args:
+        thread_id: The thread.
+        limit: How many at the most, from 1; None: all.
+        page_size: How many to fetch at once, at most 1000; 0: the server's default.
+        timeout: The limit for each page in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+    """
+    return pages(
+        pb.ListThreadHistoryRequest(thread_id=thread_id),
+        pb.ListThreadHistoryResponse,
+        lambda page: map(convert.thread_state, page.states),
+        limit=limit,
+        page_size=page_size,
+        timeout=timeout,
+    )
+
+
+def _filter(
+    statuses: ThreadStatus | str | Iterable[ThreadStatus | str],
+    metadata: Mapping[str, Any] | None,
+    assistant_id: str,
+    values: Mapping[str, Any] | None,
+) -> pb.ThreadFilter:
+    return pb.ThreadFilter(
+        statuses=_enums.THREAD_STATUS.write_all(statuses, "filter.statuses"),
+        metadata=encode_if_set(metadata, "filter.metadata"),
+        assistant_id=assistant_id,
+        values=encode_if_set(values, "filter.values"),
+    )

@@ -1,0 +1,134 @@
+"""The enums of the contract, as strings.
+
+A member's value is its name in the contract without the prefix, such as
+`RunStatus.SUCCEEDED == "SUCCEEDED"`. Wherever the client takes one it also takes the
+plain string, in any case: `stream_modes=["updates"]`.
+
+`UNKNOWN`, where an enum has it, is what a newer server sent and this client does not
+know; it can't be sent.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class _Name(StrEnum):
+    """A string enum whose members are found by name in any case."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> _Name | None:
+        return cls.__members__.get(value.upper()) if isinstance(value, str) else None
+
+
+class RunStatus(_Name):
+    """Where a run is in its life. PENDING and RUNNING are active, the others final."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    INTERRUPTED = "INTERRUPTED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+    UNKNOWN = "UNKNOWN"
+
+
+class ThreadStatus(_Name):
+    """What a thread is doing."""
+
+    IDLE = "IDLE"
+    BUSY = "BUSY"
+    INTERRUPTED = "INTERRUPTED"
+    ERROR = "ERROR"
+    UNKNOWN = "UNKNOWN"
+
+
+class PauseKind(_Name):
+    """Why a thread is paused: before a node, after one, or in one that asks."""
+
+    BREAKPOINT_BEFORE = "BREAKPOINT_BEFORE"
+    BREAKPOINT_AFTER = "BREAKPOINT_AFTER"
+    INTERRUPT = "INTERRUPT"
+    UNKNOWN = "UNKNOWN"
+
+
+class StreamMode(_Name):
+    """Which events a run records and streams; Metadata, Interrupted and End always come.
+
+    VALUES: `Values`. UPDATES: `Updates`. MESSAGES: `Message`. TASKS: `TaskStarted` and
+    `TaskFinished`. CHECKPOINTS: `Checkpoint`. CUSTOM: `Custom`. DEBUG: TASKS and
+    CHECKPOINTS together.
+    """
+
+    VALUES = "VALUES"
+    UPDATES = "UPDATES"
+    MESSAGES = "MESSAGES"
+    TASKS = "TASKS"
+    CHECKPOINTS = "CHECKPOINTS"
+    CUSTOM = "CUSTOM"
+    DEBUG = "DEBUG"
+    UNKNOWN = "UNKNOWN"
+
+
+class Durability(_Name):
+    """When checkpoints reach the disk: before the next step, during it, at the end."""
+
+    SYNC = "SYNC"
+    ASYNC = "ASYNC"
+    EXIT = "EXIT"
+    UNKNOWN = "UNKNOWN"
+
+
+class MultitaskStrategy(_Name):
+    """What to do when the thread already has an active run: refuse, or wait in order."""
+
+    REJECT = "REJECT"
+    ENQUEUE = "ENQUEUE"
+    UNKNOWN = "UNKNOWN"
+
+
+class OnPause(_Name):
+    """What new input does on a paused thread: is refused, or gives up what waits."""
+
+    REJECT = "REJECT"
+    DISCARD = "DISCARD"
+
+
+class OnDisconnect(_Name):
+    """What happens to a run when the client that streams it goes away."""
+
+    CONTINUE = "CONTINUE"
+    CANCEL = "CANCEL"
+
+
+class IfExists(_Name):
+    """What to do when the thread to create exists: refuse, or return it as it is."""
+
+    REJECT = "REJECT"
+    RETURN = "RETURN"
+
+
+class IfNotExists(_Name):
+    """What to do when the thread to run on does not exist: refuse, or create it."""
+
+    REJECT = "REJECT"
+    CREATE = "CREATE"
+
+
+class MessageRole(_Name):
+    """Who speaks. UNKNOWN: a role without a name here, see `Message.type`."""
+
+    ASSISTANT = "ASSISTANT"
+    USER = "USER"
+    SYSTEM = "SYSTEM"
+    TOOL = "TOOL"
+    UNKNOWN = "UNKNOWN"
+
+
+class HealthStatus(_Name):
+    """What the standard health service says about a server."""
+
+    SERVING = "SERVING"
+    NOT_SERVING = "NOT_SERVING"
+    UNKNOWN = "UNKNOWN"

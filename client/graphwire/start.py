@@ -1,0 +1,130 @@
+"""How a run starts: what `runs.stream`, `runs.create` and `runs.run` take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Final, TypedDict
+
+from graphwire.enums import Durability, IfNotExists, MultitaskStrategy, OnPause, StreamMode
+
+
+class _NotGiven(Enum):
+    """The type of `NOT_GIVEN`; an enum, so that a copy of it is still the same object."""
+
+    NOT_GIVEN = "NOT_GIVEN"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+#: Stands for 'nothing', where any JSON value is a value, None (JSON null) included.
+NOT_GIVEN: Final = _NotGiven.NOT_GIVEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Goes on from where the thread stands; `Resume()`: from everything it is paused at.
+
+    Attributes:
+        pause_ids: The pauses to resume; empty: all that are open or, with answers, the
+            interrupts that are answered.
+        answers: Answers to `interrupt()`, by pause id or interrupt id. Interrupts that
+            are not answered go on waiting.
+        answer: The answer where a single interrupt is open: any JSON value, None too.
+        expected_checkpoint_id: Compare and set: `CheckpointMismatchError` unless the
+            thread is still at this checkpoint. Empty: do not check.
+    """
+
+    pause_ids: Sequence[str] = ()
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    answer: Any = NOT_GIVEN
+    expected_checkpoint_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Goto:
+    """A node to go to.
+
+    Attributes:
+        node: The node.
+        input: What it gets instead of the state (LangGraph's Send). Not given: the state.
+    """
+
+    node: str
+    input: Any = NOT_GIVEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """LangGraph's Command: updates the state and goes to nodes of one's choice.
+
+    Attributes:
+        update: Applied to the state first: a dict of channel values. Not given: nothing.
+        goto: A node, or nodes, to run next.
+        resume: Answers what the thread is paused at.
+    """
+
+    update: Any = NOT_GIVEN
+    goto: str | Goto | Sequence[str | Goto] = ()
+    resume: Resume | None = None
+
+
+class RunConfig(TypedDict, total=False):
+    """Settings of a run that LangGraph calls its config.
+
+    Attributes:
+        recursion_limit: The most steps that the run may take before it fails; 0 or not
+            given: the server's default.
+        tags: Tags for traces and callbacks.
+        configurable: A JSON object that nodes find in `config["configurable"]`.
+    """
+
+    recursion_limit: int
+    tags: Iterable[str]
+    configurable: Mapping[str, Any]
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of every call that starts a run. None is the same as not given.
+
+    A resume or a command inherits what is not given here from the run before it.
+
+    Attributes:
+        interrupt_before: Pause before these nodes (a name, or names; `"*"` for all),
+            besides the breakpoints compiled into the graph or inherited.
+        interrupt_after: Pause after these nodes; as `interrupt_before`.
+        clear_breakpoints: For a resume or a command: do not inherit the breakpoints of
+            the run before it. Those compiled into the graph stay.
+        stream_modes: What to record and stream (a mode, or modes). New runs: UPDATES.
+        stream_subgraphs: Also record the events of subgraphs.
+        config: Recursion limit, tags and configurable values.
+        context: The run's context (LangGraph's `runtime.context`), a JSON object.
+        metadata: Kept with the run and given to the graph: a JSON object.
+        checkpoint_id: Time travel: start from this checkpoint instead of the head.
+        durability: When checkpoints reach the disk. New runs: SYNC.
+        multitask_strategy: What to do if the thread has an active run: REJECT.
+        on_pause: What new input does on a paused thread: REJECT.
+        if_not_exists: What to do if the thread does not exist: REJECT.
+        start_delay: Start this much later (seconds, or a timedelta), at most 24 h.
+        request_id: Makes the call safe to repeat: 1 to 128 printable ASCII characters,
+            kept 24 h. Not given: the client makes one for each call.
+    """
+
+    interrupt_before: str | Iterable[str] | None
+    interrupt_after: str | Iterable[str] | None
+    clear_breakpoints: bool | None
+    stream_modes: StreamMode | str | Iterable[StreamMode | str] | None
+    stream_subgraphs: bool | None
+    config: RunConfig | None
+    context: Any
+    metadata: Mapping[str, Any] | None
+    checkpoint_id: str | None
+    durability: Durability | str | None
+    multitask_strategy: MultitaskStrategy | str | None
+    on_pause: OnPause | str | None
+    if_not_exists: IfNotExists | str | None
+    start_delay: float | timedelta | None
+    request_id: str | None

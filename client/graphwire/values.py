@@ -1,0 +1,381 @@
+"""What the server returns: plain, frozen Python values.
+
+Free-form JSON (state, metadata, questions, schemas) is decoded: dicts, lists, strings,
+numbers, booleans, None. Where there is no JSON value at all the field is None. Ids that
+are not set are empty strings. Times are aware, in UTC; a time that is not set is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from graphwire.enums import (
+    Durability,
+    MultitaskStrategy,
+    PauseKind,
+    RunStatus,
+    StreamMode,
+    ThreadStatus,
+)
+from graphwire.errors import RunFailedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunError:
+    """An exception that ended a run or a task.
+
+    Attributes:
+        type: The exception's class, such as `"ValueError"`; for a run that the server
+            failed `"ServerLost"`, `"ServerShutdown"`, `"RunTimeout"`, `"UnknownNode"`.
+        message: Its text.
+        node: The node that raised; empty if it was none.
+        namespace: The subgraph path of that node; empty at the root.
+    """
+
+    type: str
+    message: str
+    node: str
+    namespace: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """One reason for which a thread is paused; each is resumed once.
+
+    Attributes:
+        pause_id: Identifies it, for `Resume(pause_ids=…)` and `Resume(answers=…)`.
+        thread_id: The thread that is paused.
+        run_id: The run that stopped here.
+        kind: Why.
+        node: The node that is about to run, has run, or asks.
+        namespace: The subgraph path of the node, one `node:task` per level.
+        interrupt_id: For INTERRUPT: LangGraph's id of the interrupt.
+        value: For INTERRUPT: what the node asks.
+        response_schema: For INTERRUPT: the JSON Schema that an answer must fit.
+        checkpoint_id: The root checkpoint at which the thread is paused.
+        create_time: When it paused.
+    """
+
+    pause_id: str
+    thread_id: str
+    run_id: str
+    kind: PauseKind
+    node: str
+    namespace: tuple[str, ...]
+    interrupt_id: str
+    value: Any
+    response_schema: Any
+    checkpoint_id: str
+    create_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """A thread: the state of a conversation or job across runs.
+
+    Attributes:
+        thread_id: Identifies it.
+        status: What it is doing.
+        metadata: The caller's own JSON object.
+        assistant_id: The assistant that its state belongs to; empty until the first run.
+        checkpoint_id: Its head; empty until there is one.
+        next: The nodes that come next at the root; empty at the graph's end.
+        pauses: The open pauses. A thread may be INTERRUPTED without one: after an edit
+            of its state, a node that had asked waits to ask again.
+        error: For ERROR: how the last run failed.
+        create_time: When it was created.
+        update_time: When its status, state or metadata last changed.
+        stateless: Whether it was made for a stateless run.
+    """
+
+    thread_id: str
+    status: ThreadStatus
+    metadata: Any
+    assistant_id: str
+    checkpoint_id: str
+    next: tuple[str, ...]
+    pauses: tuple[Pause, ...]
+    error: RunError | None
+    create_time: datetime | None
+    update_time: datetime | None
+    stateless: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptState:
+    """An `interrupt()` that waits.
+
+    Attributes:
+        interrupt_id: LangGraph's id of it.
+        value: What the node asks.
+    """
+
+    interrupt_id: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """A task of the next step.
+
+    Attributes:
+        task_id: LangGraph's id of it.
+        node: The node.
+        error: Set if it raised.
+        result: What it returned already, while other tasks of its step wait.
+        interrupts: The interrupts that it waits at.
+        state: With `subgraphs=True`: the state of the subgraph that it runs.
+    """
+
+    task_id: str
+    node: str
+    error: RunError | None
+    result: Any
+    interrupts: tuple[InterruptState, ...]
+    state: ThreadState | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadState:
+    """The state of a thread at one checkpoint.
+
+    Attributes:
+        values: The state: a dict for a StateGraph; None if nothing has run yet.
+        next: The nodes that come next; empty at the graph's end.
+        tasks: The tasks of the next step.
+        checkpoint_id: The checkpoint; empty if there is none yet.
+        parent_checkpoint_id: The one before it; empty for the first.
+        namespace: The subgraph path that it belongs to; empty at the root.
+        metadata: LangGraph's metadata of the checkpoint: source, step, run_id and so on.
+        create_time: When the checkpoint was made.
+        pauses: At the head of the thread: the open pauses.
+    """
+
+    values: Any
+    next: tuple[str, ...]
+    tasks: tuple[TaskState, ...]
+    checkpoint_id: str
+    parent_checkpoint_id: str
+    namespace: tuple[str, ...]
+    metadata: Any
+    create_time: datetime | None
+    pauses: tuple[Pause, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run: one execution of a graph on a thread.
+
+    Attributes:
+        run_id: Identifies it.
+        thread_id: Its thread.
+        assistant_id: Its assistant.
+        status: Where it is in its life.
+        error: For FAILED and TIMED_OUT: what happened.
+        metadata: The metadata it was started with.
+        create_time: When it was accepted.
+        start_time: When it began to execute.
+        end_time: When it ended.
+        resumed_run_id: The run that it continues; empty if it resumes none.
+        resumed_by_run_id: The run that continued it; empty if none did.
+        interrupt_before: The breakpoints in force before nodes; `"*"` for all.
+        interrupt_after: The breakpoints in force after nodes.
+        stream_modes: The events that it records.
+        stream_subgraphs: Whether it records those of subgraphs.
+        multitask_strategy: What it does, or did, on a busy thread.
+        durability: The durability in force.
+        last_sequence: The sequence of its last event so far.
+        cancel_requested: Whether someone has asked to cancel it.
+    """
+
+    run_id: str
+    thread_id: str
+    assistant_id: str
+    status: RunStatus
+    error: RunError | None
+    metadata: Any
+    create_time: datetime | None
+    start_time: datetime | None
+    end_time: datetime | None
+    resumed_run_id: str
+    resumed_by_run_id: str
+    interrupt_before: tuple[str, ...]
+    interrupt_after: tuple[str, ...]
+    stream_modes: tuple[StreamMode, ...]
+    stream_subgraphs: bool
+    multitask_strategy: MultitaskStrategy
+    durability: Durability
+    last_sequence: int
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """A run that has ended.
+
+    Attributes:
+        run: The run.
+        values: The thread's state when it ended; None if it made none, or if the thread
+            is gone.
+        pauses: For INTERRUPTED: the pauses with which it ended.
+    """
+
+    run: Run
+    values: Any
+    pauses: tuple[Pause, ...]
+
+    def raise_for_status(self) -> None:
+        """Raises `RunFailedError` if the run FAILED, was CANCELLED or TIMED_OUT."""
+        run = self.run
+        if run.status not in (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT):
+            return
+        error = run.error
+        cause = f": {error.type}: {error.message}" if error else ""
+        raise RunFailedError(
+            f"run {run.run_id} ended as {run.status}{cause}",
+            run_id=run.run_id,
+            status=run.status,
+            error_type=error.type if error else "",
+            node=error.node if error else "",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assistant:
+    """What can be run: a graph of `langgraph.json`.
+
+    Attributes:
+        assistant_id: Identifies it.
+        graph_id: The graph that it runs.
+        description: What `langgraph.json` says about it; may be empty.
+        create_time: When the server loaded it.
+        interrupt_before: The breakpoints compiled into the graph, before nodes.
+        interrupt_after: The breakpoints compiled into the graph, after nodes.
+    """
+
+    assistant_id: str
+    graph_id: str
+    description: str
+    create_time: datetime | None
+    interrupt_before: tuple[str, ...]
+    interrupt_after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphNode:
+    """A node of a drawing.
+
+    Attributes:
+        node_id: Its id; `parent:node` in an opened subgraph.
+        name: Its name.
+        interrupt_before: Whether a breakpoint before it is compiled in.
+        interrupt_after: Whether a breakpoint after it is compiled in.
+    """
+
+    node_id: str
+    name: str
+    interrupt_before: bool
+    interrupt_after: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphEdge:
+    """An edge of a drawing.
+
+    Attributes:
+        source: The id of the node it leaves.
+        target: The id of the node it enters.
+        label: The condition's label; may be empty.
+        conditional: Whether a router decides if it is taken.
+    """
+
+    source: str
+    target: str
+    label: str
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantGraph:
+    """The drawing of an assistant's graph.
+
+    Attributes:
+        nodes: The nodes, `__start__` and `__end__` among them.
+        edges: The edges.
+        mermaid: The same as Mermaid text.
+    """
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    mermaid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantSchemas:
+    """JSON Schemas; each None if the graph does not define it.
+
+    Attributes:
+        input: Of the input.
+        output: Of the output.
+        state: Of the state.
+        context: Of the context.
+        config: Of `config["configurable"]`.
+    """
+
+    input: Any
+    output: Any
+    state: Any
+    context: Any
+    config: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """Limits that the server enforces.
+
+    Attributes:
+        max_request_bytes: The largest request.
+        max_payload_bytes: The largest JSON text of one payload in a request.
+        max_payload_depth: The deepest nesting of a payload in a request, in levels.
+        max_page_size: The largest page.
+        default_recursion_limit: The recursion limit of a run that names none.
+        max_recursion_limit: The highest that a run may name.
+        max_concurrent_runs: How many runs execute at once; further ones wait.
+        max_run_time: How long a run may execute; None: no limit.
+        heartbeat_interval: How long a stream may be quiet before a heartbeat is sent.
+    """
+
+    max_request_bytes: int
+    max_payload_bytes: int
+    max_payload_depth: int
+    max_page_size: int
+    default_recursion_limit: int
+    max_recursion_limit: int
+    max_concurrent_runs: int
+    max_run_time: timedelta | None
+    heartbeat_interval: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """What the server is and can do.
+
+    Attributes:
+        version: Graphwire's version.
+        langgraph_version: The version of the langgraph library.
+        python_version: The version of Python.
+        start_time: When the server started.
+        limits: Its limits.
+        stream_modes: The stream modes it knows.
+        capabilities: Optional features, by name.
+    """
+
+    version: str
+    langgraph_version: str
+    python_version: str
+    start_time: datetime | None
+    limits: ServerLimits
+    stream_modes: tuple[StreamMode, ...]
+    capabilities: tuple[str, ...]
