@@ -282,8 +282,13 @@ class UpdatesEvent(_message.Message):
 
     NODE_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """The node."""
+    cached: _builtins.bool
+    """True if the node did not run now: its result was kept from an earlier run of
+    the same step, which waited for other nodes, or comes from the graph's cache.
+    """
     @_builtins.property
     def update(self) -> _payload_pb2.Payload:
         """What it returned: mostly an object with the channels it changes; JSON null if
@@ -295,10 +300,11 @@ class UpdatesEvent(_message.Message):
         *,
         node: _builtins.str = ...,
         update: _payload_pb2.Payload | None = ...,
+        cached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "node", b"node", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,10 +29,10 @@ class Translator:
             case "values":
                 yield pb.RunEvent(namespace=namespace, values=pb.ValuesEvent(values=_json(data)))
             case "updates":
+                cached = bool(data.get("__metadata__", {}).get("cached"))
                 for node, update in data.items():
-                    # "__metadata__" only says that a result came from the cache.
                     if node != "__metadata__":
-                        event = pb.UpdatesEvent(node=node, update=_json(update))
+                        event = pb.UpdatesEvent(node=node, update=_json(update), cached=cached)
                         yield pb.RunEvent(namespace=namespace, updates=event)
             case "tasks" if "input" in data:
                 yield pb.RunEvent(namespace=namespace, task_started=_task_started(data))

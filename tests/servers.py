@@ -1,0 +1,115 @@
+"""Real servers for the tests: the `graphwire serve` command in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+ZOO = Path(__file__).parent / "zoo"
+WEATHER = Path(__file__).parent.parent / "examples" / "weather_agent"
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+class ServerProcess:
+    """A server on a port of its own.
+
+    Attributes:
+        address: Where it listens.
+        database: Its SQLite file.
+        log: Everything that it has written to standard error so far.
+    """
+
+    def __init__(
+        self, database: Path, project: Path = ZOO, *, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Describes a server; `start` starts it."""
+        self.address = ""
+        self.database = database
+        self.log = ""
+        self._project = project
+        self._env = {**os.environ, "WEATHER_TOKEN_DELAY": "0", **(env or {})}
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> ServerProcess:
+        """Starts it and waits until it listens. On a second start it keeps its port."""
+        listen = self.address or "127.0.0.1:0"
+        command = [sys.executable, "-m", "graphwire", "serve", str(self._project)]
+        self._process = subprocess.Popen(
+            [*command, "--listen", listen, "--database", str(self.database)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._env,
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        timer = threading.Timer(_START_SECONDS, self._process.kill)
+        timer.start()
+        try:
+            assert self._process.stdout is not None
+            for line in self._process.stdout:
+                if line.startswith("listening on "):
+                    self.address = line.removeprefix("listening on ").strip()
+                    break
+            else:
+                self.wait()
+                raise AssertionError(f"the server did not start:\n{self.log}")
+        finally:
+            timer.cancel()
+        # What else it prints is of no interest, but must not fill the pipe.
+        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        return self
+
+    def kill(self) -> None:
+        """Kills it with SIGKILL."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self) -> int:
+        """Stops it with SIGTERM and returns its exit code. None that ran is no error."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Waits until it has ended, and returns its exit code."""
+        assert self._process is not None
+        try:
+            code = self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"the server did not stop:\n{self.log}") from None
+        if self._reader is not None:
+            self._reader.join()
+        for pipe in (self._process.stderr,):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+    def _read_log(self) -> None:
+        assert self._process is not None
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log += line

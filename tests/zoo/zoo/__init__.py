@@ -1,0 +1,1 @@
+"""Graphs for the tests: an ordinary LangGraph project, which knows nothing of the server."""

@@ -1,0 +1,114 @@
+"""Every kind of thing that langgraph.json may name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.func import entrypoint, task
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph_sdk.runtime import ServerRuntime
+
+from zoo.log import Log, writes
+
+
+@dataclass
+class Person:
+    """The context of `contextual`."""
+
+    name: str
+    language: str = "en"
+
+
+async def _greet(state: Log, runtime: Runtime[Person]) -> Log:
+    person = runtime.context
+    return {"log": [f"{person.name} speaks {person.language}"]}
+
+
+def _contextual() -> StateGraph[Any, Any]:
+    graph = StateGraph(Log, context_schema=Person)
+    graph.add_node("greet", _greet)
+    graph.add_edge(START, "greet")
+    return graph
+
+
+contextual = _contextual().compile()
+
+
+async def _show(state: Log, config: RunnableConfig) -> Log:
+    shown = config["configurable"]
+    tags = ",".join(config.get("tags") or ())
+    metadata = config["metadata"]
+    return {
+        "log": [
+            f"colour={shown.get('colour')}",
+            f"thread={shown['thread_id']}",
+            f"tags={tags}",
+            f"team={metadata.get('team')}",
+            f"motto={os.environ['ZOO_MOTTO']}",
+        ]
+    }
+
+
+def _configured() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("show", _show)
+    graph.add_edge(START, "show")
+    return graph
+
+
+configured = _configured().compile()
+
+
+async def _remember(state: Log, runtime: Runtime[None]) -> Log:
+    assert runtime.store is not None
+    item = await runtime.store.aget(("zoo",), "visits")
+    visits = (item.value["n"] if item else 0) + 1
+    await runtime.store.aput(("zoo",), "visits", {"n": visits})
+    return {"count": visits}
+
+
+def _remembers() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("remember", _remember)
+    graph.add_edge(START, "remember")
+    return graph
+
+
+remembers = _remembers().compile()
+
+
+@task
+async def _double(number: int) -> int:
+    return number * 2
+
+
+@entrypoint()
+async def echo(value: Any) -> Any:
+    """Doubles a number, and gives back anything else."""
+    return await _double(value) if isinstance(value, int) else value
+
+
+def by_config(config: RunnableConfig) -> Any:
+    """Makes a graph with as many nodes as config["configurable"]["nodes"] says."""
+    count = config.get("configurable", {}).get("nodes", 1)
+    graph = StateGraph(Log)
+    names = [f"node{n}" for n in range(count)]
+    for source, target in zip([START, *names], names, strict=False):
+        graph.add_node(target, writes(target))
+        graph.add_edge(source, target)
+    return graph
+
+
+@contextlib.asynccontextmanager
+async def by_runtime(runtime: ServerRuntime[None]) -> AsyncIterator[Any]:
+    """Makes a graph whose node says why it was made."""
+    graph = StateGraph(Log)
+    graph.add_node("why", writes(runtime.access_context))
+    graph.add_edge(START, "why")
+    yield graph.compile()

@@ -1,0 +1,27 @@
+"""The state that most graphs here have: a log to which each node adds its name."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypedDict
+
+
+class Log(TypedDict, total=False):
+    """A log, and whatever single values a graph needs."""
+
+    log: Annotated[list[str], operator.add]
+    count: int
+    path: str
+
+
+Node = Callable[[Log], Awaitable[Log]]
+
+
+def writes(name: str) -> Node:
+    """Returns a node that adds its name to the log."""
+
+    async def node(state: Log) -> Log:
+        return {"log": [name]}
+
+    return node

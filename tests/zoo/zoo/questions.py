@@ -1,0 +1,72 @@
+"""Graphs that ask, and graphs that stop, at the root and in subgraphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+
+from zoo.log import Log, Node, writes
+
+
+def asks(name: str, **options: Any) -> Node:
+    """Returns a node that asks, and adds the answer to the log."""
+
+    async def node(state: Log) -> Log:
+        answer = interrupt({"question": name}, **options)
+        return {"log": [f"{name}: {answer!r}"]}
+
+    return node
+
+
+def _chain(**nodes: Any) -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    names = list(nodes)
+    for name, node in nodes.items():
+        graph.add_node(name, node)
+    for source, target in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(source, target)
+    return graph
+
+
+def _beside(**nodes: Any) -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    for name, node in nodes.items():
+        graph.add_node(name, node)
+        graph.add_edge(START, name)
+        graph.add_edge(name, "done")
+    graph.add_node("done", writes("done"))
+    graph.add_edge("done", END)
+    return graph
+
+
+async def _twice(state: Log) -> Log:
+    first = interrupt("first?")
+    second = interrupt("second?")
+    return {"log": [f"{first!r}, {second!r}"]}
+
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {"amount": {"type": "integer", "minimum": 1}},
+    "required": ["amount"],
+}
+
+ask = _chain(ask=asks("name"), after=writes("after")).compile()
+ask_twice = _chain(ask=_twice, after=writes("after")).compile()
+ask_parallel = _beside(left=asks("left"), right=asks("right")).compile()
+ask_schema = _chain(ask=asks("amount", response_schema=_SCHEMA)).compile()
+ask_in_child = _chain(
+    before=writes("before"),
+    child=_chain(first=writes("first"), ask=asks("child")).compile(),
+    after=writes("after"),
+).compile()
+stop_in_child = _chain(
+    child=_chain(one=writes("one"), two=writes("two")).compile(interrupt_before=["two"]),
+    after=writes("after"),
+).compile()
+stop_and_ask = _beside(
+    child=_chain(one=writes("one"), danger=writes("danger")).compile(interrupt_before=["danger"]),
+    ask=asks("beside"),
+).compile()

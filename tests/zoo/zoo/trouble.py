@@ -1,0 +1,122 @@
+"""Graphs that fail, wait, block and never end.
+
+A node that waits does so until the file `path` of its state exists, and says that it has
+begun by making `<path>.begun`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+
+from zoo.log import Log, writes
+
+
+async def _explode(state: Log) -> Log:
+    if state.get("count", 0) < 1:
+        raise ValueError("count must be 1 at least — it's 0")
+    return {"log": ["explode"]}
+
+
+def _boom() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("fine", writes("fine"))
+    graph.add_node("explode", _explode)
+    graph.add_edge(START, "fine")
+    graph.add_edge("fine", "explode")
+    graph.add_edge("explode", END)
+    return graph
+
+
+boom = _boom().compile()
+
+
+def _boom_in_child() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("child", _boom().compile())
+    graph.add_edge(START, "child")
+    graph.add_edge("child", END)
+    return graph
+
+
+boom_in_child = _boom_in_child().compile()
+
+
+def _begin(state: Log) -> Path:
+    path = Path(state["path"])
+    Path(f"{path}.begun").touch()
+    return path
+
+
+async def _wait(state: Log) -> Log:
+    path = _begin(state)
+    while not path.exists():
+        await asyncio.sleep(0.01)
+    return {"log": ["gate"]}
+
+
+def _wait_in_thread(state: Log) -> Log:
+    path = _begin(state)
+    while not path.exists():
+        time.sleep(0.01)
+    Path(f"{path}.returned").touch()
+    return {"log": ["gate"]}
+
+
+def _gated(gate: Any) -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("before", writes("before"))
+    graph.add_node("gate", gate)
+    graph.add_node("after", writes("after"))
+    graph.add_edge(START, "before")
+    graph.add_edge("before", "gate")
+    graph.add_edge("gate", "after")
+    graph.add_edge("after", END)
+    return graph
+
+
+gated = _gated(_wait).compile()
+gated_sync = _gated(_wait_in_thread).compile()
+
+
+async def _block(state: Log) -> Log:
+    time.sleep(1.0)  # noqa: ASYNC251  # what the test is about
+    return {"log": ["block"]}
+
+
+def _blocker() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("block", _block)
+    graph.add_edge(START, "block")
+    return graph
+
+
+blocker = _blocker().compile()
+
+
+def _endless() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("again", writes("again"))
+    graph.add_edge(START, "again")
+    graph.add_edge("again", "again")
+    return graph
+
+
+endless = _endless().compile()
+
+
+def _no_saver_child() -> StateGraph[Any]:
+    child = StateGraph(Log)
+    child.add_node("inside", writes("inside"))
+    child.add_edge(START, "inside")
+    graph = StateGraph(Log)
+    graph.add_node("child", child.compile(checkpointer=False))
+    graph.add_edge(START, "child")
+    return graph
+
+
+no_saver_child = _no_saver_child().compile()
