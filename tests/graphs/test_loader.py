@@ -303,6 +303,22 @@ def test_names_of_modules_are_the_same_in_the_next_process(write_project: WriteP
         assert done.stdout == f"{[load(root, name) for name in order]}\n"
 
 
+def test_names_follow_symbolic_links_by_their_own_name(write_project: WriteProject) -> None:
+    mounted = write_project(
+        {
+            "flows/graph.py": "from words import WORD; graph = (__name__, WORD)",
+            "flows/words.py": "WORD = 'hello'",
+        },
+        one("./flows/graph.py:graph"),
+        name="..2026_11_01",
+    )
+    root = write_project(name="app")
+    for name in ("flows", "langgraph.json"):
+        (root / name).symlink_to(mounted / name)
+    assert load_project(root).root == root
+    assert load(root) == ("flows.graph", "hello")
+
+
 def test_two_projects_in_one_process_do_not_mix(write_project: WriteProject) -> None:
     roots = [
         write_project(
@@ -357,6 +373,15 @@ def test_a_syntax_error_in_another_file_of_the_project_names_that_file(
     )
     error = refusal(root)
     assert (error.file, error.line, error.source) == ("broken.py", 3, "def f(:")
+
+
+def test_a_failure_in_a_file_outside_of_the_project_names_its_line(
+    write_project: WriteProject,
+) -> None:
+    root = write_project({"../shared/flow.py": "graph = 1 / 0"}, one("./../shared/flow.py:graph"))
+    error = refusal(root)
+    assert (error.file, error.line) == (str(root.parent / "shared" / "flow.py"), 1)
+    assert error.reason == "ZeroDivisionError: division by zero"
 
 
 def test_a_module_that_is_not_installed_says_what_to_do(write_project: WriteProject) -> None:

@@ -44,7 +44,7 @@ def prepare(project: Project) -> tuple[str, ...]:
         if _has_src_layout(folder):
             append_import_path(folder / "src")
     warnings = []
-    if project.env_file is not None and not project.env_file.exists():
+    if project.env_file is not None and not os.path.exists(project.env_file):
         warnings.append(
             f"env: there is no file {display_path(project.env_file, project.root)}, "
             "so it sets nothing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -144,14 +145,22 @@ def _find(path: Path) -> Path:
                 f"there is no {CONFIG_NAME} here; name the folder of a LangGraph project, "
                 f"or its {CONFIG_NAME}",
             )
-        return file.resolve()
+        return _absolute(file)
     if not path.is_file():
         raise ProjectError(
             path,
             "there is no such file or folder; name the folder of a LangGraph project, "
             f"or its {CONFIG_NAME}",
         )
-    return path.resolve()
+    return _absolute(path)
+
+
+def _absolute(path: Path) -> Path:
+    """Returns an absolute path without `..`; symbolic links stay what they are called.
+
+    Where files are mounted as links, what they lead to has a new name at each deployment.
+    """
+    return Path(os.path.abspath(path))
 
 
 def _parse(file: Path) -> dict[str, Any]:
@@ -211,14 +220,6 @@ class _Reader:
 
     def _error(self, key: str, reason: str) -> ProjectError:
         return ProjectError(self._file, reason, key=key)
-
-    def _resolve(self, key: str, text: str) -> Path:
-        try:
-            path = (self._root / text).resolve()
-            path.exists()
-        except (OSError, ValueError) as error:  # too long, or with a NUL
-            raise self._error(key, f"can't be a path: {error}") from error
-        return path
 
     def _graphs(self, value: object) -> tuple[dict[str, GraphSpec], list[str]]:
         if value is None:
@@ -287,12 +288,13 @@ class _Reader:
         return GraphSpec(name, target, symbol, description)
 
     def _graph_file(self, key: str, target: str, symbol: str) -> Path:
-        file = self._resolve(key, target.replace("\\", "/"))
-        if file.is_dir():
+        # os.path's tests, unlike Path's, also answer for what can be no path at all.
+        file = _absolute(self._root / target.replace("\\", "/"))
+        if os.path.isdir(file):
             raise self._error(
                 key, f'"{target}" is a folder; name the file in it: "{target}/<file>.py:{symbol}"'
             )
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise self._error(key, f'there is no file "{target}" in {self._root}')
         if file.suffix != ".py":
             raise self._error(key, f'"{target}" is not a .py file')
@@ -314,13 +316,12 @@ class _Reader:
         """Returns the folders among the dependencies; the others are to be installed."""
         local: dict[str, Path] = {}
         for index, text in enumerate(dependencies):
-            key = f"dependencies[{index}]"
-            folder = self._resolve(key, text)
-            if folder.is_dir():
+            folder = _absolute(self._root / text)
+            if os.path.isdir(folder):
                 local[text] = folder
             elif text.startswith(".") or Path(text).is_absolute():
                 raise self._error(
-                    key,
+                    f"dependencies[{index}]",
                     f'there is no folder "{text}" in {self._root}; '
                     "a local dependency is a folder with Python code",
                 )
@@ -337,11 +338,11 @@ class _Reader:
             )
         if not value:
             return {}, None
-        file = self._resolve("env", value)
-        if file.is_dir():
+        file = _absolute(self._root / value)
+        if os.path.isdir(file):
             raise self._error("env", f'"{value}" is a folder; name a file of NAME=value lines')
         try:
-            found = dotenv_values(file) if file.exists() else {}
+            found = dotenv_values(file) if os.path.exists(file) else {}
         except (OSError, UnicodeDecodeError) as error:
             raise self._error("env", f'"{value}" can\'t be read: {error}') from error
         env = {name: text for name, text in found.items() if text is not None}
