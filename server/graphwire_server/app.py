@@ -135,7 +135,9 @@ class App:
         )
         watch = None
         if settings.blocking_threshold_seconds:
-            watch = BlockingWatch([project.root], threshold=settings.blocking_threshold_seconds)
+            watch = BlockingWatch(
+                project.source_roots, threshold=settings.blocking_threshold_seconds
+            )
         housekeeping = Housekeeping(storage, stateless_ttl=settings.stateless_ttl_seconds)
         app = cls(
             settings=settings,
