@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ZOO = Path(__file__).parent / "zoo"
@@ -36,7 +36,7 @@ class ServerProcess:
         self._project = project
         self._env = {**os.environ, "WEATHER_TOKEN_DELAY": "0", **(env or {})}
         self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        self._readers: list[threading.Thread] = []
 
     @property
     def pid(self) -> int:
@@ -55,8 +55,7 @@ class ServerProcess:
             text=True,
             env=self._env,
         )
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
+        self._readers = [self._read(self._read_log)]
         timer = threading.Timer(_START_SECONDS, self._process.kill)
         timer.start()
         try:
@@ -71,7 +70,7 @@ class ServerProcess:
         finally:
             timer.cancel()
         # What else it prints is of no interest, but must not fill the pipe.
-        threading.Thread(target=self._process.stdout.read, daemon=True).start()
+        self._readers.append(self._read(self._process.stdout.read))
         return self
 
     def kill(self) -> None:
@@ -101,12 +100,17 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
             raise AssertionError(f"the server did not stop:\n{self.log}") from None
-        if self._reader is not None:
-            self._reader.join()
-        for pipe in (self._process.stderr,):
+        for reader in self._readers:
+            reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
         return code
+
+    def _read(self, target: Callable[[], object]) -> threading.Thread:
+        reader = threading.Thread(target=target, daemon=True)
+        reader.start()
+        return reader
 
     def _read_log(self) -> None:
         assert self._process is not None
