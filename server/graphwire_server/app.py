@@ -23,6 +23,7 @@ from graphwire_server.rpc.runs_servicer import RunsServicer
 from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
+from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.housekeeping import Housekeeping
@@ -112,7 +113,7 @@ class App:
             max_concurrent_runs=settings.max_concurrent_runs,
             max_run_seconds=settings.max_run_seconds,
         )
-        locks = ThreadLocks()
+        locks, completion = ThreadLocks(), Completion()
         codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
         runs = RunService(
             storage=storage,
@@ -120,15 +121,20 @@ class App:
             log=log,
             executor=executor,
             locks=locks,
+            completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
         )
         thread_service = ThreadService(
-            storage=storage, registry=registry, locks=locks, wake=executor.wake
+            storage=storage,
+            registry=registry,
+            locks=locks,
+            completion=completion,
+            wake=executor.wake,
         )
         reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
         rpc = RpcServer(
             threads=ThreadsServicer(thread_service, codec),
-            runs=RunsServicer(runs, reader),
+            runs=RunsServicer(runs, reader, completion),
             assistants=AssistantsServicer(registry),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,

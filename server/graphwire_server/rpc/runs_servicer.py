@@ -15,7 +15,9 @@ from graphwire_server.rpc.convert import payload, run_message
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.principal import current_principal
 from graphwire_server.rpc.run_requests import RunRequestReader
+from graphwire_server.runs.acceptance import Accepted
 from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.events import pause_message, timestamp
 from graphwire_server.runs.service import RunService
 from graphwire_server.storage.records import RunStatus
@@ -26,29 +28,31 @@ _log = structlog.get_logger("graphwire.rpc")
 class RunsServicer(runs_pb2_grpc.RunsServicer):
     """Serves Runs."""
 
-    def __init__(self, runs: RunService, reader: RunRequestReader) -> None:
+    def __init__(self, runs: RunService, reader: RunRequestReader, completion: Completion) -> None:
         """Takes the service behind the RPCs."""
         self._runs = runs
         self._reader = reader
-        self._background: set[asyncio.Task[None]] = set()
+        self._completion = completion
 
     async def StreamRun(
         self, request: runs_pb2.StreamRunRequest, context: Any
     ) -> AsyncIterator[runs_pb2.StreamRunResponse]:
         """Starts a run and streams its events."""
-        accepted = await self._runs.start(
-            self._reader.read(request), principal=current_principal(), method="StreamRun"
+        starting = self._completion.begin(
+            self._runs.start(
+                self._reader.read(request), principal=current_principal(), method="StreamRun"
+            )
         )
-        run_id = accepted.run.run_id
         ended = False
         try:
-            async for event in self._events(run_id, after=0):
+            accepted = await asyncio.shield(starting)
+            async for event in self._events(accepted.run.run_id, after=0):
                 yield runs_pb2.StreamRunResponse(event=event)
             ended = True
         finally:
             # This runs also when the caller has gone; nothing may be awaited here then.
             if not ended and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
-                self._spawn(self._cancel_abandoned(run_id))
+                self._completion.begin(self._cancel_abandoned(starting))
 
     async def CreateRun(
         self, request: runs_pb2.CreateRunRequest, context: Any
@@ -135,14 +139,10 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             else:
                 yield run_event_pb2.RunEvent.FromString(record.data)
 
-    async def _cancel_abandoned(self, run_id: str) -> None:
+    async def _cancel_abandoned(self, starting: asyncio.Task[Accepted]) -> None:
         try:
+            run_id = (await starting).run.run_id
             await self._runs.cancel(run_id)
-        except (errors.RunEndedError, errors.RunNotFoundError):
-            return
+        except errors.GraphwireError:
+            return  # it was not started, or has ended meanwhile
         _log.info("run_cancelled_on_disconnect", run_id=run_id)
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

@@ -77,11 +77,15 @@ class RunRecorder:
     def seal(self, events: Sequence[pb.RunEvent]) -> list[EventRecord]:
         """Numbers the last events of the run, to be committed by the caller.
 
-        To be called after `flushed`, when no more events come.
+        To be called after `flushed`, when no more events come; again, if the commit failed.
         """
         for event in events:
             event.event_time.CopyFrom(timestamp(now_us()))
-        return [self._record(event) for event in events]
+        first = self._sequence + 1
+        return [
+            sealed(event, self.run_id, sequence, attempt=self._attempt)
+            for sequence, event in enumerate(events, start=first)
+        ]
 
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""

@@ -8,6 +8,7 @@ executor starts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import structlog
@@ -16,13 +17,16 @@ from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, RunRecorder
-from graphwire_server.runs.events import metadata_event
+from graphwire_server.runs.events import Sealer, metadata_event
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.node_threads import NodeThreads, current_run
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import Failure, RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
+
+#: How long to wait before the database is tried again, in seconds.
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -121,20 +125,25 @@ class Executor:
 
     async def _schedule(self) -> None:
         while True:
-            now = now_us()
-            free = self._max_concurrent - len(self._running)
-            started = await self._start_some(now, free) if free > 0 else 0
-            due = await self._storage.read(lambda db, now=now: db.next_due_time(now=now))  # type: ignore[misc]
-            if started:
-                continue
-            timeout = None if due is None else max(0.0, (due - now_us()) / 1e6)
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
-                continue
             self._wake.clear()
+            try:
+                seconds = await self._start_due()
+            except StorageError:
+                _log.exception("scheduling_failed")
+                seconds = _RETRY_SECONDS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), seconds)
 
-    async def _start_some(self, now: int, free: int) -> int:
+    async def _start_due(self) -> float | None:
+        """Starts what may start; returns in how many seconds the next run is due, if any is."""
+        now = now_us()
+        free = self._max_concurrent - len(self._running)
+        if free > 0:
+            await self._start_some(now, free)
+        due = await self._storage.read(lambda db: db.next_due_time(now=now))
+        return None if due is None else max(0.0, (due - now_us()) / 1e6)
+
+    async def _start_some(self, now: int, free: int) -> None:
         def start(tx: Transaction) -> list[RunRecord]:
             started = []
             for run_id in tx.startable_runs(now=now, limit=free):
@@ -147,33 +156,66 @@ class Executor:
         def any_startable(db: Reader) -> bool:
             return bool(db.startable_runs(now=now, limit=1))
 
-        if not await self._storage.read(any_startable):
-            return 0
-        runs = await self._storage.write(start)
-        for run in runs:
-            self.execute(run)
-        return len(runs)
+        if await self._storage.read(any_startable):
+            for run in await self._storage.write(start):
+                self.execute(run)
 
     async def _supervise(self, running: _Running) -> None:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
         recorder = self._log.recorder(run)
-        log = _log.bind(run_id=run.run_id, thread_id=run.thread_id)
         try:
             recorder.append(metadata_event(run))
             outcome = await self._outcome(running, recorder)
-            await recorder.flushed()
-            await self._storage.write(lambda tx: end_run(tx, run, outcome, recorder.seal))
-            log.info("run_ended", status=outcome.status, error=outcome.error)
-        except StorageError:
-            # Nothing can be recorded. The run stays RUNNING; the next start clears it up.
-            log.exception("run_not_recorded")
+            await self._record_end(run, recorder, outcome)
         except Exception:
-            log.exception("run_supervision_failed")
+            _log.exception("run_supervision_failed", run_id=run.run_id)
         finally:
             self._running.pop(run.run_id, None)
             self._log.close(recorder)
             self._wake.set()
+
+    async def _record_end(self, run: RunRecord, recorder: RunRecorder, outcome: Outcome) -> None:
+        """Records a run's end; while the database can't be written, tries again.
+
+        When the server stops before that, the next start finds the run and clears it up.
+        """
+        while True:
+            try:
+                await self._try_to_record_end(run, recorder, outcome)
+            except StorageError:
+                _log.exception("run_end_not_recorded", run_id=run.run_id)
+                if self.draining:
+                    return
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                _log.info(
+                    "run_ended",
+                    run_id=run.run_id,
+                    thread_id=run.thread_id,
+                    status=outcome.status,
+                    error=outcome.error,
+                )
+                return
+
+    async def _try_to_record_end(
+        self, run: RunRecord, recorder: RunRecorder, outcome: Outcome
+    ) -> None:
+        try:
+            await recorder.flushed()
+        except StorageError as error:
+            lost = Failure("StorageError", f"events of the run could not be kept: {error}")
+
+            def fail(tx: Transaction) -> None:
+                # What follows on events that are lost can't stand: the end comes right
+                # after the last one that was kept.
+                kept = tx.run(run.run_id)
+                if kept is not None:
+                    end_run(tx, kept, Outcome(RunStatus.FAILED, error=lost), Sealer(kept))
+
+            await self._storage.write(fail)
+        else:
+            await self._storage.write(lambda tx: end_run(tx, run, outcome, recorder.seal))
 
     async def _outcome(self, running: _Running, recorder: RunRecorder) -> Outcome:
         run = running.run

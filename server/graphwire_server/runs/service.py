@@ -22,6 +22,7 @@ from graphwire_server.runs.acceptance import (
 )
 from graphwire_server.runs.assistants import assistant_of
 from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
@@ -60,6 +61,7 @@ class RunService:
         log: EventLog,
         executor: Executor,
         locks: ThreadLocks,
+        completion: Completion,
         default_recursion_limit: int,
     ) -> None:
         """Puts the service together from its parts."""
@@ -68,6 +70,7 @@ class RunService:
         self._log = log
         self._executor = executor
         self._locks = locks
+        self._completion = completion
         self._default_recursion_limit = default_recursion_limit
 
     async def start(self, request: RunRequest, *, principal: str, method: str) -> Accepted:
@@ -98,13 +101,16 @@ class RunService:
             )
             return accept(tx, request, context)
 
-        async with self._locks.of(request.thread_id):
-            accepted = await self._storage.write(work)
-        if accepted.run.status is RunStatus.RUNNING and not accepted.replayed:
-            self._executor.execute(accepted.run)
-        else:
-            self._executor.wake()
-        return accepted
+        async def begin() -> Accepted:
+            async with self._locks.of(request.thread_id):
+                accepted = await self._storage.write(work)
+            if accepted.run.status is RunStatus.RUNNING and not accepted.replayed:
+                self._executor.execute(accepted.run)
+            else:
+                self._executor.wake()
+            return accepted
+
+        return await self._completion.of(begin())
 
     def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventRecord | None]:
         """Yields a run's events after a sequence, to its end; see `EventLog.follow`."""
@@ -184,13 +190,16 @@ class RunService:
             assert cancelled is not None
             return cancelled
 
-        run = await self._storage.write(work)
-        if run.status.ended:
-            self._log.notify(run_id)
-            self._executor.wake()
-        else:
-            self._executor.cancel(run_id, abandon=abandon)
-        return run
+        async def carry_out() -> RunRecord:
+            run = await self._storage.write(work)
+            if run.status.ended:
+                self._log.notify(run_id)
+                self._executor.wake()
+            else:
+                self._executor.cancel(run_id, abandon=abandon)
+            return run
+
+        return await self._completion.of(carry_out())
 
     async def delete(self, run_id: str) -> None:
         """Deletes a run that has ended.

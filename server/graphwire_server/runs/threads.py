@@ -28,6 +28,7 @@ from graphwire_server.runs.acceptance import (
 )
 from graphwire_server.runs.assistants import assistant_of
 from graphwire_server.runs.clock import new_id, now_us
+from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import RunSpec
@@ -84,6 +85,7 @@ class ThreadService:
         storage: Storage,
         registry: GraphRegistry,
         locks: ThreadLocks,
+        completion: Completion,
         wake: Callable[[], None],
     ) -> None:
         """Puts the service together; `wake` is called when queued runs may be free to start."""
@@ -91,6 +93,7 @@ class ThreadService:
         self._storage = storage
         self._registry = registry
         self._locks = locks
+        self._completion = completion
 
     async def create(
         self,
@@ -191,9 +194,12 @@ class ThreadService:
                 raise thread_busy(thread_id, active)
             tx.delete_thread(thread_id)
 
-        async with self._locks.of(thread_id):
-            await self._storage.write(work)
-            await self._storage.delete_checkpoints(thread_id)
+        async def carry_out() -> None:
+            async with self._locks.of(thread_id):
+                await self._storage.write(work)
+                await self._storage.delete_checkpoints(thread_id)
+
+        await self._completion.of(carry_out())
 
     async def state(
         self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
@@ -238,6 +244,9 @@ class ThreadService:
         Raises:
             GraphwireError: Any reason of UpdateThreadState; nothing was changed.
         """
+        return await self._completion.of(self._edit(edit, key))
+
+    async def _edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView:
         thread_id = edit.thread_id
         async with self._locks.of(thread_id):
 

@@ -1,0 +1,33 @@
+"""Work that must not stop in the middle when its caller goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Completion:
+    """Carries work on to its end, whatever becomes of those who wait for it.
+
+    A caller that hangs up between two steps (a commit, and what follows from it) would leave
+    a run that is RUNNING and that nobody executes.
+    """
+
+    def __init__(self) -> None:
+        """Starts with nothing under way."""
+        # The event loop keeps only weak references to tasks.
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins work that nobody may cancel."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def of(self, work: Coroutine[Any, Any, T]) -> T:
+        """Awaits work that goes on to its end even if this call is cancelled."""
+        return await asyncio.shield(self.begin(work))
