@@ -168,7 +168,7 @@ class Executor:
             recorder.append(metadata_event(run))
             outcome = await self._outcome(running, recorder)
             await self._record_end(run, recorder, outcome)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a task: nobody else would see it
             _log.exception("run_supervision_failed", run_id=run.run_id)
         finally:
             self._running.pop(run.run_id, None)
