@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
+
 from graphwire import _assistants, _runs, _server, _threads
 from graphwire._async_transport import AsyncRunStream, AsyncTransport
 from graphwire._base import BaseClient

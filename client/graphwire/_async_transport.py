@@ -99,11 +99,12 @@ class AsyncRunStream(Streamed, AsyncIterator[Event]):
     once, whatever else still refers to it.
     """
 
+    _call: grpc.aio.UnaryStreamCall[Any, Any] | None = None
+
     def __init__(self, transport: AsyncTransport, stream: Stream) -> None:
         """Begins a stream; nothing is sent before the first event is asked for."""
         super().__init__(Cursor(stream, transport.settings.rejoin_timeout))
         self._transport = transport
-        self._call: grpc.aio.UnaryStreamCall[Any, Any] | None = None
         self._closed = False
 
     async def __anext__(self) -> Event:
@@ -156,6 +157,10 @@ class AsyncRunStream(Streamed, AsyncIterator[Event]):
     ) -> None:
         """Ends the stream."""
         await self.aclose()
+
+    def __del__(self) -> None:
+        """Ends the stream that nobody iterates over any more."""
+        self._drop_call()
 
     def _drop_call(self) -> None:
         call, self._call = self._call, None

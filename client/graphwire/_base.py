@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import grpc
+
 from graphwire._settings import (
     DEFAULT_REJOIN_TIMEOUT,
     DEFAULT_TIMEOUT,

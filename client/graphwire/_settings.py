@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+
 from graphwire._calls import Call
 from graphwire._retry import Retry
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+
 from graphwire import _enums as enums
 from graphwire._calls import new_request_id
 from graphwire._payload import encode, encode_if_given, encode_if_set

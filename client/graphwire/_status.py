@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
+
 from graphwire import errors
 
 _DETAILS_KEY = "grpc-status-details-bin"

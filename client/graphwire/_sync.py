@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
+
 from graphwire import _assistants, _runs, _server, _threads
 from graphwire._base import BaseClient
 from graphwire._calls import Call, Page, Stream

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import grpc
+
 from graphwire._calls import Call, Page, Stream
 from graphwire._cursor import Cursor, Streamed
 from graphwire._settings import Settings
@@ -102,11 +103,12 @@ class RunStream(Streamed, Iterator[Event]):
     whatever else still refers to it; `close` may be called from another thread.
     """
 
+    _call: _EventCall | None = None
+
     def __init__(self, transport: SyncTransport, stream: Stream) -> None:
         """Begins a stream; nothing is sent before the first event is asked for."""
         super().__init__(Cursor(stream, transport.settings.rejoin_timeout))
         self._transport = transport
-        self._call: _EventCall | None = None
         self._closed = False
 
     def __next__(self) -> Event:
@@ -154,6 +156,10 @@ class RunStream(Streamed, Iterator[Event]):
     ) -> None:
         """Ends the stream."""
         self.close()
+
+    def __del__(self) -> None:
+        """Ends the stream that nobody iterates over any more."""
+        self._drop_call()
 
     def _drop_call(self) -> None:
         call, self._call = self._call, None

@@ -237,7 +237,7 @@ async def test_timeout_bounds_the_whole_iteration(
     assert caught.value.metadata == {"run_id": "r", "last_sequence": "1"}
     remaining = server.calls[0].time_remaining
     assert remaining is not None
-    assert 0 < remaining <= 0.3
+    assert 0 < remaining < 1
     assert [call.method for call in server.calls] == ["StreamRun"]
 
 

@@ -1,0 +1,118 @@
+"""`Client` and `AsyncClient` are the same: names, parameters, defaults, documentation."""
+
+from __future__ import annotations
+
+import inspect
+from enum import StrEnum
+from typing import Any
+
+import graphwire
+import pytest
+from graphwire import AsyncClient, AsyncRunStream, Client, RunStream, _enums, enums
+from graphwire._async import AsyncAssistants, AsyncRuns, AsyncServer, AsyncThreads
+from graphwire._sync import Assistants, Runs, Server, Threads
+from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, threads_pb2
+
+PAIRS: list[tuple[type, type]] = [
+    (AsyncThreads, Threads),
+    (AsyncRuns, Runs),
+    (AsyncAssistants, Assistants),
+    (AsyncServer, Server),
+    (AsyncClient, Client),
+]
+RENAMED = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__anext__": "__next__"}
+
+
+def methods(owner: type) -> dict[str, Any]:
+    found = {name: value for name, value in inspect.getmembers(owner) if callable(value)}
+    return {name: value for name, value in found.items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[1].__name__)
+def test_both_clients_have_the_same_methods(pair: tuple[type, type]) -> None:
+    ours, theirs = map(methods, pair)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert inspect.signature(ours[name]).parameters == (
+            inspect.signature(theirs[name]).parameters
+        )
+        assert inspect.getdoc(ours[name]) == inspect.getdoc(theirs[name])
+        assert inspect.getdoc(ours[name])
+
+
+def test_the_groups_have_the_methods_they_are_known_for() -> None:
+    assert methods(Threads).keys() == {
+        *("create", "get", "list", "count", "update", "delete"),
+        *("state", "update_state", "history"),
+    }
+    assert methods(Runs).keys() == {
+        *("stream", "join", "create", "run", "wait"),
+        *("get", "list", "cancel", "delete"),
+    }
+    assert methods(Assistants).keys() == {"list", "get", "graph", "schemas"}
+    assert methods(Server).keys() == {"info"}
+    assert methods(Client).keys() == {"close", "health"}
+
+
+def test_both_clients_are_made_alike() -> None:
+    assert inspect.signature(AsyncClient) == inspect.signature(Client)
+
+
+def test_both_streams_tell_the_same_about_themselves() -> None:
+    def properties(owner: type) -> set[str]:
+        return {name for name, _ in inspect.getmembers(owner, lambda m: isinstance(m, property))}
+
+    assert properties(AsyncRunStream) == properties(RunStream)
+    assert properties(RunStream) == {"run_id", "thread_id", "last_sequence"}
+
+
+def test_a_method_shows_its_parameters_and_not_how_it_is_made() -> None:
+    parameters = inspect.signature(Client("127.0.0.1:1").threads.get).parameters
+    assert list(parameters) == ["thread_id", "timeout"]
+    assert inspect.iscoroutinefunction(AsyncThreads.get)
+
+
+def test_all_lists_what_there_is() -> None:
+    assert all(hasattr(graphwire, name) for name in graphwire.__all__)
+    assert len(set(graphwire.__all__)) == len(graphwire.__all__)
+    public = {
+        name
+        for module in (enums, graphwire.errors, graphwire.events, graphwire.start, graphwire.values)
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+        if not name.startswith("_")
+    }
+    streams_and_clients = {"AsyncClient", "AsyncRunStream", "Client", "RunStream", "errors"}
+    assert set(graphwire.__all__) == public | streams_and_clients
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [
+        (enums.RunStatus, run_pb2.RunStatus),
+        (enums.StreamMode, run_pb2.StreamMode),
+        (enums.Durability, run_pb2.Durability),
+        (enums.MultitaskStrategy, run_pb2.MultitaskStrategy),
+        (enums.OnPause, run_pb2.OnPause),
+        (enums.OnDisconnect, run_pb2.OnDisconnect),
+        (enums.IfNotExists, run_pb2.IfNotExists),
+        (enums.ThreadStatus, threads_pb2.ThreadStatus),
+        (enums.IfExists, threads_pb2.IfExists),
+        (enums.PauseKind, pause_pb2.PauseKind),
+        (enums.MessageRole, run_event_pb2.MessageRole),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_enums_are_those_of_the_contract(ours: type[StrEnum], theirs: Any) -> None:
+    prefix = theirs.Name(0).removesuffix("UNSPECIFIED")
+    names = {name.removeprefix(prefix) for name, _ in theirs.items()} - {"UNSPECIFIED"}
+    assert set(ours.__members__) - {"UNKNOWN"} == names
+    assert all(member.value == member.name for member in ours)
+    assert all(ours(name.lower()).name == name for name in names)
+
+
+def test_an_enum_that_is_only_sent_has_no_member_for_the_unknown() -> None:
+    with pytest.raises(ValueError, match="99 is no OnPause"):
+        _enums.ON_PAUSE.read(99)
+    with pytest.raises(ValueError, match="'sometime' is not a valid RunStatus"):
+        enums.RunStatus("sometime")

@@ -1,0 +1,262 @@
+"""A call is tried again only where that is safe, and not for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import graphwire
+import grpc
+import pytest
+from graphwire import AsyncClient
+from graphwire._retry import Retry
+from graphwire.v1 import assistants_pb2, runs_pb2, server_pb2, threads_pb2
+
+from . import wire
+from .conftest import Connect
+from .scripted import ScriptedServer, fail, refuse, reply, stay_open, unavailable
+
+Use = Callable[[AsyncClient], Awaitable[Any]]
+
+READS: dict[str, Use] = {
+    "GetThread": lambda c: c.threads.get("t"),
+    "CountThreads": lambda c: c.threads.count(),
+    "ListThreads": lambda c: anext(c.threads.list(), None),
+    "GetThreadState": lambda c: c.threads.state("t"),
+    "ListThreadHistory": lambda c: anext(c.threads.history("t"), None),
+    "GetRun": lambda c: c.runs.get("r"),
+    "WaitRun": lambda c: c.runs.wait("r"),
+    "ListRuns": lambda c: anext(c.runs.list("t"), None),
+    "ListAssistants": lambda c: anext(c.assistants.list(), None),
+    "GetAssistant": lambda c: c.assistants.get("agent"),
+    "GetAssistantGraph": lambda c: c.assistants.graph("agent"),
+    "GetAssistantSchemas": lambda c: c.assistants.schemas("agent"),
+    "GetServerInfo": lambda c: c.server.info(),
+}
+WRITES_WITH_ID: dict[str, Use] = {
+    "CreateThread": lambda c: c.threads.create(),
+    "UpdateThread": lambda c: c.threads.update("t", {"k": 1}),
+    "UpdateThreadState": lambda c: c.threads.update_state("t", {"k": 1}),
+    "CreateRun": lambda c: c.runs.create("t", resume=True),
+}
+WRITES_WITHOUT_ID: dict[str, Use] = {
+    "DeleteThread": lambda c: c.threads.delete("t"),
+    "CancelRun": lambda c: c.runs.cancel("r"),
+    "DeleteRun": lambda c: c.runs.delete("r"),
+}
+
+
+def empty_response(method: str) -> Any:
+    for file in (threads_pb2, runs_pb2, assistants_pb2, server_pb2):
+        if hasattr(file, f"{method}Response"):
+            return getattr(file, f"{method}Response")()
+    raise LookupError(method)
+
+
+@pytest.mark.parametrize("method", READS)
+@pytest.mark.usefixtures("no_delays")
+async def test_reads_are_tried_again(
+    client: AsyncClient, server: ScriptedServer, method: str
+) -> None:
+    server.on(method, unavailable, unavailable, reply(empty_response(method)))
+    await READS[method](client)
+    assert len(server.requests(method)) == 3
+
+
+@pytest.mark.parametrize("method", WRITES_WITH_ID)
+@pytest.mark.usefixtures("no_delays")
+async def test_writes_are_tried_again_with_the_same_request_id(
+    client: AsyncClient, server: ScriptedServer, method: str
+) -> None:
+    server.on(method, unavailable, reply(empty_response(method)))
+    await WRITES_WITH_ID[method](client)
+    first, second = server.requests(method)
+    assert len(first.request_id) == 32
+    assert first == second
+
+
+@pytest.mark.parametrize("method", WRITES_WITH_ID)
+async def test_each_write_has_a_request_id_of_its_own(
+    client: AsyncClient, server: ScriptedServer, method: str
+) -> None:
+    server.on(method, empty_response(method))
+    await WRITES_WITH_ID[method](client)
+    await WRITES_WITH_ID[method](client)
+    first, second = server.requests(method)
+    assert first.request_id != second.request_id
+
+
+@pytest.mark.parametrize("method", WRITES_WITHOUT_ID)
+@pytest.mark.usefixtures("no_delays")
+async def test_writes_without_a_request_id_are_not_tried_again(
+    client: AsyncClient, server: ScriptedServer, method: str
+) -> None:
+    server.on(method, unavailable)
+    with pytest.raises(graphwire.ConnectionLostError, match="going away"):
+        await WRITES_WITHOUT_ID[method](client)
+    assert len(server.requests(method)) == 1
+
+
+async def test_every_unary_method_is_in_one_of_these_lists() -> None:
+    unary = {
+        method.name
+        for file in (threads_pb2, runs_pb2, assistants_pb2, server_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if not method.server_streaming
+    }
+    assert unary == READS.keys() | WRITES_WITH_ID.keys() | WRITES_WITHOUT_ID.keys()
+
+
+@pytest.mark.usefixtures("no_delays")
+async def test_an_error_of_the_server_is_not_tried_again(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on("GetThread", refuse(graphwire.InternalError("oops", retry_after=0.1)))
+    with pytest.raises(graphwire.InternalError, match="oops"):
+        await client.threads.get("t")
+    assert len(server.calls) == 1
+
+
+@pytest.mark.usefixtures("no_delays")
+async def test_a_server_that_stays_away_is_reported_with_its_own_text(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on("GetThread", unavailable)
+    with pytest.raises(graphwire.ConnectionLostError, match=r"^going away$"):
+        await client.threads.get("t")
+    assert 3 <= len(server.calls) <= 100
+
+
+async def test_nobody_listening_is_connection_lost(
+    connect: Connect, server: ScriptedServer
+) -> None:
+    client = connect(server.target)
+    server.stop()
+    with pytest.raises(graphwire.ConnectionLostError, match="Connection refused"):
+        await client.threads.get("t", timeout=0.3)
+
+
+async def test_a_named_retry_delay_beyond_the_timeout_is_not_waited_for(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on("GetThread", refuse(graphwire.ShuttingDownError("bye", retry_after=1)))
+    with pytest.raises(graphwire.ShuttingDownError) as caught:
+        await client.threads.get("t", timeout=0.9)
+    assert caught.value.retry_after == 1
+    assert len(server.calls) == 1
+
+
+async def test_the_timeout_covers_all_tries(client: AsyncClient, server: ScriptedServer) -> None:
+    server.on("GetThread", unavailable, stay_open)
+    with pytest.raises(graphwire.DeadlineExceededError):
+        await client.threads.get("t", timeout=0.5)
+    first, second = (call.time_remaining or 0 for call in server.calls)
+    assert second < first < 1
+
+
+async def test_calls_have_the_timeout_of_the_client(
+    connect: Connect, server: ScriptedServer
+) -> None:
+    server.on("GetThread", threads_pb2.GetThreadResponse(thread=wire.thread()))
+    await connect(server.target).threads.get("t")
+    await connect(server.target, timeout=9).threads.get("t")
+    await connect(server.target, timeout=None).threads.get("t")
+    await connect(server.target, timeout=9).threads.get("t", timeout=4)
+    default, of_client, none, of_call = (call.time_remaining for call in server.calls)
+    assert [default, of_client, of_call] == pytest.approx([30, 9, 4], abs=1)
+    assert none is None
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def lost(retry_after: float | None = None) -> graphwire.ConnectionLostError:
+    error = graphwire.ConnectionLostError("lost", code="UNAVAILABLE")
+    error.retry_after = retry_after
+    return error
+
+
+def test_delays_double_from_a_tenth_of_a_second_to_five(clock: Clock) -> None:
+    retry = Retry(patience=1000, timeout=None, clock=clock, jitter=lambda: 1.0)
+    delays = [retry.delay(lost()) for _ in range(8)]
+    assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+
+
+def test_jitter_takes_off_up_to_half(clock: Clock) -> None:
+    retry = Retry(patience=1000, timeout=None, clock=clock, jitter=lambda: 0.0)
+    assert [retry.delay(lost()) for _ in range(3)] == [0.05, 0.1, 0.2]
+
+
+def test_patience_counts_from_the_first_failure_after_progress(clock: Clock) -> None:
+    retry = Retry(patience=10, timeout=None, clock=clock, jitter=lambda: 1.0)
+    clock.now += 500
+    assert retry.delay(lost()) == 0.1
+    clock.now += 9
+    assert retry.delay(lost()) == 0.2
+    retry.progress()
+    clock.now += 9
+    assert retry.delay(lost()) == 0.1
+    clock.now += 10
+    assert retry.delay(lost()) is None
+    assert retry.gave_up
+
+
+def test_a_try_that_stood_for_long_counts_as_progress(clock: Clock) -> None:
+    retry = Retry(patience=10, timeout=None, clock=clock, jitter=lambda: 1.0)
+    assert retry.delay(lost()) == 0.1
+    clock.now += 600
+    assert retry.delay(lost()) == 0.1
+
+
+def test_a_longer_delay_named_by_the_server_is_kept(clock: Clock) -> None:
+    retry = Retry(patience=10, timeout=None, clock=clock, jitter=lambda: 1.0)
+    assert retry.delay(lost(retry_after=3)) == 3
+    assert retry.delay(lost(retry_after=0.01)) == 0.2
+
+
+def test_patience_0_never_tries_again(clock: Clock) -> None:
+    retry = Retry(patience=0, timeout=None, clock=clock)
+    assert retry.delay(lost()) is None
+    assert not retry.gave_up
+
+
+def test_a_deadline_ends_the_tries(clock: Clock) -> None:
+    retry = Retry(patience=1000, timeout=5, clock=clock, jitter=lambda: 1.0)
+    assert retry.remaining() == 5
+    clock.now += 4.95
+    assert retry.delay(lost()) is None
+    clock.now += 1
+    assert retry.remaining() == 0
+
+
+def test_a_deadline_that_passed_is_tried_again_only_if_it_was_not_ours(clock: Clock) -> None:
+    exceeded = graphwire.DeadlineExceededError("too late", code="DEADLINE_EXCEEDED")
+    assert Retry(patience=10, timeout=5, clock=clock).delay(exceeded) is None
+    assert Retry(patience=10, timeout=None, clock=clock).delay(exceeded) is not None
+
+
+@pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c is not grpc.StatusCode.OK])
+async def test_only_a_lost_connection_is_tried_again(
+    client: AsyncClient, server: ScriptedServer, code: grpc.StatusCode, delays: list[float]
+) -> None:
+    server.on("GetThread", fail(code, "no"), reply(empty_response("GetThread")))
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        await client.threads.get("t")
+        assert len(delays) == 1
+    else:
+        with pytest.raises(graphwire.TransportError):
+            await client.threads.get("t")
+        assert delays == []

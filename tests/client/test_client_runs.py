@@ -1,0 +1,335 @@
+"""`client.runs`, `client.assistants` and `client.server`: the calls that answer at once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import graphwire
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from graphwire import AsyncClient, HealthStatus, RunStatus, StreamMode
+from graphwire.v1 import assistants_pb2, run_pb2, server_pb2
+from graphwire.v1 import runs_pb2 as pb
+from grpc_health.v1 import health_pb2
+
+from . import wire
+from .conftest import Connect
+from .scripted import ScriptedServer, fail, refuse, stay_open, unavailable
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+async def test_get_returns_all_of_a_run(client: AsyncClient, server: ScriptedServer) -> None:
+    message = run_pb2.Run(
+        run_id="r",
+        thread_id="t",
+        assistant_id="agent",
+        status=run_pb2.RUN_STATUS_TIMED_OUT,
+        error=run_pb2.RunError(type="RunTimeout", message="too long"),
+        metadata=wire.payload('{"k":1}'),
+        create_time=wire.NOON,
+        start_time=wire.NOON,
+        end_time=wire.NOON,
+        resumed_run_id="q",
+        resumed_by_run_id="s",
+        interrupt_before=["action"],
+        interrupt_after=["*"],
+        stream_modes=[run_pb2.STREAM_MODE_UPDATES, run_pb2.STREAM_MODE_DEBUG],
+        stream_subgraphs=True,
+        multitask_strategy=run_pb2.MULTITASK_STRATEGY_ENQUEUE,
+        durability=run_pb2.DURABILITY_EXIT,
+        last_sequence=12,
+        cancel_requested=True,
+    )
+    server.on("GetRun", pb.GetRunResponse(run=message))
+    assert await client.runs.get("r") == graphwire.Run(
+        run_id="r",
+        thread_id="t",
+        assistant_id="agent",
+        status=RunStatus.TIMED_OUT,
+        error=graphwire.RunError(type="RunTimeout", message="too long", node="", namespace=()),
+        metadata={"k": 1},
+        create_time=NOON,
+        start_time=NOON,
+        end_time=NOON,
+        resumed_run_id="q",
+        resumed_by_run_id="s",
+        interrupt_before=("action",),
+        interrupt_after=("*",),
+        stream_modes=(StreamMode.UPDATES, StreamMode.DEBUG),
+        stream_subgraphs=True,
+        multitask_strategy=graphwire.MultitaskStrategy.ENQUEUE,
+        durability=graphwire.Durability.EXIT,
+        last_sequence=12,
+        cancel_requested=True,
+    )
+    assert server.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
+
+
+async def test_list_filters_by_status(client: AsyncClient, server: ScriptedServer) -> None:
+    server.on("ListRuns", pb.ListRunsResponse(runs=[wire.run("b"), wire.run("a")]))
+    runs = client.runs.list("t", statuses=["failed", RunStatus.PENDING], limit=5)
+    assert [run.run_id async for run in runs] == ["b", "a"]
+    assert server.requests("ListRuns") == [
+        pb.ListRunsRequest(
+            thread_id="t",
+            statuses=[run_pb2.RUN_STATUS_FAILED, run_pb2.RUN_STATUS_PENDING],
+            page_size=5,
+        )
+    ]
+
+
+async def test_cancel_returns_the_run(client: AsyncClient, server: ScriptedServer) -> None:
+    cancelling = wire.run("r", run_pb2.RUN_STATUS_RUNNING)
+    cancelling.cancel_requested = True
+    server.on("CancelRun", pb.CancelRunResponse(run=cancelling))
+    run = await client.runs.cancel("r", abandon=True)
+    assert (run.status, run.cancel_requested) == (RunStatus.RUNNING, True)
+    assert server.requests("CancelRun") == [pb.CancelRunRequest(run_id="r", abandon=True)]
+
+
+async def test_delete_returns_nothing(client: AsyncClient, server: ScriptedServer) -> None:
+    server.on("DeleteRun", pb.DeleteRunResponse())
+    await client.runs.delete("r")
+    assert server.requests("DeleteRun") == [pb.DeleteRunRequest(run_id="r")]
+
+
+async def test_wait_returns_the_run_its_values_and_its_pauses(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    run = wire.run("r", run_pb2.RUN_STATUS_INTERRUPTED)
+    response = pb.WaitRunResponse(run=run, values=wire.payload('{"n":1}'), pauses=[wire.pause("p")])
+    server.on("WaitRun", response)
+    result = await client.runs.wait("r", raise_error=True)
+    assert result.run.status is RunStatus.INTERRUPTED
+    assert result.values == {"n": 1}
+    assert [pause.pause_id for pause in result.pauses] == ["p"]
+
+
+FAILED = wire.run("r", run_pb2.RUN_STATUS_FAILED)
+FAILED.error.type, FAILED.error.message, FAILED.error.node = "ValueError", "no", "action"
+
+
+async def test_a_run_that_failed_is_an_error_only_if_asked_for(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on("WaitRun", pb.WaitRunResponse(run=FAILED))
+    result = await client.runs.wait("r")
+    assert (result.run.status, result.values, result.pauses) == (RunStatus.FAILED, None, ())
+    with pytest.raises(graphwire.RunFailedError) as caught:
+        await client.runs.wait("r", raise_error=True)
+    error = caught.value
+    assert str(error) == "run r ended as FAILED: ValueError: no"
+    found = (error.run_id, error.status, error.error_type, error.node)
+    assert found == ("r", "FAILED", "ValueError", "action")
+
+
+@pytest.mark.parametrize("name", ["CANCELLED", "TIMED_OUT"])
+async def test_a_run_that_was_stopped_is_an_error_if_asked_for(
+    client: AsyncClient, server: ScriptedServer, name: str
+) -> None:
+    run = wire.run("r", run_pb2.RunStatus.Value(f"RUN_STATUS_{name}"))
+    server.on("WaitRun", pb.WaitRunResponse(run=run))
+    with pytest.raises(graphwire.RunFailedError, match=f"^run r ended as {name}$"):
+        await client.runs.wait("r", raise_error=True)
+
+
+async def test_wait_has_no_limit_but_its_own(connect: Connect, server: ScriptedServer) -> None:
+    server.on("WaitRun", pb.WaitRunResponse(run=wire.run()))
+    client = connect(server.target, timeout=5)
+    await client.runs.wait("r")
+    await client.runs.wait("r", timeout=7)
+    none, own = (call.time_remaining for call in server.calls)
+    assert none is None
+    assert own == pytest.approx(7, abs=1)
+
+
+async def test_wait_is_as_patient_as_a_stream(
+    connect: Connect, server: ScriptedServer, delays: list[float]
+) -> None:
+    tries = [unavailable] * 9
+    server.on("WaitRun", *tries, lambda *_: pb.WaitRunResponse(run=wire.run()))
+    assert (await connect(server.target).runs.wait("r")).run.run_id == "r"
+    assert len(delays) == 9
+    assert sum(delays) > 5
+
+
+async def test_wait_without_rejoining_does_not_try_again(
+    connect: Connect, server: ScriptedServer
+) -> None:
+    server.on("WaitRun", unavailable)
+    with pytest.raises(graphwire.ConnectionLostError, match="going away"):
+        await connect(server.target, rejoin_timeout=0).runs.wait("r")
+    assert len(server.calls) == 1
+
+
+async def test_run_starts_and_waits(client: AsyncClient, server: ScriptedServer) -> None:
+    server.on("CreateRun", pb.CreateRunResponse(run=wire.run("new", run_pb2.RUN_STATUS_PENDING)))
+    server.on("WaitRun", pb.WaitRunResponse(run=wire.run("new"), values=wire.payload("[1]")))
+    result = await client.runs.run("t", "agent", input={"n": 1}, interrupt_before="action")
+    assert (result.run.run_id, result.values) == ("new", [1])
+    assert [call.method for call in server.calls] == ["CreateRun", "WaitRun"]
+    assert server.requests("WaitRun") == [pb.WaitRunRequest(run_id="new")]
+    assert server.calls[1].time_remaining is None
+
+
+async def test_run_raises_what_refuses_it_and_how_it_failed(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on(
+        "CreateRun",
+        refuse(graphwire.ThreadBusyError("busy", metadata={"run_id": "x"})),
+        lambda *_: pb.CreateRunResponse(run=wire.run("r", run_pb2.RUN_STATUS_PENDING)),
+    )
+    server.on("WaitRun", pb.WaitRunResponse(run=FAILED))
+    with pytest.raises(graphwire.ThreadBusyError, match="busy"):
+        await client.runs.run("t", "agent", input={"n": 1})
+    with pytest.raises(graphwire.RunFailedError, match="ValueError: no"):
+        await client.runs.run("t", "agent", input={"n": 1}, raise_error=True)
+
+
+async def test_the_timeout_of_run_covers_both_calls(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    def slowly(_request: Any, _context: grpc.ServicerContext) -> pb.CreateRunResponse:
+        threading.Event().wait(0.3)
+        return pb.CreateRunResponse(run=wire.run("r", run_pb2.RUN_STATUS_PENDING))
+
+    server.on("CreateRun", slowly)
+    server.on("WaitRun", stay_open)
+    with pytest.raises(graphwire.DeadlineExceededError):
+        await client.runs.run("t", "agent", input={"n": 1}, timeout=0.6)
+    create, wait = (call.time_remaining or 0 for call in server.calls)
+    assert create - wait > 0.2
+
+
+async def test_assistants_are_listed_and_read(client: AsyncClient, server: ScriptedServer) -> None:
+    message = assistants_pb2.Assistant(
+        assistant_id="agent",
+        graph_id="agent",
+        description="Tells the weather.",
+        create_time=wire.NOON,
+        interrupt_before=["action"],
+        interrupt_after=["agent"],
+    )
+    server.on("ListAssistants", assistants_pb2.ListAssistantsResponse(assistants=[message]))
+    server.on("GetAssistant", assistants_pb2.GetAssistantResponse(assistant=message))
+    assistant = graphwire.Assistant(
+        assistant_id="agent",
+        graph_id="agent",
+        description="Tells the weather.",
+        create_time=NOON,
+        interrupt_before=("action",),
+        interrupt_after=("agent",),
+    )
+    assert [found async for found in client.assistants.list()] == [assistant]
+    assert await client.assistants.get("agent") == assistant
+
+
+async def test_an_assistant_has_a_drawing_and_schemas(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on(
+        "GetAssistantGraph",
+        assistants_pb2.GetAssistantGraphResponse(
+            nodes=[assistants_pb2.GraphNode(node_id="a", name="a", interrupt_before=True)],
+            edges=[assistants_pb2.GraphEdge(source="a", target="b", label="x", conditional=True)],
+            mermaid="graph TD",
+        ),
+    )
+    server.on(
+        "GetAssistantSchemas",
+        assistants_pb2.GetAssistantSchemasResponse(input=wire.payload('{"type":"object"}')),
+    )
+    assert await client.assistants.graph("agent", depth=2) == graphwire.AssistantGraph(
+        nodes=(
+            graphwire.GraphNode(
+                node_id="a", name="a", interrupt_before=True, interrupt_after=False
+            ),
+        ),
+        edges=(graphwire.GraphEdge(source="a", target="b", label="x", conditional=True),),
+        mermaid="graph TD",
+    )
+    assert server.requests("GetAssistantGraph")[0].depth == 2
+    assert await client.assistants.schemas("agent") == graphwire.AssistantSchemas(
+        input={"type": "object"}, output=None, state=None, context=None, config=None
+    )
+
+
+async def test_server_info(client: AsyncClient, server: ScriptedServer) -> None:
+    message = server_pb2.GetServerInfoResponse(
+        version="1",
+        langgraph_version="2",
+        python_version="3",
+        start_time=wire.NOON,
+        limits=server_pb2.ServerLimits(
+            max_request_bytes=1,
+            max_payload_bytes=2,
+            max_payload_depth=3,
+            max_page_size=4,
+            default_recursion_limit=5,
+            max_recursion_limit=6,
+            max_concurrent_runs=7,
+            heartbeat_interval=Duration(seconds=15),
+        ),
+        stream_modes=[run_pb2.STREAM_MODE_VALUES],
+        capabilities=["sqlite"],
+    )
+    server.on("GetServerInfo", message)
+    assert await client.server.info() == graphwire.ServerInfo(
+        version="1",
+        langgraph_version="2",
+        python_version="3",
+        start_time=NOON,
+        limits=graphwire.ServerLimits(
+            max_request_bytes=1,
+            max_payload_bytes=2,
+            max_payload_depth=3,
+            max_page_size=4,
+            default_recursion_limit=5,
+            max_recursion_limit=6,
+            max_concurrent_runs=7,
+            max_run_time=None,
+            heartbeat_interval=timedelta(seconds=15),
+        ),
+        stream_modes=(StreamMode.VALUES,),
+        capabilities=("sqlite",),
+    )
+
+
+@pytest.mark.parametrize(
+    "number, status",
+    [
+        (0, HealthStatus.UNKNOWN),
+        (1, HealthStatus.SERVING),
+        (2, HealthStatus.NOT_SERVING),
+        (9, HealthStatus.UNKNOWN),
+    ],
+)
+async def test_health_asks_the_standard_service(
+    client: AsyncClient, server: ScriptedServer, number: int, status: HealthStatus
+) -> None:
+    response = health_pb2.HealthCheckResponse(status=number).SerializeToString()
+    server.on("Check", lambda *_: response)
+    assert await client.health() is status
+    assert await client.health("graphwire.v1.Runs") is status
+    requests = map(health_pb2.HealthCheckRequest.FromString, server.requests("Check"))
+    assert [request.service for request in requests] == ["", "graphwire.v1.Runs"]
+
+
+async def test_health_of_an_unknown_service_is_not_found(
+    client: AsyncClient, server: ScriptedServer
+) -> None:
+    server.on("Check", fail(grpc.StatusCode.NOT_FOUND, "unknown service"))
+    with pytest.raises(graphwire.TransportError, match="unknown service") as caught:
+        await client.health("nobody")
+    assert caught.value.code == "NOT_FOUND"
+
+
+async def test_health_refuses_a_name_that_is_too_long(client: AsyncClient) -> None:
+    call: Any = client.health
+    with pytest.raises(ValueError, match="service: the name is longer than 127 bytes"):
+        await call("x" * 128)
