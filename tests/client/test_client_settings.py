@@ -205,8 +205,7 @@ def certified(tmp_path: Path) -> tuple[bytes, bytes]:
     files = ["-keyout", key, "-out", certificate]
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject]
-        + ["-keyout", key, "-out", certificate],
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files],
         check=True,
         capture_output=True,
     )
