@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from graphwire_server.storage.interface import Storage
@@ -13,6 +15,8 @@ from graphwire_server.storage.sqlite import SqliteStorage
 async def _open_sqlite(folder: Path) -> Storage:
     return await SqliteStorage.open(folder / "graphwire.db")
 
+
+OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
 
 OPENERS: dict[str, Callable[[Path], Awaitable[Storage]]] = {"sqlite": _open_sqlite}
 
@@ -32,8 +36,25 @@ def sqlite_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def sqlite_storage(sqlite_path: Path) -> AsyncIterator[SqliteStorage]:
+async def open_sqlite() -> AsyncIterator[OpenSqlite]:
+    """Opens storages, closes them after the test, and sees to it that no thread is left."""
+    before = set(threading.enumerate())
+    opened: list[SqliteStorage] = []
+
+    async def open_sqlite(path: Path | str) -> SqliteStorage:
+        opened.append(await SqliteStorage.open(path))
+        return opened[-1]
+
+    yield open_sqlite
+    for storage in opened:
+        await storage.close()
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith("asyncio_"):
+            thread.join(10)
+            assert not thread.is_alive(), thread
+
+
+@pytest.fixture
+async def sqlite_storage(sqlite_path: Path, open_sqlite: OpenSqlite) -> SqliteStorage:
     """An empty storage in a file."""
-    storage = await SqliteStorage.open(sqlite_path)
-    yield storage
-    await storage.close()
+    return await open_sqlite(sqlite_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from .builders import a_thread, add
+from .conftest import OpenSqlite
 
 METADATA: CheckpointMetadata = {}
 
@@ -29,13 +30,11 @@ def config(thread_id: str = "t") -> RunnableConfig:
 
 @pytest.fixture
 async def storage(
-    sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[SqliteStorage]:
+    sqlite_path: Path, open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
+) -> SqliteStorage:
     """A storage in which whoever finds the database locked fails at once."""
     monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0)
-    storage = await SqliteStorage.open(sqlite_path)
-    yield storage
-    await storage.close()
+    return await open_sqlite(sqlite_path)
 
 
 async def count(storage: SqliteStorage, table: str) -> int:
@@ -147,8 +146,10 @@ async def test_a_cancelled_batch_of_the_store_leaves_it_usable(
     await add(storage, a_thread())
 
 
-async def test_closing_finishes_what_nodes_have_put(sqlite_path: Path) -> None:
-    storage = await SqliteStorage.open(sqlite_path)
+async def test_closing_finishes_what_nodes_have_put(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
+    storage = await open_sqlite(sqlite_path)
     puts = [
         asyncio.create_task(storage.store.aput(("n",), f"{number}", {"v": number}))
         for number in range(20)

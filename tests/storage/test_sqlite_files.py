@@ -7,7 +7,6 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from graphwire_server.storage.sqlite.schema import (
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from .builders import a_thread, add
+from .conftest import OpenSqlite
 
 
 def pragma(path: Path, name: str) -> object:
@@ -40,34 +40,26 @@ def touch(path: Path) -> None:
     path.touch()
 
 
-@pytest.fixture
-def threads_end() -> Iterator[None]:
-    """Sees to it that whatever opens here leaves no thread of a connection behind."""
-    before = set(threading.enumerate())
-    yield
-    for thread in set(threading.enumerate()) - before:
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-async def refusal(path: Path | str) -> str:
+async def refusal(open_sqlite: OpenSqlite, path: Path | str) -> str:
     with pytest.raises(StorageError) as caught:
-        await SqliteStorage.open(path)
+        await open_sqlite(path)
     return str(caught.value)
 
 
-async def test_a_new_file_and_its_folders_are_made(tmp_path: Path) -> None:
+async def test_a_new_file_and_its_folders_are_made(tmp_path: Path, open_sqlite: OpenSqlite) -> None:
     path = tmp_path / "a" / "b" / "graphwire.db"
-    storage = await SqliteStorage.open(str(path))
+    storage = await open_sqlite(str(path))
     await add(storage, a_thread())
     await storage.close()
     assert pragma(path, "application_id") == APPLICATION_ID
     assert pragma(path, "user_version") == load_migrations()[-1].number
 
 
-async def test_what_was_written_is_there_when_it_is_opened_again(sqlite_path: Path) -> None:
+async def test_what_was_written_is_there_when_it_is_opened_again(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
     for number in range(3):
-        storage = await SqliteStorage.open(sqlite_path)
+        storage = await open_sqlite(sqlite_path)
         await storage.store.aput(("n",), f"{number}", {"n": number})
         await add(storage, a_thread(f"{number}"))
         for earlier in range(number + 1):
@@ -78,20 +70,20 @@ async def test_what_was_written_is_there_when_it_is_opened_again(sqlite_path: Pa
         await storage.close()
 
 
-async def test_an_empty_file_is_as_good_as_none(sqlite_path: Path) -> None:
+async def test_an_empty_file_is_as_good_as_none(sqlite_path: Path, open_sqlite: OpenSqlite) -> None:
     touch(sqlite_path)
     assert contents(sqlite_path.parent) == {sqlite_path.name: b""}
-    await (await SqliteStorage.open(sqlite_path)).close()
+    await open_sqlite(sqlite_path)
 
 
 async def test_a_start_that_was_killed_before_its_first_migration_is_made_good(
-    sqlite_path: Path,
+    sqlite_path: Path, open_sqlite: OpenSqlite
 ) -> None:
     with closing(sqlite3.connect(sqlite_path)) as sqlite:
         sqlite.execute("PRAGMA journal_mode = WAL")
         sqlite.execute("VACUUM")
     assert contents(sqlite_path.parent)[sqlite_path.name] != b""
-    await (await SqliteStorage.open(sqlite_path)).close()
+    await open_sqlite(sqlite_path)
 
 
 async def test_every_connection_is_set_up_to_be_safe(sqlite_storage: SqliteStorage) -> None:
@@ -120,56 +112,64 @@ async def test_a_reader_can_not_write(sqlite_storage: SqliteStorage) -> None:
         await sqlite_storage.read(lambda r: r._sqlite.execute("DELETE FROM gw_threads"))  # type: ignore[attr-defined]
 
 
-async def test_memory_is_refused() -> None:
-    assert "it must be a file" in await refusal(":memory:")
+async def test_memory_is_refused(open_sqlite: OpenSqlite) -> None:
+    assert "it must be a file" in await refusal(open_sqlite, ":memory:")
 
 
-async def test_a_directory_is_refused(tmp_path: Path) -> None:
-    assert await refusal(tmp_path) == (f"the database {tmp_path} can't be used: it is a directory")
+async def test_a_directory_is_refused(tmp_path: Path, open_sqlite: OpenSqlite) -> None:
+    assert await refusal(open_sqlite, tmp_path) == (
+        f"the database {tmp_path} can't be used: it is a directory"
+    )
 
 
-async def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+async def test_a_folder_that_can_not_be_made_is_named(
+    tmp_path: Path, open_sqlite: OpenSqlite
+) -> None:
     (tmp_path / "file").write_text("text")
-    message = await refusal(tmp_path / "file" / "graphwire.db")
+    message = await refusal(open_sqlite, tmp_path / "file" / "graphwire.db")
     assert message.startswith(f"the database {tmp_path}/file/graphwire.db can't be used: ")
     assert f"{tmp_path}/file" in message
 
 
-@pytest.mark.usefixtures("threads_end")
-async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(
+    tmp_path: Path, open_sqlite: OpenSqlite
+) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("These are notes, and not a database.\n" * 100)
     before = contents(tmp_path)
-    assert await refusal(path) == f"the database {path} can't be used: file is not a database"
+    assert (
+        await refusal(open_sqlite, path)
+        == f"the database {path} can't be used: file is not a database"
+    )
     assert contents(tmp_path) == before
 
 
-@pytest.mark.usefixtures("threads_end")
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 @pytest.mark.parametrize(
     "mark",
     ["CREATE TABLE theirs (a)", "PRAGMA user_version = 3", "PRAGMA application_id = 12"],
 )
 async def test_a_foreign_database_is_refused_and_left_as_it_is(
-    tmp_path: Path, mode: str, mark: str
+    tmp_path: Path, mode: str, mark: str, open_sqlite: OpenSqlite
 ) -> None:
     path = tmp_path / "foreign.db"
     with closing(sqlite3.connect(path)) as sqlite:
         sqlite.execute(f"PRAGMA journal_mode = {mode}")
         sqlite.execute(mark)
     before = contents(tmp_path)
-    assert f"the database {path} belongs to another program" in await refusal(path)
+    assert f"the database {path} belongs to another program" in await refusal(open_sqlite, path)
     assert contents(tmp_path) == before
 
 
-@pytest.mark.usefixtures("threads_end")
-async def test_a_newer_database_is_refused_by_both_versions(sqlite_path: Path) -> None:
-    await (await SqliteStorage.open(sqlite_path)).close()
+async def test_a_newer_database_is_refused_by_both_versions(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
+    await (await open_sqlite(sqlite_path)).close()
     known = load_migrations()[-1].number
     with closing(sqlite3.connect(sqlite_path)) as sqlite:
         sqlite.execute(f"PRAGMA user_version = {known + 6}")
     before = contents(sqlite_path.parent)
-    message = await refusal(sqlite_path)
+    message = await refusal(open_sqlite, sqlite_path)
     assert f"{sqlite_path} has schema version {known + 6}" in message
     assert f"knows versions up to {known}" in message
     assert contents(sqlite_path.parent) == before
@@ -209,20 +209,21 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert pragma(path, "user_version") == 1
 
 
-@pytest.mark.usefixtures("threads_end")
-async def test_a_second_server_is_refused_and_told_who_has_the_file(sqlite_path: Path) -> None:
-    storage = await SqliteStorage.open(sqlite_path)
+async def test_a_second_server_is_refused_and_told_who_has_the_file(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
+    storage = await open_sqlite(sqlite_path)
     await add(storage, a_thread())
     link = sqlite_path.with_name("link.db")
     link.symlink_to(sqlite_path)
     for path in (sqlite_path, link):
-        message = await refusal(path)
+        message = await refusal(open_sqlite, path)
         assert f"the database {sqlite_path} is in use by another server" in message
         assert f"process {os.getpid()}:" in message
     assert await storage.read(lambda r: r.thread("thread")) == a_thread()
     await add(storage, a_thread("still"))
     await storage.close()
-    await (await SqliteStorage.open(sqlite_path)).close()
+    await (await open_sqlite(sqlite_path)).close()
 
 
 HOLDER = """
@@ -235,43 +236,45 @@ time.sleep(60)
 """
 
 
-async def test_the_lock_goes_with_a_process_that_is_killed(sqlite_path: Path) -> None:
+async def test_the_lock_goes_with_a_process_that_is_killed(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
     holder = await asyncio.create_subprocess_exec(
         sys.executable, "-c", HOLDER, str(sqlite_path), stdout=asyncio.subprocess.PIPE
     )
     assert holder.stdout is not None
     assert await holder.stdout.readline() == b"locked\n"
-    assert f"process {holder.pid}:" in await refusal(sqlite_path)
+    assert f"process {holder.pid}:" in await refusal(open_sqlite, sqlite_path)
     holder.kill()
     await holder.wait()
-    await (await SqliteStorage.open(sqlite_path)).close()
+    await (await open_sqlite(sqlite_path)).close()
 
 
-@pytest.mark.usefixtures("threads_end")
 async def test_an_open_that_fails_late_leaves_nothing_open(
-    sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_path: Path, monkeypatch: pytest.MonkeyPatch, open_sqlite: OpenSqlite
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(AsyncSqliteStore, "MIGRATIONS", ["CREATE TABLE store (a);", "no SQL"])
-        message = await refusal(sqlite_path)
+        message = await refusal(open_sqlite, sqlite_path)
         assert f"the database {sqlite_path} can't be used" in message
         assert 'near "no"' in message
-    storage = await SqliteStorage.open(sqlite_path)
+    storage = await open_sqlite(sqlite_path)
     await storage.store.aput(("a",), "b", {"c": 1})
     await storage.close()
 
 
-@pytest.mark.usefixtures("threads_end")
-async def test_an_open_that_is_cancelled_leaves_nothing_open(sqlite_path: Path) -> None:
+async def test_an_open_that_is_cancelled_leaves_nothing_open(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
     for turns in range(0, 60, 3):
-        opening = asyncio.create_task(SqliteStorage.open(sqlite_path))
+        opening = asyncio.create_task(open_sqlite(sqlite_path))
         for _ in range(turns):
             await asyncio.sleep(0)
         opening.cancel()
         await asyncio.wait([opening])
         if not opening.cancelled():
             await opening.result().close()
-    await (await SqliteStorage.open(sqlite_path)).close()
+    await (await open_sqlite(sqlite_path)).close()
 
 
 async def test_aiosqlite_runs_functions_whole_in_order_on_one_thread(sqlite_path: Path) -> None:

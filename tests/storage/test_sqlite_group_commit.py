@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from graphwire_server.storage.interface import IntegrityError, StorageError, Tra
 from graphwire_server.storage.sqlite import SqliteStorage, connection, group_commit
 
 from .builders import a_run, a_thread, add
+from .conftest import OpenSqlite
 
 TIMEOUT = 30
 
@@ -212,19 +214,17 @@ async def test_a_commit_that_fails_is_told_to_all_of_its_batch(
 
 
 async def test_a_lock_held_by_another_program_is_named(
-    sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_path: Path, open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0.05)
-    storage = await SqliteStorage.open(sqlite_path)
-    other = sqlite3.connect(sqlite_path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StorageError) as caught:
-        await add(storage, a_thread())
+    storage = await open_sqlite(sqlite_path)
+    with closing(sqlite3.connect(sqlite_path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError) as caught:
+            await add(storage, a_thread())
     assert str(caught.value) == f"the database {sqlite_path} can't be used: database is locked"
     assert await storage.read(lambda r: r.thread("thread")) is None
-    other.close()
     await add(storage, a_thread())
-    await storage.close()
 
 
 async def test_a_writer_that_is_torn_down_leaves_nobody_waiting(

@@ -21,6 +21,8 @@ CREATE INDEX gw_threads_by_status ON gw_threads (status, create_time, thread_id)
     WHERE NOT stateless;
 CREATE INDEX gw_threads_by_assistant ON gw_threads (assistant_id, create_time, thread_id)
     WHERE NOT stateless;
+CREATE INDEX gw_threads_by_both ON gw_threads (assistant_id, status, create_time, thread_id)
+    WHERE NOT stateless;
 
 CREATE INDEX gw_threads_stateless ON gw_threads (update_time) WHERE stateless;
 
@@ -54,6 +56,8 @@ CREATE INDEX gw_runs_by_time ON gw_runs (thread_id, create_time, run_id);
 CREATE INDEX gw_runs_by_number ON gw_runs (thread_id, number);
 CREATE UNIQUE INDEX gw_runs_running ON gw_runs (thread_id) WHERE status = 'RUNNING';
 CREATE INDEX gw_runs_pending ON gw_runs (thread_id, number) WHERE status = 'PENDING';
+CREATE INDEX gw_runs_queue ON gw_runs (number) WHERE status = 'PENDING';
+CREATE INDEX gw_runs_under_way ON gw_runs (number) WHERE status = 'RUNNING';
 CREATE INDEX gw_runs_due ON gw_runs (due_time) WHERE status = 'PENDING';
 
 -- What may be large is apart from the row that every event changes.

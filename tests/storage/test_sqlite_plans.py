@@ -1,0 +1,182 @@
+"""SQLite: lists and the queue walk indexes, however much else there is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from graphwire_server.storage.interface import Transaction
+from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
+from graphwire_server.storage.sqlite.containment import Containment
+from graphwire_server.storage.sqlite.schema import load_migrations, migrate
+from graphwire_server.storage.sqlite.transaction import SqliteTransaction
+
+Work = Callable[[Transaction], object]
+
+THREADS = 100_000
+IDLE = ThreadFilter(statuses=(ThreadStatus.IDLE,))
+BOTH = ThreadFilter(statuses=(ThreadStatus.IDLE, ThreadStatus.ERROR))
+AFTER = Position(50_000, "thread-50000")
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A hundred thousand idle threads, each with a run that is over; three more runs wait."""
+    path = tmp_path_factory.mktemp("crowd") / "graphwire.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as sqlite:
+        migrate(sqlite, path, load_migrations())
+        sqlite.create_function("graphwire_contains", 2, Containment(), deterministic=True)
+        sqlite.executescript(
+            f"""
+            BEGIN;
+            WITH RECURSIVE number (n) AS
+                (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {THREADS})
+            INSERT INTO gw_threads
+            SELECT 'thread-' || n, 'IDLE', 'agent', '', '[]', FALSE, n, n, NULL, '{{}}'
+            FROM number;
+            INSERT INTO gw_runs
+            SELECT NULL, 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
+                create_time, 1, 2, '', '', 0, FALSE, '', NULL, '{{}}'
+            FROM gw_threads;
+            INSERT INTO gw_run_bodies SELECT run_id, '{{}}' FROM gw_runs;
+            UPDATE gw_runs SET status = 'PENDING', start_time = NULL, end_time = NULL
+            WHERE run_id IN ('run-10', 'run-500', 'run-90000');
+            COMMIT;
+            """
+        )
+        yield sqlite
+
+
+def run(sqlite: sqlite3.Connection, work: Work) -> object:
+    """Runs a work and takes it back."""
+    sqlite.execute("BEGIN")
+    try:
+        return work(SqliteTransaction(sqlite, Path("crowd")))
+    finally:
+        sqlite.execute("ROLLBACK")
+
+
+def plan(sqlite: sqlite3.Connection, work: Work) -> list[str]:
+    """Returns how SQLite goes about the one statement that `work` runs."""
+    statements: list[str] = []
+    sqlite.set_trace_callback(statements.append)
+    run(sqlite, work)
+    sqlite.set_trace_callback(None)
+    assert [statements[0], statements[-1]] == ["BEGIN", "ROLLBACK"]
+    (statement,) = statements[1:-1]
+    return [row[3] for row in sqlite.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+
+def steps(sqlite: sqlite3.Connection, work: Work) -> int:
+    """Returns how many steps of SQLite's machine `work` takes, to the next hundred."""
+    hundreds = 0
+
+    def count() -> None:
+        nonlocal hundreds
+        hundreds += 1
+
+    sqlite.set_progress_handler(count, 100)
+    run(sqlite, work)
+    sqlite.set_progress_handler(None, 0)
+    return hundreds * 100
+
+
+LISTS: dict[str, tuple[Work, str]] = {
+    "all": (lambda r: r.threads(ThreadFilter(), limit=50), "gw_threads_by_time"),
+    "all, next page": (
+        lambda r: r.threads(ThreadFilter(), limit=50, after=AFTER),
+        "gw_threads_by_time",
+    ),
+    "by status": (lambda r: r.threads(IDLE, limit=50), "gw_threads_by_status"),
+    "by status, next page": (
+        lambda r: r.threads(IDLE, limit=50, after=AFTER),
+        "gw_threads_by_status",
+    ),
+    "by statuses": (lambda r: r.threads(BOTH, limit=50, after=AFTER), "gw_threads_by_status"),
+    "by assistant": (
+        lambda r: r.threads(ThreadFilter(assistant_id="agent"), limit=50, after=AFTER),
+        "gw_threads_by_assistant",
+    ),
+    "by assistant and statuses": (
+        lambda r: r.threads(replace(BOTH, assistant_id="agent"), limit=50, after=AFTER),
+        "gw_threads_by_both",
+    ),
+    "runs": (lambda r: r.runs("thread-5", limit=50, after=AFTER), "gw_runs_by_time"),
+    "runs by status": (
+        lambda r: r.runs("thread-5", statuses=(RunStatus.RUNNING,), limit=50),
+        "gw_runs_by_time",
+    ),
+    "last run": (lambda r: r.last_run("thread-5"), "gw_runs_by_number"),
+    "active runs": (lambda r: r.active_runs("thread-5"), "gw_runs_pending"),
+    "running runs": (lambda r: r.running_runs(), "gw_runs_under_way"),
+    "startable runs": (lambda r: r.startable_runs(now=1, limit=50), "gw_runs_queue"),
+    "next due time": (lambda r: r.next_due_time(now=1), "gw_runs_due"),
+    "expired threads": (
+        lambda r: r.expired_stateless_threads(before=1, limit=50),
+        "gw_threads_stateless",
+    ),
+    "open pauses": (lambda r: r.open_pauses("thread-5"), "gw_pauses_open"),
+    "pauses at": (lambda r: r.pauses_at("thread-5", "c"), "gw_pauses_by_checkpoint"),
+    "pauses of a run": (lambda r: r.pauses_of_run("run-5"), "gw_pauses_by_run"),
+    "events": (lambda r: r.events("run-5", after=3, limit=50), "sqlite_autoindex_gw_events_1"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: str) -> None:
+    work, index = LISTS[name]
+    found = plan(crowd, work)
+    assert any(index in step for step in found), found
+    assert not [step for step in found if step.startswith("SCAN") and "INDEX" not in step], found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "all",
+        "all, next page",
+        "by status",
+        "by status, next page",
+        "by statuses",
+        "by assistant",
+        "by assistant and statuses",
+        "runs",
+        "last run",
+        "running runs",
+        "startable runs",
+        "events",
+    ],
+)
+def test_lists_are_walked_in_order_and_not_sorted(crowd: sqlite3.Connection, name: str) -> None:
+    found = plan(crowd, LISTS[name][0])
+    assert not [step for step in found if "TEMP B-TREE" in step], found
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_looks_at_the_crowd(crowd: sqlite3.Connection, name: str) -> None:
+    assert steps(crowd, LISTS[name][0]) < 5000
+
+
+def test_the_queue_finds_its_few_runs_in_the_crowd(crowd: sqlite3.Connection) -> None:
+    work: Work = lambda r: r.startable_runs(now=THREADS, limit=50)  # noqa: E731
+    assert run(crowd, work) == ["run-10", "run-500", "run-90000"]
+    assert steps(crowd, work) < 500
+
+
+def test_deleting_a_thread_finds_what_is_its(crowd: sqlite3.Connection) -> None:
+    crowd.execute("PRAGMA foreign_keys = ON")
+    assert run(crowd, lambda tx: tx.delete_thread("thread-5")) is True
+    assert steps(crowd, lambda tx: tx.delete_thread("thread-5")) < 5000
+
+
+def test_counting_the_steps_notices_a_scan(crowd: sqlite3.Connection) -> None:
+    which = ThreadFilter(metadata='{"nobody": 1}')
+    assert steps(crowd, lambda r: r.threads(which, limit=1)) > THREADS
+
+
+def test_a_list_does_not_read_the_values(crowd: sqlite3.Connection) -> None:
+    assert not [step for step in plan(crowd, LISTS["all"][0]) if "gw_thread_states" in step]
