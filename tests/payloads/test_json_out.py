@@ -172,6 +172,8 @@ def test_dates_and_times_are_iso_8601() -> None:
     assert out(datetime(2026, 1, 2)) == "2026-01-02T00:00:00"  # noqa: DTZ001 - naive is meant
     assert out(date(1, 1, 1)) == "0001-01-01"
     assert out(time(3, 4, tzinfo=zone)) == "03:04:00+05:30"
+    odd = timezone(timedelta(minutes=28, seconds=33))
+    assert out(datetime(1900, 1, 1, tzinfo=odd)) == "1900-01-01T00:00:00+00:28:33"
 
 
 def test_a_timedelta_is_seconds() -> None:
@@ -535,8 +537,9 @@ def test_a_circular_reference_is_marked_where_it_closes() -> None:
 
 
 def test_the_same_object_in_two_places_is_written_twice() -> None:
-    shared = [1, 2**70]
+    shared, day = [1, 2**70], date(2026, 1, 2)
     assert out([shared, {"a": shared}]) == [[1, str(2**70)], {"a": [1, str(2**70)]}]
+    assert out([day, {"a": (day, 2**70)}]) == ["2026-01-02", {"a": ["2026-01-02", str(2**70)]}]
 
 
 def test_a_circular_reference_by_way_of_a_key_ends() -> None:

@@ -107,8 +107,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(literal: str) -> int:
-    # 18 digits always fit, more than 20 never do: int() is not asked about a million.
-    if len(literal) > 18 and (len(literal) > 20 or not MIN_INT <= int(literal) <= MAX_INT):
+    # 19 characters always fit, more than 20 never do: int() is not asked about a million.
+    if len(literal) > 19 and (len(literal) > 20 or not MIN_INT <= int(literal) <= MAX_INT):
         raise _RefusedError
     return int(literal)
 
