@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-
 from graphwire.v1 import (
     pause_pb2,
     payload_pb2,
@@ -73,9 +72,7 @@ def checked(
 ) -> list[run_event_pb2.RunEvent]:
     """Returns the events of one whole stream, heartbeats left out, once they are in order."""
     events = [event for event in events if event.WhichOneof("event") != "heartbeat"]
-    assert [event.sequence for event in events] == list(
-        range(after + 1, after + len(events) + 1)
-    )
+    assert [event.sequence for event in events] == list(range(after + 1, after + len(events) + 1))
     assert len({event.run_id for event in events}) == 1
     kinds = [event.WhichOneof("event") for event in events]
     assert kinds.index("end") == len(kinds) - 1
@@ -147,6 +144,9 @@ class Refusal:
     reason: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
+    resource: tuple[str, str] = ("", "")
+    precondition: tuple[str, str, str] = ("", "", "")
+    retry_after: float | None = None
     details: list[str] = field(default_factory=list)
 
 
@@ -175,8 +175,18 @@ def _read(error: Any, refusal: Refusal) -> None:
         refusal.details.append(packed.TypeName())
         info = error_details_pb2.ErrorInfo()
         bad = error_details_pb2.BadRequest()
+        resource = error_details_pb2.ResourceInfo()
+        broken = error_details_pb2.PreconditionFailure()
+        retry = error_details_pb2.RetryInfo()
         if packed.Unpack(info):
             assert info.domain == "graphwire.dev"
             refusal.reason, refusal.metadata = info.reason, dict(info.metadata)
         elif packed.Unpack(bad):
             refusal.fields = {v.field: v.description for v in bad.field_violations}
+        elif packed.Unpack(resource):
+            refusal.resource = (resource.resource_type, resource.resource_name)
+        elif packed.Unpack(broken):
+            (violation,) = broken.violations
+            refusal.precondition = (violation.type, violation.subject, violation.description)
+        elif packed.Unpack(retry):
+            refusal.retry_after = retry.retry_delay.ToMicroseconds() / 1e6
