@@ -115,7 +115,7 @@ async def test_an_iteration_that_timed_out_can_go_on(
 async def test_aclose_from_another_task_ends_the_iteration(
     async_client: AsyncClient, server: ScriptedServer
 ) -> None:
-    stream = async_client.runs.stream("t", "agent", input={"n": 1})
+    stream = async_client.runs.stream("t", "agent", input={"n": 1}, rejoin_timeout=0)
     await anext(stream)
     await anext(stream)
     waiting = asyncio.ensure_future(anext(stream, None))
@@ -126,7 +126,7 @@ async def test_aclose_from_another_task_ends_the_iteration(
 
 def test_close_from_another_thread_ends_the_iteration(server: ScriptedServer) -> None:
     with Client(server.target) as client:
-        stream = client.runs.stream("t", "agent", input={"n": 1})
+        stream = client.runs.stream("t", "agent", input={"n": 1}, rejoin_timeout=0)
         seen = []
         for event in stream:
             seen.append(event.sequence)

@@ -200,6 +200,16 @@ async def test_a_run_that_is_gone_after_the_rejoin_says_so(
     assert [event async for event in stream] == []
 
 
+async def test_a_heartbeat_is_progress(
+    client: AsyncClient, server: ScriptedServer, delays: list[float]
+) -> None:
+    breaks_off = then(wire.joined(wire.heartbeat()), unavailable)
+    server.on("JoinRun", *[breaks_off] * 9, then(wire.joined(wire.end(1))))
+    assert await sequences(client.runs.join("r")) == [1]
+    assert len(delays) == 9
+    assert max(delays) <= 0.1
+
+
 @pytest.mark.usefixtures("no_delays")
 async def test_without_progress_it_gives_up_after_rejoin_timeout(
     client: AsyncClient, server: ScriptedServer
