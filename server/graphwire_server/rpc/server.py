@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
-from google.rpc import error_details_pb2
 from graphwire.v1 import (
     assistants_pb2_grpc,
-    error_reason_pb2,
     runs_pb2_grpc,
     server_pb2_grpc,
     threads_pb2_grpc,
 )
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
-from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from graphwire_server.rpc.interceptor import CallInterceptor
+from graphwire_server.rpc.reflection import add_reflection
 
 #: The services of the contract, by full name.
 SERVICES = (
@@ -26,10 +21,6 @@ SERVICES = (
     "graphwire.v1.Server",
     "graphwire.v1.Threads",
 )
-
-# Reflection can describe what has been imported; so that tools can show error details as
-# text, these must have been.
-_DESCRIBED = (error_details_pb2.DESCRIPTOR, error_reason_pb2.DESCRIPTOR)
 
 
 class RpcServer:
@@ -64,7 +55,7 @@ class RpcServer:
         server_pb2_grpc.add_ServerServicer_to_server(server, self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._add_reflection()
+        add_reflection(self._server, (*SERVICES, health.SERVICE_NAME))
 
     async def start(self, address: str) -> int:
         """Listens, says SERVING, and returns the port.
@@ -88,18 +79,3 @@ class RpcServer:
     async def stop(self, grace_seconds: float) -> None:
         """Takes no more calls, and cancels those that do not end within a time."""
         await self._server.stop(grace_seconds)
-
-    def _add_reflection(self) -> None:
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        v1 = "grpc.reflection.v1.ServerReflection"
-        servicer = ReflectionServicer(service_names=(*names, v1))
-        reflection.enable_server_reflection((*names, v1), self._server)
-        # grpcio ships v1alpha only. The messages of v1 are the same, by another name.
-        handler: Any = grpc.stream_stream_rpc_method_handler(
-            servicer.ServerReflectionInfo,
-            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(v1, {"ServerReflectionInfo": handler}),)
-        )
