@@ -46,7 +46,7 @@ def read_error(failed: grpc.RpcError) -> errors.GraphwireError:
         return transport_error
     known = errors.BY_REASON.get(details.info.reason)
     error = (known or _BASES.get(code, errors.GraphwireError))(
-        text,
+        _without_fields(text, details.violations),
         violations=details.violations,
         metadata=details.info.metadata,
         resource=details.resource,
@@ -71,6 +71,7 @@ class _Details:
         self.resource: tuple[str, str] | None = None
         self.retry_after: float | None = None
         bad_request = error_details_pb2.BadRequest()
+        precondition = error_details_pb2.PreconditionFailure()
         resource = error_details_pb2.ResourceInfo()
         retry = error_details_pb2.RetryInfo()
         for detail in status.details:
@@ -79,12 +80,26 @@ class _Details:
                     errors.FieldViolation(v.field, v.description)
                     for v in bad_request.field_violations
                 )
+            elif detail.Unpack(precondition):
+                subjects = [v.subject for v in precondition.violations if v.subject]
+                self.resource = _kind_and_name(subjects[0]) if subjects else None
             elif detail.Unpack(resource):
                 self.resource = (resource.resource_type, resource.resource_name)
             elif detail.Unpack(retry):
                 self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
             else:
                 detail.Unpack(self.info)
+
+
+def _without_fields(text: str, violations: tuple[errors.FieldViolation, ...]) -> str:
+    """Returns the text without the field paths before it, which `str` puts there again."""
+    fields = ", ".join(violation.field for violation in violations if violation.field)
+    return text.removeprefix(f"{fields}: ") if fields else text
+
+
+def _kind_and_name(subject: str) -> tuple[str, str]:
+    kind, _, name = subject.partition("/")
+    return kind, name
 
 
 def _status(failed: grpc.RpcError) -> status_pb2.Status:

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from graphwire import errors
 from graphwire.v1 import assistants_pb2, runs_pb2, server_pb2, threads_pb2
+from graphwire_server.rpc.errors import wire_status
 
 #: Answers one call: returns a response, or iterates over responses, or aborts.
 Answer = Callable[[Any, grpc.ServicerContext], Any]
@@ -151,7 +151,13 @@ def reply(response: Message) -> Answer:
 
 def refuse(error: errors.GraphwireError) -> Answer:
     """Answers with an error as a Graphwire server writes it."""
-    return lambda _request, context: abort_with(context, error)
+
+    def answer(_request: Any, context: grpc.ServicerContext) -> NoReturn:
+        status = wire_status(error)
+        context.set_trailing_metadata(status.trailers)
+        context.abort(status.code, status.text)
+
+    return answer
 
 
 def fail(code: grpc.StatusCode, text: str = "") -> Answer:
@@ -180,38 +186,6 @@ def stay_open(_request: Any, context: grpc.ServicerContext) -> Any:
 def unavailable(_request: Any, context: grpc.ServicerContext) -> NoReturn:
     """Answers as a server does that goes away."""
     context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
-
-
-def abort_with(context: grpc.ServicerContext, error: errors.GraphwireError) -> NoReturn:
-    """Ends a call with an error, with all its details."""
-    status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=error.message)
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(
-            domain=errors.DOMAIN, reason=error.reason, metadata=error.metadata
-        )
-    ]
-    if error.violations:
-        details.append(
-            error_details_pb2.BadRequest(
-                field_violations=[
-                    error_details_pb2.BadRequest.FieldViolation(
-                        field=v.field, description=v.description
-                    )
-                    for v in error.violations
-                ]
-            )
-        )
-    if error.resource is not None:
-        kind, name = error.resource
-        details.append(error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name))
-    if error.retry_after is not None:
-        retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromMilliseconds(round(error.retry_after * 1000))
-        details.append(retry)
-    for detail in details:
-        status.details.add().Pack(detail)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(getattr(grpc.StatusCode, error.code), error.message)
 
 
 class Proxy:

@@ -47,6 +47,12 @@ async def test_all_details_come_across(client: AsyncClient, server: ScriptedServ
     assert error.__cause__.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_what_is_in_the_way_comes_across(client: AsyncClient, server: ScriptedServer) -> None:
+    raised = graphwire.PauseNotOpenError("it was resumed", resource=("pause", "a/b"))
+    error = await caught_from(client, server, refuse(raised))
+    assert (error.resource, str(error)) == (("pause", "a/b"), "it was resumed")
+
+
 @pytest.mark.parametrize(
     "base",
     [
