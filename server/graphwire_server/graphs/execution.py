@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -12,6 +13,7 @@ from langgraph.types import Command, Send, StreamMode
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.messages import messages_in
 from graphwire_server.graphs.position import Breakpoints, StepTracker
 
 __all__ = [
@@ -94,6 +96,7 @@ class Execution:
         self._beginning = beginning
         self._options = options
         self._has_subgraphs = any(True for _ in compat.subgraphs(graph))
+        self._inner_messages: set[str | None] = set()
 
     async def parts(self) -> AsyncIterator[StreamPart]:
         """Runs the graph and yields its stream parts `{type, ns, data}` of the wanted modes.
@@ -103,7 +106,7 @@ class Execution:
         options = self._options
         # `updates` carry the sign of a stop, `tasks` tell what ran last; see StepTracker.
         modes = {*options.stream_modes, "updates", "tasks"}
-        stream = self._graph.astream(
+        parts = self._graph.astream(
             self._input(),
             self._config(),
             context=cast(Any, options.context),
@@ -114,10 +117,33 @@ class Execution:
             subgraphs=options.subgraphs or self._has_subgraphs,
             version="v2",
         )
-        async for typed in stream:
-            part = cast(StreamPart, typed)
-            if self._note(part) and (options.subgraphs or not part["ns"]):
-                yield part
+        # Whoever stops listening wants the nodes to stop, now and not at some later time.
+        async with aclosing(cast(AsyncGenerator[StreamPart], parts)) as stream:
+            async for part in stream:
+                for shown in self._shown(part):
+                    yield shown
+
+    def _shown(self, part: StreamPart) -> Iterator[StreamPart]:
+        """Yields what the caller sees of a part.
+
+        A message of a subgraph is streamed by LangGraph from there, piece by piece, or where
+        subgraphs are not wanted, whole from the node of the root that returns it. It is asked
+        for subgraphs in any case, so the latter is made up for here.
+        """
+        kind, wanted = part["type"], self._note(part)
+        if part["ns"] and not self._options.subgraphs:
+            if kind == "messages":
+                self._inner_messages.add(part["data"][0].id)
+            return
+        if kind == "updates" and self._inner_messages:
+            for node, update in part["data"].items():
+                for message in messages_in(update):
+                    if message.id in self._inner_messages:
+                        self._inner_messages.discard(message.id)
+                        origin = {"langgraph_node": node}
+                        yield {"type": "messages", "ns": (), "data": (message, origin)}
+        if wanted:
+            yield part
 
     def _note(self, part: StreamPart) -> bool:
         kind, data = part["type"], part["data"]
@@ -128,6 +154,9 @@ class Execution:
                 self.steps.finished(part["ns"], data["id"], data["name"])
         elif kind == "updates" and "__interrupt__" in data:
             self.paused = self.paused or not part["ns"]
+            return False
+        elif kind == "values" and part["interrupts"]:
+            # Says that the graph waits; the state is the one that was streamed before.
             return False
         return kind in self._options.stream_modes
 

@@ -60,17 +60,17 @@ def make_sync_durability_total() -> None:
 def failed_task(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """Returns the node that raised `error` and its namespace, from langgraph's notes.
 
-    langgraph adds a note at each level, the innermost first. ("", ()) if there is none.
+    langgraph adds a note at each level, the innermost first, and at each attempt. They are
+    taken off: a node may raise the same object again, in another run. ("", ()) if there is
+    none.
     """
-    tasks = [
-        (match["name"], match["id"])
-        for note in getattr(error, "__notes__", ())
-        if (match := _TASK_NOTE.match(note))
-    ]
-    if not tasks:
+    notes = getattr(error, "__notes__", [])
+    matches = {note: match for note in notes if (match := _TASK_NOTE.match(note))}
+    if not matches:
         return "", ()
-    path = tuple(f"{name}:{task_id}" for name, task_id in reversed(tasks[1:]))
-    return tasks[0][0], path
+    notes[:] = [note for note in notes if note not in matches]
+    (node, _), *above = ((match["name"], match["id"]) for match in matches.values())
+    return node, tuple(f"{name}:{task_id}" for name, task_id in reversed(above))
 
 
 def task_failure(error: object, node: str) -> Failure:

@@ -64,6 +64,19 @@ class MessagePieces:
         return event
 
 
+def messages_in(update: object) -> Iterator[BaseMessage]:
+    """Yields the messages in what a node returned: by itself, in a list, or in channels."""
+    match update:
+        case BaseMessage():
+            yield update
+        case Mapping():
+            for value in update.values():
+                yield from messages_in(value)
+        case list() | tuple():
+            for value in update:
+                yield from messages_in(value)
+
+
 def join(first: pb.MessageEvent, second: pb.MessageEvent) -> bool:
     """Appends `second` to `first` if it goes on with the same message; returns whether it did."""
     if first.message_id != second.message_id or first.last or second.HasField("start"):

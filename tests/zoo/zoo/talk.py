@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+)
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
@@ -36,6 +47,74 @@ def _chat() -> StateGraph[Any]:
 
 
 chat = _chat().compile()
+
+
+class Speaker(BaseChatModel):
+    """Says some pieces, and lets others speak after each."""
+
+    pieces: list[Any]
+
+    @property
+    def _llm_type(self) -> str:
+        return "speaker"
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        raise NotImplementedError("it speaks asynchronously")
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+            await asyncio.sleep(0.001)
+
+
+def _speech(*pieces: Any) -> Any:
+    async def speak(state: Chat) -> dict[str, Any]:
+        return {"messages": [await Speaker(pieces=list(pieces)).ainvoke(state["messages"])]}
+
+    return speak
+
+
+_THOUGHTS = (
+    [{"type": "reasoning", "reasoning": "Hm", "index": 0}],
+    [{"type": "reasoning", "reasoning": "m.", "index": 0}],
+    [{"type": "text", "text": "Look", "index": 1}],
+    [{"type": "text", "text": ": ", "index": 1}],
+    [{"type": "image", "url": "https://example.org/cat.png", "index": 2}],
+    [{"type": "text", "text": "a cat.", "index": 3}],
+)
+
+
+async def _quote(state: Chat) -> dict[str, Any]:
+    return {
+        "messages": [
+            HumanMessage("Who spoke?", name="ann", id="question"),
+            SystemMessage("Be brief.", id="rule"),
+            AIMessage("Both.", id="reply"),
+        ]
+    }
+
+
+def _speeches(**nodes: Any) -> StateGraph[Any]:
+    graph = StateGraph(Chat)
+    for name, node in nodes.items():
+        graph.add_node(name, node)
+        graph.add_edge(START, name)
+    return graph
+
+
+thoughts = _speeches(think=_speech(*_THOUGHTS)).compile()
+duet = _speeches(left=_speech(*"abcde"), right=_speech(*"vwxyz")).compile()
+quotes = _speeches(quote=_quote).compile()
+talk_in_child = _speeches(child=_chat().compile()).compile()
+broken_speech = _speeches(speak=_speech("one ", "two ", ConnectionError("cut off"))).compile()
 
 
 async def _tick(state: Log) -> Log:
