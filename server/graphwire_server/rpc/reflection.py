@@ -44,7 +44,7 @@ _DESCRIBED = (
 
 def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
     """Adds reflection, v1 and v1alpha, for services and for itself."""
-    servicer = ReflectionServicer((*services, _V1ALPHA, _V1), pool=_pool())
+    servicer = ReflectionServicer((*services, _V1ALPHA, _V1), pool=_WithMethods(_pool()))
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     # grpcio ships v1alpha only. The messages of v1 are the same, by another name.
     handler: Any = grpc.stream_stream_rpc_method_handler(
@@ -57,17 +57,24 @@ def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
     )
 
 
-class _Pool(DescriptorPool):
+class _WithMethods:
+    """A pool that finds methods by name, too; protobuf's own knows no file of theirs."""
+
+    def __init__(self, pool: DescriptorPool) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
     def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:
-        """Returns a symbol's file; methods, too, have one, which protobuf's own pool misses."""
         try:
-            return super().FindFileContainingSymbol(symbol)
+            return self._pool.FindFileContainingSymbol(symbol)
         except KeyError:
-            return self.FindMethodByName(symbol).containing_service.file
+            return self._pool.FindMethodByName(symbol).containing_service.file
 
 
 def _pool() -> DescriptorPool:
-    pool = _Pool()
+    pool = DescriptorPool()
     for file in file_protos(_DESCRIBED):
         pool.Add(file)
         if file.name == reflection_pb2.DESCRIPTOR.name:
