@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 
 from zoo.log import Log, writes
@@ -81,6 +82,18 @@ def _gated(gate: Any) -> StateGraph[Any]:
 
 gated = _gated(_wait).compile()
 gated_sync = _gated(_wait_in_thread).compile()
+
+
+async def _tick(state: Log) -> Log:
+    path, write, ticks = _begin(state), get_stream_writer(), 0
+    while not path.exists():
+        write({"tick": ticks})
+        ticks += 1
+        await asyncio.sleep(0.001)
+    return {"log": [f"{ticks} ticks"]}
+
+
+metronome = _gated(_tick).compile()
 
 
 async def _block(state: Log) -> Log:
