@@ -73,6 +73,10 @@ generate: setup ## Generate the Python code of the contract anew
 node: setup ## Type-check the TypeScript example and run it against a server
 	@scripts/node_example.sh $(BIN)/python
 
+.PHONY: lowest
+lowest: setup ## Run tests on the oldest dependencies that are allowed
+	@scripts/lowest.sh $(UV)
+
 .PHONY: bench
 bench: setup ## Measure runs per second against the same graph in process
 	@$(BIN)/python -m benchmarks

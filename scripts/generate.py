@@ -29,8 +29,8 @@ def generator_python() -> Path:
     stamp = GENERATOR / "installed.txt"
     if not stamp.exists() or stamp.read_bytes() != LOCK.read_bytes():
         venv.create(GENERATOR, with_pip=True, clear=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "-r", LOCK], check=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "-r", str(LOCK)], check=True)
         stamp.write_bytes(LOCK.read_bytes())
     return python
 

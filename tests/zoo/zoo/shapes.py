@@ -43,7 +43,7 @@ loop = _loop().compile()
 
 
 def _fanout() -> StateGraph[Any]:
-    async def work(item: dict[str, Any]) -> Log:
+    async def work(item: Any) -> Log:
         return {"log": [f"work {item['n']}"]}
 
     graph = StateGraph(Log)
