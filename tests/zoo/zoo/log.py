@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
 
 class Log(TypedDict, total=False):
@@ -15,7 +14,8 @@ class Log(TypedDict, total=False):
     path: str
 
 
-Node = Callable[[Log], Awaitable[Log]]
+# StateGraph.add_node has no type for nodes of a graph that is made in a function.
+Node = Any
 
 
 def writes(name: str) -> Node:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -48,7 +48,7 @@ def _fanout() -> StateGraph[Any]:
 
     graph = StateGraph(Log)
     graph.add_node("plan", writes("plan"))
-    graph.add_node("work", work)
+    graph.add_node("work", cast(Any, work))
     graph.add_node("join", writes("join"))
     graph.add_edge(START, "plan")
     graph.add_conditional_edges("plan", lambda s: [Send("work", {"n": n}) for n in (1, 2, 3)])
