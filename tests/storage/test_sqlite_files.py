@@ -161,6 +161,23 @@ async def test_a_foreign_database_is_refused_and_left_as_it_is(
     assert contents(tmp_path) == before
 
 
+async def test_a_foreign_database_that_was_killed_is_left_to_its_own_program(
+    tmp_path: Path, open_sqlite: OpenSqlite
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as sqlite:
+        sqlite.execute("PRAGMA journal_mode = WAL")
+        sqlite.execute("CREATE TABLE theirs (a)")
+        killed = contents(tmp_path)
+    path = tmp_path / "left" / "foreign.db"
+    path.parent.mkdir()
+    for name in ("foreign.db", "foreign.db-wal"):
+        (path.parent / name).write_bytes(killed[name])
+    assert f"the database {path} belongs to another program" in await refusal(open_sqlite, path)
+    left = contents(path.parent)
+    assert left["foreign.db"] == killed["foreign.db"]
+    assert left["foreign.db-wal"] == killed["foreign.db-wal"]
+
+
 async def test_a_newer_database_is_refused_by_both_versions(
     sqlite_path: Path, open_sqlite: OpenSqlite
 ) -> None:

@@ -225,6 +225,7 @@ class Storage(Protocol):
 
         Writes run one after another; several may share a flush. If `work` raises, none of
         its changes are kept, those of the others are, and what it raised is raised here.
+        If the caller is cancelled, `work` is done wholly or not at all.
         """
 
     async def delete_checkpoints(self, thread_id: str) -> None:
