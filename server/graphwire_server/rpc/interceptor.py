@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from graphwire import errors
 
 from graphwire_server.graphs.load_errors import GraphBuildError
@@ -54,11 +54,21 @@ class Call:
         self._began = time.monotonic()
         self._log = _log.bind(method=method.rpartition("/")[2], request_id=self.request_id)
 
-    def check(self, request: Message) -> None:
-        """Refuses what no servicer should have to look at."""
+    def read(self, data: bytes, decode: Callable[[bytes], Message]) -> Message:
+        """Returns the request, and refuses what no servicer should have to look at."""
+        try:
+            request = decode(data)
+        except DecodeError:
+            raise errors.InvalidFieldError(
+                "the request is no message of this method: it is damaged, or has a text that is "
+                "not UTF-8, or messages more than 100 levels deep",
+                field="",
+            ) from None
+        validation.single_oneofs(request, data)
         validation.known_enums(request)
         if self.method in MUTATING:
             validation.known_fields(request)
+        return request
 
     def finish(self, response: Message) -> Message:
         """Returns a response in the form that the caller asked for."""
@@ -71,13 +81,22 @@ class Call:
         milliseconds = round((time.monotonic() - self._began) * 1000, 1)
         self._log.debug("rpc", code=code, ms=milliseconds)
 
-    async def abort(self, error: Exception) -> NoReturn:
+    async def cancelled(self, error: asyncio.CancelledError) -> NoReturn:
+        """Ends the call when a servicer was cancelled, or something that it waited for."""
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            # Not the call is cancelled: without a status its caller would wait for ever.
+            await self.abort(error)
+        self.log("CANCELLED")
+        raise error
+
+    async def abort(self, error: BaseException) -> NoReturn:
         """Ends the call with the status for an exception."""
         status = wire_status(self._public(error))
         self.log(status.code.name)
         await self._context.abort(status.code, status.text, status.trailers)
 
-    def _public(self, error: Exception) -> errors.GraphwireError:
+    def _public(self, error: BaseException) -> errors.GraphwireError:
         """Returns what the caller is told; writes the rest to the log."""
         if isinstance(error, errors.GraphwireError):
             return error
@@ -106,30 +125,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(_OURS):
             return handler
+        # Requests arrive here as bytes: what can't be decoded gets an answer as well.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(method, handler.unary_stream),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
+                _stream(method, handler), response_serializer=handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(method, handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+            _unary(method, handler), response_serializer=handler.response_serializer
         )
 
 
-def _unary(method: str, serve: Callable[..., Awaitable[Message]]) -> Callable[..., Any]:
-    async def handle(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+def _unary(method: str, handler: Any) -> Callable[..., Any]:
+    async def handle(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
         call = Call(method, context)
         try:
-            call.check(request)
-            response = call.finish(await serve(request, context))
+            request = call.read(data, handler.request_deserializer)
+            response = call.finish(await handler.unary_unary(request, context))
         except grpc.aio.AbortError:
             raise
-        except asyncio.CancelledError:
-            call.log("CANCELLED")
-            raise
+        except asyncio.CancelledError as error:
+            await call.cancelled(error)
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
         call.log("OK")
@@ -138,28 +153,27 @@ def _unary(method: str, serve: Callable[..., Awaitable[Message]]) -> Callable[..
     return handle
 
 
-def _stream(method: str, serve: Callable[..., AsyncIterator[Message]]) -> Callable[..., Any]:
+def _stream(method: str, handler: Any) -> Callable[..., Any]:
     async def handle(
-        request: Message, context: grpc.aio.ServicerContext[Any, Any]
+        data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Message]:
         call = Call(method, context)
         responses = None
         try:
-            call.check(request)
-            responses = serve(request, context)
+            request = call.read(data, handler.request_deserializer)
+            responses = handler.unary_stream(request, context)
             async for response in responses:
                 yield call.finish(response)
         except grpc.aio.AbortError:
             raise
-        except asyncio.CancelledError:
-            call.log("CANCELLED")
-            raise
+        except asyncio.CancelledError as error:
+            await call.cancelled(error)
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
         finally:
             # The caller may have gone in the middle: let the servicer's `finally` run now.
             if responses is not None:
-                await responses.aclose()  # type: ignore[attr-defined]  # an async generator
+                await responses.aclose()
         call.log("OK")
 
     return handle

@@ -12,10 +12,14 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from graphwire import errors
 
+from graphwire_server.rpc.oneofs import has_oneofs, without_oneofs
+
 _THREAD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_REQUEST_ID = re.compile(r"[\x20-\x7e]{1,128}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RESERVED_PREFIXES = ("__", "checkpoint_", "langgraph_")
 _RESERVED_KEYS = frozenset({"thread_id", "run_id"})
+_MAX_NAMED_FIELDS = 10
 
 
 class _EnumWrapper(Protocol):
@@ -51,20 +55,17 @@ def run_id(value: str, field: str = "run_id") -> str:
 
 def optional_uuid(value: str, field: str) -> str:
     """Returns a UUID as the server writes it, or ""."""
-    if not value:
-        return ""
-    try:
-        return str(uuid.UUID(value))
-    except ValueError:
+    if value and not _UUID.fullmatch(value):
         text = f"must be a UUID such as {uuid.UUID(int=0)}, not {value[:100]!r}"
-        raise errors.InvalidFieldError(text, field=field) from None
+        raise errors.InvalidFieldError(text, field=field)
+    return value.lower()
 
 
 def request_id(value: str) -> str:
     """Returns a request_id, or ""."""
     if value and not _REQUEST_ID.fullmatch(value):
         raise errors.InvalidFieldError(
-            "must be 1 to 128 printable ASCII characters without blanks", field="request_id"
+            "must be 1 to 128 printable ASCII characters", field="request_id"
         )
     return value
 
@@ -99,6 +100,17 @@ def without_reserved_keys(value: Mapping[str, Any], field: str) -> None:
             )
 
 
+def single_oneofs(request: Message, data: bytes) -> None:
+    """Refuses a request that, as `data`, sets two fields of a oneof.
+
+    No generated code writes one, but who builds messages by hand or joins them does, and
+    decoding keeps what comes last: of an input and a resume, either.
+    """
+    kind = request.DESCRIPTOR
+    if has_oneofs(kind):
+        _single_oneofs(without_oneofs(kind).FromString(data), kind, "")
+
+
 def known_enums(request: Message) -> None:
     """Refuses enum values that this server does not know."""
     for path, field, value in _fields(request):
@@ -120,12 +132,27 @@ def known_fields(request: Message) -> None:
     bare.DiscardUnknownFields()
     if bare.ByteSize() == request.ByteSize():
         return
-    numbers = ", ".join(_unknown(request, ""))
+    # A field without a name is called by its number.
+    paths = list(dict.fromkeys(_unknown(request, "")))[:_MAX_NAMED_FIELDS]
+    text = "this server does not know this field of the request; it may be older than its caller"
     raise errors.UnknownFieldError(
-        f"this server does not know these fields of the request: {numbers}; it may be older than "
-        "its caller",
-        metadata={"fields": numbers},
+        text,
+        violations=[errors.FieldViolation(path, text) for path in paths],
+        metadata={"fields": ", ".join(paths)},
     )
+
+
+def _single_oneofs(message: Message, kind: Any, path: str) -> None:
+    for oneof in kind.oneofs:
+        given = [field.name for field in oneof.fields if message.HasField(field.name)]
+        if len(given) > 1:
+            raise errors.InvalidFieldError(
+                f"give one of these, not all: {', '.join(given)}", field=f"{path}{oneof.name}"
+            )
+    for name, _, child in _children(message, path):
+        inner = kind.file.pool.FindMessageTypeByName(child.DESCRIPTOR.full_name)
+        if has_oneofs(inner):
+            _single_oneofs(child, inner, f"{name}.")
 
 
 def _unknown(message: Message, path: str) -> Iterator[str]:
