@@ -45,32 +45,11 @@ class Gate:
         """Lets nodes go on that wait here, and those to come."""
         self.path.touch()
 
-
-class Gate:
-    """The gate of one run of `gated`, `gated_sync` or `metronome`."""
-
-    def __init__(self, path: Path) -> None:
-        """Makes a gate that is closed."""
-        self.path = path
-
-    @property
-    def input(self) -> payload_pb2.Payload:
-        """The input of a run that is to wait here."""
-        return payload({"log": ["in"], "path": str(self.path)})
-
-    def wait_begun(self) -> None:
-        """Waits until a node waits here; works again for the next one."""
-        begun(self.path)
-
     def wait_returned(self) -> None:
         """Waits until the node of `gated_sync` has returned."""
-        until(lambda: self.returned)
+        until(lambda: self.returned, f"the node at {self.path.name} returns")
 
     @property
     def returned(self) -> bool:
         """Whether the node of `gated_sync` has returned."""
         return Path(f"{self.path}.returned").exists()
-
-    def open(self) -> None:
-        """Lets the node go on."""
-        release(self.path)
