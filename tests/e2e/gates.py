@@ -22,18 +22,23 @@ def until(condition: Callable[[], object], what: str = "", *, seconds: float = D
 
 @dataclass(frozen=True)
 class Gate:
-    """What a node `gate` of the zoo waits for: a file.
+    """What the nodes of `gated`, `gated_sync` and the like wait for.
 
     Attributes:
-        path: The file; the node waits until it is there.
+        path: A file; a node waits until it is there.
     """
 
     path: Path
 
     @property
     def input(self) -> payload_pb2.Payload:
-        """Input for a graph with such a node."""
+        """The input of a run that is to wait here."""
         return payload({"log": ["in"], "path": str(self.path)})
+
+    @property
+    def returned(self) -> bool:
+        """Whether the node of `gated_sync` has returned."""
+        return Path(f"{self.path}.returned").exists()
 
     def wait_begun(self) -> None:
         """Waits until a node waits here; called again, until the next one does."""
@@ -41,15 +46,10 @@ class Gate:
         until(mark.exists, f"a node waits at {self.path.name}")
         mark.unlink()
 
+    def wait_returned(self) -> None:
+        """Waits until the node of `gated_sync` has returned."""
+        until(lambda: self.returned, f"the node at {self.path.name} has returned")
+
     def open(self) -> None:
         """Lets nodes go on that wait here, and those to come."""
         self.path.touch()
-
-    def wait_returned(self) -> None:
-        """Waits until the node of `gated_sync` has returned."""
-        until(lambda: self.returned, f"the node at {self.path.name} returns")
-
-    @property
-    def returned(self) -> bool:
-        """Whether the node of `gated_sync` has returned."""
-        return Path(f"{self.path}.returned").exists()
