@@ -16,17 +16,17 @@ Connect = Callable[..., AsyncClient]
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
+def scripted() -> Iterator[ScriptedServer]:
     """A server that answers as the test says."""
-    server = ScriptedServer()
-    yield server
-    server.stop()
+    scripted = ScriptedServer()
+    yield scripted
+    scripted.stop()
 
 
 @pytest.fixture
-def proxy(server: ScriptedServer) -> Iterator[Proxy]:
+def proxy(scripted: ScriptedServer) -> Iterator[Proxy]:
     """A proxy in front of the server."""
-    proxy = Proxy(server.port)
+    proxy = Proxy(scripted.port)
     yield proxy
     proxy.close()
 
@@ -49,9 +49,9 @@ async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 
 
 @pytest.fixture
-async def client(connect: Connect, server: ScriptedServer) -> AsyncClient:
+async def client(connect: Connect, scripted: ScriptedServer) -> AsyncClient:
     """A client of the scripted server."""
-    return connect(server.target)
+    return connect(scripted.target)
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 async def shown(
-    client: AsyncClient, server: ScriptedServer, *events: pb.RunEvent, after: int = 0
+    client: AsyncClient, scripted: ScriptedServer, *events: pb.RunEvent, after: int = 0
 ) -> list[Event]:
     """The events that a client shows for these, without the end."""
     last = max(event.sequence for event in events) + 1
-    server.on("JoinRun", then(wire.joined(*events, wire.end(last))))
+    scripted.on("JoinRun", then(wire.joined(*events, wire.end(last))))
     found = [event async for event in client.runs.join("r", after_sequence=after)]
     assert isinstance(found[-1], graphwire.End)
     return found[:-1]
@@ -31,7 +31,7 @@ def common(sequence: int = 1) -> dict[str, Any]:
     return {"run_id": "r", "sequence": sequence, "attempt": 1, "time": NOON, "namespace": ()}
 
 
-async def test_each_kind_has_its_class(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_each_kind_has_its_class(client: AsyncClient, scripted: ScriptedServer) -> None:
     error = run_pb2.RunError(type="ValueError", message="no", node="n", namespace=["s:1"])
     events = [
         wire.event(
@@ -75,7 +75,7 @@ async def test_each_kind_has_its_class(client: AsyncClient, server: ScriptedServ
         wire.event(9, custom=pb.CustomEvent(data=wire.payload('"hello"'))),
     ]
     failure = graphwire.RunError(type="ValueError", message="no", node="n", namespace=("s:1",))
-    assert await shown(client, server, *events) == [
+    assert await shown(client, scripted, *events) == [
         graphwire.Metadata(**common(1), thread_id="t", assistant_id="a", resumed_run_id="q"),
         graphwire.AttemptStarted(**common(2), reason="lost", checkpoint_id="c"),
         graphwire.Values(**common(3), values={"n": 9007199254740993}),
@@ -101,7 +101,7 @@ async def test_each_kind_has_its_class(client: AsyncClient, server: ScriptedServ
 
 
 async def test_interrupted_says_why_where_and_what_is_asked(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     asked = wire.pause("p2", "ask")
     asked.kind = pause_pb2.PAUSE_KIND_INTERRUPT
@@ -112,7 +112,7 @@ async def test_interrupted_says_why_where_and_what_is_asked(
     interrupted = pb.InterruptedEvent(
         pauses=[wire.pause("p1", "action"), asked], next=["action", "ask"], checkpoint_id="c"
     )
-    [event] = await shown(client, server, wire.event(1, interrupted=interrupted))
+    [event] = await shown(client, scripted, wire.event(1, interrupted=interrupted))
     first = graphwire.Pause(
         pause_id="p1",
         thread_id="t",
@@ -145,14 +145,14 @@ async def test_interrupted_says_why_where_and_what_is_asked(
 
 
 async def test_the_end_of_a_failed_run_says_how_it_failed(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     end = pb.EndEvent(
         status=run_pb2.RUN_STATUS_FAILED,
         error=run_pb2.RunError(type="KeyError", message="'x'", node="action"),
         checkpoint_id="c",
     )
-    server.on("JoinRun", then(wire.joined(wire.event(1, end=end))))
+    scripted.on("JoinRun", then(wire.joined(wire.event(1, end=end))))
     assert [event async for event in client.runs.join("r")] == [
         graphwire.End(
             **common(),
@@ -163,12 +163,12 @@ async def test_the_end_of_a_failed_run_says_how_it_failed(
     ]
 
 
-async def test_events_work_with_match(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_events_work_with_match(client: AsyncClient, scripted: ScriptedServer) -> None:
     events = [
         wire.event(1, updates=pb.UpdatesEvent(node="a", update=wire.payload('{"n":1}'))),
         wire.event(2, interrupted=pb.InterruptedEvent(pauses=[wire.pause("p", "b")])),
     ]
-    server.on("JoinRun", then(wire.joined(*events, wire.end(3))))
+    scripted.on("JoinRun", then(wire.joined(*events, wire.end(3))))
     matched: list[object] = []
     async for event in client.runs.join("r"):
         match event:
@@ -182,41 +182,41 @@ async def test_events_work_with_match(client: AsyncClient, server: ScriptedServe
 
 
 async def test_the_namespace_and_attempt_come_with_every_event(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     event = wire.custom(1)
     event.attempt = 3
     event.namespace.extend(["sub:1", "deep:2"])
-    [found] = await shown(client, server, event)
+    [found] = await shown(client, scripted, event)
     assert (found.attempt, found.namespace) == (3, ("sub:1", "deep:2"))
 
 
 async def test_heartbeats_and_kinds_of_a_newer_server_are_skipped(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     unknown = wire.event(2)
     unknown.MergeFromString(b"\xfa\x06\x02hi")  # field 111
-    found = await shown(client, server, wire.custom(1), wire.heartbeat(), unknown, wire.custom(3))
+    found = await shown(client, scripted, wire.custom(1), wire.heartbeat(), unknown, wire.custom(3))
     assert [event.sequence for event in found] == [1, 3]
 
 
 async def test_a_skipped_kind_is_not_asked_for_again(
-    client: AsyncClient, server: ScriptedServer, no_delays: None
+    client: AsyncClient, scripted: ScriptedServer, no_delays: None
 ) -> None:
-    server.on(
+    scripted.on(
         "JoinRun",
         then(wire.joined(wire.custom(1), wire.event(2)), unavailable),
         then(wire.joined(wire.end(3))),
     )
     assert [event.sequence async for event in client.runs.join("r")] == [1, 3]
-    assert [request.after_sequence for request in server.requests("JoinRun")] == [0, 2]
+    assert [request.after_sequence for request in scripted.requests("JoinRun")] == [0, 2]
 
 
 async def test_an_enum_value_of_a_newer_server_is_unknown(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     end = pb.EndEvent.FromString(b"\x08\x63")  # status 99
-    server.on("JoinRun", then(wire.joined(wire.event(1, end=end))))
+    scripted.on("JoinRun", then(wire.joined(wire.event(1, end=end))))
     [event] = [event async for event in client.runs.join("r")]
     assert isinstance(event, graphwire.End)
     assert event.status is RunStatus.UNKNOWN
@@ -244,12 +244,12 @@ NOBODY = (MessageRole.UNKNOWN, "", "", "", "")
 
 
 async def test_every_piece_of_a_message_says_who_speaks(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     other = pb.MessageStart(role=pb.MESSAGE_ROLE_ASSISTANT, node="agent", type="ai")
     found = await shown(
         client,
-        server,
+        scripted,
         piece(1, "It is ", start=START),
         piece(2, "Hello", message_id="o", start=other),
         piece(3, "sunny."),
@@ -267,9 +267,9 @@ async def test_every_piece_of_a_message_says_who_speaks(
 
 
 async def test_who_speaks_is_known_after_a_rejoin(
-    client: AsyncClient, server: ScriptedServer, no_delays: None
+    client: AsyncClient, scripted: ScriptedServer, no_delays: None
 ) -> None:
-    server.on(
+    scripted.on(
         "JoinRun",
         then(wire.joined(piece(1, "a", start=START)), unavailable),
         then(wire.joined(piece(2, "b", last=True), wire.end(3))),
@@ -279,22 +279,22 @@ async def test_who_speaks_is_known_after_a_rejoin(
 
 
 async def test_a_stream_joined_in_the_middle_of_a_message_does_not_know_who_speaks(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    [message] = await shown(client, server, piece(6, "b"), after=5)
+    [message] = await shown(client, scripted, piece(6, "b"), after=5)
     assert who(message) == ("m", *NOBODY)
 
 
 async def test_a_new_attempt_voids_messages_that_had_not_ended(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     attempt = wire.event(2, attempt_started=pb.AttemptStartedEvent(attempt=2))
-    found = await shown(client, server, piece(1, "a", start=START), attempt, piece(3, "b"))
+    found = await shown(client, scripted, piece(1, "a", start=START), attempt, piece(3, "b"))
     assert who(found[2]) == ("m", *NOBODY)
 
 
 async def test_a_piece_holds_text_reasoning_blocks_tool_calls_and_usage(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     event = piece(
         1,
@@ -312,7 +312,7 @@ async def test_a_piece_holds_text_reasoning_blocks_tool_calls_and_usage(
         usage=pb.Usage(input_tokens=3, output_tokens=4, total_tokens=7),
         last=True,
     )
-    [message] = await shown(client, server, event)
+    [message] = await shown(client, scripted, event)
     assert message == graphwire.Message(
         **common(),
         message_id="m",

@@ -120,11 +120,11 @@ def test_what_json_cannot_hold_is_refused_with_the_field(value: Any, complaint: 
 
 
 async def test_a_value_that_is_refused_is_never_sent(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     with pytest.raises(graphwire.InvalidPayloadError, match="metadata: Out of range"):
         await client.threads.create(metadata={"n": float("inf")})
-    assert server.calls == []
+    assert scripted.calls == []
 
 
 @pytest.mark.parametrize(

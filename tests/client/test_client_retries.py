@@ -56,45 +56,45 @@ def empty_response(method: str) -> Any:
 @pytest.mark.parametrize("method", READS)
 @pytest.mark.usefixtures("no_delays")
 async def test_reads_are_tried_again(
-    client: AsyncClient, server: ScriptedServer, method: str
+    client: AsyncClient, scripted: ScriptedServer, method: str
 ) -> None:
-    server.on(method, unavailable, unavailable, reply(empty_response(method)))
+    scripted.on(method, unavailable, unavailable, reply(empty_response(method)))
     await READS[method](client)
-    assert len(server.requests(method)) == 3
+    assert len(scripted.requests(method)) == 3
 
 
 @pytest.mark.parametrize("method", WRITES_WITH_ID)
 @pytest.mark.usefixtures("no_delays")
 async def test_writes_are_tried_again_with_the_same_request_id(
-    client: AsyncClient, server: ScriptedServer, method: str
+    client: AsyncClient, scripted: ScriptedServer, method: str
 ) -> None:
-    server.on(method, unavailable, reply(empty_response(method)))
+    scripted.on(method, unavailable, reply(empty_response(method)))
     await WRITES_WITH_ID[method](client)
-    first, second = server.requests(method)
+    first, second = scripted.requests(method)
     assert len(first.request_id) == 32
     assert first == second
 
 
 @pytest.mark.parametrize("method", WRITES_WITH_ID)
 async def test_each_write_has_a_request_id_of_its_own(
-    client: AsyncClient, server: ScriptedServer, method: str
+    client: AsyncClient, scripted: ScriptedServer, method: str
 ) -> None:
-    server.on(method, empty_response(method))
+    scripted.on(method, empty_response(method))
     await WRITES_WITH_ID[method](client)
     await WRITES_WITH_ID[method](client)
-    first, second = server.requests(method)
+    first, second = scripted.requests(method)
     assert first.request_id != second.request_id
 
 
 @pytest.mark.parametrize("method", WRITES_WITHOUT_ID)
 @pytest.mark.usefixtures("no_delays")
 async def test_writes_without_a_request_id_are_not_tried_again(
-    client: AsyncClient, server: ScriptedServer, method: str
+    client: AsyncClient, scripted: ScriptedServer, method: str
 ) -> None:
-    server.on(method, unavailable)
+    scripted.on(method, unavailable)
     with pytest.raises(graphwire.ConnectionLostError, match="going away"):
         await WRITES_WITHOUT_ID[method](client)
-    assert len(server.requests(method)) == 1
+    assert len(scripted.requests(method)) == 1
 
 
 async def test_every_unary_method_is_in_one_of_these_lists() -> None:
@@ -110,60 +110,60 @@ async def test_every_unary_method_is_in_one_of_these_lists() -> None:
 
 @pytest.mark.usefixtures("no_delays")
 async def test_an_error_of_the_server_is_not_tried_again(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("GetThread", refuse(graphwire.InternalError("oops", retry_after=0.1)))
+    scripted.on("GetThread", refuse(graphwire.InternalError("oops", retry_after=0.1)))
     with pytest.raises(graphwire.InternalError, match="oops"):
         await client.threads.get("t")
-    assert len(server.calls) == 1
+    assert len(scripted.calls) == 1
 
 
 @pytest.mark.usefixtures("no_delays")
 async def test_a_server_that_stays_away_is_reported_with_its_own_text(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("GetThread", unavailable)
+    scripted.on("GetThread", unavailable)
     with pytest.raises(graphwire.ConnectionLostError, match=r"^going away$"):
         await client.threads.get("t")
-    assert 3 <= len(server.calls) <= 100
+    assert 3 <= len(scripted.calls) <= 100
 
 
 async def test_nobody_listening_is_connection_lost(
-    connect: Connect, server: ScriptedServer
+    connect: Connect, scripted: ScriptedServer
 ) -> None:
-    client = connect(server.target)
-    server.stop()
+    client = connect(scripted.target)
+    scripted.stop()
     with pytest.raises(graphwire.ConnectionLostError, match="Connection refused"):
         await client.threads.get("t", timeout=0.3)
 
 
 async def test_a_named_retry_delay_beyond_the_timeout_is_not_waited_for(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("GetThread", refuse(graphwire.ShuttingDownError("bye", retry_after=1)))
+    scripted.on("GetThread", refuse(graphwire.ShuttingDownError("bye", retry_after=1)))
     with pytest.raises(graphwire.ShuttingDownError) as caught:
         await client.threads.get("t", timeout=0.9)
     assert caught.value.retry_after == 1
-    assert len(server.calls) == 1
+    assert len(scripted.calls) == 1
 
 
-async def test_the_timeout_covers_all_tries(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("GetThread", unavailable, stay_open)
+async def test_the_timeout_covers_all_tries(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("GetThread", unavailable, stay_open)
     with pytest.raises(graphwire.DeadlineExceededError):
         await client.threads.get("t", timeout=0.5)
-    first, second = (call.time_remaining or 0 for call in server.calls)
+    first, second = (call.time_remaining or 0 for call in scripted.calls)
     assert second < first < 1
 
 
 async def test_calls_have_the_timeout_of_the_client(
-    connect: Connect, server: ScriptedServer
+    connect: Connect, scripted: ScriptedServer
 ) -> None:
-    server.on("GetThread", threads_pb2.GetThreadResponse(thread=wire.thread()))
-    await connect(server.target).threads.get("t")
-    await connect(server.target, timeout=9).threads.get("t")
-    await connect(server.target, timeout=None).threads.get("t")
-    await connect(server.target, timeout=9).threads.get("t", timeout=4)
-    default, of_client, none, of_call = (call.time_remaining for call in server.calls)
+    scripted.on("GetThread", threads_pb2.GetThreadResponse(thread=wire.thread()))
+    await connect(scripted.target).threads.get("t")
+    await connect(scripted.target, timeout=9).threads.get("t")
+    await connect(scripted.target, timeout=None).threads.get("t")
+    await connect(scripted.target, timeout=9).threads.get("t", timeout=4)
+    default, of_client, none, of_call = (call.time_remaining for call in scripted.calls)
     assert [default, of_client, of_call] == pytest.approx([30, 9, 4], abs=1)
     assert none is None
 
@@ -250,9 +250,9 @@ def test_a_deadline_that_passed_is_tried_again_only_if_it_was_not_ours(clock: Cl
 
 @pytest.mark.parametrize("code", [c for c in grpc.StatusCode if c is not grpc.StatusCode.OK])
 async def test_only_a_lost_connection_is_tried_again(
-    client: AsyncClient, server: ScriptedServer, code: grpc.StatusCode, delays: list[float]
+    client: AsyncClient, scripted: ScriptedServer, code: grpc.StatusCode, delays: list[float]
 ) -> None:
-    server.on("GetThread", fail(code, "no"), reply(empty_response("GetThread")))
+    scripted.on("GetThread", fail(code, "no"), reply(empty_response("GetThread")))
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         await client.threads.get("t")
         assert len(delays) == 1

@@ -22,7 +22,7 @@ from .scripted import ScriptedServer, fail, refuse, stay_open, unavailable
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-async def test_get_returns_all_of_a_run(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedServer) -> None:
     message = run_pb2.Run(
         run_id="r",
         thread_id="t",
@@ -44,7 +44,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, server: ScriptedSer
         last_sequence=12,
         cancel_requested=True,
     )
-    server.on("GetRun", pb.GetRunResponse(run=message))
+    scripted.on("GetRun", pb.GetRunResponse(run=message))
     assert await client.runs.get("r") == graphwire.Run(
         run_id="r",
         thread_id="t",
@@ -66,14 +66,14 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, server: ScriptedSer
         last_sequence=12,
         cancel_requested=True,
     )
-    assert server.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
+    assert scripted.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
 
 
-async def test_list_filters_by_status(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("ListRuns", pb.ListRunsResponse(runs=[wire.run("b"), wire.run("a")]))
+async def test_list_filters_by_status(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("ListRuns", pb.ListRunsResponse(runs=[wire.run("b"), wire.run("a")]))
     runs = client.runs.list("t", statuses=["failed", RunStatus.PENDING], limit=5)
     assert [run.run_id async for run in runs] == ["b", "a"]
-    assert server.requests("ListRuns") == [
+    assert scripted.requests("ListRuns") == [
         pb.ListRunsRequest(
             thread_id="t",
             statuses=[run_pb2.RUN_STATUS_FAILED, run_pb2.RUN_STATUS_PENDING],
@@ -82,27 +82,27 @@ async def test_list_filters_by_status(client: AsyncClient, server: ScriptedServe
     ]
 
 
-async def test_cancel_returns_the_run(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_cancel_returns_the_run(client: AsyncClient, scripted: ScriptedServer) -> None:
     cancelling = wire.run("r", run_pb2.RUN_STATUS_RUNNING)
     cancelling.cancel_requested = True
-    server.on("CancelRun", pb.CancelRunResponse(run=cancelling))
+    scripted.on("CancelRun", pb.CancelRunResponse(run=cancelling))
     run = await client.runs.cancel("r", abandon=True)
     assert (run.status, run.cancel_requested) == (RunStatus.RUNNING, True)
-    assert server.requests("CancelRun") == [pb.CancelRunRequest(run_id="r", abandon=True)]
+    assert scripted.requests("CancelRun") == [pb.CancelRunRequest(run_id="r", abandon=True)]
 
 
-async def test_delete_returns_nothing(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("DeleteRun", pb.DeleteRunResponse())
+async def test_delete_returns_nothing(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("DeleteRun", pb.DeleteRunResponse())
     await client.runs.delete("r")
-    assert server.requests("DeleteRun") == [pb.DeleteRunRequest(run_id="r")]
+    assert scripted.requests("DeleteRun") == [pb.DeleteRunRequest(run_id="r")]
 
 
 async def test_wait_returns_the_run_its_values_and_its_pauses(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     run = wire.run("r", run_pb2.RUN_STATUS_INTERRUPTED)
     response = pb.WaitRunResponse(run=run, values=wire.payload('{"n":1}'), pauses=[wire.pause("p")])
-    server.on("WaitRun", response)
+    scripted.on("WaitRun", response)
     result = await client.runs.wait("r", raise_error=True)
     assert result.run.status is RunStatus.INTERRUPTED
     assert result.values == {"n": 1}
@@ -114,9 +114,9 @@ FAILED.error.type, FAILED.error.message, FAILED.error.node = "ValueError", "no",
 
 
 async def test_a_run_that_failed_is_an_error_only_if_asked_for(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("WaitRun", pb.WaitRunResponse(run=FAILED))
+    scripted.on("WaitRun", pb.WaitRunResponse(run=FAILED))
     result = await client.runs.wait("r")
     assert (result.run.status, result.values, result.pauses) == (RunStatus.FAILED, None, ())
     with pytest.raises(graphwire.RunFailedError) as caught:
@@ -129,62 +129,62 @@ async def test_a_run_that_failed_is_an_error_only_if_asked_for(
 
 @pytest.mark.parametrize("name", ["CANCELLED", "TIMED_OUT"])
 async def test_a_run_that_was_stopped_is_an_error_if_asked_for(
-    client: AsyncClient, server: ScriptedServer, name: str
+    client: AsyncClient, scripted: ScriptedServer, name: str
 ) -> None:
     run = wire.run("r", run_pb2.RunStatus.Value(f"RUN_STATUS_{name}"))
-    server.on("WaitRun", pb.WaitRunResponse(run=run))
+    scripted.on("WaitRun", pb.WaitRunResponse(run=run))
     with pytest.raises(graphwire.RunFailedError, match=f"^run r ended as {name}$"):
         await client.runs.wait("r", raise_error=True)
 
 
-async def test_wait_has_no_limit_but_its_own(connect: Connect, server: ScriptedServer) -> None:
-    server.on("WaitRun", pb.WaitRunResponse(run=wire.run()))
-    client = connect(server.target, timeout=5)
+async def test_wait_has_no_limit_but_its_own(connect: Connect, scripted: ScriptedServer) -> None:
+    scripted.on("WaitRun", pb.WaitRunResponse(run=wire.run()))
+    client = connect(scripted.target, timeout=5)
     await client.runs.wait("r")
     await client.runs.wait("r", timeout=7)
-    none, own = (call.time_remaining for call in server.calls)
+    none, own = (call.time_remaining for call in scripted.calls)
     assert none is None
     assert own == pytest.approx(7, abs=1)
 
 
 async def test_wait_is_as_patient_as_a_stream(
-    connect: Connect, server: ScriptedServer, delays: list[float]
+    connect: Connect, scripted: ScriptedServer, delays: list[float]
 ) -> None:
     tries = [unavailable] * 9
-    server.on("WaitRun", *tries, lambda *_: pb.WaitRunResponse(run=wire.run()))
-    assert (await connect(server.target).runs.wait("r")).run.run_id == "r"
+    scripted.on("WaitRun", *tries, lambda *_: pb.WaitRunResponse(run=wire.run()))
+    assert (await connect(scripted.target).runs.wait("r")).run.run_id == "r"
     assert len(delays) == 9
     assert sum(delays) > 5
 
 
 async def test_wait_without_rejoining_does_not_try_again(
-    connect: Connect, server: ScriptedServer
+    connect: Connect, scripted: ScriptedServer
 ) -> None:
-    server.on("WaitRun", unavailable)
+    scripted.on("WaitRun", unavailable)
     with pytest.raises(graphwire.ConnectionLostError, match="going away"):
-        await connect(server.target, rejoin_timeout=0).runs.wait("r")
-    assert len(server.calls) == 1
+        await connect(scripted.target, rejoin_timeout=0).runs.wait("r")
+    assert len(scripted.calls) == 1
 
 
-async def test_run_starts_and_waits(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("CreateRun", pb.CreateRunResponse(run=wire.run("new", run_pb2.RUN_STATUS_PENDING)))
-    server.on("WaitRun", pb.WaitRunResponse(run=wire.run("new"), values=wire.payload("[1]")))
+async def test_run_starts_and_waits(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("CreateRun", pb.CreateRunResponse(run=wire.run("new", run_pb2.RUN_STATUS_PENDING)))
+    scripted.on("WaitRun", pb.WaitRunResponse(run=wire.run("new"), values=wire.payload("[1]")))
     result = await client.runs.run("t", "agent", input={"n": 1}, interrupt_before="action")
     assert (result.run.run_id, result.values) == ("new", [1])
-    assert [call.method for call in server.calls] == ["CreateRun", "WaitRun"]
-    assert server.requests("WaitRun") == [pb.WaitRunRequest(run_id="new")]
-    assert server.calls[1].time_remaining is None
+    assert [call.method for call in scripted.calls] == ["CreateRun", "WaitRun"]
+    assert scripted.requests("WaitRun") == [pb.WaitRunRequest(run_id="new")]
+    assert scripted.calls[1].time_remaining is None
 
 
 async def test_run_raises_what_refuses_it_and_how_it_failed(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on(
+    scripted.on(
         "CreateRun",
         refuse(graphwire.ThreadBusyError("busy", metadata={"run_id": "x"})),
         lambda *_: pb.CreateRunResponse(run=wire.run("r", run_pb2.RUN_STATUS_PENDING)),
     )
-    server.on("WaitRun", pb.WaitRunResponse(run=FAILED))
+    scripted.on("WaitRun", pb.WaitRunResponse(run=FAILED))
     with pytest.raises(graphwire.ThreadBusyError, match="busy"):
         await client.runs.run("t", "agent", input={"n": 1})
     with pytest.raises(graphwire.RunFailedError, match="ValueError: no"):
@@ -192,21 +192,23 @@ async def test_run_raises_what_refuses_it_and_how_it_failed(
 
 
 async def test_the_timeout_of_run_covers_both_calls(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     def slowly(_request: Any, _context: grpc.ServicerContext) -> pb.CreateRunResponse:
         threading.Event().wait(0.3)
         return pb.CreateRunResponse(run=wire.run("r", run_pb2.RUN_STATUS_PENDING))
 
-    server.on("CreateRun", slowly)
-    server.on("WaitRun", stay_open)
+    scripted.on("CreateRun", slowly)
+    scripted.on("WaitRun", stay_open)
     with pytest.raises(graphwire.DeadlineExceededError):
         await client.runs.run("t", "agent", input={"n": 1}, timeout=0.6)
-    create, wait = (call.time_remaining or 0 for call in server.calls)
+    create, wait = (call.time_remaining or 0 for call in scripted.calls)
     assert create - wait > 0.2
 
 
-async def test_assistants_are_listed_and_read(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_assistants_are_listed_and_read(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
     message = assistants_pb2.Assistant(
         assistant_id="agent",
         graph_id="agent",
@@ -215,8 +217,8 @@ async def test_assistants_are_listed_and_read(client: AsyncClient, server: Scrip
         interrupt_before=["action"],
         interrupt_after=["agent"],
     )
-    server.on("ListAssistants", assistants_pb2.ListAssistantsResponse(assistants=[message]))
-    server.on("GetAssistant", assistants_pb2.GetAssistantResponse(assistant=message))
+    scripted.on("ListAssistants", assistants_pb2.ListAssistantsResponse(assistants=[message]))
+    scripted.on("GetAssistant", assistants_pb2.GetAssistantResponse(assistant=message))
     assistant = graphwire.Assistant(
         assistant_id="agent",
         graph_id="agent",
@@ -230,9 +232,9 @@ async def test_assistants_are_listed_and_read(client: AsyncClient, server: Scrip
 
 
 async def test_an_assistant_has_a_drawing_and_schemas(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on(
+    scripted.on(
         "GetAssistantGraph",
         assistants_pb2.GetAssistantGraphResponse(
             nodes=[assistants_pb2.GraphNode(node_id="a", name="a", interrupt_before=True)],
@@ -240,7 +242,7 @@ async def test_an_assistant_has_a_drawing_and_schemas(
             mermaid="graph TD",
         ),
     )
-    server.on(
+    scripted.on(
         "GetAssistantSchemas",
         assistants_pb2.GetAssistantSchemasResponse(input=wire.payload('{"type":"object"}')),
     )
@@ -253,13 +255,13 @@ async def test_an_assistant_has_a_drawing_and_schemas(
         edges=(graphwire.GraphEdge(source="a", target="b", label="x", conditional=True),),
         mermaid="graph TD",
     )
-    assert server.requests("GetAssistantGraph")[0].depth == 2
+    assert scripted.requests("GetAssistantGraph")[0].depth == 2
     assert await client.assistants.schemas("agent") == graphwire.AssistantSchemas(
         input={"type": "object"}, output=None, state=None, context=None, config=None
     )
 
 
-async def test_server_info(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_server_info(client: AsyncClient, scripted: ScriptedServer) -> None:
     message = server_pb2.GetServerInfoResponse(
         version="1",
         langgraph_version="2",
@@ -278,7 +280,7 @@ async def test_server_info(client: AsyncClient, server: ScriptedServer) -> None:
         stream_modes=[run_pb2.STREAM_MODE_VALUES],
         capabilities=["sqlite"],
     )
-    server.on("GetServerInfo", message)
+    scripted.on("GetServerInfo", message)
     assert await client.server.info() == graphwire.ServerInfo(
         version="1",
         langgraph_version="2",
@@ -310,20 +312,20 @@ async def test_server_info(client: AsyncClient, server: ScriptedServer) -> None:
     ],
 )
 async def test_health_asks_the_standard_service(
-    client: AsyncClient, server: ScriptedServer, number: int, status: HealthStatus
+    client: AsyncClient, scripted: ScriptedServer, number: int, status: HealthStatus
 ) -> None:
     response = health_pb2.HealthCheckResponse(status=number).SerializeToString()
-    server.on("Check", lambda *_: response)
+    scripted.on("Check", lambda *_: response)
     assert await client.health() is status
     assert await client.health("graphwire.v1.Runs") is status
-    requests = map(health_pb2.HealthCheckRequest.FromString, server.requests("Check"))
+    requests = map(health_pb2.HealthCheckRequest.FromString, scripted.requests("Check"))
     assert [request.service for request in requests] == ["", "graphwire.v1.Runs"]
 
 
 async def test_health_of_an_unknown_service_is_not_found(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("Check", fail(grpc.StatusCode.NOT_FOUND, "unknown service"))
+    scripted.on("Check", fail(grpc.StatusCode.NOT_FOUND, "unknown service"))
     with pytest.raises(graphwire.TransportError, match="unknown service") as caught:
         await client.health("nobody")
     assert caught.value.code == "NOT_FOUND"

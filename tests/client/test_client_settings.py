@@ -20,24 +20,24 @@ from .scripted import ScriptedServer
 
 
 @pytest.fixture(autouse=True)
-def answers(server: ScriptedServer) -> None:
-    server.on("GetThread", threads_pb2.GetThreadResponse(thread=wire.thread()))
+def answers(scripted: ScriptedServer) -> None:
+    scripted.on("GetThread", threads_pb2.GetThreadResponse(thread=wire.thread()))
 
 
 async def test_the_target_comes_from_the_environment(
-    connect: Connect, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRAPHWIRE_TARGET", server.target)
+    monkeypatch.setenv("GRAPHWIRE_TARGET", scripted.target)
     await connect().threads.get("t")
-    assert len(server.calls) == 1
+    assert len(scripted.calls) == 1
 
 
 async def test_a_given_target_goes_before_the_environment(
-    connect: Connect, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRAPHWIRE_TARGET", "127.0.0.1:1")
-    await connect(server.target).threads.get("t")
-    assert len(server.calls) == 1
+    await connect(scripted.target).threads.get("t")
+    assert len(scripted.calls) == 1
 
 
 def settings(**given: Any) -> Any:
@@ -60,26 +60,26 @@ def test_the_default_target_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings().target == "127.0.0.1:50051"
 
 
-async def test_metadata_goes_with_every_call(connect: Connect, server: ScriptedServer) -> None:
-    client = connect(server.target, metadata=[("x-tenant", "a"), ("x-raw-bin", b"\x00")])
+async def test_metadata_goes_with_every_call(connect: Connect, scripted: ScriptedServer) -> None:
+    client = connect(scripted.target, metadata=[("x-tenant", "a"), ("x-raw-bin", b"\x00")])
     await client.threads.get("t")
-    assert server.calls[0].metadata["x-tenant"] == "a"
-    assert server.calls[0].metadata["x-raw-bin"] == b"\x00"
+    assert scripted.calls[0].metadata["x-tenant"] == "a"
+    assert scripted.calls[0].metadata["x-raw-bin"] == b"\x00"
 
 
-async def test_a_token_is_sent_as_bearer(connect: Connect, server: ScriptedServer) -> None:
-    await connect(server.target, token="secret").threads.get("t")
-    assert server.calls[0].metadata["authorization"] == "Bearer secret"
+async def test_a_token_is_sent_as_bearer(connect: Connect, scripted: ScriptedServer) -> None:
+    await connect(scripted.target, token="secret").threads.get("t")
+    assert scripted.calls[0].metadata["authorization"] == "Bearer secret"
 
 
 async def test_a_token_that_is_called_is_asked_for_each_call(
-    connect: Connect, server: ScriptedServer
+    connect: Connect, scripted: ScriptedServer
 ) -> None:
     tokens = iter(["one", "two"])
-    client = connect(server.target, token=lambda: next(tokens))
+    client = connect(scripted.target, token=lambda: next(tokens))
     await client.threads.get("t")
     await client.threads.get("t")
-    sent = [call.metadata["authorization"] for call in server.calls]
+    sent = [call.metadata["authorization"] for call in scripted.calls]
     assert sent == ["Bearer one", "Bearer two"]
 
 
@@ -152,12 +152,12 @@ def test_options_of_the_caller_take_the_place_of_ours() -> None:
 
 
 async def test_answers_may_be_larger_than_grpc_allows_by_default(
-    connect: Connect, server: ScriptedServer
+    connect: Connect, scripted: ScriptedServer
 ) -> None:
     large = wire.thread()
     large.metadata.json = f'{{"text":"{"x" * 5_000_000}"}}'
-    server.on("GetThread", threads_pb2.GetThreadResponse(thread=large))
-    thread = await connect(server.target).threads.get("t")
+    scripted.on("GetThread", threads_pb2.GetThreadResponse(thread=large))
+    thread = await connect(scripted.target).threads.get("t")
     assert len(thread.metadata["text"]) == 5_000_000
 
 
@@ -213,14 +213,14 @@ def certified(tmp_path: Path) -> tuple[bytes, bytes]:
 
 
 async def test_tls_and_a_token(
-    connect: Connect, server: ScriptedServer, certified: tuple[bytes, bytes]
+    connect: Connect, scripted: ScriptedServer, certified: tuple[bytes, bytes]
 ) -> None:
-    server.restart(grpc.ssl_server_credentials([certified]))
-    target = f"localhost:{server.port}"
+    scripted.restart(grpc.ssl_server_credentials([certified]))
+    target = f"localhost:{scripted.port}"
     trusted = grpc.ssl_channel_credentials(certified[1])
     client = connect(target, credentials=trusted, token="secret")
     assert (await client.threads.get("t")).thread_id == "t"
-    assert server.calls[0].metadata["authorization"] == "Bearer secret"
+    assert scripted.calls[0].metadata["authorization"] == "Bearer secret"
     with pytest.raises(graphwire.ConnectionLostError):
         await connect(target, credentials=grpc.ssl_channel_credentials()).threads.get(
             "t", timeout=0.3

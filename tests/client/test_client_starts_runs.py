@@ -18,16 +18,18 @@ from .scripted import ScriptedServer, then
 
 
 @pytest.fixture(autouse=True)
-def answers(server: ScriptedServer) -> None:
-    server.on("CreateRun", pb.CreateRunResponse(run=wire.run("r", run_pb2.RUN_STATUS_RUNNING)))
-    server.on("StreamRun", then(wire.streamed(wire.metadata(), wire.end(2))))
-    server.on("WaitRun", pb.WaitRunResponse(run=wire.run(), values=wire.payload('{"n":1}')))
+def answers(scripted: ScriptedServer) -> None:
+    scripted.on("CreateRun", pb.CreateRunResponse(run=wire.run("r", run_pb2.RUN_STATUS_RUNNING)))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata(), wire.end(2))))
+    scripted.on("WaitRun", pb.WaitRunResponse(run=wire.run(), values=wire.payload('{"n":1}')))
 
 
-async def created(client: AsyncClient, server: ScriptedServer, **start: Any) -> pb.CreateRunRequest:
+async def created(
+    client: AsyncClient, scripted: ScriptedServer, **start: Any
+) -> pb.CreateRunRequest:
     """The request that CreateRun gets, without its request id."""
     await client.runs.create("t", "agent", **start)
-    request: pb.CreateRunRequest = server.requests("CreateRun")[-1]
+    request: pb.CreateRunRequest = scripted.requests("CreateRun")[-1]
     request.ClearField("request_id")
     return request
 
@@ -36,26 +38,26 @@ def expected(**fields: Any) -> pb.CreateRunRequest:
     return pb.CreateRunRequest(thread_id="t", assistant_id="agent", **fields)
 
 
-async def test_input_is_any_json_value(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_input_is_any_json_value(client: AsyncClient, scripted: ScriptedServer) -> None:
     for value, text in (({"n": 1}, '{"n":1}'), ([], "[]"), ("hi", '"hi"'), (None, "null")):
-        request = await created(client, server, input=value)
+        request = await created(client, scripted, input=value)
         assert request == expected(input=wire.payload(text))
 
 
 @pytest.mark.parametrize("resume", [True, Resume()])
 async def test_resume_alone_goes_on_from_everything(
-    client: AsyncClient, server: ScriptedServer, resume: Any
+    client: AsyncClient, scripted: ScriptedServer, resume: Any
 ) -> None:
-    request = await created(client, server, resume=resume)
+    request = await created(client, scripted, resume=resume)
     assert request == expected(resume=run_pb2.Resume())
     assert request.HasField("resume")
 
 
 async def test_resume_names_pauses_answers_and_the_checkpoint(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     resume = Resume(pause_ids=["p1"], answers={"p2": "yes", "p3": None}, expected_checkpoint_id="c")
-    assert await created(client, server, resume=resume) == expected(
+    assert await created(client, scripted, resume=resume) == expected(
         resume=run_pb2.Resume(
             pause_ids=["p1"],
             answers={"p2": wire.payload('"yes"'), "p3": wire.payload("null")},
@@ -66,9 +68,9 @@ async def test_resume_names_pauses_answers_and_the_checkpoint(
 
 @pytest.mark.parametrize("answer, text", [("yes", '"yes"'), (None, "null"), (False, "false")])
 async def test_any_value_is_an_answer(
-    client: AsyncClient, server: ScriptedServer, answer: Any, text: str
+    client: AsyncClient, scripted: ScriptedServer, answer: Any, text: str
 ) -> None:
-    request = await created(client, server, resume=Resume(answer=answer))
+    request = await created(client, scripted, resume=Resume(answer=answer))
     assert request == expected(resume=run_pb2.Resume(answer=wire.payload(text)))
 
 
@@ -83,15 +85,15 @@ async def test_any_value_is_an_answer(
     ],
 )
 async def test_command_goes_to_nodes(
-    client: AsyncClient, server: ScriptedServer, goto: Any, messages: list[run_pb2.Goto]
+    client: AsyncClient, scripted: ScriptedServer, goto: Any, messages: list[run_pb2.Goto]
 ) -> None:
-    request = await created(client, server, command=Command(goto=goto))
+    request = await created(client, scripted, command=Command(goto=goto))
     assert request == expected(command=run_pb2.Command(goto=messages))
 
 
-async def test_command_updates_and_answers(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_command_updates_and_answers(client: AsyncClient, scripted: ScriptedServer) -> None:
     command = Command(update={"n": 2}, resume=Resume(answer=1))
-    assert await created(client, server, command=command) == expected(
+    assert await created(client, scripted, command=command) == expected(
         command=run_pb2.Command(
             update=wire.payload('{"n":2}'), resume=run_pb2.Resume(answer=wire.payload("1"))
         )
@@ -108,11 +110,11 @@ async def test_command_updates_and_answers(client: AsyncClient, server: Scripted
 )
 @pytest.mark.parametrize("method", ["create", "run", "stream"])
 async def test_exactly_one_start_is_required(
-    client: AsyncClient, server: ScriptedServer, method: str, start: dict[str, Any], given: str
+    client: AsyncClient, scripted: ScriptedServer, method: str, start: dict[str, Any], given: str
 ) -> None:
     with pytest.raises(TypeError, match=rf"one of input, resume or command; given: {given}$"):
         await use(client, method, "t", "agent", **start)
-    assert server.calls == []
+    assert scripted.calls == []
 
 
 @pytest.mark.parametrize(
@@ -125,21 +127,21 @@ async def test_exactly_one_start_is_required(
     ],
 )
 async def test_a_start_of_the_wrong_type_is_refused(
-    client: AsyncClient, server: ScriptedServer, start: dict[str, Any], complaint: str
+    client: AsyncClient, scripted: ScriptedServer, start: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(TypeError, match=complaint):
         await use(client, "create", "t", "agent", **start)
-    assert server.calls == []
+    assert scripted.calls == []
 
 
 async def test_none_is_a_stateless_run_and_an_empty_thread_id_is_refused(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     await client.runs.create(None, "agent", input={"n": 1})
-    assert server.requests("CreateRun")[0].thread_id == ""
+    assert scripted.requests("CreateRun")[0].thread_id == ""
     with pytest.raises(ValueError, match="thread_id is empty: pass None for a stateless run"):
         await client.runs.create("", "agent", input={"n": 1})
-    assert len(server.calls) == 1
+    assert len(scripted.calls) == 1
 
 
 OPTIONS: RunOptions = {
@@ -196,11 +198,11 @@ async def use(client: AsyncClient, method: str, *args: Any, **kwargs: Any) -> An
     "method, rpc", [("create", "CreateRun"), ("run", "CreateRun"), ("stream", "StreamRun")]
 )
 async def test_every_option_reaches_the_server(
-    client: AsyncClient, server: ScriptedServer, method: str, rpc: str
+    client: AsyncClient, scripted: ScriptedServer, method: str, rpc: str
 ) -> None:
     await use(client, method, "t", "agent", input={"n": 1}, **OPTIONS)
     request_type = pb.CreateRunRequest if rpc == "CreateRun" else pb.StreamRunRequest
-    assert server.requests(rpc) == [request_type(**FIELDS)]
+    assert scripted.requests(rpc) == [request_type(**FIELDS)]
 
 
 def test_the_options_are_all_that_the_contract_has() -> None:
@@ -212,33 +214,35 @@ def test_the_options_are_all_that_the_contract_has() -> None:
     assert stream_fields - fields == {"on_disconnect"}
 
 
-async def test_options_of_none_are_not_given(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_options_of_none_are_not_given(client: AsyncClient, scripted: ScriptedServer) -> None:
     nothing: Any = dict.fromkeys(OPTIONS)
-    request = await created(client, server, resume=True, **nothing)
+    request = await created(client, scripted, resume=True, **nothing)
     assert request == expected(resume=run_pb2.Resume())
 
 
 async def test_a_single_name_is_not_taken_for_its_letters(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     request = await created(
-        client, server, resume=True, interrupt_before="action", stream_modes="values"
+        client, scripted, resume=True, interrupt_before="action", stream_modes="values"
     )
     assert list(request.interrupt_before) == ["action"]
     assert list(request.stream_modes) == [run_pb2.STREAM_MODE_VALUES]
 
 
-async def test_start_delay_may_be_a_timedelta(client: AsyncClient, server: ScriptedServer) -> None:
-    request = await created(client, server, input=1, start_delay=timedelta(minutes=2))
+async def test_start_delay_may_be_a_timedelta(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    request = await created(client, scripted, input=1, start_delay=timedelta(minutes=2))
     assert request.start_delay == Duration(seconds=120)
 
 
 @pytest.mark.parametrize("value", ["cancel", "CANCEL", graphwire.OnDisconnect.CANCEL])
 async def test_on_disconnect_reaches_the_server(
-    client: AsyncClient, server: ScriptedServer, value: Any
+    client: AsyncClient, scripted: ScriptedServer, value: Any
 ) -> None:
     await use(client, "stream", "t", "agent", input=1, on_disconnect=value)
-    assert server.requests("StreamRun")[0].on_disconnect == run_pb2.ON_DISCONNECT_CANCEL
+    assert scripted.requests("StreamRun")[0].on_disconnect == run_pb2.ON_DISCONNECT_CANCEL
 
 
 @pytest.mark.parametrize(
@@ -258,20 +262,20 @@ async def test_on_disconnect_reaches_the_server(
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 async def test_a_name_that_no_enum_has_is_refused(
-    client: AsyncClient, server: ScriptedServer, option: dict[str, Any], text: str
+    client: AsyncClient, scripted: ScriptedServer, option: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(graphwire.InvalidFieldError) as caught:
         await use(client, "create", "t", "agent", input=1, **option)
     assert str(caught.value) == text
-    assert server.calls == []
+    assert scripted.calls == []
 
 
-async def test_an_unknown_option_is_refused(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_an_unknown_option_is_refused(client: AsyncClient, scripted: ScriptedServer) -> None:
     with pytest.raises(TypeError, match="'interupt_before' is no option of a run; there are: inte"):
         await use(client, "create", "t", "agent", input=1, interupt_before=["action"])
     with pytest.raises(TypeError, match="config has no callbacks: it takes recursion_limit, tags"):
         await use(client, "create", "t", "agent", input=1, config={"callbacks": []})
-    assert server.calls == []
+    assert scripted.calls == []
 
 
 @pytest.mark.parametrize(
@@ -289,9 +293,9 @@ async def test_an_unknown_option_is_refused(client: AsyncClient, server: Scripte
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_a_payload_that_cannot_be_sent_names_its_field(
-    client: AsyncClient, server: ScriptedServer, start: dict[str, Any], field: str
+    client: AsyncClient, scripted: ScriptedServer, start: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(graphwire.InvalidPayloadError) as caught:
         await use(client, "create", "t", "agent", **start)
     assert [violation.field for violation in caught.value.violations] == [field]
-    assert server.calls == []
+    assert scripted.calls == []

@@ -26,8 +26,8 @@ async def sequences(stream: AsyncIterator[Event]) -> list[int]:
     return [event.sequence async for event in stream]
 
 
-async def test_a_whole_run_comes_in_one_call(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on(
+async def test_a_whole_run_comes_in_one_call(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on(
         "StreamRun",
         then(wire.streamed(wire.metadata(), wire.custom(2), wire.heartbeat(), wire.end(3))),
     )
@@ -35,11 +35,11 @@ async def test_a_whole_run_comes_in_one_call(client: AsyncClient, server: Script
     shown = [(type(event), event.sequence) async for event in stream]
     assert shown == [(graphwire.Metadata, 1), (graphwire.Custom, 2), (graphwire.End, 3)]
     assert (stream.run_id, stream.thread_id, stream.last_sequence) == ("r", "t", 3)
-    assert [call.method for call in server.calls] == ["StreamRun"]
+    assert [call.method for call in scripted.calls] == ["StreamRun"]
 
 
 async def test_after_the_end_the_server_may_close_the_call_in_its_own_time(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     given_up = []
 
@@ -49,60 +49,60 @@ async def test_after_the_end_the_server_may_close_the_call_in_its_own_time(
         yield from wire.streamed(wire.metadata(), wire.end(2))
         given_up.append(over.wait(0.2))
 
-    server.on("StreamRun", answer)
+    scripted.on("StreamRun", answer)
     assert await sequences(start(client)) == [1, 2]
     assert given_up == [False]
 
 
 async def test_a_cut_connection_is_joined_again_after_the_last_event(
-    connect: Connect, server: ScriptedServer, proxy: Proxy
+    connect: Connect, scripted: ScriptedServer, proxy: Proxy
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), stay_open))
-    server.on("JoinRun", then(wire.joined(wire.custom(3), wire.end(4))))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), stay_open))
+    scripted.on("JoinRun", then(wire.joined(wire.custom(3), wire.end(4))))
     seen = []
     async for event in start(connect(proxy.target)):
         seen.append(event.sequence)
         if event.sequence == 2:
             proxy.cut()
     assert seen == [1, 2, 3, 4]
-    assert server.requests("JoinRun") == [pb.JoinRunRequest(run_id="r", after_sequence=2)]
+    assert scripted.requests("JoinRun") == [pb.JoinRunRequest(run_id="r", after_sequence=2)]
 
 
 async def test_a_restarted_server_is_joined_again(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), stay_open))
-    server.on("JoinRun", then(wire.joined(wire.end(3))))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), stay_open))
+    scripted.on("JoinRun", then(wire.joined(wire.end(3))))
     seen = []
     async for event in start(client):
         seen.append(event.sequence)
         if event.sequence == 2:
-            server.restart()
+            scripted.restart()
     assert seen == [1, 2, 3]
 
 
 @pytest.mark.usefixtures("no_delays")
 async def test_before_the_first_event_the_same_request_is_sent_again(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on(
+    scripted.on(
         "StreamRun",
         fail(grpc.StatusCode.UNAVAILABLE, "no healthy upstream"),
         then(wire.streamed(wire.heartbeat()), unavailable),
         then(wire.streamed(wire.metadata(), wire.end(2))),
     )
     assert await sequences(start(client)) == [1, 2]
-    first, *others = server.requests("StreamRun")
+    first, *others = scripted.requests("StreamRun")
     assert len(first.request_id) == 32
     assert others == [first, first]
 
 
 @pytest.mark.usefixtures("no_delays")
 async def test_events_sent_again_are_shown_once(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), unavailable))
-    server.on(
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), unavailable))
+    scripted.on(
         "JoinRun", then(wire.joined(wire.metadata(), wire.custom(2), wire.custom(3), wire.end(4)))
     )
     assert await sequences(start(client)) == [1, 2, 3, 4]
@@ -110,17 +110,17 @@ async def test_events_sent_again_are_shown_once(
 
 @pytest.mark.usefixtures("no_delays")
 async def test_each_rejoin_goes_on_where_the_one_before_it_broke_off(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
-    server.on(
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
+    scripted.on(
         "JoinRun",
         then(wire.joined(wire.custom(2)), unavailable),
         then(wire.joined(wire.custom(3)), unavailable),
         then(wire.joined(wire.end(4))),
     )
     assert await sequences(start(client)) == [1, 2, 3, 4]
-    assert [request.after_sequence for request in server.requests("JoinRun")] == [1, 2, 3]
+    assert [request.after_sequence for request in scripted.requests("JoinRun")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -136,38 +136,38 @@ async def test_each_rejoin_goes_on_where_the_one_before_it_broke_off(
 )
 @pytest.mark.usefixtures("no_delays")
 async def test_whatever_breaks_a_connection_is_rejoined(
-    client: AsyncClient, server: ScriptedServer, code: grpc.StatusCode, text: str
+    client: AsyncClient, scripted: ScriptedServer, code: grpc.StatusCode, text: str
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), fail(code, text)))
-    server.on("JoinRun", then(wire.joined(wire.end(2))))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), fail(code, text)))
+    scripted.on("JoinRun", then(wire.joined(wire.end(2))))
     assert await sequences(start(client)) == [1, 2]
 
 
 @pytest.mark.usefixtures("no_delays")
 async def test_a_stream_that_ends_well_but_without_its_end_is_rejoined(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata())))
-    server.on("JoinRun", then(wire.joined(wire.end(2))))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata())))
+    scripted.on("JoinRun", then(wire.joined(wire.end(2))))
     assert await sequences(start(client)) == [1, 2]
 
 
 async def test_a_server_that_shuts_down_is_rejoined_after_the_time_it_names(
-    client: AsyncClient, server: ScriptedServer, delays: list[float]
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float]
 ) -> None:
     shutting_down = graphwire.ShuttingDownError("bye", retry_after=7.5)
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), refuse(shutting_down)))
-    server.on("JoinRun", then(wire.joined(wire.end(2))))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), refuse(shutting_down)))
+    scripted.on("JoinRun", then(wire.joined(wire.end(2))))
     assert await sequences(start(client)) == [1, 2]
     assert delays == [7.5]
 
 
 @pytest.mark.usefixtures("no_delays")
 async def test_a_rejoin_that_is_refused_for_a_while_waits_for_it(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
-    server.on(
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
+    scripted.on(
         "JoinRun",
         refuse(graphwire.LimitReachedError("too many streams", retry_after=0.5)),
         then(wire.joined(wire.end(2))),
@@ -176,22 +176,22 @@ async def test_a_rejoin_that_is_refused_for_a_while_waits_for_it(
 
 
 async def test_a_run_that_is_refused_at_its_start_is_not_tried_again(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     limit = graphwire.LimitReachedError("too many runs", retry_after=0.5)
-    server.on("StreamRun", refuse(limit))
+    scripted.on("StreamRun", refuse(limit))
     with pytest.raises(graphwire.LimitReachedError, match="too many runs") as caught:
         await anext(start(client))
     assert caught.value.retry_after == 0.5
-    assert len(server.calls) == 1
+    assert len(scripted.calls) == 1
 
 
 @pytest.mark.usefixtures("no_delays")
 async def test_a_run_that_is_gone_after_the_rejoin_says_so(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
-    server.on("JoinRun", refuse(graphwire.RunNotFoundError("there is no run r")))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
+    scripted.on("JoinRun", refuse(graphwire.RunNotFoundError("there is no run r")))
     stream = start(client)
     assert (await anext(stream)).sequence == 1
     with pytest.raises(graphwire.RunNotFoundError, match="there is no run r") as caught:
@@ -201,10 +201,10 @@ async def test_a_run_that_is_gone_after_the_rejoin_says_so(
 
 
 async def test_a_heartbeat_is_progress(
-    client: AsyncClient, server: ScriptedServer, delays: list[float]
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float]
 ) -> None:
     breaks_off = then(wire.joined(wire.heartbeat()), unavailable)
-    server.on("JoinRun", *[breaks_off] * 9, then(wire.joined(wire.end(1))))
+    scripted.on("JoinRun", *[breaks_off] * 9, then(wire.joined(wire.end(1))))
     assert await sequences(client.runs.join("r")) == [1]
     assert len(delays) == 9
     assert max(delays) <= 0.1
@@ -212,10 +212,10 @@ async def test_a_heartbeat_is_progress(
 
 @pytest.mark.usefixtures("no_delays")
 async def test_without_progress_it_gives_up_after_rejoin_timeout(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
-    server.on("JoinRun", fail(grpc.StatusCode.UNAVAILABLE, "nobody there"))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
+    scripted.on("JoinRun", fail(grpc.StatusCode.UNAVAILABLE, "nobody there"))
     stream = start(client, rejoin_timeout=0.5)
     await anext(stream)
     with pytest.raises(
@@ -224,76 +224,78 @@ async def test_without_progress_it_gives_up_after_rejoin_timeout(
         await anext(stream)
     assert caught.value.metadata == {"run_id": "r", "last_sequence": "1"}
     assert isinstance(caught.value.__cause__, grpc.RpcError)
-    assert len(server.requests("JoinRun")) >= 2
+    assert len(scripted.requests("JoinRun")) >= 2
 
 
-async def test_rejoin_timeout_0_does_not_rejoin(connect: Connect, server: ScriptedServer) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
-    stream = start(connect(server.target, rejoin_timeout=0))
+async def test_rejoin_timeout_0_does_not_rejoin(connect: Connect, scripted: ScriptedServer) -> None:
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
+    stream = start(connect(scripted.target, rejoin_timeout=0))
     await anext(stream)
     with pytest.raises(graphwire.ConnectionLostError, match=r"^going away$"):
         await anext(stream)
-    assert [call.method for call in server.calls] == ["StreamRun"]
+    assert [call.method for call in scripted.calls] == ["StreamRun"]
 
 
 async def test_timeout_bounds_the_whole_iteration(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata()), stay_open))
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata()), stay_open))
     stream = start(client, timeout=0.3)
     await anext(stream)
     with pytest.raises(graphwire.DeadlineExceededError) as caught:
         await anext(stream)
     assert caught.value.metadata == {"run_id": "r", "last_sequence": "1"}
-    remaining = server.calls[0].time_remaining
+    remaining = scripted.calls[0].time_remaining
     assert remaining is not None
     assert 0 < remaining < 1
-    assert [call.method for call in server.calls] == ["StreamRun"]
+    assert [call.method for call in scripted.calls] == ["StreamRun"]
 
 
 async def test_a_stream_without_timeout_has_no_deadline(
-    connect: Connect, server: ScriptedServer
+    connect: Connect, scripted: ScriptedServer
 ) -> None:
-    server.on("StreamRun", then(wire.streamed(wire.metadata(), wire.end(2))))
-    client = connect(server.target, timeout=5)
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata(), wire.end(2))))
+    client = connect(scripted.target, timeout=5)
     assert await sequences(start(client)) == [1, 2]
-    assert server.calls[0].time_remaining is None
+    assert scripted.calls[0].time_remaining is None
 
 
-async def test_join_begins_after_a_given_event(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("JoinRun", then(wire.joined(wire.custom(6), wire.end(7))))
+async def test_join_begins_after_a_given_event(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    scripted.on("JoinRun", then(wire.joined(wire.custom(6), wire.end(7))))
     stream = client.runs.join("r", after_sequence=5)
     assert await sequences(stream) == [6, 7]
-    assert server.requests("JoinRun") == [pb.JoinRunRequest(run_id="r", after_sequence=5)]
+    assert scripted.requests("JoinRun") == [pb.JoinRunRequest(run_id="r", after_sequence=5)]
     assert (stream.run_id, stream.last_sequence) == ("r", 7)
 
 
 @pytest.mark.usefixtures("no_delays")
-async def test_join_rejoins_too(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on(
+async def test_join_rejoins_too(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on(
         "JoinRun",
         fail(grpc.StatusCode.UNAVAILABLE),
         then(wire.joined(wire.custom(6)), unavailable),
         then(wire.joined(wire.end(7))),
     )
     assert await sequences(client.runs.join("r", after_sequence=5)) == [6, 7]
-    assert [request.after_sequence for request in server.requests("JoinRun")] == [5, 5, 6]
+    assert [request.after_sequence for request in scripted.requests("JoinRun")] == [5, 5, 6]
 
 
 async def test_a_join_beyond_the_end_is_refused(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     error = graphwire.SequenceOutOfRangeError("the last event is 3", metadata={"last": "3"})
-    server.on("JoinRun", refuse(error))
+    scripted.on("JoinRun", refuse(error))
     with pytest.raises(graphwire.SequenceOutOfRangeError, match="the last event is 3") as caught:
         await anext(client.runs.join("r", after_sequence=9))
     assert caught.value.metadata == {"last": "3", "run_id": "r", "last_sequence": "9"}
 
 
 async def test_nothing_is_sent_before_the_first_event_is_asked_for(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     start(client)
-    server.on("GetServerInfo", server_pb2.GetServerInfoResponse())
+    scripted.on("GetServerInfo", server_pb2.GetServerInfoResponse())
     await client.server.info()
-    assert [call.method for call in server.calls] == ["GetServerInfo"]
+    assert [call.method for call in scripted.calls] == ["GetServerInfo"]

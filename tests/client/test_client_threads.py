@@ -24,13 +24,13 @@ def without_id(request: Any) -> Any:
     return request
 
 
-async def test_create_sends_what_is_given(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("CreateThread", pb.CreateThreadResponse(thread=wire.thread("mine")))
+async def test_create_sends_what_is_given(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("CreateThread", pb.CreateThreadResponse(thread=wire.thread("mine")))
     thread = await client.threads.create("mine", metadata={"user": 7}, if_exists="return")
     assert (thread.thread_id, thread.status, thread.metadata) == ("mine", ThreadStatus.IDLE, {})
     await client.threads.create()
     await client.threads.create(request_id="own")
-    full, empty, own = server.requests("CreateThread")
+    full, empty, own = scripted.requests("CreateThread")
     assert without_id(full) == pb.CreateThreadRequest(
         thread_id="mine", metadata=wire.payload('{"user":7}'), if_exists=pb.IF_EXISTS_RETURN
     )
@@ -38,7 +38,7 @@ async def test_create_sends_what_is_given(client: AsyncClient, server: ScriptedS
     assert own == pb.CreateThreadRequest(request_id="own")
 
 
-async def test_get_returns_all_of_a_thread(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_get_returns_all_of_a_thread(client: AsyncClient, scripted: ScriptedServer) -> None:
     message = pb.Thread(
         thread_id="t",
         status=pb.THREAD_STATUS_INTERRUPTED,
@@ -52,9 +52,9 @@ async def test_get_returns_all_of_a_thread(client: AsyncClient, server: Scripted
         update_time=wire.NOON,
         stateless=True,
     )
-    server.on("GetThread", pb.GetThreadResponse(thread=message))
+    scripted.on("GetThread", pb.GetThreadResponse(thread=message))
     thread = await client.threads.get("t")
-    assert server.requests("GetThread") == [pb.GetThreadRequest(thread_id="t")]
+    assert scripted.requests("GetThread") == [pb.GetThreadRequest(thread_id="t")]
     assert [pause.pause_id for pause in thread.pauses] == ["p"]
     assert thread == graphwire.Thread(
         thread_id="t",
@@ -71,8 +71,10 @@ async def test_get_returns_all_of_a_thread(client: AsyncClient, server: Scripted
     )
 
 
-async def test_times_that_are_not_set_are_none(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("GetThread", pb.GetThreadResponse(thread=wire.thread()))
+async def test_times_that_are_not_set_are_none(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    scripted.on("GetThread", pb.GetThreadResponse(thread=wire.thread()))
     thread = await client.threads.get("t")
     assert (thread.create_time, thread.error, thread.pauses) == (None, None, ())
 
@@ -86,11 +88,11 @@ async def listed(client: AsyncClient, **options: Any) -> list[str]:
     return [thread.thread_id async for thread in client.threads.list(**options)]
 
 
-async def test_list_goes_through_all_pages(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("ListThreads", page("a", "b", token="x"), page(token="y"), page("c"))
+async def test_list_goes_through_all_pages(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("ListThreads", page("a", "b", token="x"), page(token="y"), page("c"))
     assert await listed(client, assistant_id="agent", page_size=2) == ["a", "b", "c"]
     where = pb.ThreadFilter(assistant_id="agent")
-    assert server.requests("ListThreads") == [
+    assert scripted.requests("ListThreads") == [
         pb.ListThreadsRequest(filter=where, page_size=2),
         pb.ListThreadsRequest(filter=where, page_size=2, page_token="x"),
         pb.ListThreadsRequest(filter=where, page_size=2, page_token="y"),
@@ -98,13 +100,13 @@ async def test_list_goes_through_all_pages(client: AsyncClient, server: Scripted
 
 
 async def test_list_fetches_the_next_page_only_when_it_is_wanted(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("ListThreads", page("a", "b", token="x"))
+    scripted.on("ListThreads", page("a", "b", token="x"))
     async for thread in client.threads.list():
         if thread.thread_id == "b":
             break
-    assert len(server.calls) == 1
+    assert len(scripted.calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -119,14 +121,14 @@ async def test_list_fetches_the_next_page_only_when_it_is_wanted(
 )
 async def test_a_limit_holds_over_all_pages(
     client: AsyncClient,
-    server: ScriptedServer,
+    scripted: ScriptedServer,
     options: dict[str, int],
     sizes: list[int],
     found: list[str],
 ) -> None:
-    server.on("ListThreads", page("a", "b", token="x"), page("c"))
+    scripted.on("ListThreads", page("a", "b", token="x"), page("c"))
     assert await listed(client, **options) == found
-    assert [request.page_size for request in server.requests("ListThreads")] == sizes
+    assert [request.page_size for request in scripted.requests("ListThreads")] == sizes
 
 
 async def test_a_limit_below_1_is_refused(client: AsyncClient) -> None:
@@ -135,10 +137,10 @@ async def test_a_limit_below_1_is_refused(client: AsyncClient) -> None:
 
 
 async def test_list_and_count_take_the_same_filter(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("ListThreads", page())
-    server.on("CountThreads", pb.CountThreadsResponse(count=3))
+    scripted.on("ListThreads", page())
+    scripted.on("CountThreads", pb.CountThreadsResponse(count=3))
     where: dict[str, Any] = {
         "statuses": ["idle", ThreadStatus.ERROR],
         "metadata": {"user": 7},
@@ -153,34 +155,34 @@ async def test_list_and_count_take_the_same_filter(
         assistant_id="agent",
         values=wire.payload('{"done":true}'),
     )
-    assert server.requests("ListThreads") == [pb.ListThreadsRequest(filter=expected)]
-    assert server.requests("CountThreads") == [pb.CountThreadsRequest(filter=expected)]
+    assert scripted.requests("ListThreads") == [pb.ListThreadsRequest(filter=expected)]
+    assert scripted.requests("CountThreads") == [pb.CountThreadsRequest(filter=expected)]
 
 
 async def test_a_single_status_is_not_taken_for_its_letters(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
-    server.on("ListThreads", page())
+    scripted.on("ListThreads", page())
     await listed(client, statuses="busy")
-    assert server.requests("ListThreads")[0].filter.statuses == [pb.THREAD_STATUS_BUSY]
+    assert scripted.requests("ListThreads")[0].filter.statuses == [pb.THREAD_STATUS_BUSY]
 
 
-async def test_update_sends_a_merge_patch(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("UpdateThread", pb.UpdateThreadResponse(thread=wire.thread()))
+async def test_update_sends_a_merge_patch(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("UpdateThread", pb.UpdateThreadResponse(thread=wire.thread()))
     assert (await client.threads.update("t", {"user": None})).thread_id == "t"
-    assert without_id(server.requests("UpdateThread")[0]) == pb.UpdateThreadRequest(
+    assert without_id(scripted.requests("UpdateThread")[0]) == pb.UpdateThreadRequest(
         thread_id="t", metadata=wire.payload('{"user":null}')
     )
 
 
-async def test_delete_returns_nothing(client: AsyncClient, server: ScriptedServer) -> None:
-    server.on("DeleteThread", pb.DeleteThreadResponse())
+async def test_delete_returns_nothing(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("DeleteThread", pb.DeleteThreadResponse())
     await client.threads.delete("t")
-    assert server.requests("DeleteThread") == [pb.DeleteThreadRequest(thread_id="t")]
+    assert scripted.requests("DeleteThread") == [pb.DeleteThreadRequest(thread_id="t")]
 
 
 async def test_state_returns_tasks_interrupts_and_subgraphs(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     inner = pb.ThreadState(values=wire.payload("{}"), namespace=["sub:1"], checkpoint_id="i")
     task = pb.TaskState(
@@ -201,9 +203,9 @@ async def test_state_returns_tasks_interrupts_and_subgraphs(
         create_time=wire.NOON,
         pauses=[wire.pause("p")],
     )
-    server.on("GetThreadState", pb.GetThreadStateResponse(state=message))
+    scripted.on("GetThreadState", pb.GetThreadStateResponse(state=message))
     state = await client.threads.state("t", checkpoint_id="c", subgraphs=True)
-    assert server.requests("GetThreadState") == [
+    assert scripted.requests("GetThreadState") == [
         pb.GetThreadStateRequest(thread_id="t", checkpoint_id="c", subgraphs=True)
     ]
     assert state == graphwire.ThreadState(
@@ -248,10 +250,10 @@ async def test_state_returns_tasks_interrupts_and_subgraphs(
 
 
 async def test_update_state_sends_what_is_given(
-    client: AsyncClient, server: ScriptedServer
+    client: AsyncClient, scripted: ScriptedServer
 ) -> None:
     response = pb.UpdateThreadStateResponse(state=pb.ThreadState(checkpoint_id="new"))
-    server.on("UpdateThreadState", response)
+    scripted.on("UpdateThreadState", response)
     state = await client.threads.update_state(
         "t",
         {"n": 2},
@@ -263,7 +265,7 @@ async def test_update_state_sends_what_is_given(
     assert state.checkpoint_id == "new"
     await client.threads.update_state("t", as_node="__end__")
     await client.threads.update_state("t", None)
-    full, without_values, null = map(without_id, server.requests("UpdateThreadState"))
+    full, without_values, null = map(without_id, scripted.requests("UpdateThreadState"))
     assert full == pb.UpdateThreadStateRequest(
         thread_id="t",
         values=wire.payload('{"n":2}'),
@@ -276,15 +278,17 @@ async def test_update_state_sends_what_is_given(
     assert null == pb.UpdateThreadStateRequest(thread_id="t", values=wire.payload("null"))
 
 
-async def test_history_goes_through_all_pages(client: AsyncClient, server: ScriptedServer) -> None:
+async def test_history_goes_through_all_pages(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
     def states(*checkpoint_ids: str, token: str = "") -> pb.ListThreadHistoryResponse:
         found = [pb.ThreadState(checkpoint_id=checkpoint_id) for checkpoint_id in checkpoint_ids]
         return pb.ListThreadHistoryResponse(states=found, next_page_token=token)
 
-    server.on("ListThreadHistory", states("c3", "c2", token="x"), states("c1"))
+    scripted.on("ListThreadHistory", states("c3", "c2", token="x"), states("c1"))
     found = [state.checkpoint_id async for state in client.threads.history("t")]
     assert found == ["c3", "c2", "c1"]
-    assert server.requests("ListThreadHistory") == [
+    assert scripted.requests("ListThreadHistory") == [
         pb.ListThreadHistoryRequest(thread_id="t"),
         pb.ListThreadHistoryRequest(thread_id="t", page_token="x"),
     ]

@@ -1,0 +1,202 @@
+"""Both clients, a real server, and the how-to from beginning to end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import graphwire
+import pytest
+from graphwire import AsyncClient, Goto, PauseKind, Resume, RunStatus, ThreadStatus
+
+from tests.servers import WEATHER, ServerProcess
+
+from .conftest import Connect
+from .scripted import Proxy
+
+LOG = {"log": ["in"]}
+
+OwnServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def real(connect: Connect, server: ServerProcess) -> AsyncClient:
+    """A client of the server that tests share."""
+    return connect(server.address)
+
+
+@pytest.fixture
+def real_proxy(server: ServerProcess) -> Iterator[Proxy]:
+    """A proxy in front of that server."""
+    proxy = Proxy(int(server.address.rpartition(":")[2]))
+    yield proxy
+    proxy.close()
+
+
+async def shape(stream: AsyncIterator[graphwire.Event]) -> list[Any]:
+    """What came, briefly."""
+    found: list[Any] = []
+    async for event in stream:
+        match event:
+            case graphwire.Updates(node=node, update=update):
+                found.append((node, update))
+            case graphwire.Interrupted(pauses=pauses):
+                found.append([(pause.kind.value, pause.node) for pause in pauses])
+            case graphwire.End(status=status):
+                found.append(status)
+    return found
+
+
+async def test_the_how_to(connect: Connect, own_server: OwnServer) -> None:
+    client = connect(own_server(WEATHER).address)
+    thread = await client.threads.create(metadata={"user": 7})
+    speech, paused = "", None
+    async for event in client.runs.stream(
+        thread.thread_id,
+        "agent",
+        input={"messages": [{"role": "user", "content": "What is the weather in Zurich?"}]},
+        interrupt_before=["action"],
+        stream_modes=["updates", "messages"],
+    ):
+        match event:
+            case graphwire.Message(role=graphwire.MessageRole.ASSISTANT, node="agent", text=text):
+                speech += text
+            case graphwire.Interrupted(pauses=[pause, *_]):
+                paused = pause
+            case graphwire.End(status=status):
+                assert status is RunStatus.INTERRUPTED
+    assert paused is not None
+    assert (paused.kind, paused.node) == (PauseKind.BREAKPOINT_BEFORE, "action")
+    assert speech
+    assert (await client.threads.get(thread.thread_id)).status is ThreadStatus.INTERRUPTED
+    resumed = await shape(client.runs.stream(thread.thread_id, resume=Resume()))
+    nodes = [node for node, _ in resumed[:-1]]
+    assert (nodes, resumed[-1]) == (["action", "agent"], RunStatus.SUCCEEDED)
+
+
+async def test_answers_edits_and_forks(real: AsyncClient) -> None:
+    thread_id = (await real.threads.create()).thread_id
+    result = await real.runs.run(thread_id, "ask", input={"log": ["in"]})
+    assert [pause.value for pause in result.pauses] == [{"question": "name"}]
+    answers = {result.pauses[0].pause_id: None}
+    result = await real.runs.run(thread_id, resume=Resume(answers=answers))
+    assert result.values == {"log": ["in", "name: None", "after"]}
+    edited = await real.threads.update_state(thread_id, {"log": ["edit"]}, as_node="after")
+    assert edited.values == {"log": ["in", "name: None", "after", "edit"]}
+    history = [state async for state in real.threads.history(thread_id, page_size=2)]
+    assert history[0].checkpoint_id == edited.checkpoint_id
+    assert len(history) == 5
+    went = graphwire.Command(update={"log": ["told"]}, goto=Goto("after"))
+    result = await real.runs.run(thread_id, command=went)
+    assert result.values["log"][-3:] == ["edit", "told", "after"]
+
+
+async def test_errors_come_back_as_they_were_raised(real: AsyncClient) -> None:
+    with pytest.raises(graphwire.UnknownNodeError) as unknown:
+        await anext(real.runs.stream(None, "linear", input=LOG, interrupt_before=["z"]))
+    assert [violation.field for violation in unknown.value.violations] == ["interrupt_before[0]"]
+    assert str(unknown.value).count("interrupt_before[0]: ") == 1
+    assert "a" in unknown.value.metadata["nodes"]
+    with pytest.raises(graphwire.ThreadNotFoundError) as missing:
+        await real.threads.get("nobody")
+    assert missing.value.resource is not None
+    assert missing.value.resource[1] == "nobody"
+    with pytest.raises(graphwire.AssistantNotFoundError) as assistant:
+        await real.runs.create(None, "nothing", input=LOG)
+    assert "linear" in assistant.value.metadata["assistants"]
+    with pytest.raises(graphwire.RunFailedError, match="ValueError: count must be 1") as failed:
+        await real.runs.run(None, "boom", input=LOG, raise_error=True)
+    assert (failed.value.error_type, failed.value.node) == ("ValueError", "explode")
+
+
+async def test_a_request_id_makes_a_repeated_call_the_same_run(real: AsyncClient) -> None:
+    thread_id = (await real.threads.create()).thread_id
+    start: dict[str, Any] = {"input": LOG, "request_id": f"only-once-{thread_id}"}
+    first = await real.runs.run(thread_id, "linear", **start)
+    second = await real.runs.run(thread_id, "linear", **start)
+    assert first.run.run_id == second.run.run_id
+    assert [run.run_id async for run in real.runs.list(thread_id)] == [first.run.run_id]
+    with pytest.raises(graphwire.RequestIdReusedError):
+        await real.runs.create(thread_id, "fanout", **start)
+
+
+async def test_a_cut_connection_loses_and_doubles_nothing(
+    connect: Connect, real_proxy: Proxy, tmp_path: Path
+) -> None:
+    client = connect(real_proxy.target)
+    thread_id = (await client.threads.create()).thread_id
+    gate = tmp_path / "gate"
+    stream = client.runs.stream(
+        thread_id, "gated", input={"path": str(gate)}, stream_modes=["updates", "tasks"]
+    )
+    sequences = []
+    async for event in stream:
+        sequences.append(event.sequence)
+        real_proxy.cut()
+        if isinstance(event, graphwire.TaskStarted) and event.node == "gate":
+            gate.touch()
+    assert sequences == list(range(1, len(sequences) + 1))
+    again = [event.sequence async for event in client.runs.join(stream.run_id)]
+    assert again == sequences
+
+
+async def test_a_run_goes_on_without_its_client_unless_it_asked_otherwise(
+    real: AsyncClient, tmp_path: Path
+) -> None:
+    statuses = {}
+    for on_disconnect in ("continue", "cancel"):
+        gate = tmp_path / on_disconnect
+        stream = real.runs.stream(
+            None,
+            "gated",
+            input={"path": str(gate)},
+            on_disconnect=on_disconnect,
+            stream_modes="tasks",
+        )
+        async for event in stream:
+            if isinstance(event, graphwire.TaskStarted) and event.node == "gate":
+                break
+        await stream.aclose()
+        if on_disconnect == "continue":
+            gate.touch()
+        result = await real.runs.wait(stream.run_id, timeout=30)
+        statuses[on_disconnect] = result.run.status
+    assert statuses == {"continue": RunStatus.SUCCEEDED, "cancel": RunStatus.CANCELLED}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+async def test_a_stream_outlives_its_server(
+    connect: Connect, own_server: OwnServer, tmp_path: Path, how: signal.Signals
+) -> None:
+    process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0.2"})
+    stream = connect(process.address).runs.stream(
+        None, "gated", input={"path": str(tmp_path / "gate")}, stream_modes="tasks"
+    )
+    events = []
+    async for event in stream:
+        events.append(event)
+        if isinstance(event, graphwire.TaskStarted) and event.node == "gate":
+            process.signal(how)
+            await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(process.start)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    end = events[-1]
+    assert isinstance(end, graphwire.End)
+    assert end.status is RunStatus.FAILED
+    assert end.error is not None
+    assert end.error.type in ("ServerLost", "ServerShutdown")
+
+
+async def test_assistants_server_and_health_answer(real: AsyncClient) -> None:
+    names = [found.assistant_id async for found in real.assistants.list(page_size=10)]
+    assert {"linear", "ask"} <= set(names)
+    assert (await real.assistants.get("linear")).graph_id == "linear"
+    graph = await real.assistants.graph("linear")
+    assert "a" in {node.name for node in graph.nodes}
+    assert (await real.assistants.schemas("echo")).input == {"title": "LangGraphInput"}
+    assert (await real.server.info()).limits.max_page_size == 1000
+    assert await real.health() is graphwire.HealthStatus.SERVING
+    assert await real.health("graphwire.v1.Runs") is graphwire.HealthStatus.SERVING
