@@ -39,33 +39,29 @@ def check_nodes(
         )
 
 
-def check_input(graph: AnyPregel, value: Any, field: str, *, update: bool = False) -> None:
-    """Raises InvalidFieldError for input, or an update, in which the graph would find nothing.
+def check_input(graph: AnyPregel, value: Any, field: str) -> None:
+    """Raises InvalidFieldError for input in which the graph would find nothing.
 
-    LangGraph refuses input without a single key that it knows only when the run has
-    begun, and drops keys of an update that it does not know without a word.
+    LangGraph refuses input without a single key that it knows only when the run has begun.
     """
-    if not isinstance(graph, CompiledStateGraph):
-        return
-    builder = graph.builder
-    schema = builder.state_schema if update else builder.input_schema
-    keys = list(builder.schemas[schema])
-    if _ROOT_CHANNEL in keys:
-        return
-    if not isinstance(value, Mapping):
-        kind = "update" if update else "input"
-        raise errors.InvalidFieldError(
-            f"the graph's {kind} is an object with the keys {', '.join(keys)}, not "
-            f"{_json_kind(value)}",
-            field=field,
-        )
-    unknown = [key for key in value if key not in keys]
-    if unknown and (update or len(unknown) == len(value)):
-        raise errors.InvalidFieldError(
-            f"the graph has no {'channel' if update else 'input'} {_quoted(unknown)}; "
-            f"it has: {', '.join(keys)}",
-            field=field,
-        )
+    keys = _keys(graph, update=False)
+    if keys and (not isinstance(value, Mapping) or not any(key in keys for key in value)):
+        raise errors.InvalidFieldError(_misfit("input", keys, value), field=field)
+
+
+def check_update(
+    graph: AnyPregel,
+    value: Any,
+    field: str,
+    error: type[errors.InvalidArgumentError] = errors.InvalidFieldError,
+) -> None:
+    """Raises `error` for an update with a key that is no channel of the graph.
+
+    LangGraph drops such keys without a word.
+    """
+    keys = _keys(graph, update=True)
+    if keys and (not isinstance(value, Mapping) or not all(key in keys for key in value)):
+        raise error(_misfit("update", keys, value), field=field)
 
 
 def check_context(graph: AnyPregel, context: Mapping[str, Any], field: str) -> None:
@@ -86,8 +82,23 @@ def check_context(graph: AnyPregel, context: Mapping[str, Any], field: str) -> N
         raise errors.InvalidFieldError(text, field=field) from error
 
 
-def _quoted(names: Collection[str]) -> str:
-    return ", ".join(repr(name) for name in names)
+def _keys(graph: AnyPregel, *, update: bool) -> Collection[str]:
+    """Returns the keys that a graph's input or updates may have; none if they are no objects."""
+    if not isinstance(graph, CompiledStateGraph):
+        return ()
+    builder = graph.builder
+    keys = list(builder.channels if update else builder.schemas[builder.input_schema])
+    return () if _ROOT_CHANNEL in keys else keys
+
+
+def _misfit(kind: str, keys: Collection[str], value: Any) -> str:
+    known = ", ".join(keys)
+    if not isinstance(value, Mapping):
+        return f"the graph's {kind} is an object with the keys {known}, not {_json_kind(value)}"
+    unknown = ", ".join(repr(key) for key in value if key not in keys)
+    return (
+        f"the graph has no {'channel' if kind == 'update' else 'input'} {unknown}; it has: {known}"
+    )
 
 
 def _json_kind(value: Any) -> str:

@@ -146,15 +146,21 @@ class Execution:
             yield part
 
     def _note(self, part: StreamPart) -> bool:
-        kind, data = part["type"], part["data"]
+        kind, namespace, data = part["type"], part["ns"], part["data"]
         if kind == "tasks":
             if "input" in data:
-                self.steps.started(part["ns"], data["id"])
-            elif not data["error"] and not data["interrupts"]:
-                self.steps.finished(part["ns"], data["id"], data["name"])
+                self.steps.started(namespace, data["name"])
+            elif data["error"] or data["interrupts"]:
+                self.steps.stopped(namespace, data["name"])
+            else:
+                self.steps.finished(namespace, data["name"])
         elif kind == "updates" and "__interrupt__" in data:
-            self.paused = self.paused or not part["ns"]
+            self.paused = self.paused or not namespace
             return False
+        elif kind == "updates":
+            updates, cached = compat.node_updates(data)
+            for node in updates if cached else ():
+                self.steps.finished(namespace, node)
         elif kind == "values" and part["interrupts"]:
             # Says that the graph waits; the state is the one that was streamed before.
             return False

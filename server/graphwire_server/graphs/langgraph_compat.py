@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from langgraph.pregel import Pregel
@@ -30,6 +30,8 @@ END_NODE = "__end__"
 COPY_NODE = "__copy__"
 INPUT_NODE = "__input__"
 
+# Among the nodes of an `updates` part.
+_METADATA = "__metadata__"
 _EXCEPTION_REPR = re.compile(r"^(?P<type>[A-Za-z_]\w*)\((?P<arguments>.*?),?\)$", re.DOTALL)
 _TASK_NOTE = re.compile(r"^During task with name '(?P<name>.*)' and id '(?P<id>[^']*)'$")
 
@@ -90,6 +92,15 @@ def task_failure(error: object, node: str) -> Failure:
     return Failure(match["type"], message, node)
 
 
+def node_updates(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Returns what an `updates` part says: updates by node, and whether they are from before.
+
+    A result from before comes without the `tasks` part that tells of a task's end.
+    """
+    cached = bool(data.get(_METADATA, {}).get("cached"))
+    return {node: update for node, update in data.items() if node != _METADATA}, cached
+
+
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
     """Returns the names of a graph's nodes, in the order of their definition."""
     return tuple(name for name in graph.nodes if name != START_NODE)
@@ -100,6 +111,12 @@ def static_breakpoints(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the breakpoints compiled into a graph, before and after; `*` for all."""
     return _names(graph.interrupt_before_nodes), _names(graph.interrupt_after_nodes)
+
+
+def stops_inside(graph: AnyPregel) -> bool:
+    """Returns whether a subgraph, at any depth, has breakpoints compiled in."""
+    children = (child for _, child in graph.get_subgraphs(recurse=True))
+    return any(any(static_breakpoints(c)) for c in children if isinstance(c, Pregel))
 
 
 def subgraphs(

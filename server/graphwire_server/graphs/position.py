@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,25 +70,30 @@ class Breakpoints:
 
 @dataclass(slots=True)
 class StepTracker:
-    """Follows the `tasks` parts of a stream: which nodes finished in the latest step.
+    """Follows the parts of a stream: which nodes finished in the latest step.
 
-    That a graph stopped after a node can't be seen in its state, so it is kept here.
+    That a graph stopped after a node can't be seen in its state, so it is kept here. Tasks are
+    told apart by their nodes alone: a result that is kept from an earlier run has no task id.
     """
 
-    _running: dict[Namespace, set[str]] = field(default_factory=dict)
+    _running: dict[Namespace, Counter[str]] = field(default_factory=dict)
     _finished: dict[Namespace, list[str]] = field(default_factory=dict)
 
-    def started(self, namespace: Namespace, task_id: str) -> None:
+    def started(self, namespace: Namespace, node: str) -> None:
         """Notes that a task has started; the first one after a step ended begins a new step."""
-        running = self._running.setdefault(namespace, set())
+        running = self._running.setdefault(namespace, Counter())
         if not running:
             self._finished[namespace] = []
-        running.add(task_id)
+        running[node] += 1
 
-    def finished(self, namespace: Namespace, task_id: str, node: str) -> None:
-        """Notes that a task has finished without an error or a question."""
-        self._running.setdefault(namespace, set()).discard(task_id)
+    def finished(self, namespace: Namespace, node: str) -> None:
+        """Notes that a task has finished, or that its result was there already."""
+        self.stopped(namespace, node)
         self._finished.setdefault(namespace, []).append(node)
+
+    def stopped(self, namespace: Namespace, node: str) -> None:
+        """Notes that a task has ended with an error or a question."""
+        self._running[namespace] = self._running.get(namespace, Counter()) - Counter([node])
 
     def last_step(self, namespace: Namespace) -> Collection[str]:
         """Returns the nodes that finished in the latest step of a namespace."""

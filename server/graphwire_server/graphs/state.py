@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.checks import check_update
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of
 from graphwire_server.storage.records import Failure
@@ -112,6 +113,11 @@ async def edit_state(
         InvalidUpdateError: The graph refused the values.
     """
     node = _writer(graph, as_node)
+    if node == compat.END_NODE and values is not None:
+        text = f"as_node {as_node!r} takes none: it drops what waits; leave them out"
+        raise errors.InvalidUpdateError(text, field="values")
+    if values is not None:
+        check_update(graph, values, "values", errors.InvalidUpdateError)
     try:
         await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
     except GraphRefusedUpdate as error:
@@ -171,13 +177,11 @@ def _task(task: PregelTask) -> TaskView:
 def _writer(graph: AnyPregel, as_node: str) -> str | None:
     if not as_node:
         return None
-    special: Mapping[str, str] = {
-        compat.START_NODE: compat.INPUT_NODE,
-        compat.INPUT_NODE: compat.INPUT_NODE,
-        compat.END_NODE: compat.END_NODE,
-    }
-    if as_node in special:
-        return special[as_node]
+    if as_node == compat.END_NODE:
+        return as_node
+    if as_node == compat.START_NODE:
+        # The functional API's graphs have no entry node, only a channel for the input.
+        return compat.START_NODE if compat.START_NODE in graph.nodes else compat.INPUT_NODE
     nodes = compat.node_names(graph)
     if as_node not in nodes:
         raise errors.UnknownNodeError(

@@ -10,7 +10,7 @@ from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.execution import StreamPart
-from graphwire_server.graphs.langgraph_compat import task_failure
+from graphwire_server.graphs.langgraph_compat import node_updates, task_failure
 from graphwire_server.graphs.messages import MessagePieces
 from graphwire_server.graphs.position import checkpoint_id_of
 
@@ -29,11 +29,10 @@ class Translator:
             case "values":
                 yield pb.RunEvent(namespace=namespace, values=pb.ValuesEvent(values=_json(data)))
             case "updates":
-                cached = bool(data.get("__metadata__", {}).get("cached"))
-                for node, update in data.items():
-                    if node != "__metadata__":
-                        event = pb.UpdatesEvent(node=node, update=_json(update), cached=cached)
-                        yield pb.RunEvent(namespace=namespace, updates=event)
+                updates, cached = node_updates(data)
+                for node, update in updates.items():
+                    event = pb.UpdatesEvent(node=node, update=_json(update), cached=cached)
+                    yield pb.RunEvent(namespace=namespace, updates=event)
             case "tasks" if "input" in data:
                 yield pb.RunEvent(namespace=namespace, task_started=_task_started(data))
             case "tasks":

@@ -18,7 +18,7 @@ from graphwire_server.rpc.run_requests import RunRequestReader
 from graphwire_server.runs.acceptance import Accepted
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
-from graphwire_server.runs.events import pause_message, timestamp
+from graphwire_server.runs.events import timestamp
 from graphwire_server.runs.service import RunService
 from graphwire_server.storage.records import RunStatus
 
@@ -71,7 +71,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         return runs_pb2.WaitRunResponse(
             run=run_message(result.run),
             values=payload(result.values),
-            pauses=[pause_message(pause) for pause in result.pauses],
+            pauses=result.pauses,
         )
 
     async def JoinRun(

@@ -37,13 +37,28 @@ from graphwire_server.storage.records import (
 
 
 @dataclass(frozen=True, slots=True)
+class GraphFacts:
+    """What the graph says about a request.
+
+    Attributes:
+        compiled: The breakpoints compiled into it.
+        stops_inside: Whether its subgraphs have some compiled in.
+        next_there: The nodes that come next at the request's checkpoint; None if it names none.
+    """
+
+    compiled: Breakpoints
+    stops_inside: bool
+    next_there: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What the decision needs besides the request.
 
     Attributes:
         now: The time, in microseconds.
         assistant_id: The assistant that was checked against the request.
-        compiled: The breakpoints compiled into its graph.
+        graph: What its graph says about the request.
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
@@ -51,7 +66,7 @@ class Context:
 
     now: int
     assistant_id: str
-    compiled: Breakpoints
+    graph: GraphFacts
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
@@ -83,11 +98,19 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
 
     thread = _thread(tx, request, context)
     active = tx.active_runs(thread.thread_id)
-    plan = _check_thread(tx, request, thread, active)
+    plan = _check_thread(tx, request, context, thread, active)
     previous = None if isinstance(request.start, InputStart) else tx.last_run(thread.thread_id)
-    spec = _spec(request, context, previous, plan)
+    discards = (
+        isinstance(request.start, CommandStart)
+        and plan is None
+        and thread.status is ThreadStatus.INTERRUPTED
+        and not _leaves(request, thread)
+    )
+    spec = _spec(request, context, previous, plan, discards=discards)
     if isinstance(request.start, CommandStart):
-        _check_goto(request.start, spec, thread, plan)
+        there = context.graph.next_there
+        waiting = () if discards else thread.next if there is None else there
+        _check_goto(request.start, spec, thread, waiting, plan)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
     # on concurrent runs.
@@ -192,8 +215,17 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> ThreadRec
     return thread
 
 
+def _leaves(request: RunRequest, thread: ThreadRecord) -> bool:
+    """Returns whether the run starts elsewhere than at the thread's head."""
+    return bool(request.checkpoint_id) and request.checkpoint_id != thread.checkpoint_id
+
+
 def _check_thread(
-    tx: Transaction, request: RunRequest, thread: ThreadRecord, active: Sequence[RunRecord]
+    tx: Transaction,
+    request: RunRequest,
+    context: Context,
+    thread: ThreadRecord,
+    active: Sequence[RunRecord],
 ) -> ResumePlan | None:
     """Checks the request against what the thread is doing; plans its resume if it has one."""
     resume = request.resume
@@ -216,12 +248,18 @@ def _check_thread(
     check_expected(thread, resume.expected_checkpoint_id)
     field = "start.resume" if isinstance(request.start, ResumeStart) else "start.command.resume"
     field = field.removeprefix("start.")
-    if request.checkpoint_id and request.checkpoint_id != thread.checkpoint_id:
+    if _leaves(request, thread):
         if resume.pause_ids or resume.answers or resume.answer is not None:
             raise errors.InvalidFieldError(
                 "a resume from an older checkpoint starts a new branch, where nothing has been "
                 "asked yet; leave answers and pause ids out",
                 field=field,
+            )
+        if not context.graph.next_there:
+            raise errors.NothingToResumeError(
+                f"checkpoint {request.checkpoint_id} has nothing to go on with: no node waits",
+                metadata={"thread_id": thread.thread_id, "checkpoint_id": request.checkpoint_id},
+                resource=("thread", thread.thread_id),
             )
         return ResumePlan(resumed=(), answers={})
     pauses = tx.open_pauses(thread.thread_id)
@@ -243,17 +281,19 @@ def _spec(
     context: Context,
     previous: RunRecord | None,
     plan: ResumePlan | None,
+    *,
+    discards: bool,
 ) -> RunSpec:
     """Adds up what the run is asked for, what it inherits and what is compiled in."""
     before = RunSpec.from_json(previous.spec) if previous else None
     inherited = None if request.clear_breakpoints else before
     interrupt_before = _union(
-        context.compiled.before,
+        context.graph.compiled.before,
         inherited.interrupt_before if inherited else (),
         request.interrupt_before,
     )
     interrupt_after = _union(
-        context.compiled.after,
+        context.graph.compiled.after,
         inherited.interrupt_after if inherited else (),
         request.interrupt_after,
     )
@@ -263,7 +303,8 @@ def _spec(
         modes = before.stream_modes if before else (StreamMode.UPDATES,)
         subgraphs = subgraphs or bool(before and before.stream_subgraphs)
     durability = request.durability or (Durability(before.durability) if before else None)
-    if interrupt_before or interrupt_after or durability is None:
+    gated = interrupt_before or interrupt_after or context.graph.stops_inside
+    if gated or durability is None:
         durability = Durability.SYNC
 
     recursion_limit = request.recursion_limit
@@ -289,6 +330,7 @@ def _spec(
         context=context_value,
         metadata=request.metadata or {},
         checkpoint_id=request.checkpoint_id,
+        discards=discards,
         durability=durability,
         multitask=request.multitask,
     )
@@ -303,15 +345,19 @@ def _spec(
 
 
 def _check_goto(
-    command: CommandStart, spec: RunSpec, thread: ThreadRecord, plan: ResumePlan | None
+    command: CommandStart,
+    spec: RunSpec,
+    thread: ThreadRecord,
+    waiting: Sequence[str],
+    plan: ResumePlan | None,
 ) -> None:
     """Refuses a command that would run a node past a breakpoint before it.
 
     LangGraph takes any command for a resume, and then looks at no breakpoint in its first
     step: neither for the nodes gone to, nor for those that wait already.
     """
-    approved = {pause.node for pause, _ in plan.resumed} if plan else set()
-    waiting = [node for node in thread.next if node not in approved]
+    approved = {pause.node for pause, _ in plan.resumed if not pause.namespace} if plan else set()
+    waiting = [node for node in waiting if node not in approved]
     for node in [*(name for name, _ in command.goto), *waiting]:
         if stops(spec.interrupt_before, node):
             raise errors.GotoPastBreakpointError(
@@ -335,8 +381,7 @@ def _resolve_pauses(
             tx.resolve_pause(
                 pause.pause_id, PauseStatus.RESUMED, now=now, by_run_id=run.run_id, answer=answer
             )
-    leaves = request.checkpoint_id and request.checkpoint_id != thread.checkpoint_id
-    if leaves or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
+    if _leaves(request, thread) or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
         for pause in tx.open_pauses(thread.thread_id):
             tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graphwire import errors
 
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.interface import Reader
 
 
 def assistant_of(registry: GraphRegistry, assistant_id: str) -> LoadedGraph:
@@ -18,3 +22,12 @@ def assistant_of(registry: GraphRegistry, assistant_id: str) -> LoadedGraph:
             resource=("assistant", assistant_id),
         )
     return loaded
+
+
+def last_configurable(db: Reader, thread_id: str) -> dict[str, Any] | None:
+    """Returns the configurable values of a thread's last run; None before the first.
+
+    What a factory makes of them is the graph to which the thread's state belongs.
+    """
+    run = db.last_run(thread_id)
+    return RunSpec.from_json(run.spec).configurable if run else None

@@ -46,12 +46,13 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     if outcome.status is RunStatus.INTERRUPTED and position is not None:
         events.insert(0, interrupted_event(pauses, position.next, checkpoint_id))
     tx.append_events(seal(events))
+    status = _thread_status(tx, run.thread_id, outcome, pauses)
     tx.update_thread(
         run.thread_id,
         now=now,
-        status=_thread_status(tx, run.thread_id, outcome, pauses),
+        status=status,
         head=(position.checkpoint_id, position.next, position.values) if position else None,
-        error=outcome.error,
+        error=outcome.error if status is ThreadStatus.ERROR else None,
     )
     return True
 

@@ -18,7 +18,7 @@ from graphwire_server.graphs.execution import (
     Steer,
     run_config,
 )
-from graphwire_server.graphs.langgraph_compat import AnyPregel, failed_task, node_names
+from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
 from graphwire_server.graphs.position import (
     Breakpoints,
     Position,
@@ -26,7 +26,7 @@ from graphwire_server.graphs.position import (
     read_position,
 )
 from graphwire_server.graphs.registry import GraphRegistry
-from graphwire_server.graphs.state import fork, thread_config
+from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.graphs.translate import Translator
 from graphwire_server.runs.event_log import RunRecorder
 from graphwire_server.runs.request import RunSpec
@@ -111,15 +111,16 @@ class RunExecution:
             return Outcome(RunStatus.FAILED, error=Failure("UnknownNode", text))
         beginning = _beginning(spec)
         if not isinstance(beginning, Fresh):
-            # The run goes on from a copy, so that what it passes there is decided anew.
-            head = await read_position(graph, thread_config(thread_id), breakpoints)
-            if spec.checkpoint_id and spec.checkpoint_id != head.checkpoint_id:
-                await fork(graph, thread_id, spec.checkpoint_id)
-                head = await read_position(graph, thread_config(thread_id), breakpoints)
-            if isinstance(beginning, GoOn):
-                unapproved = await self._unapproved(head)
-                if unapproved:
-                    return Outcome(RunStatus.INTERRUPTED, _with_waiting(head, unapproved))
+            head = await self._starting_position(graph, breakpoints)
+            unapproved = await self._unapproved(head)
+            if unapproved and isinstance(beginning, GoOn):
+                return Outcome(RunStatus.INTERRUPTED, head)
+            if unapproved:
+                # Found when the command was accepted, unless it waited for other runs since.
+                nodes = ", ".join(w.node for w in unapproved)
+                text = f"the command would run {nodes} past the breakpoint before it"
+                failure = Failure("GotoPastBreakpoint", text)
+                return Outcome(RunStatus.FAILED, _questions_only(head), failure)
         execution = Execution(
             graph,
             beginning,
@@ -133,22 +134,38 @@ class RunExecution:
             ),
         )
         translator = Translator()
-        failure: Failure | None = None
+        raised: Failure | None = None
         try:
             async for part in execution.parts():
                 for event in translator.events(part):
                     self._recorder.append(event)
                 await self._recorder.keep_pace()
         except Exception as error:  # noqa: BLE001  # the graph's own
-            failure = _failure(error)
+            raised = _failure(error)
         position = await read_position(
             graph, thread_config(thread_id), breakpoints, execution.steps
         )
-        if failure is not None:
-            return Outcome(RunStatus.FAILED, _questions_only(position), failure)
+        if raised is not None:
+            return Outcome(RunStatus.FAILED, _questions_only(position), raised)
         if not execution.paused:
             return Outcome(RunStatus.SUCCEEDED, _with_waiting(position, ()))
         return Outcome(RunStatus.INTERRUPTED, _with_waiting(position, _why(position, execution)))
+
+    async def _starting_position(self, graph: AnyPregel, breakpoints: Breakpoints) -> Position:
+        """Puts the thread where the run is to go on from, and returns where it stands then.
+
+        From an older checkpoint it goes on from a copy, so that what it passes there is decided
+        anew.
+        """
+        spec, thread_id = self._spec, self._run.thread_id
+        head = await read_position(graph, thread_config(thread_id), breakpoints)
+        if spec.checkpoint_id and spec.checkpoint_id != head.checkpoint_id:
+            await fork(graph, thread_id, spec.checkpoint_id)
+        elif spec.discards and head.next:
+            await edit_state(graph, thread_id, None, as_node=END_NODE)
+        else:
+            return head
+        return await read_position(graph, thread_config(thread_id), breakpoints)
 
     async def _unapproved(self, head: Position) -> tuple[Waiting, ...]:
         """Returns the breakpoints at which the thread stands and that nobody approved there.
@@ -157,20 +174,22 @@ class RunExecution:
         before a breakpoint that never paused it: after a cancel or a crash between two
         steps, or on a copy of an older checkpoint.
         """
-        standing = [w for w in head.waiting if w.kind is PauseKind.BREAKPOINT_BEFORE]
+        standing = tuple(w for w in head.waiting if w.kind is PauseKind.BREAKPOINT_BEFORE)
         if not standing:
             return ()
         pauses = await self._storage.read(
             lambda db: db.pauses_at(self._run.thread_id, head.checkpoint_id)
         )
+        # The root's checkpoint stays the same while a subgraph works: there, what an earlier
+        # run approved may have been an earlier round.
         approved = {
             (pause.namespace, pause.node)
             for pause in pauses
-            if pause.status is PauseStatus.RESUMED and pause.kind is PauseKind.BREAKPOINT_BEFORE
+            if pause.status is PauseStatus.RESUMED
+            and pause.kind is PauseKind.BREAKPOINT_BEFORE
+            and (not pause.namespace or pause.resolved_by_run_id == self._run.run_id)
         }
-        if all((w.namespace, w.node) in approved for w in standing):
-            return ()
-        return head.waiting
+        return tuple(w for w in standing if (w.namespace, w.node) not in approved)
 
 
 async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | None:

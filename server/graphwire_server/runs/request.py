@@ -139,6 +139,7 @@ class RunSpec:
         context: The run's context; None for none.
         metadata: The caller's metadata.
         checkpoint_id: Where to start from; empty for the head.
+        discards: For "command": drops the nodes that wait, before it does anything else.
         durability: When checkpoints reach the disk.
         multitask: How it was asked to treat a busy thread.
     """
@@ -157,6 +158,7 @@ class RunSpec:
     context: dict[str, Any] | None
     metadata: dict[str, Any]
     checkpoint_id: str
+    discards: bool
     durability: str
     multitask: Multitask
 

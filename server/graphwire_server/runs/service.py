@@ -6,21 +6,24 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from graphwire import errors
+from graphwire.v1 import pause_pb2
+from graphwire.v1 import run_event_pb2 as pb
 
-from graphwire_server.graphs.checks import check_context, check_input, check_nodes
+from graphwire_server.graphs.checks import check_context, check_input, check_nodes, check_update
 from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
+from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints, stops_inside
 from graphwire_server.graphs.position import Breakpoints
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs.acceptance import (
     Accepted,
     Context,
+    GraphFacts,
     accept,
     check_assistant,
     thread_not_found,
 )
-from graphwire_server.runs.assistants import assistant_of
+from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.ending import end_run
@@ -29,12 +32,11 @@ from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
-from graphwire_server.runs.request import CommandStart, InputStart, RunRequest
+from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
 from graphwire_server.runs.thread_locks import ThreadLocks
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
-    PauseRecord,
     Position,
     RunRecord,
     RunStatus,
@@ -47,7 +49,7 @@ class RunResult:
 
     run: RunRecord
     values: str | None
-    pauses: Sequence[PauseRecord]
+    pauses: Sequence[pause_pb2.Pause]
 
 
 class RunService:
@@ -88,13 +90,13 @@ class RunService:
         if request.request_id:
             key = RequestKey(principal, method, request.request_id, request.fingerprint())
         loaded = await self._assistant(request)
-        compiled = await self._check(request, loaded)
+        facts = await self._check(request, loaded)
 
         def work(tx: Transaction) -> Accepted:
             context = Context(
                 now=now_us(),
                 assistant_id=loaded.name,
-                compiled=compiled,
+                graph=facts,
                 slot_free=self._executor.slot_free,
                 default_recursion_limit=self._default_recursion_limit,
                 key=key,
@@ -127,12 +129,12 @@ class RunService:
         async for _ in self._log.follow(run_id, after=run.last_sequence):
             pass
 
-        def read(db: Reader) -> tuple[RunRecord | None, str | None, list[PauseRecord]]:
+        def read(db: Reader) -> tuple[RunRecord | None, str | None, Sequence[pause_pb2.Pause]]:
             run = db.run(run_id)
             thread = db.thread(run.thread_id) if run else None
             at_head = run and thread and run.checkpoint_id == thread.checkpoint_id
             values = thread.values if thread and at_head else None
-            return run, values, db.pauses_of_run(run_id)
+            return run, values, _pauses_at_end(db, run) if run else ()
 
         ended, values, pauses = await self._storage.read(read)
         if ended is None:
@@ -206,7 +208,7 @@ class RunService:
 
         Raises:
             RunNotFoundError: There is no such run.
-            RunActiveError: It has not ended.
+            RunActiveError: It has not ended, or its breakpoints are still needed.
         """
 
         def work(tx: Transaction) -> None:
@@ -219,6 +221,7 @@ class RunService:
                     metadata={"run_id": run_id, "status": run.status},
                     resource=("run", run_id),
                 )
+            _check_not_needed(tx, run)
             tx.delete_run(run_id)
 
         await self._storage.write(work)
@@ -243,9 +246,14 @@ class RunService:
             )
         return assistant_of(self._registry, assistant_id)
 
-    async def _check(self, request: RunRequest, loaded: LoadedGraph) -> Breakpoints:
-        """Checks what can be checked against the graph; returns its compiled breakpoints."""
-        async with loaded.open("assistants.read", open_config(request.configurable)) as graph:
+    async def _check(self, request: RunRequest, loaded: LoadedGraph) -> GraphFacts:
+        """Checks what can be checked against the graph; returns what it says."""
+        configurable = request.configurable
+        if not request.has_config and not isinstance(request.start, InputStart):
+            configurable = await self._storage.read(
+                lambda db: last_configurable(db, request.thread_id)
+            )
+        async with loaded.open("assistants.read", open_config(configurable)) as graph:
             check_nodes(graph, request.interrupt_before, "interrupt_before", everything=True)
             check_nodes(graph, request.interrupt_after, "interrupt_after", everything=True)
             if isinstance(request.start, InputStart):
@@ -254,31 +262,59 @@ class RunService:
                 for index, (node, _) in enumerate(request.start.goto):
                     check_nodes(graph, [node], f"command.goto[{index}].node")
                 if request.start.update is not None:
-                    check_input(graph, request.start.update.value, "command.update", update=True)
+                    check_update(graph, request.start.update.value, "command.update")
             if request.context is not None:
                 check_context(graph, request.context, "context")
+            next_there = None
             if request.checkpoint_id:
-                await self._check_checkpoint(graph, request, loaded)
-            return Breakpoints(*static_breakpoints(graph))
+                next_there = await self._next_at(graph, request, loaded)
+            return GraphFacts(
+                Breakpoints(*static_breakpoints(graph)), stops_inside(graph), next_there
+            )
 
-    async def _check_checkpoint(
+    async def _next_at(
         self, graph: AnyPregel, request: RunRequest, loaded: LoadedGraph
-    ) -> None:
+    ) -> tuple[str, ...]:
+        """Returns the nodes that come next at the request's checkpoint, which must exist."""
         thread = await self._storage.read(lambda db: db.thread(request.thread_id))
         if thread is None:
             if request.thread_id and not request.create_thread:
                 raise thread_not_found(request.thread_id)
             raise checkpoint_not_found(request.thread_id or "(new)", request.checkpoint_id)
         check_assistant(thread, loaded.name)
-        await read_state(graph, request.thread_id, checkpoint_id=request.checkpoint_id)
+        state = await read_state(graph, request.thread_id, checkpoint_id=request.checkpoint_id)
+        return state.next
 
     async def _values_at(self, run: RunRecord) -> str | None:
         loaded = self._registry.get(run.assistant_id)
         if loaded is None:
             return None
-        async with loaded.open("threads.read", open_config()) as graph:
+        config = open_config(RunSpec.from_json(run.spec).configurable)
+        async with loaded.open("threads.read", config) as graph:
             try:
                 state = await read_state(graph, run.thread_id, checkpoint_id=run.checkpoint_id)
             except errors.CheckpointNotFoundError:
                 return None
         return state.values
+
+
+def _pauses_at_end(db: Reader, run: RunRecord) -> Sequence[pause_pb2.Pause]:
+    """Returns the pauses with which a run ended, those included that earlier runs made."""
+    if run.status is not RunStatus.INTERRUPTED:
+        return ()
+    interrupted, _ = db.events(run.run_id, after=run.last_sequence - 2, limit=2)
+    return pb.RunEvent.FromString(interrupted.data).interrupted.pauses
+
+
+def _check_not_needed(db: Reader, run: RunRecord) -> None:
+    """Raises RunActiveError if going on from where a run stopped would lose its breakpoints."""
+    spec, last_run = RunSpec.from_json(run.spec), db.last_run(run.thread_id)
+    thread = db.thread(run.thread_id)
+    is_last = last_run is not None and last_run.run_id == run.run_id
+    if is_last and thread and thread.next and (spec.interrupt_before or spec.interrupt_after):
+        raise errors.RunActiveError(
+            f"thread {run.thread_id} waits where run {run.run_id} stopped, and what goes on there "
+            "inherits the run's breakpoints; resume the thread or give up what waits first",
+            metadata={"run_id": run.run_id, "status": run.status},
+            resource=("run", run.run_id),
+        )

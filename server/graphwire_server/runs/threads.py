@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from graphwire import errors
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.execution import open_config
+from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
 from graphwire_server.graphs.position import Breakpoints, read_position
 from graphwire_server.graphs.position import Position as GraphPosition
 from graphwire_server.graphs.registry import GraphRegistry
@@ -26,7 +29,7 @@ from graphwire_server.runs.acceptance import (
     thread_busy,
     thread_not_found,
 )
-from graphwire_server.runs.assistants import assistant_of
+from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.ending import settle_pauses
@@ -108,19 +111,22 @@ class ThreadService:
         Raises:
             ThreadExistsError: The id is taken, and not `return_existing`.
             RequestIdReusedError: The request_id was used for another request.
+            ThreadNotFoundError: The thread that this request_id created was deleted.
         """
 
         def work(tx: Transaction) -> ThreadView:
             earlier = remembered(tx, key) if key else None
             if earlier is not None:
-                return _view(tx, earlier.subject)
+                return _made_earlier(tx, earlier.subject)
+            now = now_us()
             if thread_id and tx.thread(thread_id) is not None:
                 if not return_existing:
                     raise errors.ThreadExistsError(
                         f"thread {thread_id} exists already", resource=("thread", thread_id)
                     )
+                if key:
+                    tx.insert_request(key.record(thread_id, now=now))
                 return _view(tx, thread_id)
-            now = now_us()
             thread = ThreadRecord(
                 thread_id=thread_id or new_id(),
                 status=ThreadStatus.IDLE,
@@ -217,7 +223,7 @@ class ThreadService:
             if checkpoint_id:
                 raise _no_checkpoint(thread_id, checkpoint_id)
             return ThreadStateView(StateView(), ())
-        async with self._open(assistant_id, "threads.read") as graph:
+        async with self._open(thread_id, assistant_id, "threads.read") as graph:
             state = await read_state(
                 graph, thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
             )
@@ -234,7 +240,7 @@ class ThreadService:
         view = await self.get(thread_id)
         if not view.thread.assistant_id:
             return ()
-        async with self._open(view.thread.assistant_id, "threads.read") as graph:
+        async with self._open(thread_id, view.thread.assistant_id, "threads.read") as graph:
             states = read_history(graph, thread_id, limit=limit, before=before)
             return [state async for state in states]
 
@@ -265,7 +271,7 @@ class ThreadService:
                 return await self.state(thread_id)
             assistant_id = _assistant_id(thread, edit)
             spec = RunSpec.from_json(last_run.spec) if last_run else None
-            async with self._open(assistant_id, "threads.update") as graph:
+            async with self._open(thread_id, assistant_id, "threads.update") as graph:
                 if edit.checkpoint_id:
                     await read_state(graph, thread_id, checkpoint_id=edit.checkpoint_id)
                 await edit_state(
@@ -278,7 +284,7 @@ class ThreadService:
                 breakpoints = (
                     Breakpoints(tuple(spec.interrupt_before), tuple(spec.interrupt_after))
                     if spec
-                    else Breakpoints()
+                    else Breakpoints(*static_breakpoints(graph))
                 )
                 position = await read_position(graph, thread_config(thread_id), breakpoints)
                 state = await read_state(graph, thread_id)
@@ -302,8 +308,18 @@ class ThreadService:
             self._wake()
             return ThreadStateView(state, pauses)
 
-    def _open(self, assistant_id: str, access: Any) -> Any:
-        return assistant_of(self._registry, assistant_id).open(access, {})
+    @asynccontextmanager
+    async def _open(
+        self,
+        thread_id: str,
+        assistant_id: str,
+        access: Literal["threads.read", "threads.update"],
+    ) -> AsyncIterator[AnyPregel]:
+        """Yields the graph to which a thread's state belongs."""
+        loaded = assistant_of(self._registry, assistant_id)
+        configurable = await self._storage.read(lambda db: last_configurable(db, thread_id))
+        async with loaded.open(access, open_config(configurable)) as graph:
+            yield graph
 
 
 def _view(db: Reader, thread_id: str) -> ThreadView:
@@ -311,6 +327,15 @@ def _view(db: Reader, thread_id: str) -> ThreadView:
     if thread is None:
         raise thread_not_found(thread_id)
     return ThreadView(thread, db.open_pauses(thread_id))
+
+
+def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
+    if db.thread(thread_id) is None:
+        raise errors.ThreadNotFoundError(
+            f"thread {thread_id}, which this request_id created, was deleted",
+            resource=("thread", thread_id),
+        )
+    return _view(db, thread_id)
 
 
 def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:

@@ -15,6 +15,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 
 from zoo.log import Log, writes
+from zoo.shapes import loop
 
 
 async def _explode(state: Log) -> Log:
@@ -82,6 +83,19 @@ def _gated(gate: Any) -> StateGraph[Any]:
 
 gated = _gated(_wait).compile()
 gated_sync = _gated(_wait_in_thread).compile()
+
+
+def _loop_beside_gate() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("child", loop.builder.compile(interrupt_before=["step"]))
+    graph.add_node("gate", _wait)
+    for node in ("child", "gate"):
+        graph.add_edge(START, node)
+        graph.add_edge(node, END)
+    return graph
+
+
+loop_beside_gate = _loop_beside_gate().compile()
 
 
 async def _tick(state: Log) -> Log:
