@@ -1,0 +1,93 @@
+"""What a server says when it has started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from rich.text import Text
+
+from graphwire_server.cli.console import err
+
+if TYPE_CHECKING:
+    from graphwire_server.graphs.project import Project
+    from graphwire_server.settings import Settings
+
+_ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+
+
+def announce(address: str, settings: Settings, project: Project) -> None:
+    """Says where a server listens, what it serves, where it keeps data, what it ignores.
+
+    On stdout stands the line `listening on host:port` and nothing else, so that programs
+    find the port. The rest goes to stderr: for people, or with JSON logs as one more line.
+    """
+    sys.stdout.write(f"listening on {address}\n")
+    sys.stdout.flush()
+    if settings.log_format == "json":
+        structlog.get_logger("graphwire.server").info(
+            "serving",
+            address=address,
+            assistants=sorted(project.graphs),
+            project=str(project.file),
+            database=str(settings.database_file.resolve()),
+            not_honoured=list(project.unhonoured),
+            only_for_images=list(project.build_only),
+        )
+        return
+    console = err()
+    for line in _lines(address, settings, project):
+        console.print(Text("  ") + line if line else line, soft_wrap=True)
+
+
+def _lines(address: str, settings: Settings, project: Project) -> Iterator[Text]:
+    yield Text()
+    yield Text.assemble(
+        (f"graphwire {version('graphwire')}", "bold"),
+        (f"  langgraph {version('langgraph')}", "dim"),
+    )
+    yield Text()
+    width = max(map(len, project.graphs))
+    for name, graph in sorted(project.graphs.items()):
+        gap = " " * (width - len(name) + 2) if graph.description else ""
+        yield Text.assemble((name, "bold cyan"), gap, graph.description)
+    yield Text()
+    yield _field("project", _shown(project.root))
+    yield _field("data", _shown(settings.database_file))
+    for key in project.unhonoured:
+        yield _field("ignored", key, f"in {project.file.name}: not supported by this version")
+    for key in project.build_only:
+        yield _field("unused", key, f"in {project.file.name}: only for building images")
+    yield Text()
+    for number, example in enumerate(_examples(address, sorted(project.graphs))):
+        yield _field("" if number else "try", example)
+    yield Text()
+
+
+def _field(name: str, value: str, remark: str = "") -> Text:
+    style = "yellow" if name == "ignored" else ""
+    field = Text.assemble((name.ljust(9), "dim"), (value, style))
+    return field.append(f"  ({remark})", "dim") if remark else field
+
+
+def _examples(address: str, names: Sequence[str]) -> list[str]:
+    host, _, port = address.rpartition(":")
+    target = f"{_ANY_HOST.get(host, host)}:{port}"
+    server = "" if target == "127.0.0.1:50051" else f" --server {target}"
+    return [
+        f'graphwire run {names[0]} "Hello!"{server}',
+        f"grpcurl -plaintext {target} list",
+        f"grpcurl -plaintext -d '{{}}' {target} graphwire.v1.Threads/CreateThread",
+    ]
+
+
+def _shown(path: Path) -> str:
+    """Returns a path as people write it: below the home folder with a tilde."""
+    absolute, home = path.resolve(), Path.home()
+    inside = home != Path(os.sep) and absolute.is_relative_to(home)
+    return f"~/{absolute.relative_to(home)}" if inside else str(absolute)

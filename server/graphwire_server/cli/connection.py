@@ -1,0 +1,95 @@
+"""The connection of a command to its server, and how its errors are shown."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from graphwire_server.cli.console import fail
+from graphwire_server.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from graphwire import Client
+    from graphwire.errors import GraphwireError
+
+#: Where a client looks for its server unless it is told.
+DEFAULT_TARGET = "127.0.0.1:50051"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the server is and how to reach it.
+
+    Attributes:
+        target: `host:port`, or any other target that gRPC knows.
+        token: Sent as a bearer token; None: none.
+        tls: Whether to use TLS, with the system's certificate authorities.
+    """
+
+    target: str = DEFAULT_TARGET
+    token: str | None = None
+    tls: bool = False
+
+    def command(self, *words: str) -> str:
+        """Returns a graphwire command for this server, to be shown and copied."""
+        known = self.target in (DEFAULT_TARGET, os.environ.get("GRAPHWIRE_TARGET"))
+        server = () if known else ("--server", self.target)
+        tls = ("--tls",) if self.tls else ()
+        return shlex.join(["graphwire", *words, *server, *tls])
+
+
+@contextmanager
+def connected(connection: Connection) -> Iterator[Client]:
+    """Gives a client; what goes wrong in the block ends the command with one line."""
+    import grpc
+    from graphwire import Client
+    from graphwire.errors import GraphwireError
+
+    credentials = grpc.ssl_channel_credentials() if connection.tls else None
+    try:
+        client = Client(connection.target, credentials=credentials, token=connection.token)
+    except ValueError:
+        fail(
+            f"the token would go to {connection.target} in plain text: use --tls",
+            ExitCode.USAGE,
+        )
+    try:
+        with client:
+            yield client
+    except GraphwireError as error:
+        show_error(error, connection)
+    except KeyboardInterrupt:
+        fail("interrupted", ExitCode.INTERRUPTED)
+
+
+def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
+    """Writes an error of the client or the server as one line, and exits."""
+    from graphwire.errors import ConnectionLostError, ShuttingDownError
+
+    label = error.reason or error.code
+    if run_id := error.metadata.get("run_id", ""):
+        # The stream was lost and not the run: it belongs to the server.
+        if isinstance(error, ConnectionLostError | ShuttingDownError):
+            fail(
+                f"lost the server at {connection.target}; to watch the run again:",
+                ExitCode.UNAVAILABLE,
+                detail=connection.command("runs", "join", run_id),
+            )
+    elif isinstance(error, ConnectionLostError):
+        fail(
+            f"no server at {connection.target}: start one with `graphwire serve`, "
+            "or name another with --server",
+            ExitCode.UNAVAILABLE,
+        )
+    elif label == "UNIMPLEMENTED":
+        fail(
+            f"the server at {connection.target} does not offer this: it is an older "
+            "Graphwire, or another service",
+            ExitCode.FAILED,
+        )
+    code = ExitCode.UNAVAILABLE if isinstance(error, ShuttingDownError) else ExitCode.FAILED
+    fail(f"{error} [{label}]", code)

@@ -1,0 +1,65 @@
+"""What users give as JSON on the command line: text, `@file`, or `-` for stdin."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from graphwire_server.cli.console import fail
+from graphwire_server.cli.exit_codes import ExitCode
+
+MemberT = TypeVar("MemberT", bound=StrEnum)
+
+
+def read_json(option: str, text: str) -> Any:
+    """Returns the value of an option that takes JSON, `@file` or `-`; exits if it is not JSON."""
+    source = _read(option, text)
+    try:
+        return json.loads(source)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        fail(f"{option}: not JSON: {error.msg} ({place})", ExitCode.USAGE)
+    except RecursionError:
+        fail(f"{option}: nested too deep", ExitCode.USAGE)
+
+
+def read_object(option: str, text: str | None) -> dict[str, Any] | None:
+    """As `read_json`, for what must be a JSON object; None if the option is not given."""
+    if text is None:
+        return None
+    value = read_json(option, text)
+    if not isinstance(value, dict):
+        fail(f"{option}: must be a JSON object, such as '{{\"key\": 1}}'", ExitCode.USAGE)
+    return value
+
+
+def read_members(option: str, texts: Sequence[str], kind: type[MemberT]) -> list[MemberT]:
+    """Returns the enum members that texts name, in any case; exits if there is no such one."""
+    known = {member.lower(): member for member in kind if member.name != "UNKNOWN"}
+    if wrong := [text for text in texts if text.lower() not in known]:
+        fail(f"{option}: {wrong[0]!r} is not one of {', '.join(known)}", ExitCode.USAGE)
+    return [known[text.lower()] for text in texts]
+
+
+def json_or_text(text: str) -> Any:
+    """Returns the JSON value that a text is, or the text itself: `42`, `{"ok":true}`, `yes`."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return text
+
+
+def _read(option: str, text: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        fail(f"{option}: {text[1:]}: {reason}", ExitCode.USAGE)

@@ -1,0 +1,72 @@
+"""Sets logging up: structlog and the standard library's loggers, one form, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Literal
+
+import structlog
+from structlog.types import Processor
+
+LogFormat = Literal["human", "json"]
+
+# They write a line for each statement or event-loop detail, which nobody debugging a
+# graph or this server is after.
+_CHATTY = ("aiosqlite", "asyncio", "grpc", "watchfiles")
+
+
+def configure_logging(level: str, form: LogFormat) -> None:
+    """Sends every log line of the process to stderr. To be called once, before the first.
+
+    Lines of the standard library's loggers and Python's warnings come out in the same form.
+
+    Args:
+        level: The least severe to write: `debug`, `info`, `warning` or `error`.
+        form: `human`, coloured on a terminal unless NO_COLOR is set; or `json`, one object
+            a line with `timestamp` (ISO 8601, UTC), `level`, `logger` and `event`.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(form)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
+    logging.captureWarnings(True)
+
+
+def _render(form: LogFormat) -> list[Processor]:
+    if form == "json":
+        # Tracebacks as text: the structured ones carry local variables, secrets among them.
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    ]
