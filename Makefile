@@ -30,7 +30,7 @@ $(STAMP): $(LOCK) requirements/uv.txt pyproject.toml
 
 .PHONY: demo
 demo: setup ## Show the how-to: run to a breakpoint, look, resume
-	@$(BIN)/python examples/how_to/demo.py
+	@$(BIN)/python -m examples.how_to
 
 .PHONY: test
 test: setup ## Run the test suite
