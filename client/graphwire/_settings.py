@@ -47,7 +47,7 @@ class Settings:
     token: str | Callable[[], str] | None = field(repr=False)
     timeout: float | None
     rejoin_timeout: float
-    metadata: tuple[tuple[str, str | bytes], ...]
+    metadata: tuple[tuple[str, str | bytes], ...] = field(repr=False)
     options: tuple[tuple[str, Any], ...]
 
     def retry(self, call: Call[Any]) -> Retry:

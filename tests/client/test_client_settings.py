@@ -130,6 +130,7 @@ def test_a_token_goes_anywhere_with_tls_or_leave(target: str) -> None:
 
 def test_a_token_is_not_shown() -> None:
     assert "secret" not in repr(settings(token="secret"))
+    assert "secret" not in repr(settings(metadata=[("authorization", "Basic secret")]))
 
 
 @pytest.mark.parametrize("target", LOCAL)
