@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Send, interrupt
 
 from zoo.log import Log, Node, writes
 
@@ -47,6 +47,18 @@ async def _twice(state: Log) -> Log:
     return {"log": [f"{first!r}, {second!r}"]}
 
 
+def _each() -> StateGraph[Any]:
+    async def ask(item: Any) -> Log:
+        answer = interrupt({"item": item["n"]})
+        return {"log": [f"{item['n']}: {answer!r}"]}
+
+    graph = StateGraph(Log)
+    graph.add_node("ask", cast(Any, ask))
+    graph.add_conditional_edges(START, lambda s: [Send("ask", {"n": n}) for n in (1, 2, 3)])
+    graph.add_edge("ask", END)
+    return graph
+
+
 _SCHEMA = {
     "type": "object",
     "properties": {"amount": {"type": "integer", "minimum": 1}},
@@ -55,6 +67,7 @@ _SCHEMA = {
 
 ask = _chain(ask=asks("name"), after=writes("after")).compile()
 ask_twice = _chain(ask=_twice, after=writes("after")).compile()
+ask_each = _each().compile()
 ask_parallel = _beside(left=asks("left"), right=asks("right")).compile()
 ask_schema = _chain(ask=asks("amount", response_schema=_SCHEMA)).compile()
 ask_in_child = _chain(
