@@ -91,17 +91,13 @@ def get_run(runs: runs_pb2_grpc.RunsStub, run_id: str) -> run_pb2.Run:
     return runs.GetRun(runs_pb2.GetRunRequest(run_id=run_id), timeout=DEADLINE).run
 
 
-def list_runs(
-    runs: runs_pb2_grpc.RunsStub, thread_id: str, **fields: Any
-) -> list[run_pb2.Run]:
+def list_runs(runs: runs_pb2_grpc.RunsStub, thread_id: str, **fields: Any) -> list[run_pb2.Run]:
     """Returns the runs of a thread, newest first."""
     request = runs_pb2.ListRunsRequest(thread_id=thread_id, **fields)
     return list(runs.ListRuns(request, timeout=DEADLINE).runs)
 
 
-def cancel(
-    runs: runs_pb2_grpc.RunsStub, run_id: str, *, abandon: bool = False
-) -> run_pb2.Run:
+def cancel(runs: runs_pb2_grpc.RunsStub, run_id: str, *, abandon: bool = False) -> run_pb2.Run:
     """Cancels a run and returns it."""
     request = runs_pb2.CancelRunRequest(run_id=run_id, abandon=abandon)
     return runs.CancelRun(request, timeout=DEADLINE).run
