@@ -158,7 +158,6 @@ def assistant_schemas(
         output=decode(message.output),
         state=decode(message.state),
         context=decode(message.context),
-        config=decode(message.config),
     )
 
 

@@ -321,14 +321,12 @@ class AssistantSchemas:
         output: Of the output.
         state: Of the state.
         context: Of the context.
-        config: Of `config["configurable"]`.
     """
 
     input: Any
     output: Any
     state: Any
     context: Any
-    config: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

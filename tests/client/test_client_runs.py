@@ -257,7 +257,7 @@ async def test_an_assistant_has_a_drawing_and_schemas(
     )
     assert scripted.requests("GetAssistantGraph")[0].depth == 2
     assert await client.assistants.schemas("agent") == graphwire.AssistantSchemas(
-        input={"type": "object"}, output=None, state=None, context=None, config=None
+        input={"type": "object"}, output=None, state=None, context=None
     )
 
 

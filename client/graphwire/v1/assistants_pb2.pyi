@@ -328,7 +328,6 @@ class GetAssistantSchemasResponse(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
-    CONFIG_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Of the input."""
@@ -345,10 +344,6 @@ class GetAssistantSchemasResponse(_message.Message):
     def context(self) -> _payload_pb2.Payload:
         """Of the context."""
 
-    @_builtins.property
-    def config(self) -> _payload_pb2.Payload:
-        """Of config["configurable"]."""
-
     def __init__(
         self,
         *,
@@ -356,11 +351,10 @@ class GetAssistantSchemasResponse(_message.Message):
         output: _payload_pb2.Payload | None = ...,
         state: _payload_pb2.Payload | None = ...,
         context: _payload_pb2.Payload | None = ...,
-        config: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

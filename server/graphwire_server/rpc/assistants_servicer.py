@@ -8,9 +8,10 @@ from graphwire import errors
 from graphwire.v1 import assistants_pb2 as pb
 from graphwire.v1 import assistants_pb2_grpc
 
-from graphwire_server.graphs.introspection import describe, draw
+from graphwire_server.graphs.drawing import draw
 from graphwire_server.graphs.langgraph_compat import static_breakpoints
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.graphs.schemas import describe
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.convert import assistant_message, payload
 from graphwire_server.rpc.paging import PageTokens, page_size
@@ -88,7 +89,6 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             output=payload(schemas.output),
             state=payload(schemas.state),
             context=payload(schemas.context),
-            config=payload(schemas.config),
         )
 
     def _named(self, request: Any) -> LoadedGraph:

@@ -1,16 +1,11 @@
-"""Draws graphs, and describes what they take and give."""
+"""Draws graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from graphwire import errors
-from langgraph.graph.state import CompiledStateGraph
-from pydantic import TypeAdapter
 
-from graphwire_server import jsontext
 from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
 from graphwire_server.graphs.position import stops
 
@@ -42,17 +37,6 @@ class Drawing:
     nodes: tuple[DrawnNode, ...]
     edges: tuple[DrawnEdge, ...]
     mermaid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Schemas:
-    """JSON Schemas as text; None where the graph defines none."""
-
-    input: str | None
-    output: str | None
-    state: str | None
-    context: str | None
-    config: str | None
 
 
 async def draw(graph: AnyPregel, *, depth: int) -> Drawing:
@@ -90,37 +74,3 @@ async def draw(graph: AnyPregel, *, depth: int) -> Drawing:
         ),
         mermaid=mermaid,
     )
-
-
-def describe(graph: AnyPregel) -> Schemas:
-    """Returns a graph's schemas. One that pydantic can't express is None."""
-    return Schemas(
-        input=_schema(graph.get_input_jsonschema),
-        output=_schema(graph.get_output_jsonschema),
-        state=_schema(lambda: _state_schema(graph)),
-        context=_schema(graph.get_context_jsonschema),
-        config=_schema(lambda: _configurable_schema(graph)),
-    )
-
-
-def _schema(make: Callable[[], dict[str, Any] | None]) -> str | None:
-    try:
-        schema = make()
-    except Exception:  # noqa: BLE001  # types of the user's that have no JSON Schema
-        return None
-    return None if schema is None else jsontext.dumps(schema)
-
-
-def _state_schema(graph: AnyPregel) -> dict[str, Any] | None:
-    if not isinstance(graph, CompiledStateGraph):
-        return None
-    return TypeAdapter(graph.builder.state_schema).json_schema()
-
-
-def _configurable_schema(graph: AnyPregel) -> dict[str, Any] | None:
-    schema = graph.get_config_jsonschema()
-    configurable = schema.get("properties", {}).get("configurable")
-    if configurable is None:
-        return None
-    # The definition is referred to: keep what it refers to with it.
-    return {**configurable, "$defs": schema["$defs"]} if "$defs" in schema else configurable
