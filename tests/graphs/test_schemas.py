@@ -54,7 +54,7 @@ class Strange(TypedDict):
 
 def schemas(state: type, context: Any = None) -> Schemas:
     """The schemas of a graph with this state and context."""
-    graph = StateGraph(state, context_schema=context)
+    graph: Any = StateGraph(state, context_schema=context)
     graph.add_node("node", lambda s: s)
     graph.add_edge(START, "node")
     return describe(graph.compile())
