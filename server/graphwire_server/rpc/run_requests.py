@@ -120,9 +120,9 @@ class RunRequestReader:
 
     def _command(self, command: run_pb2.Command, field: str) -> CommandStart:
         update = self._given(command, "update", f"{field}.update")
-        if update is not None and update.value is None:
+        if update is not None and update.value in (None, {}):
             raise errors.InvalidFieldError(
-                "null updates nothing; leave it out", field=f"{field}.update"
+                "null and {} update nothing; leave it out", field=f"{field}.update"
             )
         goto = []
         for index, step in enumerate(command.goto):
@@ -200,10 +200,11 @@ def _start_delay(message: RunMessage, *, resumes: bool) -> int:
     """Returns the start delay in microseconds."""
     if not message.HasField("start_delay"):
         return 0
-    seconds = message.start_delay.seconds + message.start_delay.nanos / 1e9
-    if not 0 <= seconds <= _MAX_START_DELAY_SECONDS:
+    delay = message.start_delay
+    nanos = delay.seconds * 10**9 + delay.nanos
+    if not 0 <= delay.nanos < 10**9 or not 0 <= nanos <= _MAX_START_DELAY_SECONDS * 10**9:
         raise errors.InvalidFieldError("must be 0 s to 24 h", field="start_delay")
-    if resumes and seconds:
+    if resumes and nanos:
         text = "a resume is never delayed: it is for what waits now; leave it out"
         raise errors.InvalidFieldError(text, field="start_delay")
-    return round(seconds * 1e6)
+    return round(nanos / 1000)

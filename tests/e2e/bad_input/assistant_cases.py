@@ -1,0 +1,52 @@
+"""Bad requests to Assistants."""
+
+from __future__ import annotations
+
+from tests.e2e.bad_input.case import Bad
+
+INVALID, NOT_FOUND = "INVALID_ARGUMENT", "NOT_FOUND"
+
+CASES = [
+    *(
+        case
+        for rpc in ("GetAssistant", "GetAssistantGraph", "GetAssistantSchemas")
+        for case in [
+            Bad(rpc, "no assistant_id", {}, INVALID, "MISSING_FIELD", ("assistant_id",)),
+            Bad(
+                rpc,
+                "an assistant that is not there",
+                {"assistant_id": "liner"},
+                NOT_FOUND,
+                "ASSISTANT_NOT_FOUND",
+                text="there is no assistant 'liner'; there are: ",
+            ),
+        ]
+    ),
+    *(
+        Bad(
+            "GetAssistantGraph",
+            f"depth {depth}",
+            {"assistant_id": "linear", "depth": depth},
+            INVALID,
+            "INVALID_FIELD",
+            ("depth",),
+        )
+        for depth in (-1, 101)
+    ),
+    Bad(
+        "ListAssistants",
+        "a negative page",
+        {"page_size": -1},
+        INVALID,
+        "INVALID_FIELD",
+        ("page_size",),
+    ),
+    Bad(
+        "ListAssistants",
+        "a page token of nothing",
+        {"page_token": "x"},
+        INVALID,
+        "INVALID_PAGE_TOKEN",
+        ("page_token",),
+    ),
+]
