@@ -188,6 +188,13 @@ def refused(code: str, reason: str, *fields: str) -> Iterator[Refusal]:
     assert (refusal.code, refusal.reason, tuple(refusal.fields)) == (code, reason, fields), refusal
 
 
+def reason_of(error: grpc.RpcError) -> str:
+    """The reason of an error status that was received."""
+    refusal = Refusal()
+    _read(error, refusal)
+    return refusal.reason
+
+
 def _read(error: Any, refusal: Refusal) -> None:
     refusal.code, refusal.text = error.code().name, error.details()
     trailers = dict(error.trailing_metadata() or ())
