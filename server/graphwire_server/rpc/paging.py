@@ -57,6 +57,7 @@ class PageTokens:
             or len(place) != len(kinds) + 1
             or place[0] != self._digest
             or not all(type(v) is kind for v, kind in zip(place[1:], kinds, strict=True))
+            or not all(abs(v) < 2**63 for v in place[1:] if isinstance(v, int))
         ):
             raise errors.InvalidPageTokenError(
                 "not a page token of this method with this filter; take next_page_token of the "

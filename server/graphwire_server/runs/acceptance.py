@@ -28,7 +28,6 @@ from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
     PauseStatus,
-    RequestRecord,
     RunRecord,
     RunStatus,
     ThreadRecord,
@@ -91,10 +90,9 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     Raises:
         GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
     """
-    if context.key is not None:
-        earlier = remembered(tx, context.key)
-        if earlier is not None:
-            return Accepted(run=_run_of(tx, earlier), replayed=True)
+    earlier = started_earlier(tx, context.key)
+    if earlier is not None:
+        return earlier
 
     thread = _thread(tx, request, context)
     active = tx.active_runs(thread.thread_id)
@@ -143,6 +141,25 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     return Accepted(run=run)
 
 
+def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
+    """Returns the run that an earlier call with the same request_id started; None if none did.
+
+    Raises:
+        RequestIdReusedError: The earlier call was another request.
+        RunNotFoundError: The run was deleted meanwhile.
+    """
+    earlier = remembered(db, key) if key is not None else None
+    if earlier is None:
+        return None
+    run = db.run(earlier.subject)
+    if run is None:
+        raise errors.RunNotFoundError(
+            f"run {earlier.subject}, which this request_id started, was deleted",
+            resource=("run", earlier.subject),
+        )
+    return Accepted(run=run, replayed=True)
+
+
 def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
     """Returns the error for a thread that does not exist."""
     return errors.ThreadNotFoundError(
@@ -180,16 +197,6 @@ def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
             metadata={"assistant_id": thread.assistant_id},
             resource=("thread", thread.thread_id),
         )
-
-
-def _run_of(db: Reader, earlier: RequestRecord) -> RunRecord:
-    run = db.run(earlier.subject)
-    if run is None:
-        raise errors.RunNotFoundError(
-            f"run {earlier.subject}, which this request_id started, was deleted",
-            resource=("run", earlier.subject),
-        )
-    return run
 
 
 def _thread(tx: Transaction, request: RunRequest, context: Context) -> ThreadRecord:

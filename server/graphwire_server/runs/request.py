@@ -8,7 +8,7 @@ execute it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -113,8 +113,24 @@ class RunRequest:
         return self.start if isinstance(self.start, ResumeStart) else None
 
     def fingerprint(self) -> str:
-        """Returns a digest of what the request means, its request_id apart."""
-        meaning = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        """Returns a digest of what the request means, its request_id apart.
+
+        A default that is given means what leaving it out does, and the order of names nothing.
+        """
+        inherits = not isinstance(self.start, InputStart)
+        plain = replace(
+            self,
+            interrupt_before=tuple(sorted(self.interrupt_before)),
+            interrupt_after=tuple(sorted(self.interrupt_after)),
+            clear_breakpoints=inherits and self.clear_breakpoints,
+            stream_modes=tuple(sorted(self.stream_modes))
+            or (() if inherits else (StreamMode.UPDATES,)),
+            has_config=inherits and self.has_config,
+            configurable=self.configurable or {},
+            metadata=self.metadata or {},
+            durability=self.durability or (None if inherits else Durability.SYNC),
+        )
+        meaning = {f.name: _plain(getattr(plain, f.name)) for f in fields(plain)}
         del meaning["request_id"]
         meaning["kind"] = type(self.start).__name__
         return hashlib.sha256(jsontext.canonical(meaning).encode()).hexdigest()

@@ -21,6 +21,7 @@ from graphwire_server.runs.acceptance import (
     GraphFacts,
     accept,
     check_assistant,
+    started_earlier,
     thread_not_found,
 )
 from graphwire_server.runs.assistants import assistant_of, last_configurable
@@ -89,6 +90,10 @@ class RunService:
         key = None
         if request.request_id:
             key = RequestKey(principal, method, request.request_id, request.fingerprint())
+            # Also if the graph has changed since, so that it would refuse the request now.
+            earlier = await self._storage.read(lambda db: started_earlier(db, key))
+            if earlier is not None:
+                return earlier
         loaded = await self._assistant(request)
         facts = await self._check(request, loaded)
 
