@@ -70,7 +70,7 @@ def run_message(run: RunRecord) -> run_pb2.Run:
     )
 
 
-def head_state_message(view: ThreadStateView) -> threads_pb2.ThreadState:
+def thread_state_message(view: ThreadStateView) -> threads_pb2.ThreadState:
     """A thread's state with the pauses that are open at it."""
     return state_message(view.state, view.pauses)
 

@@ -11,7 +11,7 @@ from graphwire.v1 import threads_pb2_grpc
 
 from graphwire_server import jsontext
 from graphwire_server.rpc import validation
-from graphwire_server.rpc.convert import head_state_message, state_message, thread_message
+from graphwire_server.rpc.convert import thread_message, thread_state_message
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_principal
@@ -110,7 +110,7 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
             checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),
             subgraphs=request.subgraphs,
         )
-        return pb.GetThreadStateResponse(state=head_state_message(view))
+        return pb.GetThreadStateResponse(state=thread_state_message(view))
 
     async def UpdateThreadState(
         self, request: pb.UpdateThreadStateRequest, context: Any
@@ -134,7 +134,7 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         )
         key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
         view = await self._threads.edit(edit, key=key)
-        return pb.UpdateThreadStateResponse(state=head_state_message(view))
+        return pb.UpdateThreadStateResponse(state=thread_state_message(view))
 
     async def ListThreadHistory(
         self, request: pb.ListThreadHistoryRequest, context: Any
@@ -150,8 +150,8 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         )
         page, more = states[:size], len(states) > size
         return pb.ListThreadHistoryResponse(
-            states=[state_message(state) for state in page],
-            next_page_token=tokens.write(page[-1].checkpoint_id) if more else "",
+            states=[thread_state_message(state) for state in page],
+            next_page_token=tokens.write(page[-1].state.checkpoint_id) if more else "",
         )
 
     def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:

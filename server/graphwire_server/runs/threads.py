@@ -227,10 +227,11 @@ class ThreadService:
             state = await read_state(
                 graph, thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
             )
-        pauses = [p for p in view.pauses if p.checkpoint_id == state.checkpoint_id]
-        return ThreadStateView(state, pauses)
+        return _with_pauses(state, view)
 
-    async def history(self, thread_id: str, *, limit: int, before: str) -> Sequence[StateView]:
+    async def history(
+        self, thread_id: str, *, limit: int, before: str
+    ) -> Sequence[ThreadStateView]:
         """Returns a thread's states, newest first, those before a checkpoint.
 
         Raises:
@@ -242,7 +243,7 @@ class ThreadService:
             return ()
         async with self._open(thread_id, view.thread.assistant_id, "threads.read") as graph:
             states = read_history(graph, thread_id, limit=limit, before=before)
-            return [state async for state in states]
+            return [_with_pauses(state, view) async for state in states]
 
     async def edit(self, edit: StateEdit, *, key: RequestKey | None) -> ThreadStateView:
         """Edits a thread's state: makes a new head; nothing is executed.
@@ -336,6 +337,12 @@ def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
             resource=("thread", thread_id),
         )
     return _view(db, thread_id)
+
+
+def _with_pauses(state: StateView, view: ThreadView) -> ThreadStateView:
+    return ThreadStateView(
+        state, [p for p in view.pauses if p.checkpoint_id == state.checkpoint_id]
+    )
 
 
 def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
