@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.e2e.drive import DEADLINE
 from tests.e2e.wire import METHODS
 from tests.servers import ServerProcess
 
-GRPCURL = Path(__file__).parents[2] / ".venv" / "bin" / "grpcurl"
+GRPCURL = Path(sys.executable).parent / "grpcurl"
 SERVICES = [
     "graphwire.v1.Assistants",
     "graphwire.v1.Runs",

@@ -97,9 +97,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         """Lists the runs of a thread."""
         tokens = PageTokens(request)
         size = page_size(request.page_size)
-        names = validation.enum_names(
-            run_pb2.RunStatus, request.statuses, "RUN_STATUS_", "statuses"
-        )
+        # Here UNSPECIFIED means any.
+        wanted = () if run_pb2.RUN_STATUS_UNSPECIFIED in request.statuses else request.statuses
+        names = validation.enum_names(run_pb2.RunStatus, wanted, "RUN_STATUS_", "statuses")
         runs = await self._runs.list(
             validation.thread_id(request.thread_id),
             statuses=[RunStatus(name) for name in names],
