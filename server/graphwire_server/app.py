@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from graphwire_server.graphs.blocking import BlockingWatch
+from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.langgraph_compat import make_sync_durability_total
 from graphwire_server.graphs.loader import prepare
 from graphwire_server.graphs.project import Project
@@ -87,7 +88,9 @@ class App:
         for warning in prepare(project):
             _log.warning("project", warning=warning)
         threads = NodeThreads(settings.max_node_threads)
-        asyncio.get_running_loop().set_default_executor(threads)
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(threads)
+        contain_failures(loop)
         storage = await SqliteStorage.open(settings.database_file)
         try:
             app = await cls._assemble(settings, project, storage, threads)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from graphwire import errors
 
+from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
 from graphwire_server.graphs.position import stops
 
@@ -49,7 +50,7 @@ async def draw(graph: AnyPregel, *, depth: int) -> Drawing:
         drawable = await graph.aget_graph(xray=depth)
         mermaid = drawable.draw_mermaid()
     except Exception as error:
-        text = f"the graph can't be drawn: {type(error).__name__}: {error}"
+        text = f"the graph can't be drawn: {describe(error)}"
         raise errors.GraphUnavailableError(text) from error
     before, after = static_breakpoints(graph)
     own = set(graph.nodes) - {"__start__"}

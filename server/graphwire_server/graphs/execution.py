@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -14,7 +14,7 @@ from langgraph.types import Command, Send, StreamMode
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.messages import messages_in
-from graphwire_server.graphs.position import Breakpoints, StepTracker
+from graphwire_server.graphs.position import Breakpoints, Namespace, StepTracker
 
 __all__ = [
     "Beginning",
@@ -86,19 +86,21 @@ class Execution:
         paused: After the stream has ended: whether the graph stopped at a breakpoint or an
             interrupt(), rather than at its end.
         steps: Which nodes finished in the latest step.
+        failed: The first task that failed, (node, namespace); empty if none has.
     """
 
     def __init__(self, graph: AnyPregel, beginning: Beginning, options: ExecutionOptions) -> None:
         """Prepares an execution; nothing runs yet."""
         self.paused = False
         self.steps = StepTracker()
+        self.failed: tuple[str, Namespace] = ("", ())
         self._graph = graph
         self._beginning = beginning
         self._options = options
         self._has_subgraphs = any(True for _ in compat.subgraphs(graph))
         self._inner_messages: set[str | None] = set()
 
-    async def parts(self) -> AsyncIterator[StreamPart]:
+    async def parts(self) -> AsyncGenerator[StreamPart]:
         """Runs the graph and yields its stream parts `{type, ns, data}` of the wanted modes.
 
         Raises what the graph raises. Parts of modes that are not wanted are kept back.
@@ -152,6 +154,8 @@ class Execution:
                 self.steps.started(namespace, data["name"])
             elif data["error"] or data["interrupts"]:
                 self.steps.stopped(namespace, data["name"])
+                if data["error"] and not self.failed[0]:
+                    self.failed = data["name"], namespace
             else:
                 self.steps.finished(namespace, data["name"])
         elif kind == "updates" and "__interrupt__" in data:

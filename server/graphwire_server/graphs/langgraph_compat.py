@@ -15,6 +15,7 @@ from typing import Any
 from langgraph.pregel import Pregel
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 
+from graphwire_server.graphs.failures import error_text, error_type, sendable
 from graphwire_server.storage.records import Failure
 
 AnyPregel = Pregel[Any, Any, Any, Any]
@@ -81,14 +82,14 @@ def task_failure(error: object, node: str) -> Failure:
     langgraph keeps the exception while the run goes on, and its repr in the checkpoint.
     """
     if isinstance(error, BaseException):
-        return Failure(type(error).__name__, str(error), node)
-    text = str(error)
+        return Failure(error_type(error), error_text(error), node)
+    text = sendable(str(error))
     match = _EXCEPTION_REPR.match(text)
     if match is None:
         return Failure("Exception", text, node)
     message = match["arguments"]
     with contextlib.suppress(ValueError, SyntaxError):  # else: the arguments as written
-        message = str(ast.literal_eval(message))
+        message = sendable(str(ast.literal_eval(message)))
     return Failure(match["type"], message, node)
 
 

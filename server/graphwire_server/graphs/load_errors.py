@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.project import GraphSpec, Project
 from graphwire_server.graphs.sources import display_path, is_project_file
 
@@ -53,15 +54,7 @@ class GraphBuildError(Exception):
         """Makes the error; its text names the exception's class and text."""
         self.name = name
         self.original = original
-        super().__init__(f'graph "{name}" can\'t be built: {describe(original)}')
-
-
-def describe(error: BaseException) -> str:
-    """Returns an exception's class and text."""
-    if isinstance(error, NotAGraphError):
-        return str(error)
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        super().__init__(f'graph "{name}" can\'t be built: {_why(original)}')
 
 
 def load_error(
@@ -72,7 +65,7 @@ def load_error(
     It points at the innermost line of the project itself, since what libraries do below
     it is not what the reader can change; if there is none, at where the symbol is bound.
     """
-    reason = f"{describe(error)}; {hint}" if hint else describe(error)
+    reason = f"{_why(error)}; {hint}" if hint else _why(error)
     place = (
         _syntax_error_place(project, spec, error)
         or _innermost_place(project, spec, error)
@@ -87,6 +80,10 @@ def load_error(
         line=place.line,
         source=place.source.strip(),
     )
+
+
+def _why(error: BaseException) -> str:
+    return str(error) if isinstance(error, NotAGraphError) else describe(error)
 
 
 class _Place(NamedTuple):

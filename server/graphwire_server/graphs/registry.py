@@ -16,12 +16,8 @@ from langgraph.store.memory import InMemoryStore
 from langgraph_sdk.runtime import AccessContext
 
 from graphwire_server.graphs.factories import AnyPregel, Call, Factory, as_graph
-from graphwire_server.graphs.load_errors import (
-    GraphBuildError,
-    NotAGraphError,
-    describe,
-    load_error,
-)
+from graphwire_server.graphs.failures import describe
+from graphwire_server.graphs.load_errors import GraphBuildError, NotAGraphError, load_error
 from graphwire_server.graphs.loader import load_object
 from graphwire_server.graphs.project import GraphSpec, Project
 

@@ -14,6 +14,7 @@ from langgraph.types import PregelTask, StateSnapshot
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.checks import check_update
+from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of
 from graphwire_server.storage.records import Failure
@@ -129,7 +130,7 @@ async def edit_state(
             ) from error
         raise errors.InvalidUpdateError(str(error), field="values") from error
     except Exception as error:  # reducers and writers are the user's code
-        text = f"the graph refused the update: {type(error).__name__}: {error}"
+        text = f"the graph refused the update: {describe(error)}"
         raise errors.InvalidUpdateError(text, field="values") from error
 
 
@@ -194,5 +195,5 @@ def _writer(graph: AnyPregel, as_node: str) -> str | None:
 
 def _unreadable(thread_id: str, error: Exception) -> errors.GraphUnavailableError:
     return errors.GraphUnavailableError(
-        f"the state of thread {thread_id} can't be read: {type(error).__name__}: {error}"
+        f"the state of thread {thread_id} can't be read: {describe(error)}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -18,9 +19,11 @@ from graphwire_server.graphs.execution import (
     Steer,
     run_config,
 )
+from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
 from graphwire_server.graphs.position import (
     Breakpoints,
+    Namespace,
     Position,
     Waiting,
     read_position,
@@ -98,7 +101,9 @@ class RunExecution:
         try:
             async with loaded.open("threads.create_run", config, self._spec.context) as graph:
                 return await self._execute_graph(graph)
-        except Exception as error:  # noqa: BLE001  # whatever a graph or its factory raises
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a graph or its factory raises
             return Outcome(RunStatus.FAILED, error=_failure(error))
 
     async def _execute_graph(self, graph: AnyPregel) -> Outcome:
@@ -134,19 +139,20 @@ class RunExecution:
             ),
         )
         translator = Translator()
-        raised: Failure | None = None
         try:
-            async for part in execution.parts():
-                for event in translator.events(part):
-                    self._recorder.append(event)
-                await self._recorder.keep_pace()
-        except Exception as error:  # noqa: BLE001  # the graph's own
-            raised = _failure(error)
+            async with aclosing(execution.parts()) as parts:
+                async for part in parts:
+                    for event in translator.events(part):
+                        self._recorder.append(event)
+                    await self._recorder.keep_pace()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # the graph's own
+            # Where that leaves the thread is read later: it may be what can't be read.
+            return Outcome(RunStatus.FAILED, error=_failure(error, execution.failed))
         position = await read_position(
             graph, thread_config(thread_id), breakpoints, execution.steps
         )
-        if raised is not None:
-            return Outcome(RunStatus.FAILED, _questions_only(position), raised)
         if not execution.paused:
             return Outcome(RunStatus.SUCCEEDED, _with_waiting(position, ()))
         return Outcome(RunStatus.INTERRUPTED, _with_waiting(position, _why(position, execution)))
@@ -263,6 +269,9 @@ def _questions_only(position: Position) -> Position:
     return _with_waiting(position, questions)
 
 
-def _failure(error: BaseException) -> Failure:
+def _failure(error: BaseException, seen: tuple[str, Namespace] = ("", ())) -> Failure:
+    """Returns what an exception says; `seen` is the task that was seen to fail."""
     node, namespace = failed_task(error)
-    return Failure(type(error).__name__, str(error), node, namespace)
+    if not node:
+        node, namespace = seen
+    return Failure(error_type(error), error_text(error), node, namespace)
