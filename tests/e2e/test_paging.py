@@ -13,7 +13,6 @@ import grpc
 import pytest
 from graphwire.v1 import (
     assistants_pb2,
-    payload_pb2,
     run_pb2,
     runs_pb2,
     runs_pb2_grpc,
@@ -310,19 +309,3 @@ def test_runs_are_listed_by_status(runs: Runs, threads: Threads) -> None:
     assert listed(run_pb2.RUN_STATUS_PENDING) == []
     # As the contract says of UNSPECIFIED: in a filter, any.
     assert listed(run_pb2.RUN_STATUS_UNSPECIFIED) == [third, second, first]
-
-
-def test_a_token_does_not_outlive_a_payload_that_is_written_otherwise(threads: Threads) -> None:
-    mark = str(uuid.uuid4())
-    for _ in range(2):
-        new_thread(threads, metadata=payload({"mark": mark, "n": 1}))
-
-    def page(text: str, token: str = "") -> threads_pb2.ListThreadsResponse:
-        which = threads_pb2.ThreadFilter(metadata=payload_pb2.Payload(json=text))
-        request = threads_pb2.ListThreadsRequest(filter=which, page_size=1, page_token=token)
-        return threads.ListThreads(request, timeout=DEADLINE)
-
-    token = page(f'{{"mark": "{mark}", "n": 1}}').next_page_token
-    assert len(page(f'{{"mark": "{mark}", "n": 1}}', token).threads) == 1
-    with refused("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"):
-        page(f'{{"n": 1, "mark": "{mark}"}}', token)
