@@ -21,6 +21,7 @@ COMMAND = [sys.executable, "-m", "examples.how_to"]
 ENV = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "MODEL": "",
     "WEATHER_TOKEN_DELAY": "0",
     "COLUMNS": "92",
     "TERM": "xterm",
