@@ -15,6 +15,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 
 from zoo.log import Log, writes
+from zoo.questions import asks
 from zoo.shapes import loop
 
 
@@ -85,17 +86,17 @@ gated = _gated(_wait).compile()
 gated_sync = _gated(_wait_in_thread).compile()
 
 
-def _loop_beside_gate() -> StateGraph[Any]:
+def _beside_gate(**other: Any) -> StateGraph[Any]:
     graph = StateGraph(Log)
-    graph.add_node("child", loop.builder.compile(interrupt_before=["step"]))
-    graph.add_node("gate", _wait)
-    for node in ("child", "gate"):
-        graph.add_edge(START, node)
-        graph.add_edge(node, END)
+    for name, node in {**other, "gate": _wait}.items():
+        graph.add_node(name, node)
+        graph.add_edge(START, name)
+        graph.add_edge(name, END)
     return graph
 
 
-loop_beside_gate = _loop_beside_gate().compile()
+loop_beside_gate = _beside_gate(child=loop.builder.compile(interrupt_before=["step"])).compile()
+ask_beside_gate = _beside_gate(ask=asks("beside")).compile()
 
 
 async def _tick(state: Log) -> Log:
