@@ -69,7 +69,7 @@ def _choose(console: Console, choices: Mapping[str, str]) -> str:
 
     def read(text: str) -> str:
         word = text.strip().lower()
-        found = [key for key, name in choices.items() if word and (word == key or name == word)]
+        found = [key for key, name in choices.items() if word in (key, name.split()[0], name)]
         if not found:
             raise ValueError(f"type one of: {', '.join(choices)}")
         return found[0]

@@ -101,7 +101,7 @@ class RunSession:
 
     def _completed(self, thread_id: str, resume: Resume) -> Resume | None:
         """Asks for the answers that a resume lacks."""
-        if resume.answer is not NOT_GIVEN or resume.answers:
+        if resume.answer is not NOT_GIVEN or resume.answers or resume.pause_ids:
             return resume
         thread = self._client.threads.get(thread_id)
         if all(pause.kind is not PauseKind.INTERRUPT for pause in thread.pauses):
@@ -132,6 +132,9 @@ def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause
     """Says on stderr where a thread is paused, and by which command it goes on."""
     questions = [pause for pause in pauses if pause.kind is PauseKind.INTERRUPT]
     words = ["run", "--thread", thread_id, "--resume"]
+    if questions:
+        named = [pause.pause_id for pause in pauses if pause not in questions]
+        words += [word for pause_id in named for word in ("--pause", pause_id)]
     if len(questions) == 1:
         words += ["--answer", "ANSWER"]
     elif questions:

@@ -29,6 +29,7 @@ class RunArguments:
     resume: bool
     answer: str | None
     answers: str | None
+    pauses: Sequence[str] | None
     discard: bool
     clear_breakpoints: bool
     modes: Sequence[str] | None
@@ -100,8 +101,8 @@ def _check(given: RunArguments) -> None:
             _wrong("--resume goes on with what is there: leave out --discard and --create")
         if given.answer is not None and given.answers is not None:
             _wrong("--answer and --answers can't be given together")
-    elif given.answer is not None or given.answers is not None or given.clear_breakpoints:
-        _wrong("--answer, --answers and --clear-breakpoints need --resume")
+    elif given.answer or given.answers or given.pauses or given.clear_breakpoints:
+        _wrong("--answer, --answers, --pause and --clear-breakpoints need --resume")
 
 
 def _input(given: RunArguments) -> Any:
@@ -113,9 +114,11 @@ def _input(given: RunArguments) -> Any:
 def _resume(given: RunArguments) -> Resume | None:
     if not given.resume:
         return None
-    if given.answers is not None:
-        return Resume(answers=read_object("--answers", given.answers) or {})
-    return Resume(answer=NOT_GIVEN if given.answer is None else json_or_text(given.answer))
+    return Resume(
+        pause_ids=given.pauses or (),
+        answers=read_object("--answers", given.answers) or {},
+        answer=NOT_GIVEN if given.answer is None else json_or_text(given.answer),
+    )
 
 
 def _options(given: RunArguments) -> RunOptions:

@@ -202,26 +202,25 @@ class HumanView(View):
     def _show_update(self, event: Updates) -> None:
         update = event.update
         if isinstance(update, dict):
-            rows = [
-                Text.assemble((f"{key} ", "cyan"), compact(value))
-                for key, value in update.items()
-                if not self._is_shown(value)
-            ]
+            unseen = {k: v for k, v in update.items() if not self._is_shown(v)}
+            rows = [Text.assemble((f"{k} ", "cyan"), compact(v)) for k, v in unseen.items()]
+            all_seen = bool(update) and not unseen
         else:
             rows = [] if update is None else [Text(compact(update))]
-        said = any(
-            m.node == event.node and m.namespace == event.namespace for m in self._open.values()
-        )
-        if not said:
+            all_seen = False
+        if not all_seen:
             self._head(event.namespace, event.node)
         for row in rows:
             self._row(row)
 
     def _is_shown(self, value: Any) -> bool:
-        """Tells whether a channel's update is messages that have been shown already."""
+        """Tells whether what a channel got is messages that have been shown already.
+
+        A subgraph gives back old messages along with those that it has made.
+        """
         items = value if isinstance(value, list) else [value]
-        return bool(items) and all(
-            isinstance(item, dict) and item.get("id") in self._shown_messages for item in items
+        return all(_is_message(item) for item in items) and any(
+            item["id"] in self._shown_messages for item in items
         )
 
     def _show_task(self, event: TaskStarted | TaskFinished) -> None:
@@ -262,7 +261,8 @@ class HumanView(View):
             self._print(Text.assemble(("● ", "cyan"), (_path(namespace, node), "bold")))
 
     def _row(self, row: Text) -> None:
-        self._print(Padding(row, (0, 0, 0, _INDENT)) if self._on_terminal else Text("  ") + row)
+        row.rstrip()
+        self._print(_indented(row) if self._on_terminal else Text(" " * _INDENT) + row)
 
     def _print(self, what: RenderableType) -> None:
         if self._live is not None:
@@ -289,7 +289,15 @@ class HumanView(View):
     def _growing(self) -> Iterable[RenderableType]:
         first = next(iter(self._open.values()), None)
         rows = first.tail if first is not None else []
-        return [Padding(row, (0, 0, 0, _INDENT)) for row in rows]
+        return [_indented(row) for row in rows]
+
+
+def _indented(row: Text) -> Padding:
+    return Padding(row, (0, 0, 0, _INDENT), expand=False)
+
+
+def _is_message(item: Any) -> bool:
+    return isinstance(item, dict) and item.keys() >= {"id", "type", "content"}
 
 
 def _path(namespace: tuple[str, ...], node: str) -> str:

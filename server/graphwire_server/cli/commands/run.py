@@ -101,6 +101,15 @@ def run(
             rich_help_panel=_PAUSES,
         ),
     ] = None,
+    pause: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pause",
+            metavar="ID",
+            help="With --resume: go on from this pause, not from all. May be repeated.",
+            rich_help_panel=_PAUSES,
+        ),
+    ] = None,
     discard: Annotated[
         bool,
         typer.Option(
@@ -193,6 +202,7 @@ def run(
             resume=resume,
             answer=answer,
             answers=answers,
+            pauses=pause,
             discard=discard,
             clear_breakpoints=clear_breakpoints,
             modes=mode,

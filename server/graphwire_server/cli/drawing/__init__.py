@@ -151,4 +151,7 @@ def _legend(graph: AssistantGraph, edges: Sequence[Edge]) -> str:
         parts.append(f"{_BREAKPOINT} breakpoint before or after the node")
     if any(edge.source == edge.target for edge in graph.edges):
         parts.append(f"{_REPEATS} may run again")
+    connected = {end for edge in graph.edges for end in (edge.source, edge.target)}
+    if any(node.node_id not in connected for node in graph.nodes):
+        parts.append("no line: reached by a Send or a Command")
     return "   ".join(parts)

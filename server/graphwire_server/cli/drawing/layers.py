@@ -81,7 +81,7 @@ class Layers:
 
 
 def layers_of(names: Sequence[str], edges: Sequence[Edge], *, last: str = "") -> Layers:
-    """Puts nodes into rows.
+    """Puts nodes into rows; those without edges into one of their own, at the bottom.
 
     Args:
         names: The nodes; the first is the one to begin with.
@@ -93,6 +93,8 @@ def layers_of(names: Sequence[str], edges: Sequence[Edge], *, last: str = "") ->
     depth = _depths(names, downward.keys())
     if last in depth:
         depth[last] = max(depth.values())
+    connected = {name for pair in downward for name in pair}
+    depth.update(dict.fromkeys(set(names) - connected, max(depth.values()) + bool(connected)))
     vertices = {name: Vertex(name) for name in names}
     rows: list[list[Vertex]] = [[] for _ in range(max(depth.values()) + 1)]
     gaps: list[list[Line]] = [[] for _ in rows[1:]]

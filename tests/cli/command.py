@@ -1,0 +1,193 @@
+"""Calls the `graphwire` command: in this process, in one of its own, or at a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from graphwire_server.cli import main
+
+COMMAND = (sys.executable, "-m", "graphwire")
+SECONDS = 60
+
+ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_SECONDS_TAKEN = re.compile(r"\b\d+\.\d s\b")
+_LEFT_OUT = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call of the command gave.
+
+    Attributes:
+        code: The exit code.
+        out: What it wrote to stdout.
+        err: What it wrote to stderr.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The JSON objects on stdout, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Returns an environment without what would change the command's output."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _LEFT_OUT and not name.startswith("GRAPHWIRE_")
+    }
+    return {**kept, "WEATHER_TOKEN_DELAY": "0", **more}
+
+
+def call(*args: str, server: str | None = None, env: Mapping[str, str] | None = None) -> Result:
+    """Calls the command in this process: the same code, without the start of another one."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = ["graphwire", *args, *(("--server", server) if server else ())]
+    with (
+        mock.patch.dict(os.environ, environment(**(env or {})), clear=True),
+        mock.patch.object(sys, "argv", argv),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as exit:
+            code = int(exit.code or 0)
+        else:
+            code = 0
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def run(
+    *args: str, server: str | None = None, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> Result:
+    """Calls the command as a process of its own, with pipes."""
+    done = subprocess.run(
+        [*COMMAND, *args, *(("--server", server) if server else ())],
+        input=stdin,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def masked(text: str) -> str:
+    """Returns a text with ids and durations that differ from run to run taken out."""
+    return _SECONDS_TAKEN.sub("<n> s", ID.sub("<id>", text))
+
+
+class AtATerminal:
+    """The command at a terminal.
+
+    Attributes:
+        process: Its process.
+    """
+
+    def __init__(self, *args: str, env: Mapping[str, str] | None = None, columns: int = 80) -> None:
+        """Starts it."""
+        self._written = b""
+        self._seen = 0
+        self._terminal, its_end = pty.openpty()
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self.process = subprocess.Popen(
+            [*COMMAND, *args],
+            env=environment(TERM="xterm", **(env or {})),
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+        )
+        os.close(its_end)
+
+    def __enter__(self) -> AtATerminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.wait()
+        os.close(self._terminal)
+
+    @property
+    def screen(self) -> str:
+        """What it has written so far, without colours and movements of the cursor."""
+        text = self._written.decode(errors="replace").replace("\r\n", "\n")
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
+
+    @property
+    def raw(self) -> bytes:
+        """What it has written so far, as it was written."""
+        return self._written
+
+    def type(self, text: str) -> None:
+        """Types a text."""
+        os.write(self._terminal, text.encode())
+
+    def answer(self, question: str, text: str) -> None:
+        """Waits for a question and types a line."""
+        self.read_until(question)
+        self.type(f"{text}\n")
+
+    def interrupt(self) -> None:
+        """Does what Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
+    def read_until(self, text: str) -> None:
+        """Reads on until it has written a text."""
+        deadline = time.monotonic() + SECONDS
+        while (found := self.screen.find(text, self._seen)) < 0:
+            assert self._read(deadline), f"it ended without {text!r}:\n{self.screen}"
+        self._seen = found + len(text)
+
+    def wait(self) -> int:
+        """Reads to the end and returns the exit code."""
+        deadline = time.monotonic() + SECONDS
+        while self._read(deadline):
+            pass
+        return self.process.wait(SECONDS)
+
+    def _read(self, deadline: float) -> bool:
+        """Reads what there is, waiting for it; returns whether there is more to come."""
+        ready, _, _ = select.select([self._terminal], [], [], deadline - time.monotonic())
+        assert ready, f"it does not go on:\n{self.screen}"
+        try:
+            piece = os.read(self._terminal, 65536)
+        except OSError:  # how a terminal says that nobody writes to it any more
+            return False
+        self._written += piece
+        return bool(piece)
+
+
+def in_order(text: str, parts: Sequence[str]) -> bool:
+    """Tells whether a text contains all parts, one after another."""
+    at = 0
+    for part in parts:
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True

@@ -1,0 +1,269 @@
+"""Graphs drawn as text: every shape is readable, and lines lead where edges do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from graphwire.values import AssistantGraph, GraphEdge, GraphNode
+from graphwire_server.cli.drawing import Drawing, draw_graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LINEAR = """
+╭───────────╮
+│ __start__ │
+╰─────┬─────╯
+      │
+ ╭────▼────╮
+ │  fetch  │
+ ╰────┬────╯
+      │
+╭─────▼─────╮
+│ summarise │
+╰─────┬─────╯
+      │
+ ╭────▼────╮
+ │ __end__ │
+ ╰─────────╯
+"""
+BRANCH = """
+             ╭───────────╮
+             │ __start__ │
+             ╰─────┬─────╯
+                   │
+             ╭─────▼────╮
+             │ classify │
+             ╰─────┬────╯
+     ╭╌╌╌╌╌╌╌╌╌╌╌╌╌┼╌╌╌╌╌╌╌╌╌╌╌╌╌╌╮
+   money         help             ╎
+╭────▼────╮   ╭────▼────╮   ╭─────▼─────╮
+│ billing │   │ support │   │ smalltalk │
+╰────┬────╯   ╰────┬────╯   ╰─────┬─────╯
+     ╰─────────────┼──────────────╯
+                   │
+              ╭────▼────╮
+              │ __end__ │
+              ╰─────────╯
+"""
+LOOP = """
+ ╭───────────╮
+ │ __start__ │
+ ╰─────┬─────╯
+       │
+╭──────▼──────╮
+│    write    │
+╰───┬────▲────╯
+    │ revise
+    │    ╎
+ ╭──▼────┴──╮
+ │  review  │
+ ╰─────┬────╯
+      ok
+  ╭────▼────╮
+  │ publish │
+  ╰────┬────╯
+       │
+  ╭────▼────╮
+  │ __end__ │
+  ╰─────────╯
+"""
+TWO_TO_TWO = """
+             ╭───────────╮
+             │ __start__ │
+             ╰─────┬─────╯
+            ╭──────┴──────╮
+            │             │
+       ╭────▼────╮   ╭────▼────╮
+       │    a    │   │    b    │
+       ╰────┬────╯   ╰────┬────╯
+     ╭──────┴──────┬──────╯
+     │             │
+╭────▼────╮   ╭────▼────╮
+│    c    │   │    d    │
+╰────┬────╯   ╰────┬────╯
+     ╰──────┬──────╯
+            │
+       ╭────▼────╮
+       │ __end__ │
+       ╰─────────╯
+"""
+TEN_NODES = """
+                   ╭───────────╮
+                   │ __start__ │
+                   ╰─────┬─────╯
+                         │
+                 ╭───────▼──────╮
+                 │     plan     │
+                 ╰───┬─────▲────╯
+                     │  replan
+                     │     ╰╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╮
+      ╭──────────────┼──────────────╮        ╎
+      │              │              │        ╎
+╭─────▼────╮   ╭─────▼────╮   ╭─────▼────╮   ╎
+│  search  │   │  browse  │   │  recall  │   ╎
+╰─────┬────╯   ╰──────┬───╯   ╰─────┬────╯   ╎
+      ╰───────────────┼─────────────╯        ╎
+                      │                      ╎
+                ╭─────▼────╮                 ╎
+                │   rank   │                 ╎
+                ╰──────┬───╯                 ╎
+                       │                     ╎
+                ╭──────▼──────╮              ╎
+                │    draft    │              ╎
+                ╰───┬────▲────╯              ╎
+                    │  again                 ╎
+                    │    ├╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╯
+                    │    ╎
+                 ╭──▼────┴──╮
+                 │ critique │
+                 ╰─────┬────╯
+                     good
+                  ╭────▼────╮
+                  │ approve │
+                  ╰───┬─────╯
+                      ├╌╌╌╌╌╌╌╮
+                      ╎       ╎
+                ╭─────▼────╮  ╎
+                │   send   │  ╎
+                ╰─────┬────╯  ╎
+                      │       ╎
+                 ╭────▼────╮  ╎
+                 │   log   │  ╎
+                 ╰──────┬──╯  ╎
+                        │     ╎
+                      ╭─▼─────▼─╮
+                      │ __end__ │
+                      ╰─────────╯
+"""
+
+
+def graph(*edges: str, before: str = "", alone: str = "") -> AssistantGraph:
+    """Makes a graph from edges: `a > b`, conditional `a ? b`, labelled `a ? b: label`."""
+    nodes: dict[str, None] = {}
+    made = []
+    for edge in edges:
+        ends, _, label = edge.partition(": ")
+        source, arrow, target = ends.split()
+        nodes |= {source: None, target: None}
+        made.append(GraphEdge(source=source, target=target, label=label, conditional=arrow == "?"))
+    return AssistantGraph(
+        nodes=tuple(
+            GraphNode(
+                node_id=name, name=name, interrupt_before=name == before, interrupt_after=False
+            )
+            for name in [*nodes, *alone.split()]
+        ),
+        edges=tuple(made),
+        mermaid="",
+    )
+
+
+@pytest.mark.parametrize(
+    "drawn, edges",
+    [
+        (LINEAR, ["__start__ > fetch", "fetch > summarise", "summarise > __end__"]),
+        (
+            BRANCH,
+            [
+                *("__start__ > classify", "classify ? billing: money", "classify ? support: help"),
+                *("classify ? smalltalk: smalltalk", "billing > __end__", "support > __end__"),
+                "smalltalk > __end__",
+            ],
+        ),
+        (
+            LOOP,
+            [
+                *("__start__ > write", "write > review", "review ? write: revise"),
+                *("review ? publish: ok", "publish > __end__"),
+            ],
+        ),
+        (
+            TWO_TO_TWO,
+            [
+                *("__start__ > a", "__start__ > b", "a > c", "a > d", "b > c", "b > d"),
+                *("c > __end__", "d > __end__"),
+            ],
+        ),
+        (
+            TEN_NODES,
+            [
+                *("__start__ > plan", "plan > search", "plan > browse", "plan > recall"),
+                *("search > rank", "browse > rank", "recall > rank", "rank > draft"),
+                *("draft > critique", "critique ? draft: again", "critique ? plan: replan"),
+                *("critique ? approve: good", "approve ? send", "approve ? __end__"),
+                *("send > log", "log > __end__"),
+            ],
+        ),
+    ],
+    ids=["linear", "branch", "loop", "two to two", "ten nodes"],
+)
+def test_a_graph_looks_like_this(drawn: str, edges: list[str]) -> None:
+    drawing = draw_graph(graph(*edges))
+    assert "\n" + drawing.text.plain + "\n" == drawn
+    assert drawing.width == max(map(len, drawn.splitlines()))
+
+
+def test_signs_that_need_words_have_them() -> None:
+    plain = draw_graph(graph("__start__ > a", "a > __end__"))
+    assert plain.legend == ""
+    every = graph("__start__ > a", "a ? a", "a ? __end__", before="a", alone="b")
+    drawing = draw_graph(every)
+    assert "│ ◆ a ↺ │" in drawing.text.plain.replace("  ", " ")
+    assert drawing.legend == (
+        "╌ conditional   ◆ breakpoint before or after the node   ↺ may run again   "
+        "no line: reached by a Send or a Command"
+    )
+
+
+def test_several_edges_between_two_nodes_are_one_line_with_their_labels() -> None:
+    drawing = draw_graph(
+        graph("__start__ > a", "a ? b: yes", "a ? b: maybe", "a ? b: b", "b > __end__")
+    )
+    assert drawing.text.plain.count("▼") == 3
+    assert "yes, maybe" in drawing.text.plain
+
+
+NAMES = ["__start__", *"abcdefgh", "__end__"]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> AssistantGraph:
+    """Any graph of up to ten nodes."""
+    sources, targets = st.sampled_from(NAMES[:-1]), st.sampled_from(NAMES[1:])
+    edges = st.builds(
+        "{} {} {}{}".format,
+        sources,
+        st.sampled_from(">?"),
+        targets,
+        st.sampled_from(["", "", ": yes", ": a longer label"]),
+    )
+    return graph("__start__ > a", *draw(st.lists(edges, max_size=14)), "a > __end__")
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_any_graph_is_drawn_with_all_its_nodes_and_an_arrow_to_each_target(
+    any_graph: AssistantGraph,
+) -> None:
+    drawing = draw_graph(any_graph)
+    lines = drawing.text.plain.splitlines()
+    for node in any_graph.nodes:
+        assert arrows(drawing, node.node_id) == any(
+            edge.target == node.node_id != edge.source for edge in any_graph.edges
+        )
+    assert all(line == line.rstrip() for line in lines)
+    assert drawing.width == max(map(len, lines))
+
+
+def arrows(drawing: Drawing, name: str) -> bool:
+    """Tells whether an arrow points at the box of a node; fails if it has not got just one."""
+    lines = drawing.text.plain.splitlines()
+    caption = re.compile(rf"│ +{name}(?: ↺)? +│")
+    [(row, box)] = [
+        (number, box) for number, line in enumerate(lines) for box in caption.finditer(line)
+    ]
+    left, right = box.span()
+    top, bottom = lines[row - 1][left:right], lines[row + 1][left:right]
+    assert (top[0], top[-1], bottom[0], bottom[-1]) == ("╭", "╮", "╰", "╯")
+    return "▼" in top or "▲" in bottom

@@ -1,0 +1,77 @@
+"""Log lines: one form for ours and everybody else's, on stderr."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+SCRIPT = """
+import logging, sys, warnings
+import structlog
+from graphwire_server.logs import configure_logging
+
+configure_logging(*sys.argv[1:])
+log = structlog.get_logger("graphwire.test")
+log.debug("unseen")
+log.info("ours", run_id="r", error=ValueError("x"))
+logging.getLogger("langgraph.pregel").warning("theirs: %s", 1, extra={"node": "agent"})
+logging.getLogger("aiosqlite").debug("chatter")
+warnings.warn("deprecated", DeprecationWarning)
+try:
+    secret = "hunter2"
+    raise RuntimeError("broken")
+except RuntimeError:
+    log.exception("failed")
+"""
+
+
+def logged(*args: str) -> list[str]:
+    """Returns the lines that the script writes to stderr; to stdout it writes none."""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", SCRIPT, *args],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_json_lines_have_time_level_logger_and_event() -> None:
+    ours, theirs, warning, failed = (json.loads(line) for line in logged("info", "json"))
+    assert ours.pop("timestamp").endswith("Z")
+    assert ours == {
+        "level": "info",
+        "logger": "graphwire.test",
+        "event": "ours",
+        "run_id": "r",
+        "error": "ValueError('x')",
+    }
+    assert (theirs["level"], theirs["logger"]) == ("warning", "langgraph.pregel")
+    assert (theirs["event"], theirs["node"]) == ("theirs: 1", "agent")
+    assert warning["logger"] == "py.warnings"
+    assert "DeprecationWarning: deprecated" in warning["event"]
+    assert failed["exception"].endswith("RuntimeError: broken")
+
+
+def test_traces_carry_no_values_of_variables() -> None:
+    for form in ("json", "human"):
+        text = "\n".join(logged("info", form))
+        assert "RuntimeError: broken" in text
+        assert text.count("hunter2") == 0
+
+
+def test_human_lines_are_plain_where_there_is_no_terminal() -> None:
+    lines = logged("info", "human")
+    assert "\x1b" not in "".join(lines)
+    assert "[info     ] ours" in lines[0]
+    assert "[graphwire.test]" in lines[0]
+    assert "run_id=r" in lines[0]
+
+
+def test_the_level_holds_for_all_loggers() -> None:
+    assert [json.loads(line)["event"] for line in logged("error", "json")] == ["failed"]
+    events = [json.loads(line)["event"] for line in logged("debug", "json")]
+    assert events[0] == "unseen"
+    assert "chatter" not in events

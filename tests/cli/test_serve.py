@@ -1,0 +1,313 @@
+"""`graphwire serve`: what it says, how it fails to start, how it stops."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COMMAND, call, environment
+from tests.e2e.gates import Gate, until
+from tests.servers import WEATHER, ServerProcess
+
+GRAPH = """
+from typing import TypedDict
+from langgraph.graph import START, StateGraph
+
+
+class State(TypedDict, total=False):
+    answer: int
+
+
+builder = StateGraph(State)
+builder.add_node("node", lambda state: {"answer": 42})
+builder.add_edge(START, "node")
+graph = builder.compile()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two graphs and keys that are not honoured."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "graph.py").write_text(GRAPH)
+    described = {"path": "./graph.py:graph", "description": "Knows the answer."}
+    config = {
+        "dependencies": ["."],
+        "graphs": {"known": described, "b": "./graph.py:graph"},
+        "auth": {"path": "./auth.py:auth"},
+        "http": {"cors": {}},
+        "python_version": "3.11",
+    }
+    (folder / "langgraph.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_it_says_where_it_listens_what_it_serves_and_what_to_try(
+    weather_server: ServerProcess,
+) -> None:
+    address = weather_server.address
+    until(lambda: "/CreateThread\n\n" in weather_server.log)
+    assert weather_server.log.startswith(
+        f"""
+  graphwire {version("graphwire")}  langgraph {version("langgraph")}
+
+  agent  Answers questions about the weather, looking it up with a tool.
+
+  project  {WEATHER}
+  data     {weather_server.database}
+
+  try      graphwire run agent "Hello!" --server {address}
+           grpcurl -plaintext {address} list
+           grpcurl -plaintext -d '{{}}' {address} graphwire.v1.Threads/CreateThread
+
+"""
+    )
+
+
+def test_it_names_the_keys_that_it_does_not_honour(server: ServerProcess) -> None:
+    until(lambda: "/CreateThread\n\n" in server.log)
+    ignored = [line for line in server.log.splitlines() if line.startswith("  ignored ")]
+    assert ignored == ["  ignored  http  (in langgraph.json: not supported by this version)"]
+
+
+def test_with_json_logs_every_line_is_json_and_data_is_kept_in_the_project(project: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--listen", "127.0.0.1:0"],
+        cwd=project,
+        env=environment(GRAPHWIRE_LOG_FORMAT="json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        listening = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+        serving, stopping = (json.loads(line) for line in process.stderr)
+        assert process.wait(30) == 0
+    assert serving.pop("timestamp").endswith("Z")
+    assert serving == {
+        "level": "info",
+        "logger": "graphwire.server",
+        "event": "serving",
+        "address": listening.removeprefix("listening on ").strip(),
+        "assistants": ["b", "known"],
+        "project": str(project / "langgraph.json"),
+        "database": str(project / ".graphwire" / "graphwire.db"),
+        "not_honoured": ["auth", "http"],
+        "only_for_images": ["python_version"],
+    }
+    assert stopping["event"] == "stopping"
+    assert (project / ".graphwire" / "graphwire.db").is_file()
+
+
+def test_a_node_that_never_returns_does_not_keep_the_process(tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    env = environment(GRAPHWIRE_SHUTDOWN_GRACE_SECONDS="0")
+    server = ServerProcess(tmp_path / "zoo.db", env=env).start()
+    run = subprocess.Popen(
+        [*COMMAND, "run", "gated_sync", "-s", server.address, "--input", gate.input.json],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with run:
+        gate.wait_begun()
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10
+        assert not gate.returned
+        assert run.stderr is not None
+        assert "ServerShutdown" in run.stderr.read()
+        assert run.wait(30) == 1
+
+
+@pytest.mark.parametrize(
+    "config, code, message",
+    [
+        (
+            None,
+            "",
+            "{project}: there is no langgraph.json here; name the folder of a LangGraph "
+            "project, or its langgraph.json",
+        ),
+        (
+            '{"graphs": }',
+            "",
+            "{project}/langgraph.json:1:12: not JSON: Expecting value",
+        ),
+        (
+            '{"graphs": {"agent": "./graph.py:graph"}}',
+            "import os\n\ngraph = undefined\n",
+            "graph \"agent\" can't be loaded: graph.py:3: NameError: name 'undefined' is not "
+            "defined\n    graph = undefined",
+        ),
+    ],
+    ids=["no project", "no JSON", "a graph that raises"],
+)
+def test_a_project_that_can_not_be_served_is_code_3_without_a_trace(
+    tmp_path: Path, config: str | None, code: str, message: str
+) -> None:
+    if config is not None:
+        (tmp_path / "langgraph.json").write_text(config)
+    (tmp_path / "graph.py").write_text(code)
+    done = serve(str(tmp_path), "--listen", "127.0.0.1:0")
+    assert done.stderr == f"graphwire: {message.format(project=tmp_path)}\n"
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_an_address_in_use_is_code_3(zoo: str) -> None:
+    result = call("serve", str(WEATHER), "--listen", zoo)
+    assert result.err == f"graphwire: can't listen on {zoo}: Address already in use\n"
+    assert result.code == 3
+
+
+def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
+    (tmp_path / "data.db").write_text("this is no database, but text of some length\n" * 100)
+    done = serve(str(WEATHER), "--listen", "127.0.0.1:0", "--database", str(tmp_path / "data.db"))
+    assert done.stderr == (
+        f"graphwire: the database {tmp_path / 'data.db'} can't be used: file is not a database\n"
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+@pytest.mark.parametrize(
+    "args, env, message",
+    [
+        (
+            ["--database", "postgresql://db/agents"],
+            {},
+            "--database: Postgres is not supported by this version, it comes with a later "
+            "release; name a file, or sqlite:///path",
+        ),
+        (
+            ["--database", "mysql://db"],
+            {},
+            "--database: 'mysql://db' is not known; name a file, or sqlite:///path",
+        ),
+        (
+            ["--listen", "50051"],
+            {},
+            "--listen: '50051' is no address: write host:port, such as 127.0.0.1:50051",
+        ),
+        (
+            ["--listen", "127.0.0.1:65536"],
+            {},
+            "--listen: '127.0.0.1:65536' is no address: write host:port, such as 127.0.0.1:50051",
+        ),
+        (
+            ["--log-level", "loud"],
+            {},
+            "--log-level: should be 'debug', 'info', 'warning' or 'error', and is 'loud'",
+        ),
+        (
+            ["--max-concurrent-runs", "none"],
+            {"GRAPHWIRE_HEARTBEAT_SECONDS": "0"},
+            "--max-concurrent-runs: should be a valid integer, unable to parse string as an "
+            "integer, and is 'none'; GRAPHWIRE_HEARTBEAT_SECONDS: should be greater than 0, and "
+            "is '0'",
+        ),
+    ],
+)
+def test_wrong_settings_are_named_in_one_line_and_code_2(
+    args: list[str], env: dict[str, str], message: str
+) -> None:
+    result = call("serve", str(WEATHER), *args, env=env)
+    assert result.err == f"graphwire: {message}\n"
+    assert (result.code, result.out) == (2, "")
+
+
+def test_settings_are_listed_with_their_values() -> None:
+    result = call(
+        "serve", "--settings", "--listen", "[::1]:7", env={"GRAPHWIRE_LOG_LEVEL": "error"}
+    )
+    rows = {line.split()[0]: line.split()[1] for line in result.out.splitlines()}
+    assert rows["GRAPHWIRE_LISTEN"] == "[::1]:7"
+    assert rows["GRAPHWIRE_LOG_LEVEL"] == "error"
+    assert rows["GRAPHWIRE_MAX_CONCURRENT_RUNS"] == "64"
+    assert result.code == 0
+
+
+def test_reloading_follows_the_files_of_the_project_also_when_it_can_not_be_loaded(
+    project: Path,
+) -> None:
+    graph = project / "graph.py"
+    graph.write_text(GRAPH + "graph = 1\n")
+    with Reloading(project) as server:
+        server.read_until("graphwire: waiting for the project to change")
+        assert 'graphwire: graph "known" can\'t be loaded: graph.py:' in server.log
+        (project / "notes.txt").write_text("of no interest")
+        graph.write_text(GRAPH)
+        server.read_until("graphwire: graph.py changed: starting again")
+        server.read_until("/CreateThread")
+        port = int(server.log.rpartition(" 127.0.0.1:")[2].split()[0])
+        graph.write_text(GRAPH + "# once more\n")
+        server.read_until("graphwire: graph.py changed: starting again")
+        assert server.stop(signal.SIGINT) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+class Reloading:
+    """A server that is started again when its project changes.
+
+    Attributes:
+        log: What it has written so far.
+    """
+
+    def __init__(self, project: Path) -> None:
+        """Starts it."""
+        self.log = ""
+        self._process = subprocess.Popen(
+            [*COMMAND, "serve", str(project), "--reload", "--listen", "127.0.0.1:0"],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Reloading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.stop(signal.SIGTERM)
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+    def read_until(self, text: str) -> None:
+        """Reads on until it has written a line with a text."""
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log += line
+            if text in line:
+                return
+        raise AssertionError(f"it ended without {text!r}:\n{self.log}")
+
+    def stop(self, number: signal.Signals) -> int:
+        """Stops it, and returns its exit code."""
+        self._process.send_signal(number)
+        return self._process.wait(30)
+
+
+def serve(*args: str) -> subprocess.CompletedProcess[str]:
+    """Calls a server that is expected not to start."""
+    return subprocess.run(
+        [*COMMAND, "serve", *args],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
