@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from graphwire import errors
 
 from graphwire_server.graphs.failures import describe
-from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
+from graphwire_server.graphs.langgraph_compat import (
+    AnyPregel,
+    node_names,
+    static_breakpoints,
+    subgraphs,
+)
 from graphwire_server.graphs.position import stops
 
 
@@ -52,16 +57,10 @@ async def draw(graph: AnyPregel, *, depth: int) -> Drawing:
     except Exception as error:
         text = f"the graph can't be drawn: {describe(error)}"
         raise errors.GraphUnavailableError(text) from error
-    before, after = static_breakpoints(graph)
-    own = set(graph.nodes) - {"__start__"}
+    compiled = _breakpoints(graph)
     return Drawing(
         nodes=tuple(
-            DrawnNode(
-                node_id=node_id,
-                name=node.name,
-                interrupt_before=node_id in own and stops(before, node_id),
-                interrupt_after=node_id in own and stops(after, node_id),
-            )
+            DrawnNode(node_id, node.name, *compiled.get(node_id, (False, False)))
             for node_id, node in drawable.nodes.items()
         ),
         edges=tuple(
@@ -75,3 +74,15 @@ async def draw(graph: AnyPregel, *, depth: int) -> Drawing:
         ),
         mermaid=mermaid,
     )
+
+
+def _breakpoints(graph: AnyPregel) -> dict[str, tuple[bool, bool]]:
+    """Returns by id whether a graph was compiled to pause before and after a node.
+
+    The ids are those of the drawing: a node of a subgraph is "parent:node".
+    """
+    before, after = static_breakpoints(graph)
+    found = {name: (stops(before, name), stops(after, name)) for name in node_names(graph)}
+    for parent, child in subgraphs(graph):
+        found |= {f"{parent}:{node_id}": both for node_id, both in _breakpoints(child).items()}
+    return found
