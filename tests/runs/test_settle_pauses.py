@@ -1,0 +1,116 @@
+"""Which pauses stay open, which are made and which are given up when a thread stops anew."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphwire_server.graphs.position import Position, Waiting
+from graphwire_server.runs.ending import settle_pauses
+from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.records import PauseKind, PauseRecord, PauseStatus
+from graphwire_server.storage.sqlite import SqliteStorage
+
+from tests.storage.builders import a_run, a_thread
+
+NOW = 7
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
+    """A storage with one thread and its run."""
+    storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+    await storage.write(lambda tx: tx.insert_thread(a_thread()))
+    await storage.write(lambda tx: tx.insert_run(a_run()))
+    yield storage
+    await storage.close()
+
+
+def asks(node: str, **given: Any) -> Waiting:
+    filled: dict[str, Any] = {"interrupt_id": f"{node}-i", "value": '"?"'}
+    return Waiting(PauseKind.INTERRUPT, node, **(filled | given))
+
+
+def stops(node: str) -> Waiting:
+    return Waiting(PauseKind.BREAKPOINT_BEFORE, node)
+
+
+async def settle(
+    storage: Storage, *waiting: Waiting, run_id: str = "run", checkpoint_id: str = "c1"
+) -> list[PauseRecord]:
+    position = Position(checkpoint_id, (), None, waiting)
+    return await storage.write(lambda tx: settle_pauses(tx, "thread", run_id, position, now=NOW))
+
+
+async def all_pauses(storage: Storage) -> list[PauseRecord]:
+    return [
+        *await storage.read(lambda db: db.pauses_at("thread", "c1")),
+        *await storage.read(lambda db: db.pauses_at("thread", "c2")),
+    ]
+
+
+async def test_what_waits_becomes_pauses_in_its_order(storage: Storage) -> None:
+    made = await settle(storage, asks("q", response_schema="{}", namespace=("n:1",)), stops("b"))
+    assert [(p.kind, p.node, p.namespace) for p in made] == [
+        (PauseKind.INTERRUPT, "q", ("n:1",)),
+        (PauseKind.BREAKPOINT_BEFORE, "b", ()),
+    ]
+    assert (made[0].interrupt_id, made[0].value, made[0].response_schema) == ("q-i", '"?"', "{}")
+    assert {(p.run_id, p.checkpoint_id, p.create_time) for p in made} == {("run", "c1", NOW)}
+    assert await storage.read(lambda db: db.open_pauses("thread")) == made
+
+
+async def test_a_question_that_is_still_asked_keeps_its_pause(storage: Storage) -> None:
+    left, right = await settle(storage, asks("left"), asks("right"))
+    again = await settle(storage, asks("right"), run_id="later")
+    assert again == [right]
+    assert await storage.read(lambda db: db.open_pauses("thread")) == [right]
+    (given_up,) = [p for p in await all_pauses(storage) if p.pause_id == left.pause_id]
+    assert (given_up.status, given_up.resolve_time) == (PauseStatus.SUPERSEDED, NOW)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        asks("q", value='"another?"'),
+        asks("q", interrupt_id="other-i"),
+        asks("q", namespace=("child:1",)),
+        stops("q"),
+    ],
+)
+async def test_what_differs_is_another_pause(storage: Storage, other: Waiting) -> None:
+    (old,) = await settle(storage, asks("q"))
+    (new,) = await settle(storage, other)
+    assert new.pause_id != old.pause_id
+    assert await storage.read(lambda db: db.open_pauses("thread")) == [new]
+
+
+async def test_a_breakpoint_is_a_new_pause_each_time(storage: Storage) -> None:
+    (old,) = await settle(storage, stops("b"))
+    (new,) = await settle(storage, stops("b"), checkpoint_id="c2")
+    assert new.pause_id != old.pause_id
+    assert [p.status for p in await all_pauses(storage)] == [
+        PauseStatus.SUPERSEDED,
+        PauseStatus.OPEN,
+    ]
+
+
+async def test_a_question_that_was_answered_and_is_asked_again_is_a_new_pause(
+    storage: Storage,
+) -> None:
+    (old,) = await settle(storage, asks("q"))
+    await storage.write(
+        lambda tx: tx.resolve_pause(old.pause_id, PauseStatus.RESUMED, now=NOW, answer="1")
+    )
+    (new,) = await settle(storage, asks("q"))
+    assert new.pause_id != old.pause_id
+    (resumed,) = [p for p in await all_pauses(storage) if p.pause_id == old.pause_id]
+    assert (resumed.status, resumed.answer) == (PauseStatus.RESUMED, "1")
+
+
+async def test_where_nothing_waits_no_pause_stays_open(storage: Storage) -> None:
+    await settle(storage, asks("q"), stops("b"))
+    assert await settle(storage, checkpoint_id="c2") == []
+    assert await storage.read(lambda db: db.open_pauses("thread")) == []
