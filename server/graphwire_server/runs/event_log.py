@@ -42,12 +42,16 @@ class RunRecorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
+        self._closed = False
 
     def append(self, event: pb.RunEvent) -> None:
         """Adds an event; it is committed and shown a moment later.
 
         A piece of a message may be joined to the one before it, if that is not committed yet.
+        What comes after the run's end, from nodes that were not waited for, is dropped.
         """
+        if self._closed:
+            return
         if self._pending and event.WhichOneof("event") == "message":
             last = self._pending[-1]
             if (
@@ -151,6 +155,7 @@ class EventLog:
 
     def close(self, recorder: RunRecorder) -> None:
         """Closes a run's recorder, once its last events are committed."""
+        recorder._closed = True
         self._recorders.pop(recorder.run_id, None)
         self.notify(recorder.run_id)
 

@@ -144,6 +144,7 @@ class RunExecution:
                 async for part in parts:
                     for event in translator.events(part):
                         self._recorder.append(event)
+                    _stop_if_cancelled()
                     await self._recorder.keep_pace()
         except asyncio.CancelledError:
             raise
@@ -215,6 +216,13 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
         _log.exception("state_unreadable", run_id=run.run_id, thread_id=run.thread_id)
         return None
     return _questions_only(position)
+
+
+def _stop_if_cancelled() -> None:
+    """Stops where a node has swallowed the cancellation that was meant for the run."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> RunnableConfig:

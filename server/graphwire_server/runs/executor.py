@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -27,6 +28,8 @@ _log = structlog.get_logger("graphwire.runs")
 
 #: How long to wait before the database is tried again, in seconds.
 _RETRY_SECONDS = 1.0
+#: How long nodes that are to stop, and are not waited for, get to do so.
+_ABANDON_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class _Running:
     execution: asyncio.Task[Outcome] | None = None
     supervisor: asyncio.Task[None] | None = None
     stop: Outcome | None = None
-    abandon: bool = False
+    abandoned: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
 
 class Executor:
@@ -65,14 +68,20 @@ class Executor:
         self._max_concurrent = max_concurrent_runs
         self._max_seconds = max_run_seconds
         self._running: dict[str, _Running] = {}
+        self._reserved = 0
         self._wake = asyncio.Event()
         self._scheduler: asyncio.Task[None] | None = None
         self.draining = False
 
-    @property
-    def slot_free(self) -> bool:
-        """Whether another run can begin to execute now."""
-        return not self.draining and len(self._running) < self._max_concurrent
+    def reserve(self) -> bool:
+        """Takes a slot for a run that may start now, if one is free; see `release`."""
+        free = self._free_slots() > 0
+        self._reserved += free
+        return free
+
+    def release(self) -> None:
+        """Gives a slot back, or up to the run that executes in it."""
+        self._reserved -= 1
 
     def start(self) -> None:
         """Starts to execute runs that wait for their turn or their time."""
@@ -91,8 +100,8 @@ class Executor:
     def cancel(self, run_id: str, *, abandon: bool = False) -> None:
         """Stops a run, which ends as CANCELLED once its nodes have returned.
 
-        With `abandon` it does not wait for nodes in threads. No effect on runs that are not
-        executing.
+        With `abandon` it does not wait for nodes that can't be stopped. No effect on runs
+        that are not executing.
         """
         running = self._running.get(run_id)
         if running is not None:
@@ -102,8 +111,11 @@ class Executor:
         """Starts no more runs, lets those executing end within a time, then stops them."""
         self.draining = True
         if self._scheduler is not None:
-            self._scheduler.cancel()
-            await asyncio.gather(self._scheduler, return_exceptions=True)
+            self._wake.set()
+            await self._scheduler
+        with contextlib.suppress(StorageError):
+            # What was accepted before is executing after this write: they are in order.
+            await self._storage.write(lambda tx: None)
         if self._running:
             _log.info("draining", runs=len(self._running), grace_seconds=grace_seconds)
             await self._all_ended(grace_seconds)
@@ -118,13 +130,21 @@ class Executor:
             await asyncio.wait(supervisors, timeout=timeout)
 
     def _stop(self, running: _Running, outcome: Outcome, *, abandon: bool) -> None:
-        running.stop = running.stop or outcome
-        running.abandon = running.abandon or abandon
-        if running.execution is not None:
-            running.execution.cancel()
+        if abandon and not running.abandoned.done():
+            running.abandoned.set_result(None)
+        if running.stop is None:
+            running.stop = outcome
+            # Once only: the next one would interrupt the wait for nodes that clean up.
+            if running.execution is not None:
+                running.execution.cancel()
+
+    def _free_slots(self) -> int:
+        if self.draining:
+            return 0
+        return self._max_concurrent - len(self._running) - self._reserved
 
     async def _schedule(self) -> None:
-        while True:
+        while not self.draining:
             self._wake.clear()
             try:
                 seconds = await self._start_due()
@@ -137,9 +157,13 @@ class Executor:
     async def _start_due(self) -> float | None:
         """Starts what may start; returns in how many seconds the next run is due, if any is."""
         now = now_us()
-        free = self._max_concurrent - len(self._running)
+        free = self._free_slots()
         if free > 0:
-            await self._start_some(now, free)
+            self._reserved += free
+            try:
+                await self._start_some(now, free)
+            finally:
+                self._reserved -= free
         due = await self._storage.read(lambda db: db.next_due_time(now=now))
         return None if due is None else max(0.0, (due - now_us()) / 1e6)
 
@@ -203,7 +227,7 @@ class Executor:
     ) -> None:
         try:
             await recorder.flushed()
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, they are not kept
             lost = Failure("StorageError", f"events of the run could not be kept: {error}")
 
             def fail(tx: Transaction) -> None:
@@ -233,25 +257,26 @@ class Executor:
         current_run.reset(token)
         if running.stop is not None:
             running.execution.cancel()
-        await asyncio.wait([running.execution])
-        if not running.execution.cancelled():
-            outcome = running.execution.result()
-        elif running.stop is not None:
-            outcome = running.stop
-        else:
-            error = Failure("CancelledError", "a node of the graph cancelled the run's task")
-            outcome = Outcome(RunStatus.FAILED, error=error)
-        if not running.abandon:
-            await self._returned(running)
+        await _first_of(running.execution, running.abandoned)
+        await asyncio.wait([running.execution], timeout=_ABANDON_SECONDS)
+        returned = asyncio.create_task(self._threads.returned(run.run_id))
+        await _first_of(returned, running.abandoned)
+        returned.cancel()
+        outcome = _outcome_of(running.execution, running.stop)
         if outcome.position is None:
             position = await position_of(self._registry, run)
             outcome = Outcome(outcome.status, position, outcome.error)
         return outcome
 
-    async def _returned(self, running: _Running) -> None:
-        """Waits until the run's nodes in threads have returned, or are abandoned."""
-        returned = asyncio.create_task(self._threads.returned(running.run.run_id))
-        while not returned.done() and not running.abandon:
-            await asyncio.wait([returned], timeout=0.1)
-        returned.cancel()
-        await asyncio.gather(returned, return_exceptions=True)
+
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _outcome_of(execution: asyncio.Task[Outcome], stop: Outcome | None) -> Outcome:
+    if execution.done() and not execution.cancelled():
+        return execution.result()
+    if stop is not None:
+        return stop
+    error = Failure("CancelledError", "a node of the graph cancelled the run's task")
+    return Outcome(RunStatus.FAILED, error=error)

@@ -7,6 +7,7 @@ returned, the pool knows which run each of its threads works for.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
@@ -26,25 +27,30 @@ class NodeThreads(ThreadPoolExecutor):
         """Makes a pool of at most `max_workers` threads."""
         super().__init__(max_workers, thread_name_prefix="node")
         self._calls: dict[str, set[Future[object]]] = {}
+        self._calls_lock = threading.Lock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Schedules a call, on behalf of the run of the current context."""
         future = super().submit(fn, *args, **kwargs)
         run_id = current_run.get()
         if run_id:
-            self._calls.setdefault(run_id, set()).add(future)  # type: ignore[arg-type]
+            with self._calls_lock:
+                self._calls.setdefault(run_id, set()).add(future)  # type: ignore[arg-type]
             future.add_done_callback(lambda done: self._forget(run_id, done))
         return future
 
     async def returned(self, run_id: str) -> None:
         """Waits until every call of a run has returned. Calls not yet begun are dropped."""
-        for call in list(self._calls.get(run_id, ())):
+        with self._calls_lock:
+            calls = list(self._calls.get(run_id, ()))
+        for call in calls:
             if not call.cancel():
                 await asyncio.wait([asyncio.wrap_future(call)])
 
     def _forget(self, run_id: str, call: Future[T]) -> None:
-        calls = self._calls.get(run_id)
-        if calls is not None:
+        # In the thread that ran the call, while others are submitted in the event loop's.
+        with self._calls_lock:
+            calls = self._calls[run_id]
             calls.discard(call)
             if not calls:
-                self._calls.pop(run_id, None)
+                del self._calls[run_id]

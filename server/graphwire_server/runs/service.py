@@ -82,11 +82,7 @@ class RunService:
         Raises:
             GraphwireError: Any reason of StreamRun; nothing was changed.
         """
-        if self._executor.draining:
-            raise errors.ShuttingDownError(
-                "the server is shutting down and starts no more runs; retry on another one",
-                retry_after=1.0,
-            )
+        self._check_open()
         key = None
         if request.request_id:
             key = RequestKey(principal, method, request.request_id, request.fingerprint())
@@ -97,12 +93,13 @@ class RunService:
         loaded = await self._assistant(request)
         facts = await self._check(request, loaded)
 
-        def work(tx: Transaction) -> Accepted:
+        def work(tx: Transaction, slot_free: bool) -> Accepted:
+            self._check_open()
             context = Context(
                 now=now_us(),
                 assistant_id=loaded.name,
                 graph=facts,
-                slot_free=self._executor.slot_free,
+                slot_free=slot_free,
                 default_recursion_limit=self._default_recursion_limit,
                 key=key,
             )
@@ -110,10 +107,16 @@ class RunService:
 
         async def begin() -> Accepted:
             async with self._locks.of(request.thread_id):
-                accepted = await self._storage.write(work)
-            if accepted.run.status is RunStatus.RUNNING and not accepted.replayed:
-                self._executor.execute(accepted.run)
-            else:
+                slot_free = self._executor.reserve()
+                try:
+                    accepted = await self._storage.write(lambda tx: work(tx, slot_free))
+                    starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
+                    if starts:
+                        self._executor.execute(accepted.run)
+                finally:
+                    if slot_free:
+                        self._executor.release()
+            if not starts:
                 self._executor.wake()
             return accepted
 
@@ -231,6 +234,13 @@ class RunService:
 
         await self._storage.write(work)
         self._log.notify(run_id)
+
+    def _check_open(self) -> None:
+        if self._executor.draining:
+            raise errors.ShuttingDownError(
+                "the server is shutting down and starts no more runs; retry on another one",
+                retry_after=1.0,
+            )
 
     async def _assistant(self, request: RunRequest) -> LoadedGraph:
         """Returns the graph to run: the one named, or the thread's."""
