@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,82 +13,143 @@ _EPILOG = paragraphs(
     "    graphwire serve",
     "    graphwire serve examples/weather_agent --reload",
     "    graphwire serve --listen 0.0.0.0:50051 --database data.db --log-format json",
-    "Every setting can also be given in the environment, as GRAPHWIRE_LISTEN and so on; "
-    "--settings lists them all.",
+    "Every setting can also be given in the environment: --listen as GRAPHWIRE_LISTEN, and so on.",
+    "Exit codes: 0 stopped, 2 wrong usage, 3 it can't start.",
 )
+
+_RUNS = "Runs"
+_LIMITS = "Limits"
+
+
+def _setting(metavar: str, about: str, default: str, panel: str | None = None) -> Any:
+    # Words and defaults are those of `Settings`, which would take long to import for a help
+    # text; a test holds them together.
+    return typer.Option(
+        metavar=metavar, help=about, show_default=default or False, rich_help_panel=panel
+    )
 
 
 def serve(
+    context: typer.Context,
     project: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="PROJECT",
-            help="The project: a folder or its langgraph.json. Default: this folder.",
-            show_default=False,
+            help="The project: a folder or its langgraph.json.",
+            show_default=".",
         ),
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Where to listen: host:port; port 0: any. Default: 127.0.0.1:50051.",
-        ),
+        _setting("HOST:PORT", "Where to listen: host:port; port 0: any.", "127.0.0.1:50051"),
     ] = None,
     database: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Where to keep data: a file, or sqlite:///path. "
-            "Default: .graphwire/graphwire.db in the project.",
+        _setting(
+            "FILE",
+            "Where to keep data: a file, or sqlite:///path; "
+            "empty: .graphwire/graphwire.db in the project.",
+            "",
         ),
     ] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start again when a file of the project changes.")
     ] = False,
-    max_concurrent_runs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            help="How many runs execute at once; further ones wait. Default: 64.",
-        ),
-    ] = None,
-    max_run_seconds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="How long a run may execute before it is timed out. Default: no limit.",
-        ),
-    ] = None,
-    shutdown_grace_seconds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="How long running runs may go on after SIGTERM. Default: 10.",
-        ),
-    ] = None,
     log_level: Annotated[
-        str | None,
-        typer.Option(metavar="LEVEL", help="debug, info, warning or error. Default: info."),
+        str | None, _setting("LEVEL", "The least severe log lines to write.", "info")
     ] = None,
     log_format: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="human or json. Default: human.")
+        str | None, _setting("human|json", "How log lines look.", "human")
     ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Show every setting and its value, and exit.")
     ] = False,
+    max_concurrent_runs: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many runs execute at once; further ones wait as PENDING.",
+            "64",
+            _RUNS,
+        ),
+    ] = None,
+    max_node_threads: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many nodes that are plain functions run at once, each in a thread.",
+            "64",
+            _RUNS,
+        ),
+    ] = None,
+    max_run_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a run may execute before it is TIMED_OUT; 0: no limit.",
+            "0",
+            _RUNS,
+        ),
+    ] = None,
+    default_recursion_limit: Annotated[
+        str | None,
+        _setting("N", "The recursion limit of a run that names none.", "25", _RUNS),
+    ] = None,
+    stateless_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long the thread of a stateless run is kept after the run's end.",
+            "3600",
+            _RUNS,
+        ),
+    ] = None,
+    shutdown_grace_seconds: Annotated[
+        str | None,
+        _setting("SECONDS", "How long running runs may go on after SIGTERM.", "10", _RUNS),
+    ] = None,
+    blocking_threshold_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "Warn of a node that blocks the event loop for longer; 0: never.",
+            "0.5",
+            _RUNS,
+        ),
+    ] = None,
+    max_recursion_limit: Annotated[
+        str | None,
+        _setting("N", "The highest recursion limit that a run may name.", "1000", _LIMITS),
+    ] = None,
+    max_request_bytes: Annotated[
+        str | None, _setting("BYTES", "The largest request.", "16777216", _LIMITS)
+    ] = None,
+    max_payload_bytes: Annotated[
+        str | None,
+        _setting(
+            "BYTES",
+            "The largest JSON text of one payload in a request.",
+            "4194304",
+            _LIMITS,
+        ),
+    ] = None,
+    max_payload_depth: Annotated[
+        str | None,
+        _setting("LEVELS", "The deepest nesting of a payload in a request.", "100", _LIMITS),
+    ] = None,
+    heartbeat_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a stream may be quiet before a heartbeat is sent.",
+            "15",
+            _LIMITS,
+        ),
+    ] = None,
 ) -> None:
     """Serve a LangGraph project over gRPC."""
-    options = {
-        "project": project,
-        "listen": listen,
-        "database": database,
-        "max_concurrent_runs": max_concurrent_runs,
-        "max_run_seconds": max_run_seconds,
-        "shutdown_grace_seconds": shutdown_grace_seconds,
-        "log_level": log_level,
-        "log_format": log_format,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
+    options = {name: value for name, value in context.params.items() if value is not None}
+    given = {name: value for name, value in options.items() if name not in ("reload", "settings")}
     from graphwire_server.cli import serve as command
 
     if settings:

@@ -97,10 +97,16 @@ def _distances(row: Sequence[Vertex]) -> list[int]:
     return [a.right - a.x + b.x - b.left + _BETWEEN_BOXES + 1 for a, b in pairwise(row)]
 
 
-def _spread(wanted: Sequence[float], pull: Sequence[float], distances: Sequence[int]) -> list[int]:
+def _spread(
+    wanted: Sequence[float],
+    pull: Sequence[float],
+    distances: Sequence[int],
+    limits: tuple[int, int] | None = None,
+) -> list[int]:
     """Returns places as near as possible to those wanted, in order and far enough apart.
 
-    Least squares under these constraints: isotonic regression, by pooling neighbours.
+    Least squares under these constraints: isotonic regression, by pooling neighbours, and
+    cut off at the limits, between which there has to be room for all.
     """
     offsets = [0]
     for distance in distances:
@@ -114,6 +120,9 @@ def _spread(wanted: Sequence[float], pull: Sequence[float], distances: Sequence[
             total, count = total + before_weight, count + before_count
         pools.append((mean, total, count))
     means = [round(mean) for mean, _, count in pools for _ in range(count)]
+    if limits is not None:
+        low, high = limits[0], limits[1] - offsets[-1]
+        means = [min(max(mean, low), high) for mean in means]
     return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
 
 
@@ -199,10 +208,9 @@ def _place_side(ports: Iterable[tuple[Port, Sequence[Port]]]) -> None:
         if len(entries) == 1 and wanted_xs[0] != entries[0][1]:
             wanted_xs = [float(vertex.x)]  # it has to turn anyway
         distances = [(a.room + b.room) // 2 for a, b in pairwise(chosen)]
-        places = _spread(wanted_xs, [1.0] * len(chosen), distances)
-        shift = max(first - places[0], 0) or min(final - places[-1], 0)
+        places = _spread(wanted_xs, [1.0] * len(chosen), distances, (first, final))
         for port, x in zip(chosen, places, strict=True):
-            port.x = x + shift
+            port.x = x
 
 
 def _limits(ports: Sequence[Port]) -> tuple[int, int]:
