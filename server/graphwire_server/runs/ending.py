@@ -18,6 +18,7 @@ from graphwire_server.storage.records import (
     PauseStatus,
     RunRecord,
     RunStatus,
+    ThreadRecord,
     ThreadStatus,
 )
 
@@ -46,7 +47,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     if outcome.status is RunStatus.INTERRUPTED and position is not None:
         events.insert(0, interrupted_event(pauses, position.next, checkpoint_id))
     tx.append_events(seal(events))
-    status = _thread_status(tx, run.thread_id, outcome, pauses)
+    status = _thread_status(tx, thread, outcome, pauses)
     tx.update_thread(
         run.thread_id,
         now=now,
@@ -104,11 +105,13 @@ def _asks_the_same(pause: PauseRecord, reason: Waiting) -> bool:
 
 
 def _thread_status(
-    tx: Transaction, thread_id: str, outcome: Outcome, pauses: Sequence[PauseRecord]
+    tx: Transaction, thread: ThreadRecord, outcome: Outcome, pauses: Sequence[PauseRecord]
 ) -> ThreadStatus:
-    if pauses:
+    # A thread can be paused without a pause, until what it asked is asked again: a run that
+    # has not begun, and ends, changes nothing about that.
+    if pauses or (outcome.position is None and thread.status is ThreadStatus.INTERRUPTED):
         return ThreadStatus.INTERRUPTED
-    if tx.active_runs(thread_id):
+    if tx.active_runs(thread.thread_id):
         return ThreadStatus.BUSY
     if outcome.status in (RunStatus.FAILED, RunStatus.TIMED_OUT):
         return ThreadStatus.ERROR
