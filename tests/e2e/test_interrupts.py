@@ -9,6 +9,7 @@ from graphwire.v1 import pause_pb2, runs_pb2_grpc, threads_pb2_grpc
 
 from tests.e2e.drive import pause_shape, shapes, value
 from tests.e2e.driven import DrivenThread, Events
+from tests.e2e.gates import Gate, until
 
 PAUSED = ("end", "INTERRUPTED")
 DONE = ("end", "SUCCEEDED")
@@ -202,6 +203,41 @@ def test_a_question_of_a_subgraph_has_its_path_and_gets_its_answer(thread: Drive
     ]
 
 
+def test_pauses_two_levels_down_have_their_whole_path(thread: DrivenThread) -> None:
+    stops = [
+        ("BREAKPOINT_BEFORE", "middle/low/two"),
+        ("INTERRUPT", "middle/low/two", {"question": "two"}),
+        ("BREAKPOINT_AFTER", "middle/low/two"),
+    ]
+    seen = [*asked(thread.start("deep")), *asked(thread.resume()), *asked(thread.resume(answer=1))]
+    assert [pause_shape(pause) for pause in seen] == stops
+    (middle,) = thread.state(subgraphs=True).tasks
+    (low,) = middle.state.tasks
+    path = [f"middle:{middle.task_id}", f"low:{low.task_id}"]
+    assert [list(pause.namespace) for pause in seen] == [path] * 3
+    assert (list(low.state.namespace), list(low.state.next)) == (path, ["three"])
+    assert shapes(thread.resume())[-2:] == [wrote("after", "after"), DONE]
+    assert thread.log == ["in", "in", "in", "one", "two: 1", "three", "after"]
+
+
+def test_an_entrypoint_asks_and_is_stopped_like_a_node(thread: DrivenThread) -> None:
+    name = "ask_in_entrypoint"
+    seen = [
+        thread.start(name, 7, interrupt_before=["*"], interrupt_after=[name]),
+        thread.resume(),
+        thread.resume(answer=None),
+        thread.resume(answer={}),
+    ]
+    assert [pause_shape(pause) for events in seen for pause in asked(events)] == [
+        ("BREAKPOINT_BEFORE", name),
+        ("INTERRUPT", name, "first?"),
+        ("INTERRUPT", name, "second?"),
+        ("BREAKPOINT_AFTER", name),
+    ]
+    assert shapes(thread.resume()) == [DONE]
+    assert value(thread.state().values) == [7, None, {}]
+
+
 def test_a_plain_answer_to_several_questions_is_refused_and_names_them(
     thread: DrivenThread,
 ) -> None:
@@ -285,6 +321,24 @@ def test_a_breakpoint_takes_no_answer(thread: DrivenThread) -> None:
     with thread.refused("INVALID_ARGUMENT", "INVALID_FIELD", field):
         thread.resume(answers={pause.pause_id: None})
     assert shapes(thread.resume(pause_ids=[pause.pause_id]))[-1] == DONE
+
+
+def test_a_question_that_is_open_when_its_run_is_cancelled_stays_open(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id = thread.create(assistant_id="ask_beside_gate", input=gate.input)
+    gate.wait_begun()
+    until(lambda: any(t.interrupts for t in thread.state().tasks), "the question is asked")
+    thread.cancel(run_id)
+    (pause,) = thread.pauses
+    assert (pause_shape(pause), pause.run_id) == (
+        ("INTERRUPT", "ask", {"question": "beside"}),
+        run_id,
+    )
+    assert thread.status == "INTERRUPTED"
+    gate.open()
+    assert shapes(thread.resume(answers={pause.pause_id: 1}))[-1] == DONE
+    assert sorted(thread.log) == ["beside: 1", "gate", "in"]
 
 
 def test_a_breakpoint_before_a_node_that_asks_comes_first(thread: DrivenThread) -> None:

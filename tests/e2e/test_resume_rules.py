@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from graphwire.v1 import run_pb2, runs_pb2_grpc, threads_pb2_grpc
+from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
 
 from tests.e2e.drive import DEADLINE, pause_shape, payload, reason_of, shapes, value
 from tests.e2e.driven import DrivenThread, resume
@@ -22,6 +22,7 @@ PAUSED = ("end", "INTERRUPTED")
 DONE = ("end", "SUCCEEDED")
 DISCARD = run_pb2.ON_PAUSE_DISCARD
 ENQUEUE = run_pb2.MULTITASK_STRATEGY_ENQUEUE
+DEBUG = run_pb2.STREAM_MODE_DEBUG
 
 ROUNDS = 15
 AT_ONCE = 8
@@ -579,6 +580,46 @@ def test_a_breakpoint_added_after_a_cancel_holds_the_node_that_waits(
     events = thread.resume(interrupt_before=["gate"])
     assert shapes(events) == [("interrupted", [("BREAKPOINT_BEFORE", "gate")], ["gate"]), PAUSED]
     assert shapes(thread.resume()) == [*ran("gate", "after"), DONE]
+
+
+def test_wherever_a_run_is_cancelled_no_node_runs_that_was_not_approved(
+    new: Callable[[], DrivenThread],
+) -> None:
+    for approvals in range(4):
+        for cancelled_at in range(1, 8):
+            thread, approved = new(), set[str]()
+            thread.start("linear", interrupt_before=["*"], stream_modes=[DEBUG])
+            for _ in range(approvals):
+                if approve(thread, approved):
+                    thread.resume()
+            if approve(thread, approved):
+                cancel_at(thread, cancelled_at)
+            while approve(thread, approved):
+                thread.resume()
+            assert thread.log == ["in", "a", "b", "c"]
+
+
+def approve(thread: DrivenThread, approved: set[str]) -> bool:
+    """Checks that only approved nodes have run, and adds those at whose breakpoints it stands.
+
+    Returns whether there is something to go on with.
+    """
+    assert {*thread.log} - {"in"} <= approved
+    now = thread.now
+    approved.update(pause.node for pause in now.pauses)
+    return bool(now.next)
+
+
+def cancel_at(thread: DrivenThread, sequence: int) -> None:
+    """Resumes, and cancels the run as soon as an event with this number has come."""
+    request = runs_pb2.StreamRunRequest(thread_id=thread.thread_id, resume=run_pb2.Resume())
+    for response in thread.runs_stub.StreamRun(request, timeout=DEADLINE):
+        if response.event.sequence == sequence:
+            try:
+                thread.cancel(response.event.run_id)
+            except grpc.RpcError as error:
+                if reason_of(error) != "RUN_ENDED":
+                    raise
 
 
 # --- forging a resume ---

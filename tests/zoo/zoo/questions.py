@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from langgraph.func import entrypoint
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 
@@ -83,3 +84,17 @@ stop_and_ask = _beside(
     child=_chain(one=writes("one"), danger=writes("danger")).compile(interrupt_before=["danger"]),
     ask=asks("beside"),
 ).compile()
+deep = _chain(
+    middle=_chain(
+        low=_chain(one=writes("one"), two=asks("two"), three=writes("three")).compile(
+            interrupt_before=["two"], interrupt_after=["two"]
+        ),
+    ).compile(),
+    after=writes("after"),
+).compile()
+
+
+@entrypoint()
+async def ask_in_entrypoint(value: Any) -> list[Any]:
+    """Asks twice and returns its input and both answers."""
+    return [value, interrupt("first?"), interrupt("second?")]
