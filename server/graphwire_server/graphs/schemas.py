@@ -88,7 +88,9 @@ def _readable_typed_dict(kind: Any) -> Any:
         else typing_extensions.Required[_readable(hint)]
         for name, hint in get_type_hints(kind, include_extras=True).items()
     }
-    made: Any = typing_extensions.TypedDict(kind.__name__, fields)  # type: ignore[operator]
+    # Type checkers know only TypedDicts that are written out.
+    make: Any = typing_extensions.TypedDict
+    made = make(kind.__name__, fields)
     made.__doc__ = kind.__doc__
     made.__module__ = kind.__module__
     return made
