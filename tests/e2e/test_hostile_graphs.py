@@ -35,6 +35,7 @@ RAISED = {
     "exception group": ("ExceptionGroup", "several (2 sub-exceptions)"),
     "custom": ("CustomExit", "custom"),
     "generator exit": ("GeneratorExit", ""),
+    "timeout": ("TimeoutError", "mine"),
     "unprintable": ("UnprintableError", "<str() raised RuntimeError>"),
     "surrogate": ("ValueError", "\ufffd and \x00"),
     "long": ("ValueError", "x" * 9_999 + "…"),

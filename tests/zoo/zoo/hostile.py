@@ -53,6 +53,8 @@ def _fail_as(kind: str) -> Any:
             raise StopAsyncIteration
         case "generator exit":
             raise GeneratorExit
+        case "timeout":
+            raise TimeoutError("mine")
         case "surrogate":
             raise ValueError("\udc80 and \x00")
         case "long":
