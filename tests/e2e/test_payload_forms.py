@@ -19,7 +19,7 @@ from graphwire.v1 import (
     threads_pb2_grpc,
 )
 
-from tests.e2e.drive import DEADLINE, new_thread, payload, stream, value
+from tests.e2e.drive import DEADLINE, new_thread, payload, refused, stream, value
 from tests.e2e.wire import METHODS, PATHS, call, request_type
 
 Runs = runs_pb2_grpc.RunsStub
@@ -168,6 +168,15 @@ def test_every_rpc_answers_in_the_form_that_is_asked_for(
     assert forms(in_json) == {"json"}
     assert forms(in_value) == {"value"}
     assert [plain(message) for message in in_value] == [plain(message) for message in in_json]
+
+
+def test_a_form_that_does_not_exist_is_refused(threads: Threads) -> None:
+    with refused("INVALID_ARGUMENT", "INVALID_FIELD", "graphwire-payload"):
+        threads.CreateThread(
+            threads_pb2.CreateThreadRequest(),
+            metadata=(("graphwire-payload", "yaml"),),
+            timeout=DEADLINE,
+        )
 
 
 @pytest.mark.parametrize(

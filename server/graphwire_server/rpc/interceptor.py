@@ -20,12 +20,14 @@ from graphwire import errors
 from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
-from graphwire_server.rpc.payloads import to_value_form
+from graphwire_server.rpc.payloads import PayloadForm, to_value_form
 from graphwire_server.storage.interface import StorageError
 
 _log = structlog.get_logger("graphwire.rpc")
 
 _OURS = "/graphwire.v1."
+#: The metadata key with which a caller chooses the form of payloads in the response.
+_PAYLOAD_FORM = "graphwire-payload"
 #: The methods that change something. They refuse requests with fields they do not know.
 MUTATING = frozenset(
     {
@@ -49,7 +51,7 @@ class Call:
         metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
         self.method = method
         self.request_id = metadata.get("x-request-id") or str(uuid.uuid4())
-        self.value_form = metadata.get("graphwire-payload", "").lower() == "value"
+        self._payload_form = metadata.get(_PAYLOAD_FORM, PayloadForm.JSON).lower()
         self._context = context
         self._began = time.monotonic()
         self._log = _log.bind(method=method.rpartition("/")[2], request_id=self.request_id)
@@ -64,6 +66,10 @@ class Call:
                 "not UTF-8, or messages more than 100 levels deep",
                 field="",
             ) from None
+        if self._payload_form not in list(PayloadForm):
+            raise errors.InvalidFieldError(
+                f"the call's metadata {_PAYLOAD_FORM} must be json or value", field=_PAYLOAD_FORM
+            )
         validation.single_oneofs(request, data)
         validation.known_enums(request)
         if self.method in MUTATING:
@@ -72,7 +78,7 @@ class Call:
 
     def finish(self, response: Message) -> Message:
         """Returns a response in the form that the caller asked for."""
-        if self.value_form:
+        if self._payload_form == PayloadForm.VALUE:
             to_value_form(response)
         return response
 
