@@ -1,6 +1,6 @@
 """A worker that runs the graph itself, with and without LangGraph's own checkpointer.
 
-python -m benchmarks.in_process DATABASE
+Started as `python -m benchmarks.in_process DATABASE`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A worker that drives a server through the generated stubs.
 
-python -m benchmarks.over_grpc HOST:PORT
+Started as `python -m benchmarks.over_grpc HOST:PORT`.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def rates_table(rates: Mapping[tuple[str, int], Sequence[float]]) -> Table:
 
 def times_table(times: Mapping[str, Sequence[float]]) -> Table:
     """Returns times on an idle server, given in seconds, by what they are the times of."""
-    table = _table("Milliseconds on an idle server, one call at a time")
+    table = _table("Milliseconds on an idle server")
     table.add_column("from the call to")
     for name in ("p50", "p99", "samples"):
         table.add_column(name, justify="right")
