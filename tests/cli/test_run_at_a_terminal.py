@@ -46,22 +46,21 @@ def test_at_a_pause_the_call_can_be_edited_and_then_continued(weather: str) -> N
 
 
 def test_stopping_leaves_the_thread_paused_and_says_how_to_go_on(weather: str) -> None:
-    for answer in ("s\n", "\x04"):  # Ctrl-D
-        with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
-            run.read_until(PROMPT)
-            run.type(answer)
-            assert run.wait() == 4
-        assert in_order(
-            masked(run.screen),
-            ["graphwire: paused before action; to go on:\n", "    graphwire run --thread <id> --r"],
-        )
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+        run.answer(PROMPT, "s")
+        assert run.wait() == 4
+    assert in_order(
+        masked(run.screen),
+        ["graphwire: paused before action; to go on:\n", "    graphwire run --thread <id> --r"],
+    )
 
 
-def test_no_prompt_stops_at_once(weather: str) -> None:
+def test_without_prompts_it_stops_at_once_and_without_colours_it_has_none(weather: str) -> None:
     words = ("run", "agent", QUESTION, "-b", "action", "--no-prompt")
-    with AtATerminal(*words, "-s", weather) as run:
+    with AtATerminal(*words, "-s", weather, env={"NO_COLOR": "1"}) as run:
         assert run.wait() == 4
     assert "c continue" not in run.screen
+    assert CYAN not in run.raw
 
 
 def test_a_question_is_asked_and_answered(zoo: str) -> None:
@@ -73,6 +72,13 @@ def test_a_question_is_asked_and_answered(zoo: str) -> None:
         run.answer("ask › ", '{"name": "Ann"}')
         run.read_until("log [\"name: {'name': 'Ann'}\"]")
         assert run.wait() == 0
+
+
+def test_ctrl_d_at_a_question_stops(zoo: str) -> None:
+    with AtATerminal("run", "ask", "--input", '{"log": []}', "-s", zoo) as run:
+        run.read_until("a answer  s stop\n› ")
+        run.type("\x04")
+        assert run.wait() == 4
 
 
 def test_a_resume_without_an_answer_asks_for_it(zoo: str) -> None:
@@ -107,9 +113,3 @@ def test_the_line_of_progress_names_the_node_and_ctrl_c_leaves_the_run_going(
     assert joined.code == 0
     too_late = call(*cancel.split()[1:])
     assert too_late.err.endswith("has ended already: SUCCEEDED [RUN_ENDED]\n")
-
-
-def test_no_color_leaves_colours_out(weather: str) -> None:
-    with AtATerminal("run", "agent", "Hi", "-s", weather, env={"NO_COLOR": "1"}) as run:
-        assert run.wait() == 0
-    assert CYAN not in run.raw

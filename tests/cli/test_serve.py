@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,31 +19,40 @@ from tests.e2e.gates import Gate, until
 from tests.servers import WEATHER, ServerProcess
 
 GRAPH = """
+import time
+from pathlib import Path
 from typing import TypedDict
 from langgraph.graph import START, StateGraph
 
 
 class State(TypedDict, total=False):
-    answer: int
+    path: str
+
+
+def sleep(state):
+    Path(state["path"] + ".begun").touch()
+    time.sleep(1000)
 
 
 builder = StateGraph(State)
-builder.add_node("node", lambda state: {"answer": 42})
+builder.add_node("node", lambda state: {})
 builder.add_edge(START, "node")
 graph = builder.compile()
+
+builder = StateGraph(State)
+builder.add_node("sleep", sleep)
+builder.add_edge(START, "sleep")
+sleeps = builder.compile()
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project with two graphs and keys that are not honoured."""
-    folder = tmp_path / "project"
-    folder.mkdir()
+def write_project(folder: Path) -> Path:
+    """Makes a project with two graphs and keys that are not honoured."""
     (folder / "graph.py").write_text(GRAPH)
     described = {"path": "./graph.py:graph", "description": "Knows the answer."}
     config = {
         "dependencies": ["."],
-        "graphs": {"known": described, "b": "./graph.py:graph"},
+        "graphs": {"known": described, "sleeps": "./graph.py:sleeps"},
         "auth": {"path": "./auth.py:auth"},
         "http": {"cors": {}},
         "python_version": "3.11",
@@ -78,59 +89,102 @@ def test_it_names_the_keys_that_it_does_not_honour(server: ServerProcess) -> Non
     assert ignored == ["  ignored  http  (in langgraph.json: not supported by this version)"]
 
 
-def test_with_json_logs_every_line_is_json_and_data_is_kept_in_the_project(project: Path) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--listen", "127.0.0.1:0"],
-        cwd=project,
+@dataclass(frozen=True)
+class Stopped:
+    """A server with JSON logs that was stopped while a node slept in a thread.
+
+    Attributes:
+        project: Its project.
+        address: Where it listened.
+        code: Its exit code.
+        seconds: How long it took to stop.
+        rest: What it wrote to stdout after the line that says where it listens.
+        log: The lines of its log.
+        run: What became of the run.
+    """
+
+    project: Path
+    address: str
+    code: int
+    seconds: float
+    rest: str
+    log: list[dict[str, Any]]
+    run: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    """A server that was stopped."""
+    folder = write_project(tmp_path_factory.mktemp("stopped"))
+    gate = Gate(folder / "gate")
+    server = subprocess.Popen(
+        [*COMMAND, "serve", "--listen", "127.0.0.1:0", "--shutdown-grace-seconds", "0"],
+        cwd=folder,
         env=environment(GRAPHWIRE_LOG_FORMAT="json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        listening = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == ""
-        serving, stopping = (json.loads(line) for line in process.stderr)
-        assert process.wait(30) == 0
+    with server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        address = server.stdout.readline().removeprefix("listening on ").strip()
+        command = [*COMMAND, "run", "sleeps", "-s", address, "--input", gate.input.json]
+        run = subprocess.Popen(
+            command,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        gate.wait_begun()
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        rest, log = server.communicate(timeout=60)
+        seconds = time.monotonic() - began
+        out, err = run.communicate(timeout=60)
+    return Stopped(
+        project=folder,
+        address=address,
+        code=server.returncode,
+        seconds=seconds,
+        rest=rest,
+        log=[json.loads(line) for line in log.splitlines()],
+        run=subprocess.CompletedProcess(command, run.returncode, out, err),
+    )
+
+
+def test_a_node_that_never_returns_does_not_keep_the_process(stopped: Stopped) -> None:
+    assert stopped.code == 0
+    assert stopped.seconds < 10
+    assert stopped.run.returncode == 1
+    assert stopped.run.stderr.startswith("graphwire: the run failed: ServerShutdown: ")
+
+
+def test_with_json_logs_every_line_is_json(stopped: Stopped) -> None:
+    serving, stopping, *_ = stopped.log
     assert serving.pop("timestamp").endswith("Z")
     assert serving == {
         "level": "info",
         "logger": "graphwire.server",
         "event": "serving",
-        "address": listening.removeprefix("listening on ").strip(),
-        "assistants": ["b", "known"],
-        "project": str(project / "langgraph.json"),
-        "database": str(project / ".graphwire" / "graphwire.db"),
+        "address": stopped.address,
+        "assistants": ["known", "sleeps"],
+        "project": str(stopped.project / "langgraph.json"),
+        "database": str(stopped.project / ".graphwire" / "graphwire.db"),
         "not_honoured": ["auth", "http"],
         "only_for_images": ["python_version"],
     }
     assert stopping["event"] == "stopping"
-    assert (project / ".graphwire" / "graphwire.db").is_file()
 
 
-def test_a_node_that_never_returns_does_not_keep_the_process(tmp_path: Path) -> None:
-    gate = Gate(tmp_path / "gate")
-    env = environment(GRAPHWIRE_SHUTDOWN_GRACE_SECONDS="0")
-    server = ServerProcess(tmp_path / "zoo.db", env=env).start()
-    run = subprocess.Popen(
-        [*COMMAND, "run", "gated_sync", "-s", server.address, "--input", gate.input.json],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with run:
-        gate.wait_begun()
-        began = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - began < 10
-        assert not gate.returned
-        assert run.stderr is not None
-        assert "ServerShutdown" in run.stderr.read()
-        assert run.wait(30) == 1
+def test_stdout_says_where_it_listens_and_nothing_else(stopped: Stopped) -> None:
+    assert stopped.address.startswith("127.0.0.1:")
+    assert stopped.rest == ""
+
+
+def test_by_default_data_is_kept_in_the_project(stopped: Stopped) -> None:
+    assert (stopped.project / ".graphwire" / "graphwire.db").is_file()
 
 
 @pytest.mark.parametrize(
@@ -240,8 +294,9 @@ def test_settings_are_listed_with_their_values() -> None:
 
 
 def test_reloading_follows_the_files_of_the_project_also_when_it_can_not_be_loaded(
-    project: Path,
+    tmp_path: Path,
 ) -> None:
+    project = write_project(tmp_path)
     graph = project / "graph.py"
     graph.write_text(GRAPH + "graph = 1\n")
     with Reloading(project) as server:

@@ -56,7 +56,7 @@ import sys
 from graphwire_server.cli.app import _app
 sys.argv = ["graphwire", "--help"]
 try:
-    _app()()
+    _app()(prog_name="graphwire")
 except SystemExit:
     heavy = {"grpc", "langgraph", "langchain_core", "pydantic_settings", "google.protobuf"}
     print(sorted(heavy & sys.modules.keys()))
@@ -71,7 +71,7 @@ import sys
 from graphwire_server.cli.app import _app
 sys.argv = ["graphwire", "threads", "list", "--server", "{weather}"]
 try:
-    _app()()
+    _app()(prog_name="graphwire")
 except SystemExit:
     heavy = {{"langgraph", "langchain_core", "pydantic_settings", "structlog"}}
     print(sorted(heavy & sys.modules.keys()))

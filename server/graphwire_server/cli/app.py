@@ -54,4 +54,4 @@ def _app() -> typer.Typer:
 
 def main() -> None:
     """Runs the command, and exits with one of `ExitCode`."""
-    _app()()
+    _app()(prog_name="graphwire")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: How long the interpreter gets to end by itself once the server has stopped. Nodes that
 #: never return keep threads that it would wait for.
-_EXIT_SECONDS = 3.0
+_EXIT_SECONDS = 2.0
 
 _LATER_DATABASES = ("postgres:", "postgresql:")
 
