@@ -187,5 +187,13 @@ def test_every_setting_is_an_option_of_serve_in_its_own_words(name: str) -> None
     assert about in SERVE_HELP
 
 
+def test_the_documentation_names_only_options_that_exist() -> None:
+    option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    documentation = Path(__file__).parents[2] / "docs" / "command-line.md"
+    helps = [call(*command.split(), "--help").out for command in ["", *COMMANDS]]
+    known = set(option.findall("".join(helps)))
+    assert set(option.findall(documentation.read_text())) - known == set()
+
+
 def test_the_version_option_names_the_version_alone() -> None:
     assert re.fullmatch(r"graphwire \d+\.\d+\.\d+\n", call("--version").out)

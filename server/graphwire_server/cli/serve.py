@@ -145,7 +145,7 @@ def _serve_once(settings: Settings) -> None:
     except (StorageError, OSError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
-        fail("interrupted while starting", ExitCode.INTERRUPTED)
+        fail("interrupted", ExitCode.INTERRUPTED)
 
 
 async def _until_stopped(settings: Settings, project: Project) -> None:
@@ -158,6 +158,9 @@ async def _until_stopped(settings: Settings, project: Project) -> None:
             settings, project, lambda started: announce(started.address, settings, project)
         )
         code = ExitCode.OK
+    except asyncio.CancelledError:
+        code = ExitCode.INTERRUPTED
+        raise
     finally:
         _exit_within(_EXIT_SECONDS, code)
 
