@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,3 +37,9 @@ def gate(gates: Callable[[], Gate]) -> Gate:
 def thread(runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub) -> DrivenThread:
     """A new thread on the shared server."""
     return DrivenThread(runs, threads)
+
+
+@pytest.fixture
+def once() -> str:
+    """A request_id that nobody has used."""
+    return f"test {uuid.uuid4()}"

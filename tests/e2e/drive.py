@@ -47,6 +47,11 @@ def get_thread(threads: threads_pb2_grpc.ThreadsStub, thread_id: str) -> threads
     return threads.GetThread(request, timeout=DEADLINE).thread
 
 
+def delete_thread(threads: threads_pb2_grpc.ThreadsStub, thread_id: str) -> None:
+    """Deletes a thread."""
+    threads.DeleteThread(threads_pb2.DeleteThreadRequest(thread_id=thread_id), timeout=DEADLINE)
+
+
 def stream(runs: runs_pb2_grpc.RunsStub, **fields: Any) -> list[run_event_pb2.RunEvent]:
     """Streams a run to its end and returns its events, heartbeats left out.
 

@@ -21,6 +21,7 @@ from graphwire.v1 import (
 
 from tests.e2e.drive import (
     DEADLINE,
+    delete_thread,
     get_thread,
     new_thread,
     pause_shape,
@@ -55,11 +56,6 @@ def update(threads: Threads, thread: str, metadata: Any) -> threads_pb2.Thread:
     """Changes a thread's metadata."""
     request = threads_pb2.UpdateThreadRequest(thread_id=thread, metadata=payload(metadata))
     return threads.UpdateThread(request, timeout=DEADLINE).thread
-
-
-def delete(threads: Threads, thread: str) -> None:
-    """Deletes a thread."""
-    threads.DeleteThread(threads_pb2.DeleteThreadRequest(thread_id=thread), timeout=DEADLINE)
 
 
 def state(threads: Threads, thread: str) -> threads_pb2.ThreadState:
@@ -419,7 +415,7 @@ def test_a_deleted_thread_is_gone_with_all_that_belonged_to_it(
     create(threads, thread_id=mark, metadata=marked)
     run_id = stream(runs, thread_id=mark, assistant_id="stops", input=LOG)[0].run_id
     checkpoint = get_thread(threads, mark).checkpoint_id
-    delete(threads, mark)
+    delete_thread(threads, mark)
 
     assert found(threads, metadata=marked) == []
     calls: list[tuple[Any, Any]] = [
@@ -458,11 +454,11 @@ def test_a_busy_thread_cannot_be_deleted_and_its_run_goes_on(
     request = runs_pb2.CreateRunRequest(thread_id=thread, assistant_id="gated", input=gate.input)
     run = runs.CreateRun(request, timeout=DEADLINE).run
     with refused("FAILED_PRECONDITION", "THREAD_BUSY") as refusal:
-        delete(threads, thread)
+        delete_thread(threads, thread)
     assert refusal.metadata == {"thread_id": thread, "run_id": run.run_id}
     gate.open()
     assert wait(runs, run.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
-    delete(threads, thread)
+    delete_thread(threads, thread)
 
 
 def test_a_state_that_its_graph_refuses_changes_nothing(runs: Runs, threads: Threads) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tests.e2e.bad_input.case import Bad
-
-INVALID, NOT_FOUND = "INVALID_ARGUMENT", "NOT_FOUND"
+from tests.e2e.bad_input.requests import INVALID, NOT_FOUND
 
 CASES = [
     *(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.e2e.bad_input import assistant_cases, run_cases, thread_cases
+from tests.e2e.bad_input import assistant_cases, resume_cases, run_cases, thread_cases
 from tests.e2e.bad_input.case import Bad
 from tests.e2e.bad_input.world import World
 from tests.e2e.drive import refused
 from tests.e2e.wire import call
 
-CASES = [*run_cases.CASES, *thread_cases.CASES, *assistant_cases.CASES]
+CASES = [
+    *run_cases.CASES,
+    *resume_cases.CASES,
+    *thread_cases.CASES,
+    *assistant_cases.CASES,
+]
 
 
 @pytest.mark.usefixtures("untouched")

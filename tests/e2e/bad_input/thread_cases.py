@@ -6,11 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.bad_input.case import Bad
-from tests.e2e.bad_input.run_cases import BAD_REQUEST_IDS, BAD_THREAD_IDS, BAD_UUIDS
+from tests.e2e.bad_input.requests import (
+    BAD_REQUEST_IDS,
+    BAD_THREAD_IDS,
+    BAD_UUIDS,
+    BROKEN,
+    INVALID,
+    NOT_FOUND,
+)
 from tests.e2e.bad_input.world import UNKNOWN_ID, World
 
-INVALID, NOT_FOUND = "INVALID_ARGUMENT", "NOT_FOUND"
-BROKEN, EXISTS = "FAILED_PRECONDITION", "ALREADY_EXISTS"
+EXISTS = "ALREADY_EXISTS"
 
 #: What else each RPC needs that takes a thread.
 NEEDS: dict[str, dict[str, Any]] = {
