@@ -17,7 +17,6 @@ from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.tables import show_table
 
 if TYPE_CHECKING:
-    from graphwire_server.graphs.project import Project
     from graphwire_server.settings import Settings
 
 #: How long the interpreter gets to end by itself once the server has stopped. Nodes that
@@ -133,12 +132,27 @@ def _serve_once(settings: Settings) -> None:
     _check_free(settings.listen)
     configure_logging(settings.log_level, settings.log_format)
 
+    from graphwire_server import app
+    from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
     from graphwire_server.storage.interface import StorageError
 
+    async def until_stopped() -> None:
+        code = ExitCode.UNAVAILABLE
+        try:
+            await app.serve(
+                settings, project, lambda started: announce(started.address, settings, project)
+            )
+            code = ExitCode.OK
+        except asyncio.CancelledError:
+            code = ExitCode.INTERRUPTED
+            raise
+        finally:
+            _exit_within(_EXIT_SECONDS, code)
+
     try:
         with asyncio.Runner(loop_factory=_event_loops()) as runner:
-            runner.run(_until_stopped(settings, project))
+            runner.run(until_stopped())
     except GraphLoadError as error:
         message, _, source = str(error).partition("\n")
         fail(message, ExitCode.UNAVAILABLE, detail=source)
@@ -146,23 +160,6 @@ def _serve_once(settings: Settings) -> None:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
         fail("interrupted", ExitCode.INTERRUPTED)
-
-
-async def _until_stopped(settings: Settings, project: Project) -> None:
-    from graphwire_server import app
-    from graphwire_server.cli.banner import announce
-
-    code = ExitCode.UNAVAILABLE
-    try:
-        await app.serve(
-            settings, project, lambda started: announce(started.address, settings, project)
-        )
-        code = ExitCode.OK
-    except asyncio.CancelledError:
-        code = ExitCode.INTERRUPTED
-        raise
-    finally:
-        _exit_within(_EXIT_SECONDS, code)
 
 
 def _exit_within(seconds: float, code: int) -> None:
