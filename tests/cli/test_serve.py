@@ -156,7 +156,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
 
 def test_a_node_that_never_returns_does_not_keep_the_process(stopped: Stopped) -> None:
     assert stopped.code == 0
-    assert stopped.seconds < 10
+    assert stopped.seconds < 30
     assert stopped.run.returncode == 1
     assert stopped.run.stderr.startswith("graphwire: the run failed: ServerShutdown: ")
 
