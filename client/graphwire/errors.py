@@ -16,7 +16,8 @@ the client raises the same class again. Branch on the class, or on `reason`.
     ├── FailedPreconditionError     FAILED_PRECONDITION
     │   ├── ThreadBusyError, ThreadInterruptedError, NothingToResumeError, PauseNotOpenError,
     │   ├── PausesNotCoveredError, CheckpointMismatchError, RunEndedError, RunActiveError,
-    │   └── AssistantMismatchError, AssistantRequiredError, GotoPastBreakpointError
+    │   ├── AssistantMismatchError, AssistantRequiredError, GotoPastBreakpointError,
+    │   └── GraphChangedError
     ├── SequenceOutOfRangeError     OUT_OF_RANGE
     ├── LimitReachedError           RESOURCE_EXHAUSTED
     ├── ShuttingDownError           UNAVAILABLE
@@ -292,6 +293,12 @@ class GotoPastBreakpointError(FailedPreconditionError):
     """`goto` would run a node past a breakpoint before it."""
 
     reason = "GOTO_PAST_BREAKPOINT"
+
+
+class GraphChangedError(FailedPreconditionError):
+    """The thread waits in a node, or has a breakpoint at one, that the graph lost since."""
+
+    reason = "GRAPH_CHANGED"
 
 
 class SequenceOutOfRangeError(GraphwireError):

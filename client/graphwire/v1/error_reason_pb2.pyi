@@ -103,6 +103,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_GOTO_PAST_BREAKPOINT: _ErrorReason.ValueType  # 50
     """FAILED_PRECONDITION: `goto` would run a node past a breakpoint before it."""
+    ERROR_REASON_GRAPH_CHANGED: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION: the thread waits in a node, or inherits a breakpoint at
+    one, that the graph does not have any more. The metadata key `nodes` lists
+    those it has.
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 60
     """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event."""
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 61
@@ -211,6 +216,11 @@ edited; name one.
 """
 ERROR_REASON_GOTO_PAST_BREAKPOINT: ErrorReason.ValueType  # 50
 """FAILED_PRECONDITION: `goto` would run a node past a breakpoint before it."""
+ERROR_REASON_GRAPH_CHANGED: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION: the thread waits in a node, or inherits a breakpoint at
+one, that the graph does not have any more. The metadata key `nodes` lists
+those it has.
+"""
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 60
 """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event."""
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61

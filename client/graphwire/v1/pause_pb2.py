@@ -26,13 +26,14 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graphwire/v1/pause.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agraphwire/v1/payload.proto\"\xb8\x02\n\x05Pause\x12\x10\n\x08pause_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12%\n\x04kind\x18\x04 \x01(\x0e\x32\x17.graphwire.v1.PauseKind\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x03(\t\x12\x14\n\x0cinterrupt_id\x18\x07 \x01(\t\x12$\n\x05value\x18\x08 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12.\n\x0fresponse_schema\x18\t \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x01\n\tPauseKind\x12\x1a\n\x16PAUSE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cPAUSE_KIND_BREAKPOINT_BEFORE\x10\x01\x12\x1f\n\x1bPAUSE_KIND_BREAKPOINT_AFTER\x10\x02\x12\x18\n\x14PAUSE_KIND_INTERRUPT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graphwire/v1/pause.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agraphwire/v1/payload.proto\"\xb8\x02\n\x05Pause\x12\x10\n\x08pause_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12%\n\x04kind\x18\x04 \x01(\x0e\x32\x17.graphwire.v1.PauseKind\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x03(\t\x12\x14\n\x0cinterrupt_id\x18\x07 \x01(\t\x12$\n\x05value\x18\x08 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12.\n\x0fresponse_schema\x18\t \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x01\n\tPauseKind\x12\x1a\n\x16PAUSE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cPAUSE_KIND_BREAKPOINT_BEFORE\x10\x01\x12\x1f\n\x1bPAUSE_KIND_BREAKPOINT_AFTER\x10\x02\x12\x18\n\x14PAUSE_KIND_INTERRUPT\x10\x03\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.pause_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
   _globals['_PAUSEKIND']._serialized_start=419
   _globals['_PAUSEKIND']._serialized_end=551
   _globals['_PAUSE']._serialized_start=104

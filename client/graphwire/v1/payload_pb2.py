@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agraphwire/v1/payload.proto\x12\x0cgraphwire.v1\x1a\x1cgoogle/protobuf/struct.proto\"J\n\x07Payload\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00\x42\x06\n\x04\x66ormb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agraphwire/v1/payload.proto\x12\x0cgraphwire.v1\x1a\x1cgoogle/protobuf/struct.proto\"J\n\x07Payload\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00\x42\x06\n\x04\x66ormB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.payload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
   _globals['_PAYLOAD']._serialized_start=74
   _globals['_PAYLOAD']._serialized_end=148
 # @@protoc_insertion_point(module_scope)

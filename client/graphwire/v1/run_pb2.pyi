@@ -156,8 +156,9 @@ class _MultitaskStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mul
     MULTITASK_STRATEGY_REJECT: _MultitaskStrategy.ValueType  # 1
     """Refuse with FAILED_PRECONDITION, reason THREAD_BUSY."""
     MULTITASK_STRATEGY_ENQUEUE: _MultitaskStrategy.ValueType  # 2
-    """Wait for the runs before it, in order; while the thread is paused, queued
-    runs go on waiting. Not for a resume, which is never delayed.
+    """Wait for the runs before it, in order; when one of them pauses the thread,
+    those queued behind it go on waiting. It does not queue behind a pause that is
+    there already (see OnPause). Not for a resume, which is never delayed.
     """
 
 class MultitaskStrategy(_MultitaskStrategy, metaclass=_MultitaskStrategyEnumTypeWrapper):
@@ -168,8 +169,9 @@ MULTITASK_STRATEGY_UNSPECIFIED: MultitaskStrategy.ValueType  # 0
 MULTITASK_STRATEGY_REJECT: MultitaskStrategy.ValueType  # 1
 """Refuse with FAILED_PRECONDITION, reason THREAD_BUSY."""
 MULTITASK_STRATEGY_ENQUEUE: MultitaskStrategy.ValueType  # 2
-"""Wait for the runs before it, in order; while the thread is paused, queued
-runs go on waiting. Not for a resume, which is never delayed.
+"""Wait for the runs before it, in order; when one of them pauses the thread,
+those queued behind it go on waiting. It does not queue behind a pause that is
+there already (see OnPause). Not for a resume, which is never delayed.
 """
 Global___MultitaskStrategy: _TypeAlias = MultitaskStrategy  # noqa: Y015
 
@@ -296,7 +298,9 @@ class Resume(_message.Message):
     request arrives: it is never queued or delayed, and each pause is resumed once.
 
     A thread without open pauses can be resumed only where a failed or cancelled
-    run, or an edit of its state, left nodes waiting. With `checkpoint_id` in the
+    run, or an edit of its state, left nodes waiting. A node that failed after its
+    question was answered runs again with that answer; to be asked anew, edit the
+    state first. With `checkpoint_id` in the
     request, the run goes on from a copy of that checkpoint; where it stands before a
     breakpoint, it pauses there.
     """

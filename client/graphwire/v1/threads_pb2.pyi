@@ -755,7 +755,9 @@ class UpdateThreadStateRequest(_message.Message):
     def values(self) -> _payload_pb2.Payload:
         """What the node is taken to have returned; mostly an object with the channels to
         change, which go through their reducers (a message with the id of an old one
-        replaces it). Required, unless as_node is "__end__".
+        replaces it). They stay plain JSON values: an enum member or a date is a string
+        here, unless the state is a pydantic model, which reads them when a node runs.
+        Required, unless as_node is "__end__".
         """
 
     def __init__(

@@ -11,6 +11,7 @@ from graphwire import errors
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, ValidationError
 
+from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
 
 _ROOT_CHANNEL = "__root__"
@@ -40,13 +41,15 @@ def check_nodes(
 
 
 def check_input(graph: AnyPregel, value: Any, field: str) -> None:
-    """Raises InvalidFieldError for input in which the graph would find nothing.
+    """Raises InvalidFieldError for input that the graph can't take.
 
-    LangGraph refuses input without a single key that it knows only when the run has begun.
+    LangGraph refuses input without a single key that it knows, and values that do not fit a
+    pydantic state, only when the run has begun.
     """
     keys = _keys(graph, update=False)
     if keys and (not isinstance(value, Mapping) or not any(key in keys for key in value)):
         raise errors.InvalidFieldError(_misfit("input", keys, value), field=field)
+    _check_types(graph, value, field, errors.InvalidFieldError, update=False)
 
 
 def check_update(
@@ -62,6 +65,7 @@ def check_update(
     keys = _keys(graph, update=True)
     if keys and (not isinstance(value, Mapping) or not all(key in keys for key in value)):
         raise error(_misfit("update", keys, value), field=field)
+    _check_types(graph, value, field, error, update=True)
 
 
 def check_context(graph: AnyPregel, context: Mapping[str, Any], field: str) -> None:
@@ -80,6 +84,19 @@ def check_context(graph: AnyPregel, context: Mapping[str, Any], field: str) -> N
     except (TypeError, ValueError) as error:
         text = f"does not fit the graph's context schema: {error}"
         raise errors.InvalidFieldError(text, field=field) from error
+
+
+def _check_types(
+    graph: AnyPregel,
+    value: Any,
+    field: str,
+    error: type[errors.InvalidArgumentError],
+    *,
+    update: bool,
+) -> None:
+    problem = misfit(graph, value, update=update) if isinstance(value, Mapping) else ""
+    if problem:
+        raise error(f"does not fit the graph's state: {problem}", field=field)
 
 
 def _keys(graph: AnyPregel, *, update: bool) -> Collection[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -121,7 +121,7 @@ class Execution:
         )
         # Whoever stops listening wants the nodes to stop, now and not at some later time.
         async with aclosing(cast(AsyncGenerator[StreamPart], parts)) as stream:
-            async for part in stream:
+            async for part in _without_updates_of_failures(stream):
                 for shown in self._shown(part):
                     yield shown
 
@@ -186,6 +186,29 @@ class Execution:
             return config
         configurable = {**config.get("configurable", {}), compat.STRICT_RESUME: True}
         return {**config, "configurable": configurable}
+
+
+async def _without_updates_of_failures(
+    parts: AsyncIterator[StreamPart],
+) -> AsyncIterator[StreamPart]:
+    """Leaves out the empty update that LangGraph streams for a node that raised after a resume.
+
+    It comes right before the task's result, which says that the node failed.
+    """
+    held: StreamPart | None = None
+    async for part in parts:
+        if held is not None:
+            data = part["data"]
+            failed = part["type"] == "tasks" and part["ns"] == held["ns"] and data.get("error")
+            if not (failed and list(held["data"]) == [data["name"]]):
+                yield held
+            held = None
+        if part["type"] == "updates" and all(v is None for v in part["data"].values()):
+            held = part
+        else:
+            yield part
+    if held is not None:
+        yield held
 
 
 def open_config(configurable: Mapping[str, Any] | None = None) -> RunnableConfig:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 
@@ -60,6 +61,17 @@ def make_sync_durability_total() -> None:
             loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
 
 
+def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
+    """Returns a copy of a graph with some attributes changed.
+
+    `Pregel.copy` forgets which types the graph's state has, and with LANGGRAPH_STRICT_MSGPACK
+    those it does not know come back from a checkpoint as strings and dicts.
+    """
+    copy = graph.copy(update)
+    copy._serde_allowlist = graph._serde_allowlist
+    return copy
+
+
 def failed_task(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """Returns the node that raised `error` and its namespace, from langgraph's notes.
 
@@ -105,6 +117,11 @@ def node_updates(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
     """Returns the names of a graph's nodes, in the order of their definition."""
     return tuple(name for name in graph.nodes if name != START_NODE)
+
+
+def declared_nodes(graph: AnyPregel) -> tuple[str, ...]:
+    """Returns a StateGraph's nodes; () for other graphs, whose tasks have names of their own."""
+    return node_names(graph) if isinstance(graph, CompiledStateGraph) else ()
 
 
 def static_breakpoints(

@@ -13,6 +13,7 @@ from langgraph.types import Interrupt, StateSnapshot
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.stored import stored_checkpoint
 from graphwire_server.storage.records import PauseKind
 
 Namespace = tuple[str, ...]
@@ -115,7 +116,16 @@ async def read_position(
         steps: What was seen of the run that just stopped. Without it, stops after a node are
             not found.
     """
-    snapshot = await graph.aget_state(config, subgraphs=any(True for _ in compat.subgraphs(graph)))
+    try:
+        snapshot = await graph.aget_state(
+            config, subgraphs=any(True for _ in compat.subgraphs(graph))
+        )
+    except Exception:
+        # The graph's own types refuse the state that is stored: nobody can say what comes next.
+        stored = await stored_checkpoint(graph, config)
+        if stored is None:
+            raise
+        return Position(stored.checkpoint_id, (), stored.values, ())
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(
         checkpoint_id=checkpoint_id,

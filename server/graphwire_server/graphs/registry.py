@@ -17,6 +17,7 @@ from langgraph_sdk.runtime import AccessContext
 
 from graphwire_server.graphs.factories import AnyPregel, Call, Factory, as_graph
 from graphwire_server.graphs.failures import describe
+from graphwire_server.graphs.langgraph_compat import copy_with
 from graphwire_server.graphs.load_errors import GraphBuildError, NotAGraphError, load_error
 from graphwire_server.graphs.loader import load_object
 from graphwire_server.graphs.project import GraphSpec, Project
@@ -41,7 +42,7 @@ class Persistence:
         update: dict[str, Any] = {"checkpointer": self.checkpointer}
         if graph.store is None or type(graph.store) is InMemoryStore:
             update["store"] = self.store
-        return graph.copy(update)
+        return copy_with(graph, update)
 
 
 class LoadedGraph:

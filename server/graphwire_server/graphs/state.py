@@ -17,6 +17,7 @@ from graphwire_server.graphs.checks import check_update
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of
+from graphwire_server.graphs.stored import checkpoint_ids, stored_checkpoint
 from graphwire_server.storage.records import Failure
 
 
@@ -70,6 +71,8 @@ async def read_state(
 ) -> StateView:
     """Returns a thread's state, at its head or at a checkpoint.
 
+    Where the graph's own types refuse the state, it comes as it is stored, without tasks.
+
     Raises:
         CheckpointNotFoundError: The thread has no such checkpoint.
         GraphUnavailableError: The stored state can't be read with this graph.
@@ -77,8 +80,8 @@ async def read_state(
     config = thread_config(thread_id, checkpoint_id)
     try:
         snapshot = await graph.aget_state(config, subgraphs=subgraphs)
-    except Exception as error:  # whatever reducers and types of the graph may raise
-        raise _unreadable(thread_id, error) from error
+    except Exception as error:  # noqa: BLE001  # reducers and types are the user's code
+        return await _without_tasks(graph, thread_id, config, error)
     # LangGraph answers an unknown checkpoint with an empty state, and no time.
     if checkpoint_id and snapshot.created_at is None:
         raise checkpoint_not_found(thread_id, checkpoint_id)
@@ -94,13 +97,10 @@ async def read_history(
         GraphUnavailableError: A stored state can't be read with this graph.
     """
     earlier = thread_config(thread_id, before) if before else None
-    try:
-        async for snapshot in graph.aget_state_history(
-            thread_config(thread_id), before=earlier, limit=limit
-        ):
-            yield view(snapshot)
-    except Exception as error:
-        raise _unreadable(thread_id, error) from error
+    config = thread_config(thread_id)
+    # One by one: a state that the graph can't take must not hide the others.
+    for checkpoint_id in await checkpoint_ids(graph, config, limit=limit, before=earlier):
+        yield await read_state(graph, thread_id, checkpoint_id=checkpoint_id)
 
 
 async def edit_state(
@@ -191,6 +191,25 @@ def _writer(graph: AnyPregel, as_node: str) -> str | None:
             metadata={"nodes": ", ".join(nodes)},
         )
     return as_node
+
+
+async def _without_tasks(
+    graph: AnyPregel, thread_id: str, config: RunnableConfig, error: Exception
+) -> StateView:
+    """Returns the state as it is stored, where the graph can't say what comes next."""
+    try:
+        stored = await stored_checkpoint(graph, config)
+    except Exception:  # noqa: BLE001  # a state that can't be read at all: say why at first
+        raise _unreadable(thread_id, error) from error
+    if stored is None:
+        raise _unreadable(thread_id, error) from error
+    return StateView(
+        values=stored.values,
+        checkpoint_id=stored.checkpoint_id,
+        parent_checkpoint_id=stored.parent_checkpoint_id,
+        metadata=stored.metadata,
+        created_at=stored.created_at,
+    )
 
 
 def _unreadable(thread_id: str, error: Exception) -> errors.GraphUnavailableError:

@@ -27,6 +27,7 @@ from graphwire_server.runs.request import (
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
+    PauseRecord,
     PauseStatus,
     RunRecord,
     RunStatus,
@@ -43,11 +44,13 @@ class GraphFacts:
         compiled: The breakpoints compiled into it.
         stops_inside: Whether its subgraphs have some compiled in.
         next_there: The nodes that come next at the request's checkpoint; None if it names none.
+        nodes: The nodes that it declares; () for a graph that is no StateGraph.
     """
 
     compiled: Breakpoints
     stops_inside: bool
     next_there: tuple[str, ...] | None
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         and not _leaves(request, thread)
     )
     spec = _spec(request, context, previous, plan, discards=discards)
+    _check_inherited(spec, context.graph.nodes, thread)
     if isinstance(request.start, CommandStart):
         there = context.graph.next_there
         waiting = () if discards else thread.next if there is None else there
@@ -171,7 +175,7 @@ def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBus
     """Returns the error for a thread that has an active run."""
     run_id = active[0].run_id if active else ""
     return errors.ThreadBusyError(
-        f"thread {thread_id} is busy with run {run_id}; wait for it, cancel it, or enqueue",
+        f"thread {thread_id} is busy with run {run_id}; wait for its end, or cancel it",
         metadata={"thread_id": thread_id, "run_id": run_id},
         resource=("thread", thread_id),
     )
@@ -270,6 +274,7 @@ def _check_thread(
             )
         return ResumePlan(resumed=(), answers={})
     pauses = tx.open_pauses(thread.thread_id)
+    _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
         return plan_resume(pauses, resume, field)
     plan_resume((), resume, field)  # refuses answers and ids that can't be open
@@ -281,6 +286,47 @@ def _check_thread(
             resource=("thread", thread.thread_id),
         )
     return ResumePlan(resumed=(), answers={})
+
+
+def _check_unchanged(
+    nodes: Sequence[str], thread: ThreadRecord, pauses: Sequence[PauseRecord]
+) -> None:
+    """Refuses to resume where the graph has lost the node that waits.
+
+    LangGraph would find nothing to do, and the answer would be gone.
+    """
+    at_root = {pause.node for pause in pauses if not pause.namespace}
+    lost = sorted({*at_root, *thread.next} - set(nodes)) if nodes else []
+    if lost:
+        raise _graph_changed(
+            f"thread {thread.thread_id} waits in {', '.join(lost)}, which the graph does not have "
+            f"any more; it has: {', '.join(nodes)}. Serve the graph with that node, or edit the "
+            "thread's state as another one",
+            nodes,
+            thread,
+        )
+
+
+def _check_inherited(spec: RunSpec, nodes: Sequence[str], thread: ThreadRecord) -> None:
+    """Refuses to inherit breakpoints at nodes that the graph has lost."""
+    wanted = {*spec.interrupt_before, *spec.interrupt_after}
+    lost = sorted(wanted - {"*", *nodes}) if nodes else []
+    if lost:
+        raise _graph_changed(
+            f"the run before this one has breakpoints at {', '.join(lost)}, which the graph does "
+            f"not have any more; it has: {', '.join(nodes)}. Drop them with clear_breakpoints, "
+            "and set those that are meant",
+            nodes,
+            thread,
+        )
+
+
+def _graph_changed(
+    text: str, nodes: Sequence[str], thread: ThreadRecord
+) -> errors.GraphChangedError:
+    return errors.GraphChangedError(
+        text, metadata={"nodes": ", ".join(nodes)}, resource=("thread", thread.thread_id)
+    )
 
 
 def _spec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from graphwire.v1 import run_event_pb2 as pb
 
@@ -38,6 +39,8 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     thread = tx.thread(run.thread_id)
     if thread is None:
         return True
+    if position is not None and outcome.status is not RunStatus.INTERRUPTED:
+        position = _without_answered(tx, run.thread_id, position)
     pauses = (
         tx.open_pauses(run.thread_id)
         if position is None
@@ -92,6 +95,23 @@ def settle_pauses(
     ]
     tx.insert_pauses(made)
     return kept + made
+
+
+def _without_answered(tx: Transaction, thread_id: str, position: Position) -> Position:
+    """Leaves out the questions that have their answer, after a run that did not come to a pause.
+
+    A node that fails after its question was answered keeps the answer: whoever resumes it
+    tries again with that one. Asked anew, a second answer would be taken and not be used.
+    """
+    answered = {
+        (pause.interrupt_id, pause.namespace, pause.value)
+        for pause in tx.pauses_at(thread_id, position.checkpoint_id)
+        if pause.status is PauseStatus.RESUMED
+    }
+    waiting = tuple(
+        w for w in position.waiting if (w.interrupt_id, w.namespace, w.value) not in answered
+    )
+    return replace(position, waiting=waiting)
 
 
 def _asks_the_same(pause: PauseRecord, reason: Waiting) -> bool:

@@ -88,9 +88,15 @@ class RunExecution:
                 return await self._execute()
         except TimeoutError as error:
             if not limit.expired():
-                return Outcome(RunStatus.FAILED, error=_failure(error))
+                return self._failed(error)
             text = f"the run took longer than {self._max_seconds:g} s, the server's limit"
             return Outcome(RunStatus.TIMED_OUT, error=Failure("RunTimeout", text))
+
+    def _failed(self, error: BaseException, seen: tuple[str, Namespace] = ("", ())) -> Outcome:
+        """Returns the outcome for what the graph raised, and writes its trace to the log."""
+        failure = _failure(error, seen)
+        _log.warning("graph_raised", run_id=self._run.run_id, node=failure.node, exc_info=error)
+        return Outcome(RunStatus.FAILED, error=failure)
 
     async def _execute(self) -> Outcome:
         loaded = self._registry.get(self._run.assistant_id)
@@ -104,7 +110,7 @@ class RunExecution:
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  # whatever a graph or its factory raises
-            return Outcome(RunStatus.FAILED, error=_failure(error))
+            return self._failed(error)
 
     async def _execute_graph(self, graph: AnyPregel) -> Outcome:
         spec, thread_id = self._spec, self._run.thread_id
@@ -150,7 +156,7 @@ class RunExecution:
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
             # Where that leaves the thread is read later: it may be what can't be read.
-            return Outcome(RunStatus.FAILED, error=_failure(error, execution.failed))
+            return self._failed(error, execution.failed)
         position = await read_position(
             graph, thread_config(thread_id), breakpoints, execution.steps
         )
@@ -277,7 +283,7 @@ def _questions_only(position: Position) -> Position:
     return _with_waiting(position, questions)
 
 
-def _failure(error: BaseException, seen: tuple[str, Namespace] = ("", ())) -> Failure:
+def _failure(error: BaseException, seen: tuple[str, Namespace]) -> Failure:
     """Returns what an exception says; `seen` is the task that was seen to fail."""
     node, namespace = failed_task(error)
     if not node:

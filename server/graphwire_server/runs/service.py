@@ -11,7 +11,12 @@ from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.checks import check_context, check_input, check_nodes, check_update
 from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints, stops_inside
+from graphwire_server.graphs.langgraph_compat import (
+    AnyPregel,
+    declared_nodes,
+    static_breakpoints,
+    stops_inside,
+)
 from graphwire_server.graphs.position import Breakpoints
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
@@ -284,7 +289,10 @@ class RunService:
             if request.checkpoint_id:
                 next_there = await self._next_at(graph, request, loaded)
             return GraphFacts(
-                Breakpoints(*static_breakpoints(graph)), stops_inside(graph), next_there
+                compiled=Breakpoints(*static_breakpoints(graph)),
+                stops_inside=stops_inside(graph),
+                next_there=next_there,
+                nodes=declared_nodes(graph),
             )
 
     async def _next_at(

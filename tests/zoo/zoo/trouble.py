@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from pydantic import BaseModel, Field
 
 from zoo.log import Log, writes
 from zoo.questions import asks
@@ -148,3 +150,51 @@ def _no_saver_child() -> StateGraph[Any]:
 
 
 no_saver_child = _no_saver_child().compile()
+
+
+async def _pay(state: Log) -> Log:
+    answer = interrupt("pay?")
+    path = Path(state["path"])
+    if not path.exists():
+        path.touch()
+        raise ConnectionError("the bank is down")
+    return {"log": [f"paid: {answer}"]}
+
+
+def _bank() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("pay", _pay)
+    graph.add_edge(START, "pay")
+    return graph
+
+
+bank = _bank().compile()
+
+
+class Customer(BaseModel):
+    """A part of `Order`."""
+
+    name: str = Field(min_length=2)
+
+
+class Order(BaseModel):
+    """A state that is validated whenever a node runs."""
+
+    customer: Customer | None = None
+    amount: Annotated[int, Field(ge=0)] = 0
+
+
+async def _charge(state: Order) -> dict[str, int]:
+    return {"amount": state.amount + 1}
+
+
+def _typed() -> StateGraph[Any]:
+    graph = StateGraph(Order)
+    for name in ("charge", "again"):
+        graph.add_node(name, _charge)
+    graph.add_edge(START, "charge")
+    graph.add_edge("charge", "again")
+    return graph
+
+
+typed = _typed().compile()

@@ -1,0 +1,67 @@
+"""Reads what a checkpoint holds, without asking the graph what comes next.
+
+A graph's own types may refuse a state that is stored already. Then there is no saying which
+tasks it has, but the state can still be shown, and another checkpoint be chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from graphwire_server import jsontext
+from graphwire_server.graphs.langgraph_compat import AnyPregel
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A checkpoint as it is stored; JSON as text.
+
+    Attributes:
+        checkpoint_id: Its id.
+        parent_checkpoint_id: The one before it; empty for the first.
+        values: The state: the channels that the graph shows.
+        metadata: LangGraph's metadata, an object.
+        created_at: When it was made, ISO 8601.
+    """
+
+    checkpoint_id: str
+    parent_checkpoint_id: str
+    values: str
+    metadata: str
+    created_at: str
+
+
+async def stored_checkpoint(graph: AnyPregel, config: RunnableConfig) -> Stored | None:
+    """Returns the checkpoint that a config names, or the head; None if there is none."""
+    found = await saver_of(graph).aget_tuple(config)
+    if found is None:
+        return None
+    shown = set(graph.stream_channels_list)
+    values = {k: v for k, v in found.checkpoint["channel_values"].items() if k in shown}
+    parent = (found.parent_config or {}).get("configurable", {})
+    return Stored(
+        checkpoint_id=found.checkpoint["id"],
+        parent_checkpoint_id=str(parent.get("checkpoint_id") or ""),
+        values=jsontext.dumps(values),
+        metadata=jsontext.dumps(found.metadata),
+        created_at=found.checkpoint["ts"],
+    )
+
+
+async def checkpoint_ids(
+    graph: AnyPregel, config: RunnableConfig, *, limit: int, before: RunnableConfig | None
+) -> list[str]:
+    """Returns the ids of at most `limit` checkpoints of a thread, newest first."""
+    # Listed whole: the saver is locked while it is being listed.
+    listed = saver_of(graph).alist(config, limit=limit, before=before)
+    return [found.checkpoint["id"] async for found in listed]
+
+
+def saver_of(graph: AnyPregel) -> BaseCheckpointSaver[str]:
+    """Returns the server's saver, which every graph that the registry opens carries."""
+    saver = graph.checkpointer
+    assert isinstance(saver, BaseCheckpointSaver)
+    return saver
