@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,13 +121,13 @@ graph = builder.compile()
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
+def project(tmp_path: Path) -> Path:
     """A project whose graph has one node, `review`."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "langgraph.json").write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}}))
     (folder / "agent.py").write_text(GRAPH.format(node="review"))
-    yield folder
+    return folder
 
 
 def test_a_node_that_was_renamed_keeps_its_pauses_until_it_is_back(
