@@ -1,26 +1,8 @@
-"""The `graphwire` command: `python -m graphwire` does the same.
-
-The command itself is `graphwire_server.cli`, which needs more than a client does.
-"""
+"""`python -m graphwire` is the `graphwire` command."""
 
 from __future__ import annotations
 
-import sys
-
-
-def main() -> None:
-    """Runs the command, or says what to install for it."""
-    try:
-        from graphwire_server.cli import main as command
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] in {"graphwire", "graphwire_server"}:
-            raise
-        sys.exit(
-            f"graphwire: the command needs {missing.name}, which is not installed. "
-            "Install graphwire[cli] to talk to a server, graphwire[server] to run one."
-        )
-    command()
-
+from graphwire_server.__main__ import main
 
 if __name__ == "__main__":
     main()

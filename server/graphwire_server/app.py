@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -34,6 +35,7 @@ from graphwire_server.runs.service import RunService
 from graphwire_server.runs.thread_locks import ThreadLocks
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
+from graphwire_server.storage.interface import StorageError
 from graphwire_server.storage.sqlite import SqliteStorage
 
 _log = structlog.get_logger("graphwire.server")
@@ -91,6 +93,8 @@ class App:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(threads)
         contain_failures(loop)
+        if not settings.database:
+            _keep_out_of_git(settings.database_file.parent)
         storage = await SqliteStorage.open(settings.database_file)
         try:
             app = await cls._assemble(settings, project, storage, threads)
@@ -192,6 +196,17 @@ class App:
         await self._log.stop()
 
 
+def _keep_out_of_git(folder: Path) -> None:
+    """Makes the folder for the data inside a project, ignored by git."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ignored = folder / ".gitignore"
+        if not ignored.exists():
+            ignored.write_text("*\n")
+    except OSError as error:
+        raise StorageError(f"{folder}: can't keep data here: {error.strerror}") from error
+
+
 async def serve(settings: Settings, project: Project, on_started: Callable[[App], None]) -> None:
     """Runs a server until SIGTERM or SIGINT; a second signal kills it at once.
 
@@ -203,8 +218,9 @@ async def serve(settings: Settings, project: Project, on_started: Callable[[App]
 
     def on_signal(number: signal.Signals) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL)
+        # In this order: the loop puts Python's own handler back, which would only raise.
         loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
 
     app = await App.start(settings, project)
     for number in (signal.SIGTERM, signal.SIGINT):

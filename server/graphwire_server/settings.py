@@ -70,8 +70,11 @@ class Settings(BaseSettings):
 
     @property
     def database_file(self) -> Path:
-        """Returns the path of the SQLite file."""
+        """Returns the path of the SQLite file.
+
+        As in other programs, sqlite:///data.db is relative and sqlite:////data.db is not.
+        """
         if not self.database:
             root = self.project if self.project.is_dir() else self.project.parent
             return root / ".graphwire" / "graphwire.db"
-        return Path(self.database.removeprefix("sqlite://").removeprefix("sqlite:"))
+        return Path(self.database.removeprefix("sqlite:///"))

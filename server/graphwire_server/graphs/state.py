@@ -13,7 +13,7 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.checks import check_update
+from graphwire_server.graphs.checks import check_nodes, check_update
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of
@@ -183,13 +183,7 @@ def _writer(graph: AnyPregel, as_node: str) -> str | None:
     if as_node == compat.START_NODE:
         # The functional API's graphs have no entry node, only a channel for the input.
         return compat.START_NODE if compat.START_NODE in graph.nodes else compat.INPUT_NODE
-    nodes = compat.node_names(graph)
-    if as_node not in nodes:
-        raise errors.UnknownNodeError(
-            f"the graph has no node {as_node!r}; it has: {', '.join(nodes)}",
-            field="as_node",
-            metadata={"nodes": ", ".join(nodes)},
-        )
+    check_nodes(graph, [as_node], "as_node")
     return as_node
 
 

@@ -33,6 +33,7 @@ class PageTokens:
         rest.CopyFrom(request)
         rest.ClearField("page_size")
         rest.ClearField("page_token")
+        rest.DiscardUnknownFields()
         meaning = type(request).__name__.encode() + rest.SerializeToString(deterministic=True)
         self._digest = hashlib.sha256(meaning).hexdigest()[:16]
 

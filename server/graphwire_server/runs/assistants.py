@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from graphwire import errors
@@ -16,8 +17,10 @@ def assistant_of(registry: GraphRegistry, assistant_id: str) -> LoadedGraph:
     loaded = registry.get(assistant_id)
     if loaded is None:
         names = ", ".join(registry.names)
+        close = difflib.get_close_matches(assistant_id, registry.names, n=1)
+        hint = f"did you mean {close[0]!r}? There are" if close else "there are"
         raise errors.AssistantNotFoundError(
-            f"there is no assistant {assistant_id!r}; there are: {names}",
+            f"there is no assistant {assistant_id!r}; {hint}: {names}",
             metadata={"assistants": names},
             resource=("assistant", assistant_id),
         )

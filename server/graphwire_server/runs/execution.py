@@ -252,6 +252,8 @@ def _beginning(spec: RunSpec) -> Beginning:
             return GoOn(spec.answers)
         case "command":
             goto = [(step[0], step[1] if len(step) > 1 else None) for step in spec.goto]
+            if spec.value is None and not goto:
+                return GoOn(spec.answers)  # LangGraph fails for a command with nothing in it
             return Steer(spec.value, goto, spec.answers)
 
 
