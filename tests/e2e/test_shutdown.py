@@ -1,0 +1,353 @@
+"""Shutting down: what is finished, what is ended, what is told to whom; and refusing to start."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import duration_pb2
+from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.e2e.drive import (
+    DEADLINE,
+    Refusal,
+    checked,
+    create,
+    get_run,
+    get_thread,
+    join,
+    new_thread,
+    payload,
+    refused,
+    shapes,
+    stream,
+    wait,
+)
+from tests.e2e.gates import Gate, until
+from tests.servers import ZOO, ServerProcess
+
+LOG = payload({"log": ["in"]})
+LATER = duration_pb2.Duration(seconds=3600)
+SERVICES = ("", *(f"graphwire.v1.{name}" for name in ("Assistants", "Runs", "Server", "Threads")))
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+#: How long, in seconds, the server of `stopped` lets runs go on.
+GRACE = 1.0
+#: Beyond that, how long a server may take to be gone: nodes that never return included.
+MARGIN = 12.0
+
+
+# --- runs that come to their end ---
+
+
+def test_on_sigterm_runs_finish_while_no_new_ones_are_taken(
+    own_server: Callable[..., ServerProcess], gate: Gate
+) -> None:
+    process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60"})
+    with grpc.insecure_channel(process.address) as channel:
+        runs = runs_pb2_grpc.RunsStub(channel)
+        threads = threads_pb2_grpc.ThreadsStub(channel)
+        health = health_pb2_grpc.HealthStub(channel)
+        thread, paused = new_thread(threads), new_thread(threads)
+        stream(runs, thread_id=paused, assistant_id="ask", input=LOG)
+        request = runs_pb2.StreamRunRequest(
+            thread_id=thread, assistant_id="gated", input=gate.input
+        )
+        call = runs.StreamRun(request, timeout=DEADLINE)
+        events = [next(call).event]
+        gate.wait_begun()
+        watch = health.Watch(health_pb2.HealthCheckRequest(service=SERVICES[2]))
+        assert next(watch).status == SERVING
+
+        process.signal(signal.SIGTERM)
+        assert next(watch).status == NOT_SERVING
+        for name in SERVICES:
+            request_health = health_pb2.HealthCheckRequest(service=name)
+            assert health.Check(request_health, timeout=DEADLINE).status == NOT_SERVING
+        for start in (create, stream):
+            with refused("UNAVAILABLE", "SHUTTING_DOWN") as refusal:
+                start(
+                    runs,
+                    thread_id="never-made",
+                    assistant_id="linear",
+                    input=LOG,
+                    if_not_exists=run_pb2.IF_NOT_EXISTS_CREATE,
+                )
+            assert refusal.retry_after == 1.0
+        with refused("UNAVAILABLE", "SHUTTING_DOWN"):
+            stream(runs, thread_id=paused, resume={"answer": payload("too late")})
+        # What is there can still be read and followed.
+        with refused("NOT_FOUND", "THREAD_NOT_FOUND"):
+            get_thread(threads, "never-made")
+        assert len(get_thread(threads, paused).pauses) == 1
+        assert get_run(runs, events[0].run_id).status == run_pb2.RUN_STATUS_RUNNING
+        joined = runs.JoinRun(runs_pb2.JoinRunRequest(run_id=events[0].run_id), timeout=DEADLINE)
+        assert next(joined).event == events[0]
+
+        began = time.monotonic()
+        gate.open()
+        events += [response.event for response in call]
+        assert shapes(checked(events)) == [
+            ("updates", "before", {"log": ["before"]}),
+            ("updates", "gate", {"log": ["gate"]}),
+            ("updates", "after", {"log": ["after"]}),
+            ("end", "SUCCEEDED"),
+        ]
+        assert [response.event for response in joined] == events[1:]
+    # It does not sit the grace out.
+    assert process.wait() == 0
+    assert time.monotonic() - began < MARGIN
+
+
+def test_a_second_signal_ends_the_server_at_once(
+    own_server: Callable[..., ServerProcess], gate: Gate
+) -> None:
+    process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60"})
+    with grpc.insecure_channel(process.address) as channel:
+        runs = runs_pb2_grpc.RunsStub(channel)
+        threads = threads_pb2_grpc.ThreadsStub(channel)
+        create(runs, thread_id=new_thread(threads), assistant_id="gated", input=gate.input)
+        gate.wait_begun()
+        process.signal(signal.SIGINT)
+        until(lambda: "draining" in process.log)
+        process.signal(signal.SIGINT)
+        assert process.wait() == -signal.SIGINT
+
+
+# --- runs that do not ---
+
+
+@dataclass
+class Stopped:
+    """What was seen of a server that was stopped in the middle of work.
+
+    Attributes:
+        process: The server, started again.
+        runs: Runs of it.
+        threads: Threads of it.
+        code: Its exit code.
+        seconds: How long it took to be gone.
+        begun: The runs that were executing, by graph; those of "delayed" had not begun.
+        events: What their streams had shown by then.
+        refusals: The status with which streams and waits ended that had to; by name.
+        accepted: Runs that were started, by many at once, while it was stopped.
+    """
+
+    process: ServerProcess
+    runs: runs_pb2_grpc.RunsStub
+    threads: threads_pb2_grpc.ThreadsStub
+    code: int
+    seconds: float
+    begun: dict[str, run_pb2.Run] = field(default_factory=dict)
+    events: dict[str, list[run_event_pb2.RunEvent]] = field(default_factory=dict)
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+    """A server that was stopped in the middle of work, and started again."""
+    folder = tmp_path_factory.mktemp("stopped")
+    gates = {graph: Gate(folder / graph) for graph in ("gated", "gated_sync", "stubborn")}
+    process = ServerProcess(
+        folder / "graphwire.db", env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": str(GRACE)}
+    ).start()
+    with grpc.insecure_channel(process.address) as channel:
+        seen = _stop_in_the_middle(process, channel, gates)
+    for gate in gates.values():
+        gate.open()
+    process.start()
+    with grpc.insecure_channel(process.address) as channel:
+        seen.runs = runs_pb2_grpc.RunsStub(channel)
+        seen.threads = threads_pb2_grpc.ThreadsStub(channel)
+        yield seen
+    assert process.stop() == 0
+
+
+def _stop_in_the_middle(
+    process: ServerProcess, channel: grpc.Channel, gates: dict[str, Gate]
+) -> Stopped:
+    runs, threads = runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
+    seen = Stopped(process, runs, threads, code=-1, seconds=-1)
+
+    def follow(run: run_pb2.Run) -> Any:
+        return runs.JoinRun(runs_pb2.JoinRunRequest(run_id=run.run_id), timeout=DEADLINE)
+
+    calls = {}
+    for graph, gate in gates.items():
+        run = create(runs, thread_id=new_thread(threads), assistant_id=graph, input=gate.input)
+        seen.begun[graph], calls[graph] = run, follow(run)
+        gate.wait_begun()
+    delayed = create(
+        runs, thread_id=new_thread(threads), assistant_id="linear", input=LOG, start_delay=LATER
+    )
+    seen.begun["delayed"], calls["delayed"] = delayed, follow(delayed)
+    waiting = runs.WaitRun.future(runs_pb2.WaitRunRequest(run_id=delayed.run_id), timeout=DEADLINE)
+    # A reader that takes nothing of what is far more than the buffers hold.
+    long = create(
+        runs,
+        thread_id=new_thread(threads),
+        assistant_id="linear",
+        input=payload({"log": ["x" * 1_000_000]}),
+        stream_modes=[m for m in run_pb2.StreamMode.values() if m],
+    )
+    seen.begun["slow"], calls["slow"] = long, follow(long)
+    seen.events["slow"] = [next(calls["slow"]).event]
+    wait(runs, long.run_id)
+
+    with ThreadPoolExecutor(4) as pool:
+        starting = [pool.submit(_start_until_refused, seen) for _ in range(4)]
+        until(lambda: len(seen.accepted) > 20)
+        began = time.monotonic()
+        process.signal(signal.SIGTERM)
+        for name, call in calls.items():
+            events = seen.events.setdefault(name, [])
+            try:
+                events.extend(response.event for response in call)
+            except grpc.RpcError as error:
+                seen.refusals[name] = _refusal(error)
+        seen.refusals["wait"] = _refusal(waiting.exception())
+        assert {future.result() for future in starting} == {"UNAVAILABLE"}
+    seen.code = process.wait()
+    seen.seconds = time.monotonic() - began
+    return seen
+
+
+def _start_until_refused(seen: Stopped) -> str:
+    """Starts one run after the other; returns the status with which that ended."""
+    while True:
+        try:
+            thread = new_thread(seen.threads)
+            run = create(seen.runs, thread_id=thread, assistant_id="linear", input=LOG)
+        except grpc.RpcError as error:
+            return _refusal(error).code
+        seen.accepted.append(run.run_id)
+
+
+def _refusal(error: Any) -> Refusal:
+    refusal = Refusal()
+    try:
+        with refused(error.code().name, "SHUTTING_DOWN") as refusal:
+            raise error
+    except AssertionError:
+        pass  # a status without details: the connection went
+    return refusal
+
+
+def test_a_server_that_is_stopped_is_gone_in_time_whatever_its_nodes_do(
+    stopped: Stopped,
+) -> None:
+    assert stopped.code == 0
+    assert GRACE <= stopped.seconds < GRACE + MARGIN
+
+
+@pytest.mark.parametrize("graph", ["gated", "gated_sync", "stubborn"])
+def test_a_run_that_does_not_finish_in_time_ends_as_failed_and_its_stream_says_so(
+    stopped: Stopped, graph: str
+) -> None:
+    events = checked(stopped.events[graph])
+    end = events[-1].end
+    assert end.status == run_pb2.RUN_STATUS_FAILED
+    assert (end.error.type, end.error.message) == (
+        "ServerShutdown",
+        "the server was shut down while the run executed",
+    )
+    # After the restart it is what it was, and the thread can be resumed.
+    run = get_run(stopped.runs, stopped.begun[graph].run_id)
+    assert (run.status, run.error) == (end.status, end.error)
+    assert join(stopped.runs, run.run_id) == events
+    assert get_thread(stopped.threads, run.thread_id).error == end.error
+    resumed = stream(stopped.runs, thread_id=run.thread_id, resume={})
+    assert shapes(resumed)[-2:] == [
+        ("updates", "after", {"log": ["after"]}),
+        ("end", "SUCCEEDED"),
+    ]
+
+
+def test_a_stream_that_has_not_come_to_its_end_says_where_to_go_on_and_when(
+    stopped: Stopped,
+) -> None:
+    run = stopped.begun["delayed"]
+    assert stopped.events["delayed"] == []
+    for name in ("delayed", "wait"):
+        refusal = stopped.refusals[name]
+        assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
+        assert refusal.metadata == {"run_id": run.run_id, "last_sequence": "0"}
+        assert refusal.retry_after == 1.0
+    # The run itself is not lost: it waits for its time.
+    assert get_run(stopped.runs, run.run_id).status == run_pb2.RUN_STATUS_PENDING
+
+
+def test_a_reader_that_was_cut_off_behind_the_end_goes_on_where_it_was(
+    stopped: Stopped,
+) -> None:
+    seen = stopped.events["slow"]
+    whole = join(stopped.runs, stopped.begun["slow"].run_id)
+    assert seen == whole[: len(seen)]
+    if len(seen) < len(whole):
+        assert stopped.refusals["slow"].code == "UNAVAILABLE"
+    rest = runs_pb2.JoinRunRequest(
+        run_id=stopped.begun["slow"].run_id, after_sequence=seen[-1].sequence
+    )
+    went_on = [r.event for r in stopped.runs.JoinRun(rest, timeout=DEADLINE)]
+    assert seen + went_on == whole
+
+
+def test_no_run_that_was_accepted_is_lost_by_the_stop(stopped: Stopped) -> None:
+    assert stopped.accepted
+    for run_id in stopped.accepted:
+        ended = wait(stopped.runs, run_id).run
+        assert ended.status == run_pb2.RUN_STATUS_SUCCEEDED or (
+            ended.error.type == "ServerShutdown"
+        )
+    assert "lost_run" not in stopped.process.log
+    assert "Traceback" not in stopped.process.log
+
+
+# --- refusing to start ---
+
+
+def refuses_to_start(*options: str) -> str:
+    """Starts a server that can't start; returns what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "graphwire", "serve", str(ZOO), *options],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_a_second_server_on_one_database_does_not_start(
+    server: ServerProcess, runs: runs_pb2_grpc.RunsStub
+) -> None:
+    said = refuses_to_start("--listen", "127.0.0.1:0", "--database", str(server.database))
+    assert said == (
+        f"graphwire: the database {server.database} is in use by another server, "
+        f"process {server.pid}: stop it, or choose another file"
+    )
+    assert shapes(stream(runs, assistant_id="linear", input=LOG))[-1] == ("end", "SUCCEEDED")
+
+
+def test_a_second_server_on_one_port_does_not_start(
+    server: ServerProcess, runs: runs_pb2_grpc.RunsStub, tmp_path: Path
+) -> None:
+    database = tmp_path / "other.db"
+    said = refuses_to_start("--listen", server.address, "--database", str(database))
+    assert said == f"graphwire: can't listen on {server.address}: Address already in use"
+    assert not database.exists()
+    assert shapes(stream(runs, assistant_id="linear", input=LOG))[-1] == ("end", "SUCCEEDED")
