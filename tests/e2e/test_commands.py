@@ -75,6 +75,24 @@ def test_a_command_at_a_breakpoint_updates_and_goes_on(thread: DrivenThread) -> 
     assert events[0].metadata.resumed_run_id == pause.run_id
 
 
+def test_a_command_that_only_resumes_is_a_resume(thread: DrivenThread) -> None:
+    thread.start("stops")
+    assert shapes(thread.command(resumes={})) == [
+        *ran("b", "c"),
+        ("interrupted", [("BREAKPOINT_AFTER", "c")], []),
+        PAUSED,
+    ]
+    assert shapes(thread.command(resumes={})) == [DONE]
+    assert thread.log == ["in", "a", "b", "c"]
+
+
+def test_a_command_that_only_resumes_is_a_resume(thread: DrivenThread) -> None:
+    thread.start("linear", interrupt_before=["b"])
+    assert shapes(thread.command(resumes={})) == [*ran("b", "c"), DONE]
+    with thread.refused("FAILED_PRECONDITION", "NOTHING_TO_RESUME"):
+        thread.command(resumes={})
+
+
 def test_a_command_may_answer_and_update_and_go_elsewhere_at_once(thread: DrivenThread) -> None:
     thread.start("ask")
     events = thread.command(update={"count": 2}, goto=["after"], resumes={"answer": None})
