@@ -11,13 +11,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-
 from graphwire.v1 import (
     assistants_pb2_grpc,
     runs_pb2_grpc,
     server_pb2_grpc,
     threads_pb2_grpc,
 )
+
 from tests.servers import ServerProcess
 
 

@@ -67,7 +67,8 @@ def test_an_unknown_assistant_is_answered_with_those_there_are(assistants: Assis
     names = ", ".join(sorted(GRAPHS))
     assert refusal.metadata == {"assistants": names}
     assert refusal.resource == ("assistant", "liner")
-    assert refusal.text == f"there is no assistant 'liner'; there are: {names}"
+    hint = "did you mean 'linear'? There are"
+    assert refusal.text == f"there is no assistant 'liner'; {hint}: {names}"
 
 
 def test_a_graph_is_drawn_as_nodes_and_edges_and_mermaid(assistants: Assistants) -> None:

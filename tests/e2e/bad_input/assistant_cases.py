@@ -17,7 +17,7 @@ CASES = [
                 {"assistant_id": "liner"},
                 NOT_FOUND,
                 "ASSISTANT_NOT_FOUND",
-                text="there is no assistant 'liner'; there are: ",
+                text="there is no assistant 'liner'; did you mean 'linear'? There are: ",
             ),
         ]
     ),

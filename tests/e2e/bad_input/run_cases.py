@@ -92,7 +92,7 @@ ASSISTANT = [
         NOT_FOUND,
         "ASSISTANT_NOT_FOUND",
         covers="assistant_id",
-        text="there is no assistant 'liner'; there are: ",
+        text="there is no assistant 'liner'; did you mean 'linear'? There are: ",
     ),
     *start(
         "another assistant than the thread's",

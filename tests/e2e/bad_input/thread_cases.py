@@ -243,7 +243,7 @@ EDIT = [
         NOT_FOUND,
         "ASSISTANT_NOT_FOUND",
         assistant_id="liner",
-        text="there are: ",
+        text="There are: ",
     ),
     _edit("another assistant", "done", BROKEN, "ASSISTANT_MISMATCH", assistant_id="router"),
     *(

@@ -125,11 +125,11 @@ fails_in_router = _fails_in_router().compile()
 
 async def _ignore_cancelling(state: Log) -> Log:
     path = Path(state["path"])
-    Path(f"{path}.begun").touch()  # noqa: ASYNC240
-    while not path.exists():  # noqa: ASYNC240
+    Path(f"{path}.begun").touch()
+    while not path.exists():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.01)
-    Path(f"{path}.returned").touch()  # noqa: ASYNC240
+    Path(f"{path}.returned").touch()
     return {"log": ["gate"]}
 
 
