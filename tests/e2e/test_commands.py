@@ -75,7 +75,7 @@ def test_a_command_at_a_breakpoint_updates_and_goes_on(thread: DrivenThread) -> 
     assert events[0].metadata.resumed_run_id == pause.run_id
 
 
-def test_a_command_that_only_resumes_is_a_resume(thread: DrivenThread) -> None:
+def test_commands_that_only_resume_go_from_breakpoint_to_breakpoint(thread: DrivenThread) -> None:
     thread.start("stops")
     assert shapes(thread.command(resumes={})) == [
         *ran("b", "c"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from graphwire.v1 import runs_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
+from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.drive import (
     DEADLINE,
@@ -142,7 +142,7 @@ def test_a_node_that_was_renamed_keeps_its_pauses_until_it_is_back(
                 assistant_id="agent",
                 input=payload({"answer": ""}),
                 interrupt_before=["review"] if thread == "stops" else [],
-                if_not_exists="IF_NOT_EXISTS_CREATE",
+                if_not_exists=run_pb2.IF_NOT_EXISTS_CREATE,
             )
             list(Runs(channel).StreamRun(request, timeout=DEADLINE))
         before = {thread: get_thread(Threads(channel), thread) for thread in resumes}

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphwire.v1 import payload_pb2
 from graphwire.v1 import run_event_pb2 as pb
-from langchain_core.messages import AIMessage, BaseMessage, BaseMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, BaseMessageChunk
 
 from graphwire_server import jsontext
 
@@ -156,7 +156,7 @@ def _tool_calls(message: BaseMessage) -> Iterator[pb.ToolCallPiece]:
                 name=chunk.get("name") or "",
                 args=chunk.get("args") or "",
             )
-    elif isinstance(message, AIMessage) and not isinstance(message, BaseMessageChunk):
+    elif isinstance(message, AIMessage) and not isinstance(message, AIMessageChunk):
         for position, call in enumerate(message.tool_calls):
             yield pb.ToolCallPiece(
                 index=position,
