@@ -114,6 +114,10 @@ except SystemExit:
         ),
         (["run", "a", "--input", "[" * 100_000], "--input: nested too deep"),
         (
+            ["run", "--resume", "--thread", "t", "--answer", '{"ok": tru}'],
+            "--answer: not JSON: Expecting value (column 8)",
+        ),
+        (
             ["run", "a", "--input", "@/nowhere.json"],
             "--input: /nowhere.json: No such file or directory",
         ),

@@ -46,11 +46,28 @@ def read_members(option: str, texts: Sequence[str], kind: type[MemberT]) -> list
 
 
 def json_or_text(text: str) -> Any:
-    """Returns the JSON value that a text is, or the text itself: `42`, `{"ok":true}`, `yes`."""
+    """Returns the JSON value that a text is, or the text itself: `42`, `{"ok":true}`, `yes`.
+
+    Raises:
+        ValueError: It begins like an object, an array or a string of JSON, and is none: sent
+            as text it would be another answer than was meant.
+    """
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except json.JSONDecodeError as error:
+        if text.lstrip().startswith(("{", "[", '"')):
+            raise ValueError(f"not JSON: {error.msg} (column {error.colno})") from error
         return text
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def read_answer(option: str, text: str) -> Any:
+    """Returns the answer of an option, see `json_or_text`; exits if it is not clear."""
+    try:
+        return json_or_text(text)
+    except ValueError as error:
+        fail(f"{option}: {error}", ExitCode.USAGE)
 
 
 def _read(option: str, text: str) -> str:

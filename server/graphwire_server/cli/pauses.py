@@ -95,7 +95,10 @@ def _question(console: Console, pause: Pause, *, several: bool) -> list[Renderab
     if isinstance(value, str):
         question: list[RenderableType] = [label + Text(value)]
     elif console.is_terminal:
-        question = [*([label] if several else []), JSON.from_data(value)]
+        shown = JSON.from_data(value)
+        # Who approves must see all of it.
+        shown.text.no_wrap, shown.text.overflow = False, "fold"
+        question = [*([label] if several else []), shown]
     else:
         question = [label + Text(compact(value))]
     if pause.response_schema is not None:

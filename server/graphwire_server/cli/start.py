@@ -11,7 +11,7 @@ from graphwire.start import NOT_GIVEN, Resume, RunConfig, RunOptions
 
 from graphwire_server.cli.console import fail
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.inputs import json_or_text, read_json, read_members, read_object
+from graphwire_server.cli.inputs import read_answer, read_json, read_members, read_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ def _resume(given: RunArguments) -> Resume | None:
     return Resume(
         pause_ids=given.pauses or (),
         answers=read_object("--answers", given.answers) or {},
-        answer=NOT_GIVEN if given.answer is None else json_or_text(given.answer),
+        answer=NOT_GIVEN if given.answer is None else read_answer("--answer", given.answer),
     )
 
 
