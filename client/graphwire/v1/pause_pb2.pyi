@@ -81,9 +81,7 @@ class Pause(_message.Message):
     node: _builtins.str
     """The node that is about to run, has run, or asks."""
     interrupt_id: _builtins.str
-    """For INTERRUPT: LangGraph's id of the interrupt. Two interrupt() calls of one
-    node share it; the pause_id tells them apart.
-    """
+    """For INTERRUPT: LangGraph's id of the interrupt."""
     checkpoint_id: _builtins.str
     """The root checkpoint at which the thread is paused."""
     @_builtins.property

@@ -446,7 +446,8 @@ class RunError(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The exception's class, such as "ValueError"; for a run that the server
-    failed: "ServerLost", "ServerShutdown", "RunTimeout" or "UnknownNode".
+    failed: "ServerLost", "ServerShutdown", "RunTimeout", "UnknownNode",
+    "AssistantNotFound", "GotoPastBreakpoint" or "StorageError".
     """
     message: _builtins.str
     """Its text."""

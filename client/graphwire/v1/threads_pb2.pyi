@@ -125,7 +125,7 @@ class Thread(_message.Message):
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
         """The open pauses. A thread may be INTERRUPTED without one: after an edit of its
-        state, a node that had asked waits to ask again.
+        state, nodes wait that no breakpoint holds, to ask again for example.
         """
 
     @_builtins.property
