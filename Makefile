@@ -34,7 +34,7 @@ demo: setup ## Show the how-to: run to a breakpoint, look, resume
 
 .PHONY: test
 test: setup ## Run the test suite
-	@$(PYTEST)
+	@$(PYTEST) -n 2 --dist loadfile
 
 .PHONY: check
 check: setup lint types imports contract test node ## Everything that CI checks
