@@ -187,13 +187,15 @@ class EventLog:
                     after = record.sequence
                 if ended:
                     return
+                if records:
+                    continue
                 if self._closing:
                     raise errors.ShuttingDownError(
                         "the server is shutting down; join the run again after this sequence",
                         metadata={"run_id": run_id, "last_sequence": str(after)},
                         retry_after=1.0,
                     )
-                if not records and not await _wait(wake, self._heartbeat):
+                if not await _wait(wake, self._heartbeat):
                     yield None
         finally:
             readers = self._readers[run_id]
