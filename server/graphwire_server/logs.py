@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from typing import Literal
 
 import structlog
-from structlog.types import Processor
+from structlog.types import ExcInfo, Processor
 
 LogFormat = Literal["human", "json"]
+
+#: How much of a long traceback is kept at either end, in characters.
+_TRACEBACK_ENDS = 10_000
 
 # They write a line for each statement or event-loop detail, which nobody debugging a
 # graph or this server is after.
@@ -60,13 +64,25 @@ def configure_logging(level: str, form: LogFormat) -> None:
     logging.captureWarnings(True)
 
 
+def _traceback(exc_info: ExcInfo) -> str:
+    """Returns a traceback; of a very long one, as of an exception that quotes its input, the
+    beginning and the end."""
+    text = "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+    left_out = len(text) - 2 * _TRACEBACK_ENDS
+    if left_out <= 0:
+        return text
+    head, tail = text[:_TRACEBACK_ENDS], text[-_TRACEBACK_ENDS:]
+    return f"{head}\n… {left_out} characters left out …\n{tail}"
+
+
 def _render(form: LogFormat) -> list[Processor]:
     if form == "json":
         # Tracebacks as text: the structured ones carry local variables, secrets among them.
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        exceptions = structlog.processors.ExceptionRenderer(_traceback)
+        return [exceptions, structlog.processors.JSONRenderer()]
     return [
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
-            exception_formatter=structlog.dev.plain_traceback,
+            exception_formatter=lambda file, error: print(f"\n{_traceback(error)}", file=file),
         )
     ]

@@ -26,10 +26,10 @@ except RuntimeError:
 """
 
 
-def logged(*args: str) -> list[str]:
-    """Returns the lines that the script writes to stderr; to stdout it writes none."""
+def logged(*args: str, script: str = SCRIPT) -> list[str]:
+    """Returns the lines that a script writes to stderr; to stdout it writes none."""
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", SCRIPT, *args],
+        [sys.executable, "-W", "always", "-c", script, *args],
         capture_output=True,
         text=True,
         check=True,
@@ -60,6 +60,24 @@ def test_traces_carry_no_values_of_variables() -> None:
         text = "\n".join(logged("info", form))
         assert "RuntimeError: broken" in text
         assert text.count("hunter2") == 0
+
+
+def test_long_traces_are_cut_in_the_middle() -> None:
+    script = (
+        SCRIPT
+        + """
+try:
+    raise ValueError("begin " + "x" * 5_000_000 + " end")
+except ValueError:
+    log.exception("too much")
+"""
+    )
+    for form in ("json", "human"):
+        text = "\n".join(logged("info", form, script=script))
+        assert len(text) < 30_000
+        assert "ValueError: begin xxx" in text
+        assert "characters left out" in text
+        assert "xxx end" in text
 
 
 def test_human_lines_are_plain_where_there_is_no_terminal() -> None:

@@ -58,7 +58,7 @@ def _fail_as(kind: str) -> Any:
         case "surrogate":
             raise ValueError("\udc80 and \x00")
         case "long":
-            raise ValueError("x" * 10_000_000)
+            raise ValueError("x" * 5_000_000)
         case "no update":
             return "not an update"
         case "unknown channel":
