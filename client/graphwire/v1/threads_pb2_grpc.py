@@ -92,7 +92,7 @@ class ThreadsServicer(object):
         """Creates a thread.
 
         INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-        NOT_FOUND: THREAD_NOT_FOUND for a request_id whose thread was deleted.
+        NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
         ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -39,7 +39,7 @@ class ThreadsStub:
     """Creates a thread.
 
     INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-    NOT_FOUND: THREAD_NOT_FOUND for a request_id whose thread was deleted.
+    NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
     ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
     """
     GetThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadRequest, _threads_pb2.GetThreadResponse]
@@ -107,7 +107,7 @@ class ThreadsAsyncStub(ThreadsStub):
     """Creates a thread.
 
     INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-    NOT_FOUND: THREAD_NOT_FOUND for a request_id whose thread was deleted.
+    NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
     ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
     """
     GetThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadRequest, _threads_pb2.GetThreadResponse]  # type: ignore[assignment]
@@ -178,7 +178,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         """Creates a thread.
 
         INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-        NOT_FOUND: THREAD_NOT_FOUND for a request_id whose thread was deleted.
+        NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
         ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
         """
 
