@@ -221,7 +221,7 @@ def test_a_queued_run_that_pauses_holds_up_those_behind_it(
             assistant_id="ask",
             input=payload({"log": [f"input {number}"]}),
             multitask_strategy=ENQUEUE,
-            start_delay=delay(0.3 if number == 0 else 0),
+            start_delay=delay(2 if number == 0 else 0),
         )
         for number in range(3)
     ]
@@ -281,7 +281,7 @@ def test_the_queue_goes_on_after_a_run_that_failed_or_was_cancelled(
             assistant_id="boom",
             input=payload({"log": [f"input {count}"], "count": count}),
             multitask_strategy=ENQUEUE,
-            start_delay=delay(0.2 if not number else 0),
+            start_delay=delay(2 if not number else 0),
         )
         for number, count in enumerate((0, 0, 1))
     ]
@@ -295,7 +295,7 @@ def test_cancelling_a_queued_run_does_not_end_the_pause_that_it_waits_behind(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub, gate: Gate
 ) -> None:
     thread = new_thread(threads)
-    first = create(runs, thread_id=thread, assistant_id="ask", input=LOG, start_delay=delay(0.2))
+    first = create(runs, thread_id=thread, assistant_id="ask", input=LOG, start_delay=delay(2))
     queued = [
         create(runs, thread_id=thread, assistant_id="ask", input=LOG, multitask_strategy=ENQUEUE)
         for _ in range(2)
