@@ -165,14 +165,15 @@ class App:
         )
         await fail_lost_runs(storage, registry)
         log.start()
-        executor.start()
-        housekeeping.start()
         try:
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
         except OSError:
             await app._stop_parts(grace_seconds=0)
             raise
+        # Not before it is sure that they can go on.
+        executor.start()
+        housekeeping.start()
         if watch is not None:
             watch.start(asyncio.get_running_loop())
         return app

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.ending import end_run
@@ -21,7 +22,7 @@ from graphwire_server.runs.event_log import EventLog, RunRecorder
 from graphwire_server.runs.events import Sealer, metadata_event
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.node_threads import NodeThreads, current_run
-from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
+from graphwire_server.storage.interface import Storage, StorageError, Transaction
 from graphwire_server.storage.records import Failure, RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
@@ -159,41 +160,43 @@ class Executor:
         now = now_us()
         free = self._free_slots()
         if free > 0:
-            self._reserved += free
-            try:
-                await self._start_some(now, free)
-            finally:
-                self._reserved -= free
+            waiting = await self._storage.read(lambda db: db.startable_runs(now=now, limit=free))
+            await self._start_some(now, min(len(waiting), self._free_slots()))
         due = await self._storage.read(lambda db: db.next_due_time(now=now))
         return None if due is None else max(0.0, (due - now_us()) / 1e6)
 
-    async def _start_some(self, now: int, free: int) -> None:
+    async def _start_some(self, now: int, count: int) -> None:
         def start(tx: Transaction) -> list[RunRecord]:
             started = []
-            for run_id in tx.startable_runs(now=now, limit=free):
+            for run_id in tx.startable_runs(now=now, limit=count):
                 if tx.change_run(run_id, RunStatus.RUNNING, now=now):
                     run = tx.run(run_id)
                     assert run is not None
                     started.append(run)
             return started
 
-        def any_startable(db: Reader) -> bool:
-            return bool(db.startable_runs(now=now, limit=1))
-
-        if await self._storage.read(any_startable):
+        if count <= 0:
+            return
+        self._reserved += count
+        try:
             for run in await self._storage.write(start):
                 self.execute(run)
+        finally:
+            self._reserved -= count
 
     async def _supervise(self, running: _Running) -> None:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
         recorder = self._log.recorder(run)
+        recorder.append(metadata_event(run))
         try:
-            recorder.append(metadata_event(run))
-            outcome = await self._outcome(running, recorder)
+            try:
+                outcome = await self._outcome(running, recorder)
+            except Exception as error:  # noqa: BLE001  # a fault of ours; the run ends all the same
+                _log.exception("run_supervision_failed", run_id=run.run_id)
+                failure = Failure(error_type(error), error_text(error))
+                outcome = Outcome(RunStatus.FAILED, error=failure)
             await self._record_end(run, recorder, outcome)
-        except Exception:  # noqa: BLE001  # a task: nobody else would see it
-            _log.exception("run_supervision_failed", run_id=run.run_id)
         finally:
             self._running.pop(run.run_id, None)
             self._log.close(recorder)

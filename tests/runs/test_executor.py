@@ -1,0 +1,110 @@
+"""The executor sees every run to its end, also where the server itself is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphwire.v1 import run_event_pb2, run_pb2
+from graphwire_server.runs.event_log import EventLog
+from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.node_threads import NodeThreads
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.records import RunStatus, ThreadStatus
+from graphwire_server.storage.sqlite import SqliteStorage
+
+from tests.storage.builders import a_run, a_thread
+
+
+class BrokenRegistry:
+    """A registry that is at fault itself, and not the graphs in it."""
+
+    def __init__(self, *, broken: bool = True) -> None:
+        self._broken = broken
+
+    def get(self, name: str) -> Any:
+        if self._broken:
+            raise LookupError("the registry is broken")
+        return None
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
+    """An empty storage."""
+    storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+    yield storage
+    await storage.close()
+
+
+async def executed(storage: SqliteStorage, registry: BrokenRegistry, spec: str) -> str:
+    """Executes a run; returns the class of the error with which it ended."""
+    log = EventLog(storage, heartbeat_seconds=15)
+    log.start()
+    threads = NodeThreads(1)
+    executor = Executor(
+        storage=storage,
+        registry=registry,  # type: ignore[arg-type]  # all that it uses
+        log=log,
+        threads=threads,
+        max_concurrent_runs=1,
+        max_run_seconds=0,
+    )
+    run = a_run(status=RunStatus.RUNNING, spec=spec)
+
+    def accept(tx: Any) -> None:
+        tx.insert_thread(a_thread(status=ThreadStatus.BUSY))
+        tx.insert_run(run)
+
+    await storage.write(accept)
+    executor.execute(run)
+    async with asyncio.timeout(10):
+        records = [record async for record in log.follow(run.run_id, after=0) if record]
+    events = [run_event_pb2.RunEvent.FromString(record.data) for record in records]
+    assert [event.WhichOneof("event") for event in events] == ["metadata", "end"]
+    assert events[-1].end.status == run_pb2.RUN_STATUS_FAILED
+    kept = await storage.read(lambda db: db.run(run.run_id))
+    thread = await storage.read(lambda db: db.thread(run.thread_id))
+    assert kept is not None
+    assert thread is not None
+    assert (kept.status, thread.status) == (RunStatus.FAILED, ThreadStatus.ERROR)
+    await executor.drain(0)
+    await log.stop()
+    threads.shutdown()
+    return events[-1].end.error.type
+
+
+def a_spec() -> str:
+    return RunSpec(
+        kind="input",
+        value={},
+        goto=[],
+        answers={},
+        interrupt_before=[],
+        interrupt_after=[],
+        stream_modes=["UPDATES"],
+        stream_subgraphs=False,
+        recursion_limit=25,
+        tags=[],
+        configurable={},
+        context=None,
+        metadata={},
+        checkpoint_id="",
+        discards=False,
+        durability="SYNC",
+        multitask="REJECT",
+    ).to_json()
+
+
+async def test_a_run_whose_graph_is_gone_ends(storage: SqliteStorage) -> None:
+    assert await executed(storage, BrokenRegistry(broken=False), a_spec()) == "AssistantNotFound"
+
+
+async def test_a_run_ends_where_the_server_is_at_fault(storage: SqliteStorage) -> None:
+    assert await executed(storage, BrokenRegistry(), a_spec()) == "LookupError"
+
+
+async def test_a_run_that_cannot_be_read_ends(storage: SqliteStorage) -> None:
+    assert await executed(storage, BrokenRegistry(broken=False), "{}") == "TypeError"
