@@ -124,7 +124,7 @@ class RunsServicer(object):
         deadline ends the call, not the run.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        UNAVAILABLE: SHUTTING_DOWN.
+        UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

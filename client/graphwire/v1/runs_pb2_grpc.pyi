@@ -64,7 +64,7 @@ class RunsStub:
     deadline ends the call, not the run.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    UNAVAILABLE: SHUTTING_DOWN.
+    UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinRun: _grpc.UnaryStreamMultiCallable[_runs_pb2.JoinRunRequest, _runs_pb2.JoinRunResponse]
     """Streams the events of a run after a given one: first those recorded, then
@@ -139,7 +139,7 @@ class RunsAsyncStub(RunsStub):
     deadline ends the call, not the run.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    UNAVAILABLE: SHUTTING_DOWN.
+    UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinRun: _aio.UnaryStreamMultiCallable[_runs_pb2.JoinRunRequest, _runs_pb2.JoinRunResponse]  # type: ignore[assignment]
     """Streams the events of a run after a given one: first those recorded, then
@@ -229,7 +229,7 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         deadline ends the call, not the run.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        UNAVAILABLE: SHUTTING_DOWN.
+        UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
