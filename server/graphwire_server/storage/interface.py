@@ -12,12 +12,13 @@ together with others in one flush to the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.records import (
     EventRecord,
     Failure,
+    Lease,
     PauseRecord,
     PauseStatus,
     Position,
@@ -48,8 +49,18 @@ class IntegrityError(Exception):
     """
 
 
+class LeaseLostError(Exception):
+    """A run, or the server itself, is not held any more, so that none of the work is kept."""
+
+
 class Reader(Protocol):
     """Reads, all of one state of the database."""
+
+    def now(self) -> int:
+        """Returns the database's time, in microseconds since 1970, UTC.
+
+        All leases are measured by it, whatever the clocks of the servers say.
+        """
 
     def thread(self, thread_id: str) -> ThreadRecord | None:
         """Returns a thread, or None."""
@@ -84,15 +95,8 @@ class Reader(Protocol):
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that was accepted last and has begun to execute, or None."""
 
-    def running_runs(self) -> list[RunRecord]:
-        """Returns every RUNNING run, oldest first."""
-
-    def startable_runs(self, *, now: int, limit: int) -> list[str]:
-        """Returns ids of PENDING runs that may start now, oldest first.
-
-        Such a run is due, the oldest of its thread's PENDING runs, its thread has no
-        RUNNING run and is not INTERRUPTED.
-        """
+    def cancelled_runs(self, server_id: str) -> list[str]:
+        """Returns ids of RUNNING runs under a server's lease that somebody asked to cancel."""
 
     def next_due_time(self, *, now: int) -> int | None:
         """Returns the earliest due_time after `now` of a PENDING run, or None."""
@@ -109,8 +113,8 @@ class Reader(Protocol):
     def pauses(self, thread_ids: Sequence[str]) -> dict[str, list[PauseRecord]]:
         """Returns the OPEN pauses of several threads, by thread; threads without are left out."""
 
-    def pauses_at(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
-        """Returns all pauses, open or not, that a thread had at a checkpoint."""
+    def pauses_of_tasks(self, thread_id: str, task_ids: Collection[str]) -> list[PauseRecord]:
+        """Returns all pauses, open or not, of some of a thread's tasks, oldest first."""
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
@@ -125,9 +129,56 @@ class Reader(Protocol):
 class Transaction(Reader, Protocol):
     """Reads and writes that are committed together, or not at all.
 
+    `thread` and `run` keep what they have read from being changed by others until the end
+    of the transaction, so that what is decided from it holds. Work may be run again from its
+    start where the database asks for that (two that waited for each other): it must have no
+    effect but on the transaction, and return the same kind of thing.
+
     Rows that break a rule of the database end in `IntegrityError`: let it pass through.
     To change what is not there changes nothing.
     """
+
+    def join_servers(self, server_id: str, *, ttl: int) -> None:
+        """Adds a server, whose lease is valid for `ttl` microseconds. The id must be new."""
+
+    def renew_server(self, server_id: str, *, ttl: int) -> bool:
+        """Makes a server's lease valid for `ttl` microseconds from now.
+
+        Returns False, and changes nothing, if it has lapsed: it never comes back.
+        """
+
+    def leave_servers(self, server_id: str) -> None:
+        """Ends a server's lease: its runs are free to be claimed at once."""
+
+    def claim_due(self, server_id: str, *, limit: int) -> list[RunRecord]:
+        """Takes at most `limit` PENDING runs that may start, oldest first, and makes them RUNNING.
+
+        Such a run is due, the oldest of its thread's PENDING runs, its thread has no
+        RUNNING run and is not INTERRUPTED. Of two servers that claim at once each gets others.
+        Each gets a lease of the server's with the next epoch, its next attempt, and if it is
+        the first one, its start_time.
+        """
+
+    def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
+        """Takes at most `limit` RUNNING runs that nobody holds, oldest first.
+
+        Nobody holds a run that was handed back, or whose server's lease has lapsed. Each gets
+        a lease of the server's with the next epoch, and its next attempt.
+        """
+
+    def hold(self, run_id: str, lease: Lease) -> None:
+        """Makes sure that a run is RUNNING under a lease, to the end of the transaction.
+
+        Raises:
+            LeaseLostError: It has ended, changed hands or is gone, or the server's own lease
+                has lapsed.
+        """
+
+    def hand_back(self, run_id: str, lease: Lease) -> bool:
+        """Gives a RUNNING run up, for whoever claims it next. False if it is not held so."""
+
+    def absorb(self, run_id: str) -> None:
+        """Sets a run's `absorbed`."""
 
     def insert_thread(self, thread: ThreadRecord) -> None:
         """Adds a thread. The id must be new."""
@@ -150,9 +201,9 @@ class Transaction(Reader, Protocol):
         """
 
     def delete_thread(self, thread_id: str) -> bool:
-        """Deletes a thread with its runs, events and pauses; False if it was not there.
+        """Deletes a thread with its runs, events, pauses and checkpoints.
 
-        Checkpoints are deleted by `Storage.delete_checkpoints`.
+        Returns False if it was not there.
         """
 
     def insert_run(self, run: RunRecord) -> None:
@@ -228,8 +279,18 @@ class Storage(Protocol):
         If the caller is cancelled, `work` is done wholly or not at all.
         """
 
-    async def delete_checkpoints(self, thread_id: str) -> None:
-        """Deletes a thread's checkpoints."""
+    def announce(self, *topics: str) -> None:
+        """Tells every server on this database, this one too, that something has changed.
+
+        Returns at once; what is announced in quick succession is sent together. A topic that
+        does not arrive is no error: whoever listens looks by itself now and then.
+        """
+
+    def listen(self, callback: Callable[[Sequence[str]], None]) -> None:
+        """Has a function called, on the event loop, with topics that were announced.
+
+        An empty sequence means that some may have been missed: look at everything.
+        """
 
     async def close(self) -> None:
         """Waits for writes under way, and closes the database."""

@@ -93,6 +93,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to execute a run, and to write what comes of it.
+
+    A server that goes silent loses its runs to others. Each time a run changes hands its
+    epoch rises, so that whoever had it before can write nothing more.
+
+    Attributes:
+        server_id: The server that executes the run; it keeps a lease of its own alive.
+        epoch: How often the run has changed hands, from 1.
+    """
+
+    server_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadRecord:
     """A thread.
 
@@ -144,6 +160,10 @@ class RunRecord:
         last_sequence: The sequence of its last committed event; 0 before the first.
         cancel_requested: Whether somebody asked to cancel it.
         checkpoint_id: The thread's head at its end; empty before, and if there was none.
+        lease: Who executes it; None while nobody does.
+        attempt: How often it was begun to be executed; 0 before the first time.
+        absorbed: Whether what it was started with (input, update, goto) is in a commit of its
+            own, so that it must not be applied again.
     """
 
     run_id: str
@@ -162,6 +182,9 @@ class RunRecord:
     last_sequence: int = 0
     cancel_requested: bool = False
     checkpoint_id: str = ""
+    lease: Lease | None = None
+    attempt: int = 0
+    absorbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +202,9 @@ class PauseRecord:
         value: What the node asks, as JSON text; None unless INTERRUPT.
         response_schema: The JSON Schema of an answer, as JSON text; None if there is none.
         checkpoint_id: The root checkpoint of the pause.
+        task_id: The task that waits. For BREAKPOINT_AFTER the checkpoint, in its namespace,
+            that the node has led to.
+        answers_before: For INTERRUPT: how many answers the task had been given before.
         create_time: When it paused.
         status: What became of it.
         resolved_by_run_id: The run that resumed it; empty if none did.
@@ -197,6 +223,8 @@ class PauseRecord:
     interrupt_id: str = ""
     value: str | None = None
     response_schema: str | None = None
+    task_id: str = ""
+    answers_before: int = 0
     status: PauseStatus = PauseStatus.OPEN
     resolved_by_run_id: str = ""
     resolve_time: int | None = None
