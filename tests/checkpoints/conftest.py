@@ -1,21 +1,17 @@
-from __future__ import annotations
+"""Everything here runs over each implementation of the storage."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from __future__ import annotations
 
 import pytest
 from graphwire_server.storage.checkpoints.saver import Saver
+from graphwire_server.storage.interface import Storage
 
-from .storages import SqliteStorage
+from tests.storage.conftest import storage
 
-
-@pytest.fixture
-async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
-    storage = SqliteStorage(tmp_path / "x.db")
-    yield storage
-    storage.sqlite.close()
+__all__ = ["saver", "storage"]
 
 
 @pytest.fixture
-async def saver(storage: SqliteStorage) -> Saver:
-    return Saver(storage)
+async def saver(storage: Storage) -> Saver:
+    """The checkpointer of an empty storage."""
+    return storage.checkpointer

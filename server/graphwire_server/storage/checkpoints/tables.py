@@ -7,7 +7,7 @@ promise is said in `storage.interface`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
@@ -16,6 +16,7 @@ from graphwire_server.storage.checkpoints.records import (
     WriteRecord,
 )
 from graphwire_server.storage.interface import IntegrityError
+from graphwire_server.storage.sql.session import Cursor, Parameters
 
 T = TypeVar("T")
 
@@ -94,23 +95,10 @@ _TABLES = {
 }
 
 
-class Cursor(Protocol):
-    """What a statement returns."""
-
-    @property
-    def rowcount(self) -> int: ...
-
-    def fetchone(self) -> Any: ...
-
-    def fetchall(self) -> list[Any]: ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
 class CheckpointReads:
     """The part of `Reader` that is about checkpoints."""
 
-    def _execute(self, statement: str, parameters: Sequence[object] = ()) -> Cursor:
+    def _execute(self, statement: str, parameters: Parameters = ()) -> Cursor:
         raise NotImplementedError
 
     def checkpoint(
@@ -217,7 +205,7 @@ class CheckpointReads:
 class CheckpointWrites(CheckpointReads):
     """The part of `Transaction` that is about checkpoints."""
 
-    def _execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+    def _execute_many(self, statement: str, rows: Sequence[Parameters]) -> None:
         raise NotImplementedError
 
     def put_checkpoint(
