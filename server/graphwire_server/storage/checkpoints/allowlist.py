@@ -45,13 +45,20 @@ def reachable_types(graph: AnyPregel) -> frozenset[TypeName]:
 
 def _annotations(graph: AnyPregel) -> Iterator[Any]:
     for each in (graph, *(child for _, child in graph.get_subgraphs(recurse=True))):
+        if not isinstance(each, Pregel):
+            continue
+        yield each.context_schema
         if isinstance(each, CompiledStateGraph):
             yield from each.builder.schemas
-            yield each.builder.context_schema
-        if isinstance(each, Pregel):
-            for channel in each.channels.values():
-                yield getattr(channel, "ValueType", None)
-                yield getattr(channel, "UpdateType", None)
+        else:
+            # The functional API takes its channels' types from a function, as they are written
+            # there: under `from __future__ import annotations` they are text.
+            for node in each.nodes.values():
+                function = getattr(node.bound, "func", None) or getattr(node.bound, "afunc", None)
+                yield from _hints(function, getattr(function, "__globals__", None))
+        for channel in each.channels.values():
+            yield getattr(channel, "ValueType", None)
+            yield getattr(channel, "UpdateType", None)
 
 
 def _plain(annotation: Any) -> Any:
@@ -87,8 +94,13 @@ def _parts(annotation: Any) -> Iterable[Any]:
 
 def _field_types(owner: type) -> Iterable[Any]:
     module = sys.modules.get(owner.__module__)
+    return _hints(owner, getattr(module, "__dict__", None), dict(vars(owner)))
+
+
+def _hints(
+    owner: Any, names: dict[str, Any] | None, own_names: dict[str, Any] | None = None
+) -> Iterable[Any]:
     try:
-        hints = get_type_hints(owner, getattr(module, "__dict__", None), dict(vars(owner)))
+        return list(get_type_hints(owner, names, own_names).values())
     except Exception:  # noqa: BLE001 (a name that can't be resolved must not hide the others)
-        hints = getattr(owner, "__annotations__", {})
-    return list(hints.values())
+        return list(getattr(owner, "__annotations__", {}).values())

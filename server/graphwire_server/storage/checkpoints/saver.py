@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -31,7 +39,12 @@ from graphwire_server.storage.checkpoints.records import (
     CheckpointRecord,
     WriteRecord,
 )
-from graphwire_server.storage.checkpoints.serde import UnserializableError, dumps, make_serializer
+from graphwire_server.storage.checkpoints.serde import (
+    TypeName,
+    UnserializableError,
+    dumps,
+    make_serializer,
+)
 from graphwire_server.storage.checkpoints.sink import current_sink
 from graphwire_server.storage.checkpoints.sync import SyncMethods
 from graphwire_server.storage.checkpoints.values import SMALL, Encoded, Known
@@ -145,6 +158,10 @@ class Saver(SyncMethods):
         counter = 0 if current is None else int(str(current).partition(".")[0])
         # Two branches from one checkpoint count alike, on any server: hence the rest.
         return f"{counter + 1:0{_COUNTER_DIGITS}}.{os.urandom(_RANDOM_BYTES).hex()}"
+
+    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> Saver:
+        """Returns one that reads further types, (module, name), back from the same storage."""
+        return cast("Saver", super().with_allowlist(extra_allowlist))
 
     # --- reads ---
 
