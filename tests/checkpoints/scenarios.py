@@ -36,6 +36,11 @@ class DeltaState(TypedDict):
     n: int
 
 
+class OftenState(TypedDict):
+    often: Annotated[list[str], DeltaChannel(concatenated, snapshot_frequency=3)]
+    n: int
+
+
 class Session:
     """Drives one thread of a graph, and notes what it sees."""
 
