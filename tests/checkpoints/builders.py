@@ -46,18 +46,20 @@ async def put(
     namespace: str = "",
     checkpoint_id: str = "",
     metadata: Mapping[str, Any] | None = None,
+    without: str = "",
     **changed: Any,
 ) -> Put:
-    """Puts a checkpoint in which some channels have new values."""
+    """Puts a checkpoint in which some channels have new values, and one may have lost its own."""
     if parent is not None:
         thread_id, namespace = parent.thread_id, parent.namespace
     before = parent or Put("")
     highest = max(before.versions.values(), default=None)
     version = saver.get_next_version(highest, None)
+    new_versions = dict.fromkeys([*changed, without] if without else changed, version)
     result = Put(
         checkpoint_id or f"checkpoint-{next(_numbers):06}",
-        before.values | changed,
-        before.versions | dict.fromkeys(changed, version),
+        {name: value for name, value in (before.values | changed).items() if name != without},
+        before.versions | new_versions,
         thread_id,
         namespace,
     )
@@ -71,7 +73,6 @@ async def put(
         "updated_channels": sorted(changed),
     }
     config = at(thread_id, before.checkpoint_id, namespace)
-    new_versions = {channel: result.versions[channel] for channel in changed}
     assert await saver.aput(config, checkpoint, dict(metadata or {}), new_versions) == result.config  # type: ignore[arg-type]
     return result
 

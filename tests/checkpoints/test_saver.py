@@ -139,24 +139,17 @@ async def test_a_value_is_kept_once_however_many_checkpoints_hold_it(
     assert versions == [("big", last.versions["big"], "")]
 
 
-async def test_a_channel_that_lost_its_value_has_none(saver: Saver) -> None:
-    first = await put(saver, a=["x" * 200], b=1)
-    del first.values["a"]
-    second = await put(saver, first, b=2)
-    assert "a" in second.versions
-    emptied = Put(second.checkpoint_id, second.values, second.versions)
-    version = saver.get_next_version(max(second.versions.values()), None)
-    checkpoint: Any = {
-        "v": 4,
-        "id": "third",
-        "ts": "",
-        "channel_values": {"b": 2},
-        "channel_versions": second.versions | {"a": version},
-        "versions_seen": {},
-        "updated_channels": None,
-    }
-    await saver.aput(emptied.config, checkpoint, {}, {"a": version})
-    assert await values_at(saver, at()) == {"b": 2}
+async def test_a_channel_that_lost_its_value_has_none(saver: Saver, storage: Storage) -> None:
+    items = ["x" * 200]
+    first = await put(saver, items=items, n=1)
+    emptied = await put(saver, first, n=2, without="items")
+    assert "items" in emptied.versions
+    assert await values_at(saver, at()) == {"n": 2}
+    again = await put(saver, emptied, items=[*items, "y"])
+    assert await values_at(saver, at()) == again.values
+    # What is not in the parent is no base.
+    bases = await storage.write(lambda tx: tx.channel_versions("t", ""))
+    assert ("items", again.versions["items"], "") in bases
 
 
 @pytest.mark.parametrize(
