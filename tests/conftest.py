@@ -18,6 +18,7 @@ from graphwire.v1 import (
     threads_pb2_grpc,
 )
 
+from tests.postgres import PostgresServer, running_postgres
 from tests.servers import ServerProcess
 
 
@@ -27,6 +28,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process = ServerProcess(tmp_path_factory.mktemp("server") / "graphwire.db").start()
     yield process
     assert process.stop() == 0, process.log
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real Postgres. Without one its tests fail; they are never skipped."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh database."""
+    with postgres.fresh_database() as name:
+        yield postgres.url(name)
 
 
 @pytest.fixture(scope="session")

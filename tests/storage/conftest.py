@@ -1,30 +1,36 @@
-"""The contract suite runs on every implementation; add the next one to OPENERS."""
+"""The contract suite runs on every implementation; what is one's own has a file of its own."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.postgres import PostgresStorage
+from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.postgres.schema import migrate
+from graphwire_server.storage.postgres.store import migrate_store
+from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sqlite import SqliteStorage
 
-
-async def _open_sqlite(folder: Path) -> Storage:
-    return await SqliteStorage.open(folder / "graphwire.db")
-
+from tests.postgres import PostgresServer
 
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
+OpenPostgres = Callable[..., Coroutine[Any, Any, PostgresStorage]]
 
-OPENERS: dict[str, Callable[[Path], Awaitable[Storage]]] = {"sqlite": _open_sqlite}
 
-
-@pytest.fixture(params=OPENERS)
+@pytest.fixture(params=["sqlite", "postgres"])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     """An empty storage."""
-    storage = await OPENERS[request.param](tmp_path)
+    storage: Storage
+    if request.param == "sqlite":
+        storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+    else:
+        storage = await PostgresStorage.open(request.getfixturevalue("postgres_address"))
     yield storage
     await storage.close()
 
@@ -48,13 +54,67 @@ async def open_sqlite() -> AsyncIterator[OpenSqlite]:
     yield open_sqlite
     for storage in opened:
         await storage.close()
-    for thread in set(threading.enumerate()) - before:
-        if not thread.name.startswith("asyncio_"):
-            thread.join(10)
-            assert not thread.is_alive(), thread
+    no_thread_is_left(before)
 
 
 @pytest.fixture
 async def sqlite_storage(sqlite_path: Path, open_sqlite: OpenSqlite) -> SqliteStorage:
     """An empty storage in a file."""
     return await open_sqlite(sqlite_path)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> Iterator[str]:
+    """A database at the newest version, which tests have one after another."""
+    with postgres.fresh_database() as name:
+        address = PostgresAddress(postgres.url(name))
+        with postgres.connect(name) as connection:
+            migrate(connection, address, load_migrations())
+            migrate_store(connection, address)
+        yield name
+
+
+@pytest.fixture
+def postgres_address(postgres: PostgresServer, migrated_database: str) -> PostgresAddress:
+    """Where a test of Postgres has its database, which is at the newest version and empty.
+
+    Tests that change the schema have a fresh database, `postgres_url`.
+    """
+    with postgres.connect(migrated_database) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        tables = connection.execute(
+            "SELECT string_agg(tablename, ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename NOT IN ('gw_schema', 'store_migrations')"
+        ).fetchone()
+        assert tables is not None
+        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
+    return PostgresAddress(postgres.url(migrated_database))
+
+
+@pytest.fixture
+async def open_postgres(postgres_address: PostgresAddress) -> AsyncIterator[OpenPostgres]:
+    """Opens storages, on the test's database unless told otherwise, and closes them after it.
+
+    Sees to it that no thread is left.
+    """
+    before = set(threading.enumerate())
+    async with AsyncExitStack() as opened:
+
+        async def open_postgres(address: PostgresAddress = postgres_address) -> PostgresStorage:
+            storage = await PostgresStorage.open(address)
+            opened.push_async_callback(storage.close)
+            return storage
+
+        yield open_postgres
+    no_thread_is_left(before)
+
+
+def no_thread_is_left(before: set[threading.Thread]) -> None:
+    """Waits for the threads that a test has started."""
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith("asyncio_"):
+            thread.join(10)
+            assert not thread.is_alive(), thread
