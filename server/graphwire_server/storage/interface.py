@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
     EventRecord,
     Failure,
@@ -31,8 +32,9 @@ from graphwire_server.storage.records import (
 )
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
+
+    from graphwire_server.storage.checkpoints.saver import Saver
 
 T = TypeVar("T")
 
@@ -53,8 +55,8 @@ class LeaseLostError(Exception):
     """A run, or the server itself, is not held any more, so that none of the work is kept."""
 
 
-class Reader(Protocol):
-    """Reads, all of one state of the database."""
+class Reader(CheckpointReader, Protocol):
+    """Reads, all of one state of the database. Those of checkpoints are in `CheckpointReader`."""
 
     def now(self) -> int:
         """Returns the database's time, in microseconds since 1970, UTC.
@@ -126,8 +128,10 @@ class Reader(Protocol):
         """Returns what is known of a request_id, or None."""
 
 
-class Transaction(Reader, Protocol):
+class Transaction(Reader, CheckpointKeeper, Protocol):
     """Reads and writes that are committed together, or not at all.
+
+    Those of checkpoints are in `CheckpointKeeper`.
 
     `thread` and `run` keep what they have read from being changed by others until the end
     of the transaction, so that what is decided from it holds. Work may be run again from its
@@ -272,7 +276,7 @@ class Storage(Protocol):
     """One database: threads, runs, events, pauses, checkpoints and the graphs' store."""
 
     @property
-    def checkpointer(self) -> BaseCheckpointSaver[str]:
+    def checkpointer(self) -> Saver:
         """Keeps LangGraph's checkpoints."""
 
     @property

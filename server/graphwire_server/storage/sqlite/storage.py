@@ -25,10 +25,10 @@ from graphwire_server.storage.sqlite.schema import inspect, migrate
 from graphwire_server.storage.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
-    from graphwire_server.storage.sqlite.engine import Saver, Store
+    from graphwire_server.storage.checkpoints.saver import Saver
+    from graphwire_server.storage.sqlite.engine import Store
 
 T = TypeVar("T")
 
@@ -48,7 +48,6 @@ class SqliteStorage:
         *,
         connection: Connection,
         readers: asyncio.Queue[Connection],
-        saver: Saver,
         store: Store,
         resources: AsyncExitStack,
     ) -> None:
@@ -56,8 +55,11 @@ class SqliteStorage:
         self._path = path
         self._connection = connection
         self._readers = readers
-        self._saver = saver
         self._store = store
+        # It takes seconds to import: whoever opens no storage does not pay for it.
+        from graphwire_server.storage.checkpoints.saver import Saver
+
+        self._saver = Saver(self)
         self._renewal = LeaseRenewal(path)
         resources.callback(self._renewal.close)
         self._writer = GroupCommit(self._run_batch, database=path, max_batch=MAX_BATCH)
@@ -85,25 +87,21 @@ class SqliteStorage:
             readers: asyncio.Queue[Connection] = asyncio.Queue()
             for _ in range(_READERS):
                 readers.put_nowait(await _connect(path, resources, query_only=True))
-            # It takes seconds to import: whoever opens no storage does not pay for it.
-            from graphwire_server.storage.sqlite.engine import Saver, Store
+            from graphwire_server.storage.sqlite.engine import Store
 
             with translating(path):
-                saver = await Saver.open(path)
-                resources.push_async_callback(saver.close)
                 store = await Store.open(path)
                 resources.push_async_callback(store.close)
             return cls(
                 path,
                 connection=connection,
                 readers=readers,
-                saver=saver,
                 store=store,
                 resources=resources.pop_all(),
             )
 
     @property
-    def checkpointer(self) -> BaseCheckpointSaver[str]:
+    def checkpointer(self) -> Saver:
         return self._saver
 
     @property
