@@ -17,6 +17,7 @@ from graphwire.v1 import (
     server_pb2_grpc,
     threads_pb2_grpc,
 )
+from graphwire_server.storage.postgres.address import PostgresAddress
 
 from tests.postgres import PostgresServer, running_postgres
 from tests.servers import ServerProcess
@@ -35,6 +36,42 @@ def postgres() -> Iterator[PostgresServer]:
     """A real Postgres. Without one its tests fail; they are never skipped."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> Iterator[str]:
+    """A database at the newest version, which tests have one after another."""
+    with postgres.fresh_database() as name:
+        # They take long to import, for those who need none of it.
+        from graphwire_server.storage.postgres.schema import migrate
+        from graphwire_server.storage.postgres.store import migrate_store
+        from graphwire_server.storage.sql.migrations import load_migrations
+
+        address = PostgresAddress(postgres.url(name))
+        with postgres.connect(name) as connection:
+            migrate(connection, address, load_migrations())
+            migrate_store(connection, address)
+        yield name
+
+
+@pytest.fixture
+def postgres_address(postgres: PostgresServer, migrated_database: str) -> PostgresAddress:
+    """Where a test of Postgres has its database, which is at the newest version and empty.
+
+    Tests that change the schema have a fresh database, `postgres_url`.
+    """
+    with postgres.connect(migrated_database) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        tables = connection.execute(
+            "SELECT string_agg(tablename, ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename NOT IN ('gw_schema', 'store_migrations')"
+        ).fetchone()
+        assert tables is not None
+        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
+    return PostgresAddress(postgres.url(migrated_database))
 
 
 @pytest.fixture

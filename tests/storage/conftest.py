@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,7 @@ import pytest
 from graphwire_server.storage.interface import Storage
 from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.postgres.address import PostgresAddress
-from graphwire_server.storage.postgres.schema import migrate
-from graphwire_server.storage.postgres.store import migrate_store
-from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sqlite import SqliteStorage
-
-from tests.postgres import PostgresServer
 
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
 OpenPostgres = Callable[..., Coroutine[Any, Any, PostgresStorage]]
@@ -61,37 +56,6 @@ async def open_sqlite() -> AsyncIterator[OpenSqlite]:
 async def sqlite_storage(sqlite_path: Path, open_sqlite: OpenSqlite) -> SqliteStorage:
     """An empty storage in a file."""
     return await open_sqlite(sqlite_path)
-
-
-@pytest.fixture(scope="session")
-def migrated_database(postgres: PostgresServer) -> Iterator[str]:
-    """A database at the newest version, which tests have one after another."""
-    with postgres.fresh_database() as name:
-        address = PostgresAddress(postgres.url(name))
-        with postgres.connect(name) as connection:
-            migrate(connection, address, load_migrations())
-            migrate_store(connection, address)
-        yield name
-
-
-@pytest.fixture
-def postgres_address(postgres: PostgresServer, migrated_database: str) -> PostgresAddress:
-    """Where a test of Postgres has its database, which is at the newest version and empty.
-
-    Tests that change the schema have a fresh database, `postgres_url`.
-    """
-    with postgres.connect(migrated_database) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        tables = connection.execute(
-            "SELECT string_agg(tablename, ', ') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename NOT IN ('gw_schema', 'store_migrations')"
-        ).fetchone()
-        assert tables is not None
-        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
-    return PostgresAddress(postgres.url(migrated_database))
 
 
 @pytest.fixture

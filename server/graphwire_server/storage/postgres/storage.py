@@ -21,9 +21,9 @@ from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.outcome import Outcome
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
+    from graphwire_server.storage.checkpoints.saver import Saver
     from graphwire_server.storage.postgres.store import Store
 
 T = TypeVar("T")
@@ -54,6 +54,10 @@ class PostgresStorage:
         self._readers = readers
         self._announcements = announcements
         self._store = store
+        # It takes seconds to import: whoever opens no storage does not pay for it.
+        from graphwire_server.storage.checkpoints.saver import Saver
+
+        self._saver = Saver(self)
         self._renewal = LeaseRenewal(address)
         resources.callback(self._renewal.close)
         self._writer = GroupCommit(self._run_batch, database=address, max_batch=_MAX_BATCH)
@@ -75,7 +79,6 @@ class PostgresStorage:
             readers: asyncio.Queue[ConnectionThread] = asyncio.Queue()
             for _ in range(_READERS):
                 readers.put_nowait(await _connect(address, resources))
-            # It takes seconds to import: whoever opens no storage does not pay for it.
             from graphwire_server.storage.postgres.store import Store, migrate_store
 
             await writer.run(lambda connection: migrate_store(connection.get(), address))
@@ -93,8 +96,8 @@ class PostgresStorage:
             )
 
     @property
-    def checkpointer(self) -> BaseCheckpointSaver[str]:
-        raise NotImplementedError
+    def checkpointer(self) -> Saver:
+        return self._saver
 
     @property
     def store(self) -> BaseStore:
