@@ -21,6 +21,9 @@ from graphwire_server.storage.sql.errors import unusable
 
 _log = structlog.get_logger("graphwire.storage")
 
+#: How long closing waits for the operations under way, in seconds.
+_CLOSING = 3.0
+
 #: How many batches of the store's operations run at once.
 _CONNECTIONS = 4
 
@@ -60,12 +63,13 @@ class Store(AsyncPostgresStore):
         return cls(pool)
 
     async def close(self) -> None:
-        """Finishes the operations under way, and closes the connections."""
+        """Finishes the operations under way, if it can, and closes the connections."""
         try:
-            # They are done in order: when this one is, so are those before it.
-            await self.aget(("graphwire",), "closing", refresh_ttl=False)
-        except psycopg.Error as error:
-            _log.warning("store_not_finished", reason=reason(error))
+            async with asyncio.timeout(_CLOSING):
+                # They are done in order: when this one is, so are those before it.
+                await self.aget(("graphwire",), "closing", refresh_ttl=False)
+        except (psycopg.Error, TimeoutError) as error:
+            _log.warning("store_not_finished", reason=" ".join(str(error).split()))
         finally:
             if self._task is not None:
                 self._task.cancel()
