@@ -6,7 +6,7 @@ server of grpcio, is overridden with ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -17,8 +17,14 @@ from graphwire.v1 import (
     server_pb2_grpc,
     threads_pb2_grpc,
 )
+from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.postgres.schema import migrate
+from graphwire_server.storage.sql.migrations import load_migrations
+from graphwire_server.storage.sqlite import SqliteStorage
 
+from tests.pooler import Pooler, running_pooler
 from tests.postgres import PostgresServer, running_postgres
 from tests.servers import ServerProcess
 
@@ -42,10 +48,8 @@ def postgres() -> Iterator[PostgresServer]:
 def migrated_database(postgres: PostgresServer) -> Iterator[str]:
     """A database at the newest version, which tests have one after another."""
     with postgres.fresh_database() as name:
-        # They take long to import, for those who need none of it.
-        from graphwire_server.storage.postgres.schema import migrate
+        # It takes long to import, for those who need none of it.
         from graphwire_server.storage.postgres.store import migrate_store
-        from graphwire_server.storage.sql.migrations import load_migrations
 
         address = PostgresAddress(postgres.url(name))
         with postgres.connect(name) as connection:
@@ -61,10 +65,6 @@ def postgres_address(postgres: PostgresServer, migrated_database: str) -> Postgr
     Tests that change the schema have a fresh database, `postgres_url`.
     """
     with postgres.connect(migrated_database) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
         tables = connection.execute(
             "SELECT string_agg(tablename, ', ') FROM pg_tables"
             " WHERE schemaname = 'public' AND tablename NOT IN ('gw_schema', 'store_migrations')"
@@ -72,6 +72,38 @@ def postgres_address(postgres: PostgresServer, migrated_database: str) -> Postgr
         assert tables is not None
         connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
     return PostgresAddress(postgres.url(migrated_database))
+
+
+@pytest.fixture(params=["sqlite", "postgres", "pooled"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty storage: in a file, on Postgres, and on Postgres behind a pooler."""
+    storage: Storage
+    match request.param:
+        case "sqlite":
+            storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+        case "postgres":
+            storage = await PostgresStorage.open(request.getfixturevalue("postgres_address"))
+        case _:
+            storage = await PostgresStorage.open(request.getfixturevalue("pooled_address"))
+    yield storage
+    await storage.close()
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: PostgresServer) -> Iterator[Pooler]:
+    """A pooler in front of Postgres, which can also lose things."""
+    with running_pooler(postgres.folder) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def pooled_address(
+    pooler: Pooler, migrated_database: str, postgres_address: PostgresAddress
+) -> PostgresAddress:
+    """Where `postgres_address` is reached through the pooler."""
+    pooler.faults.clear()
+    pooler.accept()
+    return PostgresAddress(pooler.url(migrated_database))
 
 
 @pytest.fixture

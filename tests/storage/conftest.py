@@ -1,4 +1,5 @@
-"""The contract suite runs on every implementation; what is one's own has a file of its own."""
+"""The contract suite runs on every implementation, see `storage` in tests/conftest.py; what is
+one's own has files of its own, and its fixtures here."""
 
 from __future__ import annotations
 
@@ -9,25 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphwire_server.storage.interface import Storage
 from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.postgres.address import PostgresAddress
 from graphwire_server.storage.sqlite import SqliteStorage
 
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
 OpenPostgres = Callable[..., Coroutine[Any, Any, PostgresStorage]]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty storage."""
-    storage: Storage
-    if request.param == "sqlite":
-        storage = await SqliteStorage.open(tmp_path / "graphwire.db")
-    else:
-        storage = await PostgresStorage.open(request.getfixturevalue("postgres_address"))
-    yield storage
-    await storage.close()
 
 
 @pytest.fixture

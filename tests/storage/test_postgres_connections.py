@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from functools import partial
 
 import psycopg
@@ -14,11 +13,10 @@ from graphwire_server.storage.postgres import PostgresStorage, connection, trans
 from graphwire_server.storage.postgres.address import PostgresAddress
 from graphwire_server.storage.records import ThreadFilter
 
-from tests.postgres import PostgresServer
+from tests.pooler import Fault, Pooler
 
 from .builders import A_DAY, a_thread, add
 from .conftest import OpenPostgres
-from .pooler import Fault, Pooler, running_pooler
 
 TIMEOUT = 30
 
@@ -30,19 +28,9 @@ async def storage(open_postgres: OpenPostgres) -> PostgresStorage:
 
 
 @pytest.fixture
-def pooler(postgres: PostgresServer) -> Iterator[Pooler]:
-    """A pooler that can lose what goes through it."""
-    with running_pooler(postgres.folder) as pooler:
-        yield pooler
-
-
-@pytest.fixture
-async def pooled(
-    pooler: Pooler, postgres_address: PostgresAddress, open_postgres: OpenPostgres
-) -> PostgresStorage:
+async def pooled(pooled_address: PostgresAddress, open_postgres: OpenPostgres) -> PostgresStorage:
     """A storage that is connected through the pooler."""
-    database = postgres_address.url.partition("@/")[2].partition("?")[0]
-    return await open_postgres(PostgresAddress(pooler.url(database)))
+    return await open_postgres(pooled_address)
 
 
 def terminate(address: PostgresAddress) -> None:

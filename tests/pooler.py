@@ -33,6 +33,7 @@ class _Server:
         self.reader = reader
         self.writer = writer
         self.greeting = b""
+        self._ending: asyncio.Task[bytes] | None = None
 
     @classmethod
     async def connect(cls, socket: Path, startup: bytes) -> _Server:
@@ -43,6 +44,24 @@ class _Server:
             server.greeting += message
             if kind == b"Z":
                 return server
+
+    def rest(self) -> None:
+        """Waits for its next transaction. Should the server say anything meanwhile, it ends."""
+        self._ending = asyncio.create_task(self.reader.read(1))
+
+    async def work(self) -> bool:
+        """Begins with a transaction; False if the server has ended it."""
+        if self._ending is None or self._ending.done():
+            return False
+        self._ending.cancel()
+        await asyncio.wait([self._ending])
+        return self._ending.cancelled()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.writer.close()
+        if self._ending is not None:
+            self._ending.cancel()
 
 
 class _Client:
@@ -114,7 +133,7 @@ class Pooler:
         self._size = size
         self._idle: dict[bytes, asyncio.Queue[_Server | None]] = {}
         self._clients: set[asyncio.StreamWriter] = set()
-        self._servers: set[asyncio.StreamWriter] = set()
+        self._servers: set[_Server] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
 
@@ -146,8 +165,8 @@ class Pooler:
         await stop.wait()
         listener.close()
         self._close_clients()
-        for writer in self._servers:
-            writer.close()
+        for server in self._servers:
+            server.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -178,7 +197,7 @@ class Pooler:
         pool = self._pool(startup)
         server = await self._taken(pool, startup)
         client.writer.write(server.greeting)
-        pool.put_nowait(server)
+        self._give_back(pool, server)
         whole = True
         while whole and await client.sends():
             server = await self._taken(pool, startup)
@@ -186,9 +205,11 @@ class Pooler:
             try:
                 whole = await self._transaction(client, server)
             finally:
-                pool.put_nowait(server if whole else None)
-                if not whole:
-                    server.writer.close()
+                if whole:
+                    self._give_back(pool, server)
+                else:
+                    server.close()
+                    pool.put_nowait(None)
 
     async def _transaction(self, client: _Client, server: _Server) -> bool:
         """Passes messages to and fro until no transaction is open; False if it is cut short."""
@@ -235,14 +256,18 @@ class Pooler:
 
     async def _taken(self, pool: asyncio.Queue[_Server | None], startup: bytes) -> _Server:
         server = await pool.get()
-        if server is None or server.reader.at_eof():
+        if server is None or not await server.work():
             try:
                 server = await _Server.connect(self._socket, startup)
             except BaseException:
                 pool.put_nowait(None)
                 raise
-            self._servers.add(server.writer)
+            self._servers.add(server)
         return server
+
+    def _give_back(self, pool: asyncio.Queue[_Server | None], server: _Server) -> None:
+        server.rest()
+        pool.put_nowait(server)
 
 
 async def _read_message(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
