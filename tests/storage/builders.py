@@ -16,6 +16,9 @@ from graphwire_server.storage.records import (
     ThreadStatus,
 )
 
+#: A lease that does not lapse while a test runs, in microseconds.
+A_DAY = 24 * 60 * 60 * 1_000_000
+
 
 def a_thread(thread_id: str = "thread", **given: Any) -> ThreadRecord:
     filled: dict[str, Any] = {

@@ -10,6 +10,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from .builders import a_thread, add
+
 
 class State(TypedDict):
     total: int
@@ -50,11 +52,11 @@ async def test_a_graph_stops_and_goes_on_from_its_checkpoint(storage: Storage) -
     assert item.value == {"total": 4}
 
 
-async def test_checkpoints_are_deleted_by_thread(storage: Storage) -> None:
+async def test_checkpoints_go_with_their_thread(storage: Storage) -> None:
     graph = a_graph(storage)
     for thread_id in ("a", "b"):
         await graph.ainvoke({"total": 1}, config(thread_id))
-    await storage.delete_checkpoints("a")
-    await storage.delete_checkpoints("nobody")
+    await add(storage, a_thread("a"))
+    await storage.write(lambda tx: tx.delete_thread("a"))
     assert (await graph.aget_state(config("a"))).values == {}
     assert (await graph.aget_state(config("b"))).values == {"total": 2}

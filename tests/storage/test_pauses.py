@@ -20,6 +20,8 @@ FULL = PauseRecord(
     checkpoint_id="c1",
     create_time=1_700_000_000_000_001,
     interrupt_id="i1",
+    task_id="t1",
+    answers_before=2,
     value='{"question": "ok?"}',
     response_schema='{"type": "string"}',
     status=PauseStatus.RESUMED,
@@ -33,7 +35,7 @@ FULL = PauseRecord(
 async def test_a_pause_comes_back_as_it_was_put(storage: Storage, pause: PauseRecord) -> None:
     await add(storage, a_thread(), pause)
     assert await storage.read(lambda r: r.pauses_of_run("run")) == [pause]
-    found = await storage.read(lambda r: r.pauses_at("thread", pause.checkpoint_id))
+    found = await storage.read(lambda r: r.pauses_of_tasks("thread", {pause.task_id}))
     assert found == [pause]
 
 
@@ -42,7 +44,7 @@ async def test_pauses_come_in_the_order_of_their_making(storage: Storage) -> Non
     await add(storage, a_thread())
     await storage.write(lambda tx: tx.insert_pauses(iter(pauses)))
     assert await storage.read(lambda r: r.open_pauses("thread")) == pauses
-    assert await storage.read(lambda r: r.pauses_at("thread", "checkpoint")) == pauses
+    assert await storage.read(lambda r: r.pauses_of_tasks("thread", [""])) == pauses
     assert await storage.read(lambda r: r.pauses_of_run("run")) == pauses
 
 
@@ -73,20 +75,24 @@ async def test_open_pauses_of_very_many_threads_are_found(storage: Storage) -> N
     assert found == {name: [a_pause(f"p{name}", name)] for name in names}
 
 
-async def test_pauses_at_a_checkpoint_and_of_a_run_include_resolved_ones(
+async def test_pauses_of_tasks_and_of_a_run_include_resolved_ones(
     storage: Storage,
 ) -> None:
     await add(storage, a_thread("a"), a_thread("b"))
     pauses = [
-        a_pause("1", "a", run_id="r1", checkpoint_id="c1", status=PauseStatus.RESUMED),
-        a_pause("2", "a", run_id="r1", checkpoint_id="c2", status=PauseStatus.SUPERSEDED),
-        a_pause("3", "a", run_id="r2", checkpoint_id="c1"),
-        a_pause("4", "b", run_id="r3", checkpoint_id="c1"),
+        a_pause("1", "a", run_id="r1", task_id="t1", status=PauseStatus.RESUMED),
+        a_pause("2", "a", run_id="r1", task_id="t2", status=PauseStatus.SUPERSEDED),
+        a_pause("3", "a", run_id="r2", task_id="t1"),
+        a_pause("4", "b", run_id="r3", task_id="t1"),
+        a_pause("5", "a", run_id="r4", task_id="t3"),
     ]
     await add(storage, *pauses)
-    assert await storage.read(lambda r: r.pauses_at("a", "c1")) == [pauses[0], pauses[2]]
+    find = storage.read
+    assert await find(lambda r: r.pauses_of_tasks("a", ["t1"])) == [pauses[0], pauses[2]]
+    assert await find(lambda r: r.pauses_of_tasks("a", {"t2", "t1"})) == pauses[:3]
+    assert await find(lambda r: r.pauses_of_tasks("a", ["t9"])) == []
+    assert await find(lambda r: r.pauses_of_tasks("a", ())) == []
     assert await storage.read(lambda r: r.pauses_of_run("r1")) == pauses[:2]
-    assert await storage.read(lambda r: r.pauses_at("a", "c9")) == []
     assert await storage.read(lambda r: r.pauses_of_run("r9")) == []
 
 

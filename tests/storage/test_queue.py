@@ -1,17 +1,26 @@
-"""Contract: which runs are active, which may start, and when the next is due."""
+"""Contract: which runs are active, which may be claimed, and when the next is due."""
 
 from __future__ import annotations
 
-from graphwire_server.storage.interface import Storage
-from graphwire_server.storage.records import RunStatus, ThreadStatus
+from dataclasses import replace
 
-from .builders import a_run, a_thread, add
+from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.records import Lease, RunRecord, RunStatus, ThreadStatus
+
+from .builders import A_DAY, a_run, a_thread, add
 
 RUNNING = RunStatus.RUNNING
 
 
-async def startable(storage: Storage, *, now: int = 100, limit: int = 100) -> list[str]:
-    return await storage.read(lambda r: r.startable_runs(now=now, limit=limit))
+async def claim(storage: Storage, *, limit: int = 100) -> list[str]:
+    """Claims what is due, for a server that lives for a day, and returns the ids."""
+
+    runs = await storage.write(lambda tx: tx.claim_due("server", limit=limit))
+    return [run.run_id for run in runs]
+
+
+async def end(storage: Storage, run_id: str, to: RunStatus = RunStatus.SUCCEEDED) -> None:
+    assert await storage.write(lambda tx: tx.change_run(run_id, to, now=2))
 
 
 async def test_active_runs_come_in_the_order_of_acceptance(storage: Storage) -> None:
@@ -50,43 +59,64 @@ async def test_the_last_run_is_the_last_accepted_that_began(storage: Storage) ->
     assert await storage.read(lambda r: r.last_run("thread")) == last
 
 
-async def test_running_runs_are_those_of_every_thread_oldest_first(storage: Storage) -> None:
-    await add(storage, *(a_thread(name) for name in "abc"))
-    runs = [a_run("z", "a", status=RUNNING), a_run("y", "c", status=RUNNING)]
-    await add(storage, runs[0], a_run("w", "b"), runs[1])
-    assert await storage.read(lambda r: r.running_runs()) == runs
-
-
 async def test_the_oldest_pending_run_of_each_free_thread_may_start(storage: Storage) -> None:
+    later = await storage.read(lambda r: r.now()) + A_DAY
+    await storage.write(lambda tx: tx.join_servers("server", ttl=A_DAY))
     await add(storage, *(a_thread(name) for name in ("free", "busy", "late", "done")))
     await add(
         storage,
         a_run("free-1", "free"),
         a_run("busy-1", "busy", status=RUNNING),
-        a_run("late-1", "late", due_time=101),
+        a_run("late-1", "late", due_time=later),
         a_run("done-1", "done", status=RunStatus.SUCCEEDED),
         a_run("free-2", "free"),
         a_run("busy-2", "busy"),
         a_run("late-2", "late"),
-        a_run("done-2", "done", due_time=100),
+        a_run("done-2", "done"),
     )
-    assert await startable(storage) == ["free-1", "done-2"]
-    assert await startable(storage, limit=1) == ["free-1"]
-    assert await startable(storage, now=101) == ["free-1", "late-1", "done-2"]
+    assert await claim(storage, limit=1) == ["free-1"]
+    assert await claim(storage) == ["done-2"]
+    assert await claim(storage) == []
 
-    await storage.write(lambda tx: tx.change_run("free-1", RUNNING, now=1))
-    assert await startable(storage) == ["done-2"]
-    await storage.write(lambda tx: tx.change_run("free-1", RunStatus.SUCCEEDED, now=2))
-    await storage.write(lambda tx: tx.change_run("late-1", RunStatus.CANCELLED, now=2))
-    await storage.write(lambda tx: tx.change_run("busy-1", RunStatus.FAILED, now=2))
-    assert await startable(storage) == ["free-2", "busy-2", "late-2", "done-2"]
+    await end(storage, "free-1")
+    assert await claim(storage) == ["free-2"]
+    await end(storage, "late-1", RunStatus.CANCELLED)
+    await end(storage, "busy-1", RunStatus.FAILED)
+    assert await claim(storage) == ["busy-2", "late-2"]
 
 
 async def test_nothing_starts_on_a_paused_thread(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.join_servers("server", ttl=A_DAY))
     await add(storage, a_thread("t", status=ThreadStatus.INTERRUPTED), a_run("waits", "t"))
-    assert await startable(storage) == []
+    assert await claim(storage) == []
     await storage.write(lambda tx: tx.update_thread("t", now=5, status=ThreadStatus.BUSY))
-    assert await startable(storage) == ["waits"]
+    assert await claim(storage) == ["waits"]
+
+
+async def test_a_run_that_is_claimed_is_running_under_a_lease(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.join_servers("server", ttl=A_DAY))
+    fresh = a_run("fresh", "a")
+    begun = a_run("begun", "b", start_time=5, attempt=2, spec='{"begun": 1}')
+    await add(storage, a_thread("a"), a_thread("b"), fresh, begun)
+
+    before = await storage.read(lambda r: r.now())
+    claimed = await storage.write(lambda tx: tx.claim_due("server", limit=9))
+    after = await storage.read(lambda r: r.now())
+
+    found: list[RunRecord] = []
+    for name in ("fresh", "begun"):
+        run = await storage.read(lambda r, name=name: r.run(name))  # type: ignore[misc]
+        assert run is not None
+        found.append(run)
+    assert claimed == found
+    start_time = found[0].start_time
+    assert start_time is not None
+    assert before <= start_time <= after
+    lease = Lease("server", 1)
+    assert found == [
+        replace(fresh, status=RUNNING, lease=lease, attempt=1, start_time=start_time),
+        replace(begun, status=RUNNING, lease=lease, attempt=3),
+    ]
 
 
 async def test_stateless_threads_expire_once_they_are_out_of_use(storage: Storage) -> None:

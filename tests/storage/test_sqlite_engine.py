@@ -11,7 +11,6 @@ from typing import Any
 
 import aiosqlite
 import pytest
-from graphwire_server.storage.interface import StorageError
 from graphwire_server.storage.sqlite import SqliteStorage, connection
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
@@ -39,7 +38,7 @@ async def storage(
 
 async def count(storage: SqliteStorage, table: str) -> int:
     return await storage.read(
-        lambda r: r._sqlite.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # type: ignore[attr-defined]
+        lambda r: r._session._sqlite.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # type: ignore[attr-defined]
     )
 
 
@@ -72,22 +71,11 @@ async def test_a_cancelled_deletion_keeps_no_lock_and_is_whole(
 ) -> None:
     head = await storage.checkpointer.aput(config(), empty_checkpoint(), METADATA, {})
     await storage.checkpointer.aput_writes(head, [("a", 1)], "task")
-    await cancel_after(turns, asyncio.create_task(storage.delete_checkpoints("t")))
-    await storage.delete_checkpoints("nobody")
+    await cancel_after(turns, asyncio.create_task(storage.checkpointer.adelete_thread("t")))
+    await storage.checkpointer.adelete_thread("nobody")
     await add(storage, a_thread())
     left = await count(storage, "checkpoints"), await count(storage, "writes")
     assert left in [(0, 0), (1, 1)]
-
-
-async def test_a_deletion_that_fails_is_rolled_back_and_keeps_no_lock(
-    storage: SqliteStorage, sqlite_path: Path
-) -> None:
-    await storage.checkpointer.aput(config(), empty_checkpoint(), METADATA, {})
-    await storage._writer._connection.run(lambda sqlite: sqlite.execute("DROP TABLE writes"))
-    with pytest.raises(StorageError, match="no such table: writes"):
-        await storage.delete_checkpoints("t")
-    await add(storage, a_thread())
-    assert await count(storage, "checkpoints") == 1
 
 
 async def test_a_batch_of_the_store_is_not_upset_by_a_write_of_ours(
@@ -172,8 +160,8 @@ async def test_the_store_finds_its_tables_as_its_own_setup_makes_them(
     with closing(sqlite3.connect(own)) as sqlite:
         want = sqlite.execute(schema).fetchall()
         versions = sqlite.execute("SELECT v FROM store_migrations").fetchall()
-    assert await storage.read(lambda r: r._sqlite.execute(schema).fetchall()) == want  # type: ignore[attr-defined]
+    assert await storage.read(lambda r: r._session._sqlite.execute(schema).fetchall()) == want  # type: ignore[attr-defined]
     found = await storage.read(
-        lambda r: r._sqlite.execute("SELECT v FROM store_migrations").fetchall()  # type: ignore[attr-defined]
+        lambda r: r._session._sqlite.execute("SELECT v FROM store_migrations").fetchall()  # type: ignore[attr-defined]
     )
     assert found == versions == [(number,) for number in range(len(versions))]

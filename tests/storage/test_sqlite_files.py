@@ -8,22 +8,19 @@ import sqlite3
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from graphwire_server.storage.interface import StorageError
+from graphwire_server.storage.records import Lease, RunStatus
+from graphwire_server.storage.sql.migrations import Migration, load_migrations
 from graphwire_server.storage.sqlite import SqliteStorage
 from graphwire_server.storage.sqlite.connection import Connection
-from graphwire_server.storage.sqlite.schema import (
-    APPLICATION_ID,
-    Migration,
-    inspect,
-    load_migrations,
-    migrate,
-)
+from graphwire_server.storage.sqlite.schema import APPLICATION_ID, inspect, migrate
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
-from .builders import a_thread, add
+from .builders import A_DAY, a_run, a_thread, add
 from .conftest import OpenSqlite
 
 
@@ -88,7 +85,7 @@ async def test_a_start_that_was_killed_before_its_first_migration_is_made_good(
 
 async def test_every_connection_is_set_up_to_be_safe(sqlite_storage: SqliteStorage) -> None:
     for connection in (
-        sqlite_storage._writer._connection,
+        sqlite_storage._connection,
         sqlite_storage._readers._queue[0],  # type: ignore[attr-defined]
         sqlite_storage._saver._connection,
         sqlite_storage._store._connection,
@@ -109,7 +106,7 @@ async def test_every_connection_is_set_up_to_be_safe(sqlite_storage: SqliteStora
 
 async def test_a_reader_can_not_write(sqlite_storage: SqliteStorage) -> None:
     with pytest.raises(StorageError, match="readonly"):
-        await sqlite_storage.read(lambda r: r._sqlite.execute("DELETE FROM gw_threads"))  # type: ignore[attr-defined]
+        await sqlite_storage.read(lambda r: r._session._sqlite.execute("DELETE FROM gw_threads"))  # type: ignore[attr-defined]
 
 
 async def test_memory_is_refused(open_sqlite: OpenSqlite) -> None:
@@ -241,6 +238,21 @@ async def test_a_second_server_is_refused_and_told_who_has_the_file(
     await add(storage, a_thread("still"))
     await storage.close()
     await (await open_sqlite(sqlite_path)).close()
+
+
+async def test_what_the_server_before_has_held_can_be_claimed_at_once(
+    sqlite_path: Path, open_sqlite: OpenSqlite
+) -> None:
+    before = await open_sqlite(sqlite_path)
+    await before.write(lambda tx: tx.join_servers("before", ttl=A_DAY))
+    run = a_run(status=RunStatus.RUNNING, lease=Lease("before", 1), attempt=1)
+    await add(before, a_thread(), run)
+    await before.close()
+
+    after = await open_sqlite(sqlite_path)
+    await after.write(lambda tx: tx.join_servers("after", ttl=A_DAY))
+    claimed = await after.write(lambda tx: tx.claim_lost("after", limit=9))
+    assert claimed == [replace(run, lease=Lease("after", 2), attempt=2)]
 
 
 HOLDER = """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from graphwire_server.storage.interface import IntegrityError, StorageError, Transaction
-from graphwire_server.storage.sqlite import SqliteStorage, connection, group_commit
+from graphwire_server.storage.sqlite import SqliteStorage, connection
 
 from .builders import a_run, a_thread, add
 from .conftest import OpenSqlite
@@ -28,7 +28,7 @@ async def log(sqlite_storage: SqliteStorage) -> AsyncIterator[list[str]]:
     def note(statement: str) -> None:
         statements.append(" ".join(statement.split()[:2]))
 
-    writer = sqlite_storage._writer._connection
+    writer = sqlite_storage._connection
     await writer.run(lambda sqlite: sqlite.set_trace_callback(note))
     yield statements
     await writer.run(lambda sqlite: sqlite.set_trace_callback(None))
@@ -103,7 +103,7 @@ async def test_writes_gather_while_the_one_before_them_is_committed(
 async def test_a_batch_is_bounded(
     sqlite_storage: SqliteStorage, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "MAX_BATCH", 4)
+    monkeypatch.setattr(sqlite_storage._writer, "_max_batch", 4)
     writes = (sqlite_storage.write(partial(insert, f"{number}")) for number in range(10))
     assert await asyncio.gather(*writes) == [f"{number}" for number in range(10)]
     assert log.count("COMMIT") == 3
@@ -140,7 +140,7 @@ async def test_a_write_cancelled_while_it_runs_is_done_wholly(
 async def test_a_full_disk_is_named_and_keeps_nothing_of_the_batch(
     sqlite_storage: SqliteStorage, sqlite_path: Path
 ) -> None:
-    writer = sqlite_storage._writer._connection
+    writer = sqlite_storage._connection
     pages = await writer.run(lambda s: s.execute("PRAGMA page_count").fetchone()[0])
     await writer.run(lambda s: s.execute(f"PRAGMA max_page_count = {pages + 3}").fetchall())
 
@@ -175,7 +175,7 @@ async def test_a_work_can_not_go_on_when_sqlite_gave_its_transaction_up(
 ) -> None:
     def work(tx: Transaction) -> None:
         insert("before", tx)
-        tx._sqlite.execute("ROLLBACK")  # type: ignore[attr-defined]
+        tx._session._sqlite.execute("ROLLBACK")  # type: ignore[attr-defined]
         insert("after", tx)
 
     with pytest.raises(StorageError, match="the transaction is over"):
@@ -194,7 +194,7 @@ async def test_a_commit_that_fails_is_told_to_all_of_its_batch(
     sqlite_storage: SqliteStorage, sqlite_path: Path
 ) -> None:
     def fail_at_commit(tx: Transaction) -> None:
-        tx._sqlite.execute("PRAGMA defer_foreign_keys = ON")  # type: ignore[attr-defined]
+        tx._session._sqlite.execute("PRAGMA defer_foreign_keys = ON")  # type: ignore[attr-defined]
         tx.insert_run(a_run("run", "nobody"))
 
     results = await asyncio.gather(

@@ -56,6 +56,6 @@ async def test_a_kill_loses_nothing_that_was_reported(
     assert {name for what, name in made if what == "kept"} <= found
     assert not {name for name in found if name.endswith("7")}
     check = await storage.read(
-        lambda r: r._sqlite.execute("PRAGMA integrity_check").fetchone()  # type: ignore[attr-defined]
+        lambda r: r._session._sqlite.execute("PRAGMA integrity_check").fetchone()  # type: ignore[attr-defined]
     )
     assert check == ("ok",)

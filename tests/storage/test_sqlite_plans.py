@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
-from graphwire_server.storage.sqlite.containment import Containment
-from graphwire_server.storage.sqlite.schema import load_migrations, migrate
-from graphwire_server.storage.sqlite.transaction import SqliteTransaction
+from graphwire_server.storage.sql import statements
+from graphwire_server.storage.sql.migrations import load_migrations
+from graphwire_server.storage.sql.transaction import SqlTransaction
+from graphwire_server.storage.sqlite.schema import migrate
+from graphwire_server.storage.sqlite.session import SqliteSession, add_functions
+
+from .builders import A_DAY
 
 Work = Callable[[Transaction], object]
 
@@ -29,10 +33,12 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     path = tmp_path_factory.mktemp("crowd") / "graphwire.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as sqlite:
         migrate(sqlite, path, load_migrations())
-        sqlite.create_function("graphwire_contains", 2, Containment(), deterministic=True)
+        add_functions(sqlite)
         sqlite.executescript(
             f"""
             BEGIN;
+            CREATE TABLE checkpoints (thread_id TEXT);
+            CREATE TABLE writes (thread_id TEXT);
             WITH RECURSIVE number (n) AS
                 (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {THREADS})
             INSERT INTO gw_threads
@@ -40,7 +46,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
             FROM number;
             INSERT INTO gw_runs
             SELECT NULL, 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, '', NULL, '{{}}'
+                create_time, 1, 2, '', '', 0, FALSE, '', '', 0, 1, TRUE, NULL, '{{}}'
             FROM gw_threads;
             INSERT INTO gw_run_bodies SELECT run_id, '{{}}' FROM gw_runs;
             UPDATE gw_runs SET status = 'PENDING', start_time = NULL, end_time = NULL
@@ -55,7 +61,7 @@ def run(sqlite: sqlite3.Connection, work: Work) -> object:
     """Runs a work and takes it back."""
     sqlite.execute("BEGIN")
     try:
-        return work(SqliteTransaction(sqlite, Path("crowd")))
+        return work(SqlTransaction(SqliteSession(sqlite, Path("crowd"))))
     finally:
         sqlite.execute("ROLLBACK")
 
@@ -112,15 +118,14 @@ LISTS: dict[str, tuple[Work, str]] = {
     ),
     "last run": (lambda r: r.last_run("thread-5"), "gw_runs_by_number"),
     "active runs": (lambda r: r.active_runs("thread-5"), "gw_runs_pending"),
-    "running runs": (lambda r: r.running_runs(), "gw_runs_under_way"),
-    "startable runs": (lambda r: r.startable_runs(now=1, limit=50), "gw_runs_queue"),
+    "runs to cancel": (lambda r: r.cancelled_runs("server"), "gw_runs_to_cancel"),
     "next due time": (lambda r: r.next_due_time(now=1), "gw_runs_due"),
     "expired threads": (
         lambda r: r.expired_stateless_threads(before=1, limit=50),
         "gw_threads_stateless",
     ),
     "open pauses": (lambda r: r.open_pauses("thread-5"), "gw_pauses_open"),
-    "pauses at": (lambda r: r.pauses_at("thread-5", "c"), "gw_pauses_by_checkpoint"),
+    "pauses of tasks": (lambda r: r.pauses_of_tasks("thread-5", ["t", "u"]), "gw_pauses_by_task"),
     "pauses of a run": (lambda r: r.pauses_of_run("run-5"), "gw_pauses_by_run"),
     "events": (lambda r: r.events("run-5", after=3, limit=50), "sqlite_autoindex_gw_events_1"),
 }
@@ -146,8 +151,6 @@ def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: s
         "by assistant and statuses",
         "runs",
         "last run",
-        "running runs",
-        "startable runs",
         "events",
     ],
 )
@@ -161,10 +164,41 @@ def test_no_list_looks_at_the_crowd(crowd: sqlite3.Connection, name: str) -> Non
     assert steps(crowd, LISTS[name][0]) < 5000
 
 
+@pytest.mark.parametrize(
+    ("statement", "parameters", "index"),
+    [
+        (statements.DUE_RUNS, (THREADS, 50), "gw_runs_queue"),
+        (statements.LOST_RUNS, (1, 50), "gw_runs_under_way"),
+        (statements.HELD_RUN, ("run-5", "server", 1), "sqlite_autoindex_gw_runs_1"),
+    ],
+    ids=["due", "lost", "held"],
+)
+def test_the_queue_is_walked_in_order(
+    crowd: sqlite3.Connection, statement: str, parameters: tuple[object, ...], index: str
+) -> None:
+    found = [row[3] for row in crowd.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    assert index in found[0], found
+    assert not [step for step in found if "TEMP B-TREE" in step], found
+
+
 def test_the_queue_finds_its_few_runs_in_the_crowd(crowd: sqlite3.Connection) -> None:
-    work: Work = lambda r: r.startable_runs(now=THREADS, limit=50)  # noqa: E731
+    def work(tx: Transaction) -> list[str]:
+        tx.join_servers("server", ttl=A_DAY)
+        return [run.run_id for run in tx.claim_due("server", limit=50)]
+
     assert run(crowd, work) == ["run-10", "run-500", "run-90000"]
-    assert steps(crowd, work) < 500
+    assert steps(crowd, work) < 2000
+
+
+def test_lost_runs_are_found_in_the_crowd(crowd: sqlite3.Connection) -> None:
+    def work(tx: Transaction) -> list[str]:
+        for run_id in ("run-500", "run-10"):
+            tx.change_run(run_id, RunStatus.RUNNING, now=1)
+        tx.join_servers("server", ttl=A_DAY)
+        return [run.run_id for run in tx.claim_lost("server", limit=50)]
+
+    assert run(crowd, work) == ["run-10", "run-500"]
+    assert steps(crowd, work) < 2000
 
 
 def test_deleting_a_thread_finds_what_is_its(crowd: sqlite3.Connection) -> None:

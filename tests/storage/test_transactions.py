@@ -219,7 +219,8 @@ async def test_a_closed_storage_says_so(storage: Storage) -> None:
     with pytest.raises(StorageError, match="closed"):
         await storage.read(count)
     with pytest.raises(StorageError, match="closed"):
-        await storage.delete_checkpoints("t")
+        storage.renew_server("s", ttl=1)
+    storage.announce("topic")
 
 
 async def test_two_may_close_at_once_and_one_may_give_up_waiting(storage: Storage) -> None:

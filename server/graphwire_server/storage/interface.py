@@ -139,7 +139,10 @@ class Transaction(Reader, Protocol):
     """
 
     def join_servers(self, server_id: str, *, ttl: int) -> None:
-        """Adds a server, whose lease is valid for `ttl` microseconds. The id must be new."""
+        """Adds a server, whose lease is valid for `ttl` microseconds. The id must be new.
+
+        Where one server at a time can use the database, nobody else holds anything by then.
+        """
 
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         """Makes a server's lease valid for `ttl` microseconds from now.
@@ -154,9 +157,13 @@ class Transaction(Reader, Protocol):
         """Takes at most `limit` PENDING runs that may start, oldest first, and makes them RUNNING.
 
         Such a run is due, the oldest of its thread's PENDING runs, its thread has no
-        RUNNING run and is not INTERRUPTED. Of two servers that claim at once each gets others.
+        RUNNING run and is not INTERRUPTED. Of two servers that claim at once each gets others;
+        runs of threads that another transaction is deciding on may be left for the next time.
         Each gets a lease of the server's with the next epoch, its next attempt, and if it is
         the first one, its start_time.
+
+        Raises:
+            LeaseLostError: The server's own lease has lapsed.
         """
 
     def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
@@ -164,6 +171,9 @@ class Transaction(Reader, Protocol):
 
         Nobody holds a run that was handed back, or whose server's lease has lapsed. Each gets
         a lease of the server's with the next epoch, and its next attempt.
+
+        Raises:
+            LeaseLostError: The server's own lease has lapsed.
         """
 
     def hold(self, run_id: str, lease: Lease) -> None:
@@ -220,8 +230,9 @@ class Transaction(Reader, Protocol):
     ) -> bool:
         """Moves a run to a status if `TRANSITIONS` allows it from where it is.
 
-        Sets start_time for RUNNING, end_time for final statuses, and error and checkpoint_id
-        as given. Returns False, and changes nothing, if it is not allowed or there is no run.
+        Sets start_time for RUNNING, end_time and no lease for final statuses, and error and
+        checkpoint_id as given. Returns False, and changes nothing, if it is not allowed or
+        there is no run.
         """
 
     def request_cancel(self, run_id: str) -> None:
@@ -277,6 +288,16 @@ class Storage(Protocol):
         Writes run one after another; several may share a flush. If `work` raises, none of
         its changes are kept, those of the others are, and what it raised is raised here.
         If the caller is cancelled, `work` is done wholly or not at all.
+        """
+
+    def renew_server(self, server_id: str, *, ttl: int) -> bool:
+        """Renews a server's lease, as `Transaction.renew_server` does, without the event loop.
+
+        For a thread of the caller's own, which it blocks until it is on the disk: a node that
+        keeps the event loop from running must not cost the server its lease.
+
+        Raises:
+            StorageError: The database can't be used, now or any more.
         """
 
     def announce(self, *topics: str) -> None:

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import aiosqlite
 
-from graphwire_server.storage.sqlite.containment import Containment
-from graphwire_server.storage.sqlite.errors import translating, unusable
+from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.storage.sqlite.errors import translating
+from graphwire_server.storage.sqlite.session import add_functions
 
 T = TypeVar("T")
-S = TypeVar("S")
 
 #: How long, in seconds, a connection waits for another one's write before it gives up.
 BUSY_TIMEOUT = 10.0
 
 #: What the write-ahead log is cut back to after a burst, in bytes.
 _LOG_SIZE = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
-    """What a function returned or raised.
-
-    It travels between threads as a plain result: handed to a future as an exception,
-    StopIteration would be refused, and its caller would wait for ever.
-    """
-
-    value: T | None = None
-    error: BaseException | None = None
-
-    @classmethod
-    def of(cls, function: Callable[[S], T], argument: S) -> Outcome[T]:
-        """Calls a function and keeps what came of it."""
-        try:
-            return cls(value=function(argument))
-        except BaseException as error:  # noqa: BLE001 (raised again by `get`)
-            return cls(error=error)
-
-    def get(self) -> T:
-        """Returns the value, or raises the error."""
-        if self.error is not None:
-            raise self.error
-        return cast("T", self.value)
 
 
 class Connection:
@@ -114,25 +88,51 @@ class Connection:
         await self._aiosqlite.close()
 
     def _connect(self) -> sqlite3.Connection:
-        self._sqlite = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT, isolation_level=self._isolation
-        )
-        try:
-            self._configure(self._sqlite)
-        except BaseException:
-            self._sqlite.close()
-            raise
+        self._sqlite = connect(self.path, isolation=self._isolation, query_only=self._query_only)
         return self._sqlite
 
-    def _configure(self, sqlite: sqlite3.Connection) -> None:
-        mode = sqlite.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise sqlite3.OperationalError(
-                f"its journal mode is {mode}, and its file system does not allow WAL"
-            )
-        sqlite.execute("PRAGMA synchronous = FULL")
-        sqlite.execute("PRAGMA foreign_keys = ON")
-        sqlite.execute(f"PRAGMA journal_size_limit = {_LOG_SIZE}")
-        sqlite.create_function("graphwire_contains", 2, Containment(), deterministic=True)
-        if self._query_only:
-            sqlite.execute("PRAGMA query_only = ON")
+
+def connect(
+    path: Path,
+    *,
+    isolation: Literal["IMMEDIATE"] | None = None,
+    query_only: bool = False,
+    check_same_thread: bool = True,
+) -> sqlite3.Connection:
+    """Opens a plain connection that is set up to be safe.
+
+    Args:
+        path: The file.
+        isolation: How the sqlite3 module begins transactions by itself; None if it shall not.
+        query_only: Whether writes are refused.
+        check_same_thread: Whether it is for the calling thread alone.
+
+    Raises:
+        sqlite3.Error: It can't be opened.
+    """
+    sqlite = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=isolation,
+        check_same_thread=check_same_thread,
+    )
+    try:
+        _configure(sqlite, query_only=query_only)
+    except BaseException:
+        sqlite.close()
+        raise
+    return sqlite
+
+
+def _configure(sqlite: sqlite3.Connection, *, query_only: bool) -> None:
+    mode = sqlite.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise sqlite3.OperationalError(
+            f"its journal mode is {mode}, and its file system does not allow WAL"
+        )
+    sqlite.execute("PRAGMA synchronous = FULL")
+    sqlite.execute("PRAGMA foreign_keys = ON")
+    sqlite.execute(f"PRAGMA journal_size_limit = {_LOG_SIZE}")
+    add_functions(sqlite)
+    if query_only:
+        sqlite.execute("PRAGMA query_only = ON")

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graphwire_server.storage.interface import IntegrityError, StorageError
-
-
-def unusable(path: Path, reason: object) -> StorageError:
-    """Returns the error for a database that can't be used."""
-    return StorageError(f"the database {path} can't be used: {reason}")
+from graphwire_server.storage.interface import IntegrityError
+from graphwire_server.storage.sql.errors import unusable
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from graphwire_server.storage.interface import StorageError
-from graphwire_server.storage.sqlite.errors import unusable
+from graphwire_server.storage.sql.errors import unusable
 
 
 class DatabaseLock:

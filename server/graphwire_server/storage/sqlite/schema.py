@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from graphwire_server.storage.interface import StorageError
+from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.migrations import Migration
 from graphwire_server.storage.sqlite.connection import BUSY_TIMEOUT
-from graphwire_server.storage.sqlite.errors import unusable
 
 #: `PRAGMA application_id` of our files: "GWDB" in ASCII.
 APPLICATION_ID = 0x47574442
-
-_FOLDER = Path(__file__).with_name("migrations")
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of the schema.
-
-    Attributes:
-        number: The version that it leads to; from 1, without gaps.
-        script: SQL statements, none of which begins or ends a transaction.
-    """
-
-    number: int
-    script: str
-
-
-def load_migrations() -> list[Migration]:
-    """Returns every migration, `migrations/<number>_<name>.sql`, in order."""
-    return [
-        Migration(int(file.name.partition("_")[0]), file.read_text(encoding="utf-8"))
-        for file in sorted(_FOLDER.glob("*.sql"))
-    ]
 
 
 def inspect(path: Path, *, newest: int) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphwire_server.storage.interface import Reader, Transaction
+from graphwire_server.storage.local_announcements import Listener, LocalAnnouncements
+from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.group_commit import GroupCommit, Work
+from graphwire_server.storage.sql.migrations import load_migrations
+from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.storage.sql.reader import SqlReader
+from graphwire_server.storage.sqlite.batch import run_together
 from graphwire_server.storage.sqlite.connection import Connection
-from graphwire_server.storage.sqlite.errors import translating, unusable
-from graphwire_server.storage.sqlite.group_commit import GroupCommit
+from graphwire_server.storage.sqlite.errors import translating
+from graphwire_server.storage.sqlite.lease_renewal import LeaseRenewal
 from graphwire_server.storage.sqlite.lock import DatabaseLock
-from graphwire_server.storage.sqlite.schema import inspect, load_migrations, migrate
-from graphwire_server.storage.sqlite.transaction import SqliteReader
+from graphwire_server.storage.sqlite.schema import inspect, migrate
+from graphwire_server.storage.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -28,6 +35,9 @@ T = TypeVar("T")
 #: How many reads run at once.
 _READERS = 2
 
+#: The most works in one flush.
+MAX_BATCH = 256
+
 
 class SqliteStorage:
     """`Storage` in one SQLite file, for one server at a time."""
@@ -36,7 +46,7 @@ class SqliteStorage:
         self,
         path: Path,
         *,
-        writer: GroupCommit,
+        connection: Connection,
         readers: asyncio.Queue[Connection],
         saver: Saver,
         store: Store,
@@ -44,10 +54,15 @@ class SqliteStorage:
     ) -> None:
         """Use `open`."""
         self._path = path
-        self._writer = writer
+        self._connection = connection
         self._readers = readers
         self._saver = saver
         self._store = store
+        self._renewal = LeaseRenewal(path)
+        resources.callback(self._renewal.close)
+        self._writer = GroupCommit(self._run_batch, database=path, max_batch=MAX_BATCH)
+        resources.push_async_callback(self._writer.close)
+        self._announcements = LocalAnnouncements()
         self._resources = resources
         self._closing: asyncio.Task[None] | None = None
 
@@ -64,6 +79,9 @@ class SqliteStorage:
             connection = await _connect(path, resources)
             migrations = load_migrations()
             await connection.run(lambda sqlite: migrate(sqlite, path, migrations))
+            # The file is ours alone, so every server that is noted in it is gone: what they
+            # held can be claimed at once.
+            await connection.run(lambda sqlite: sqlite.execute("DELETE FROM gw_servers"))
             readers: asyncio.Queue[Connection] = asyncio.Queue()
             for _ in range(_READERS):
                 readers.put_nowait(await _connect(path, resources, query_only=True))
@@ -75,11 +93,9 @@ class SqliteStorage:
                 resources.push_async_callback(saver.close)
                 store = await Store.open(path)
                 resources.push_async_callback(store.close)
-            writer = GroupCommit(connection)
-            resources.push_async_callback(writer.close)
             return cls(
                 path,
-                writer=writer,
+                connection=connection,
                 readers=readers,
                 saver=saver,
                 store=store,
@@ -106,16 +122,24 @@ class SqliteStorage:
         self._check_open()
         return await self._writer.submit(work)
 
-    async def delete_checkpoints(self, thread_id: str) -> None:
-        self._check_open()
-        with translating(self._path):
-            await self._saver.adelete_thread(thread_id)
+    def renew_server(self, server_id: str, *, ttl: int) -> bool:
+        return self._renewal.renew(server_id, ttl=ttl)
+
+    def announce(self, *topics: str) -> None:
+        self._announcements.announce(*topics)
+
+    def listen(self, callback: Listener) -> None:
+        self._announcements.listen(callback)
 
     async def close(self) -> None:
+        self._announcements.close()
         if self._closing is None:
             self._closing = asyncio.create_task(self._resources.aclose(), name="storage-close")
         # Whoever is cancelled while waiting must not leave half of it open.
         await asyncio.shield(self._closing)
+
+    async def _run_batch(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+        return await self._connection.run(lambda sqlite: run_together(sqlite, self._path, works))
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -148,7 +172,7 @@ async def _connect(
 def _read(sqlite: sqlite3.Connection, path: Path, work: Callable[[Reader], T]) -> T:
     sqlite.execute("BEGIN")
     try:
-        return work(SqliteReader(sqlite, path))
+        return work(SqlReader(SqliteSession(sqlite, path)))
     finally:
         if sqlite.in_transaction:
             sqlite.execute("ROLLBACK")

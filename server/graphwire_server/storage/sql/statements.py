@@ -9,12 +9,25 @@ from collections.abc import Sequence
 
 from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
 
-Parameters = Sequence[object]
+NOW = "SELECT graphwire_now()"
 
 
 def insert(table: str, columns: str) -> str:
     """Returns an INSERT of one row; `columns` is a list with commas."""
     return f"INSERT INTO {table} ({columns}) VALUES ({_marks(columns.count(',') + 1)})"
+
+
+def locked(select: str, tables: str, *, skip: bool = False) -> str:
+    """Returns a SELECT that locks the rows it finds, for databases where others may write.
+
+    They can't be changed until the end of the transaction, but be referred to by new rows.
+
+    Args:
+        select: The SELECT.
+        tables: Of which of its tables: aliases with commas.
+        skip: Pass over rows that are locked by others, instead of waiting for them.
+    """
+    return f"{select} FOR NO KEY UPDATE OF {tables}{' SKIP LOCKED' if skip else ''}"
 
 
 def _marks(count: int) -> str:
@@ -30,11 +43,8 @@ THREAD_COLUMNS = (
 
 INSERT_THREAD = insert("gw_threads", THREAD_COLUMNS)
 
-THREAD = f"""
-    SELECT {THREAD_COLUMNS},
-        (SELECT s.state FROM gw_thread_states s WHERE s.thread_id = t.thread_id)
-    FROM gw_threads t WHERE thread_id = ?
-"""
+THREAD = f"SELECT {THREAD_COLUMNS} FROM gw_threads t WHERE thread_id = ?"
+THREAD_STATE = "SELECT state FROM gw_thread_states WHERE thread_id = ?"
 
 DELETE_THREAD = "DELETE FROM gw_threads WHERE thread_id = ?"
 
@@ -76,7 +86,7 @@ def list_threads(
             conditions.append("(create_time, thread_id) < (?, ?)")
             values += [after.create_time, after.key]
         selects.append(
-            f"SELECT {THREAD_COLUMNS}, NULL FROM gw_threads t WHERE {' AND '.join(conditions)}"
+            f"SELECT {THREAD_COLUMNS} FROM gw_threads t WHERE {' AND '.join(conditions)}"
         )
         parameters += values
     sql = " UNION ALL ".join(selects) + " ORDER BY create_time DESC, thread_id DESC LIMIT ?"
@@ -116,7 +126,7 @@ def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
 RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
-    "error, metadata"
+    "lease_owner, lease_epoch, attempt, absorbed, error, metadata"
 )
 
 INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
@@ -142,24 +152,14 @@ LAST_RUN = f"""
     ORDER BY r.number DESC LIMIT 1
 """
 
-RUNNING_RUNS = f"{_SELECT_RUN} WHERE r.status = 'RUNNING' ORDER BY r.number"
-
-STARTABLE_RUNS = """
-    SELECT r.run_id FROM gw_runs r
-    WHERE r.status = 'PENDING' AND r.due_time <= ?
-        AND NOT EXISTS (
-            SELECT 1 FROM gw_runs o
-            WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
-        AND NOT EXISTS (
-            SELECT 1 FROM gw_runs o WHERE o.thread_id = r.thread_id AND o.status = 'RUNNING')
-        AND NOT EXISTS (
-            SELECT 1 FROM gw_threads t
-            WHERE t.thread_id = r.thread_id AND t.status = 'INTERRUPTED')
-    ORDER BY r.number LIMIT ?
-"""
-
 NEXT_DUE_TIME = "SELECT MIN(due_time) FROM gw_runs WHERE status = 'PENDING' AND due_time > ?"
 
+CANCELLED_RUNS = """
+    SELECT run_id FROM gw_runs
+    WHERE status = 'RUNNING' AND cancel_requested AND lease_owner = ? ORDER BY number
+"""
+
+ABSORB = "UPDATE gw_runs SET absorbed = TRUE WHERE run_id = ?"
 REQUEST_CANCEL = "UPDATE gw_runs SET cancel_requested = TRUE WHERE run_id = ?"
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
@@ -184,14 +184,95 @@ def list_runs(
     return sql, [*parameters, limit]
 
 
-def change_run(time_column: str, *, origins: int) -> str:
+def change_run(*, ends: bool, origins: int) -> str:
     """Returns the UPDATE of a run's status if it has one of `origins` statuses now.
+
+    A run that ends is let go by whoever executes it.
 
     Parameters: status, error, checkpoint_id, the time, run_id, the statuses.
     """
+    changes = "end_time = ?, lease_owner = ''" if ends else "start_time = ?"
     return (
-        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, {time_column} = ?"
+        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, {changes}"
         f" WHERE run_id = ? AND status IN ({_marks(origins)})"
+    )
+
+
+# --- servers and leases ---
+
+JOIN_SERVERS = insert("gw_servers", "server_id, lease_until")
+LEAVE_SERVERS = "DELETE FROM gw_servers WHERE server_id = ?"
+FORGET_SERVERS = "DELETE FROM gw_servers WHERE lease_until <= ?"
+
+RENEW_SERVER = """
+    UPDATE gw_servers SET lease_until = ? WHERE server_id = ? AND lease_until > ?
+"""
+
+SERVER_IS_ALIVE = "SELECT 1 FROM gw_servers WHERE server_id = ? AND lease_until > ?"
+
+HELD_RUN = """
+    SELECT 1 FROM gw_runs r
+    WHERE r.run_id = ? AND r.status = 'RUNNING' AND r.lease_owner = ? AND r.lease_epoch = ?
+        AND EXISTS (
+            SELECT 1 FROM gw_servers s
+            WHERE s.server_id = r.lease_owner AND s.lease_until > graphwire_now())
+"""
+
+HAND_BACK = """
+    UPDATE gw_runs SET lease_owner = ''
+    WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
+"""
+
+_IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
+        AND NOT EXISTS (
+            SELECT 1 FROM gw_runs o
+            WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
+        AND NOT EXISTS (
+            SELECT 1 FROM gw_runs o WHERE o.thread_id = r.thread_id AND o.status = 'RUNNING')
+        AND t.status <> 'INTERRUPTED'"""
+
+_IS_LOST = """r.status = 'RUNNING'
+        AND NOT EXISTS (
+            SELECT 1 FROM gw_servers s
+            WHERE s.server_id = r.lease_owner AND s.lease_until > ?)"""
+
+# In the order of their numbers, by an index that holds no others.
+DUE_RUNS = f"""
+    SELECT r.run_id FROM gw_runs r CROSS JOIN gw_threads t
+    WHERE t.thread_id = r.thread_id AND {_IS_DUE}
+    ORDER BY r.number LIMIT ?
+"""
+
+LOST_RUNS = f"SELECT r.run_id FROM gw_runs r WHERE {_IS_LOST} ORDER BY r.number LIMIT ?"
+
+_TAKE = "UPDATE gw_runs AS r SET lease_owner = ?, lease_epoch = lease_epoch + 1,"
+
+
+def take_due(runs: int) -> str:
+    """Returns the UPDATE that starts so many runs, as far as they are still due.
+
+    Parameters: server_id, the time twice, the run_ids.
+    """
+    return (
+        f"{_TAKE} attempt = attempt + 1, status = 'RUNNING', start_time = COALESCE(start_time, ?)"
+        f" FROM gw_threads t WHERE t.thread_id = r.thread_id AND {_IS_DUE}"
+        f" AND r.run_id IN ({_marks(runs)})"
+    )
+
+
+def take_lost(runs: int) -> str:
+    """Returns the UPDATE that takes over so many runs, as far as they are still lost.
+
+    Parameters: server_id, the time, the run_ids.
+    """
+    return f"{_TAKE} attempt = attempt + 1 WHERE {_IS_LOST} AND r.run_id IN ({_marks(runs)})"
+
+
+def taken_runs(runs: int) -> str:
+    """Returns those of so many runs that a server executes now. Parameters: server_id, run_ids."""
+    return (
+        f"{_SELECT_RUN} WHERE r.status = 'RUNNING' AND r.lease_owner = ?"
+        f" AND r.run_id IN ({_marks(runs)}) ORDER BY r.number"
     )
 
 
@@ -211,15 +292,11 @@ RAISE_LAST_SEQUENCE = "UPDATE gw_runs SET last_sequence = ? WHERE run_id = ? AND
 
 PAUSE_COLUMNS = (
     "pause_id, thread_id, run_id, kind, node, namespace, checkpoint_id, create_time, "
-    "interrupt_id, status, resolved_by_run_id, resolve_time, value, response_schema, answer"
+    "interrupt_id, task_id, answers_before, status, resolved_by_run_id, resolve_time, "
+    "value, response_schema, answer"
 )
 
 INSERT_PAUSE = insert("gw_pauses", PAUSE_COLUMNS)
-
-PAUSES_AT = f"""
-    SELECT {PAUSE_COLUMNS} FROM gw_pauses
-    WHERE thread_id = ? AND checkpoint_id = ? ORDER BY number
-"""
 
 PAUSES_OF_RUN = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE run_id = ? ORDER BY number"
 
@@ -227,6 +304,14 @@ RESOLVE_PAUSE = """
     UPDATE gw_pauses SET status = ?, resolve_time = ?, resolved_by_run_id = ?, answer = ?
     WHERE pause_id = ? AND status = 'OPEN'
 """
+
+
+def pauses_of_tasks(tasks: int) -> str:
+    """Returns all pauses of so many tasks of a thread. Parameters: thread_id, the task_ids."""
+    return (
+        f"SELECT {PAUSE_COLUMNS} FROM gw_pauses"
+        f" WHERE thread_id = ? AND task_id IN ({_marks(tasks)}) ORDER BY number"
+    )
 
 
 def open_pauses(threads: int) -> str:

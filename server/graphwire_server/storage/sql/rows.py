@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from graphwire_server.storage.records import (
     EventRecord,
     Failure,
+    Lease,
     PauseKind,
     PauseRecord,
     PauseStatus,
@@ -18,8 +17,7 @@ from graphwire_server.storage.records import (
     ThreadRecord,
     ThreadStatus,
 )
-
-Row = tuple[Any, ...]
+from graphwire_server.storage.sql.session import Row
 
 
 def thread_row(thread: ThreadRecord) -> Row:
@@ -38,8 +36,8 @@ def thread_row(thread: ThreadRecord) -> Row:
     )
 
 
-def thread_record(row: Row) -> ThreadRecord:
-    """Returns the thread in a row of THREAD_COLUMNS and the values."""
+def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
+    """Returns the thread in a row of THREAD_COLUMNS."""
     return ThreadRecord(
         thread_id=row[0],
         status=ThreadStatus(row[1]),
@@ -51,7 +49,7 @@ def thread_record(row: Row) -> ThreadRecord:
         update_time=row[7],
         error=_failure(row[8]),
         metadata=row[9],
-        values=row[10],
+        values=values,
     )
 
 
@@ -71,6 +69,10 @@ def run_row(run: RunRecord) -> Row:
         run.last_sequence,
         run.cancel_requested,
         run.checkpoint_id,
+        run.lease.server_id if run.lease else "",
+        run.lease.epoch if run.lease else 0,
+        run.attempt,
+        run.absorbed,
         failure_text(run.error),
         run.metadata,
     )
@@ -92,9 +94,12 @@ def run_record(row: Row) -> RunRecord:
         last_sequence=row[10],
         cancel_requested=bool(row[11]),
         checkpoint_id=row[12],
-        error=_failure(row[13]),
-        metadata=row[14],
-        spec=row[15],
+        lease=Lease(row[13], row[14]) if row[13] else None,
+        attempt=row[15],
+        absorbed=bool(row[16]),
+        error=_failure(row[17]),
+        metadata=row[18],
+        spec=row[19],
     )
 
 
@@ -120,6 +125,8 @@ def pause_row(pause: PauseRecord) -> Row:
         pause.checkpoint_id,
         pause.create_time,
         pause.interrupt_id,
+        pause.task_id,
+        pause.answers_before,
         pause.status,
         pause.resolved_by_run_id,
         pause.resolve_time,
@@ -141,12 +148,14 @@ def pause_record(row: Row) -> PauseRecord:
         checkpoint_id=row[6],
         create_time=row[7],
         interrupt_id=row[8],
-        status=PauseStatus(row[9]),
-        resolved_by_run_id=row[10],
-        resolve_time=row[11],
-        value=row[12],
-        response_schema=row[13],
-        answer=row[14],
+        task_id=row[9],
+        answers_before=row[10],
+        status=PauseStatus(row[11]),
+        resolved_by_run_id=row[12],
+        resolve_time=row[13],
+        value=row[14],
+        response_schema=row[15],
+        answer=row[16],
     )
 
 

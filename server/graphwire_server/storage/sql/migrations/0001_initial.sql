@@ -1,5 +1,11 @@
--- Threads, runs, events, pauses and request ids. JSON is text; times are microseconds
--- since 1970, UTC.
+-- Servers, threads, runs, events, pauses and request ids. JSON is text; times are
+-- microseconds since 1970, UTC.
+
+-- One row for each server that is alive, or was until lately.
+CREATE TABLE gw_servers (
+    server_id   TEXT   NOT NULL PRIMARY KEY,
+    lease_until BIGINT NOT NULL
+);
 
 CREATE TABLE gw_threads (
     thread_id     TEXT    NOT NULL PRIMARY KEY,
@@ -48,6 +54,10 @@ CREATE TABLE gw_runs (
     last_sequence     BIGINT  NOT NULL,
     cancel_requested  BOOLEAN NOT NULL,
     checkpoint_id     TEXT    NOT NULL,
+    lease_owner       TEXT    NOT NULL, -- the server that executes it; empty: none
+    lease_epoch       BIGINT  NOT NULL, -- rises each time it changes hands
+    attempt           BIGINT  NOT NULL,
+    absorbed          BOOLEAN NOT NULL,
     error             TEXT,             -- a JSON object, see rows.py
     metadata          TEXT    NOT NULL  -- a JSON object
 );
@@ -59,6 +69,8 @@ CREATE INDEX gw_runs_pending ON gw_runs (thread_id, number) WHERE status = 'PEND
 CREATE INDEX gw_runs_queue ON gw_runs (number) WHERE status = 'PENDING';
 CREATE INDEX gw_runs_under_way ON gw_runs (number) WHERE status = 'RUNNING';
 CREATE INDEX gw_runs_due ON gw_runs (due_time) WHERE status = 'PENDING';
+CREATE INDEX gw_runs_to_cancel ON gw_runs (lease_owner)
+    WHERE status = 'RUNNING' AND cancel_requested;
 
 -- What may be large is apart from the row that every event changes.
 CREATE TABLE gw_run_bodies (
@@ -85,6 +97,8 @@ CREATE TABLE gw_pauses (
     checkpoint_id      TEXT   NOT NULL,
     create_time        BIGINT NOT NULL,
     interrupt_id       TEXT   NOT NULL,
+    task_id            TEXT   NOT NULL,
+    answers_before     BIGINT NOT NULL,
     status             TEXT   NOT NULL,
     resolved_by_run_id TEXT   NOT NULL,
     resolve_time       BIGINT,
@@ -93,7 +107,7 @@ CREATE TABLE gw_pauses (
     answer             TEXT
 );
 
-CREATE INDEX gw_pauses_by_checkpoint ON gw_pauses (thread_id, checkpoint_id);
+CREATE INDEX gw_pauses_by_task ON gw_pauses (thread_id, task_id);
 CREATE INDEX gw_pauses_by_run ON gw_pauses (run_id);
 CREATE INDEX gw_pauses_open ON gw_pauses (thread_id) WHERE status = 'OPEN';
 

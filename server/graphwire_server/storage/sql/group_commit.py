@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from graphwire_server.storage.interface import StorageError, Transaction
-from graphwire_server.storage.sqlite.connection import Connection, Outcome
-from graphwire_server.storage.sqlite.errors import translating, unusable
-from graphwire_server.storage.sqlite.transaction import SqliteTransaction
+from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.outcome import Outcome
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
-
-#: The most works in one flush: a bound on how long the first of them waits for it.
-MAX_BATCH = 256
+RunBatch = Callable[[Sequence[Work[Any]]], Awaitable[Sequence[Outcome[Any]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +30,19 @@ class GroupCommit:
     many share a flush, and a lone work never waits for others.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, run_batch: RunBatch, *, database: object, max_batch: int) -> None:
+        """Begins to serve.
+
+        Args:
+            run_batch: Runs works in one transaction and commits it, and returns what came of
+                each. If it raises, nothing of any work is kept, or a `StorageError` says what.
+            database: What errors call the database.
+            max_batch: The most works in one flush: a bound on how long the first of them
+                waits for it.
+        """
+        self._run_batch = run_batch
+        self._database = database
+        self._max_batch = max_batch
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._closed = False
@@ -49,17 +56,15 @@ class GroupCommit:
 
         Raises:
             StorageError: It is closed, or the batch could not be committed.
-            IntegrityError: SQLite refuses a row.
+            IntegrityError: The database refuses a row.
             Exception: Whatever the work raises.
         """
         if self._closed or self._task.done():
-            raise unusable(self._connection.path, "it is closed")
+            raise unusable(self._database, "it is closed")
         waiting = _Waiting(work, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._wake.set()
-        outcome = cast("Outcome[T]", await waiting.outcome)
-        with translating(self._connection.path):
-            return outcome.get()
+        return cast("Outcome[T]", await waiting.outcome).get()
 
     async def close(self) -> None:
         """Finishes what is queued, and takes no more."""
@@ -84,67 +89,20 @@ class GroupCommit:
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
-        while self._queue and len(batch) < MAX_BATCH:
+        while self._queue and len(batch) < self._max_batch:
             waiting = self._queue.popleft()
             if not waiting.outcome.cancelled():
                 batch.append(waiting)
         return batch
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
-        works = [waiting.work for waiting in batch]
-        path = self._connection.path
         outcomes: Sequence[Outcome[Any]]
         try:
-            outcomes = await self._connection.run(
-                lambda sqlite: _run_together(sqlite, SqliteTransaction(sqlite, path), works)
-            )
+            outcomes = await self._run_batch([waiting.work for waiting in batch])
         except StorageError as error:
             outcomes = [Outcome(error=StorageError(str(error))) for _ in batch]
         except Exception as error:  # noqa: BLE001 (all of its callers are told)
-            outcomes = [Outcome(error=unusable(path, error)) for _ in batch]
+            outcomes = [Outcome(error=unusable(self._database, error)) for _ in batch]
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.outcome.cancelled():
                 waiting.outcome.set_result(outcome)
-
-
-def _run_together(
-    sqlite: sqlite3.Connection, transaction: Transaction, works: Sequence[Work[Any]]
-) -> list[Outcome[Any]]:
-    """Runs works in one transaction, each of which can fail alone.
-
-    Raises:
-        sqlite3.Error: SQLite gave up; nothing of any work is kept.
-    """
-    try:
-        sqlite.execute("BEGIN IMMEDIATE")
-        outcomes = [
-            _run_alone(sqlite, transaction, work, savepoint=len(works) > 1) for work in works
-        ]
-        if sqlite.in_transaction:
-            sqlite.execute("COMMIT")
-    except BaseException:
-        if sqlite.in_transaction:
-            sqlite.execute("ROLLBACK")
-        raise
-    return outcomes
-
-
-def _run_alone(
-    sqlite: sqlite3.Connection,
-    transaction: Transaction,
-    work: Work[T],
-    *,
-    savepoint: bool,
-) -> Outcome[T]:
-    """Runs one work, and takes back what it did if it raises."""
-    if savepoint:
-        sqlite.execute("SAVEPOINT work")
-    outcome = Outcome.of(work, transaction)
-    if not sqlite.in_transaction:
-        # When the disk is full, for one, SQLite takes back the whole transaction.
-        raise sqlite3.OperationalError(f"SQLite gave the transaction up: {outcome.error}")
-    if outcome.error is not None:
-        sqlite.execute("ROLLBACK TO work" if savepoint else "ROLLBACK")
-    if savepoint:
-        sqlite.execute("RELEASE work")
-    return outcome

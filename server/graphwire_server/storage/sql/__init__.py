@@ -1,0 +1,1 @@
+"""The one body of SQL: what SQLite and Postgres share, over a small neutral session."""

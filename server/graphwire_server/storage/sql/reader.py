@@ -1,0 +1,146 @@
+"""The reads of one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+import orjson
+
+from graphwire_server.storage.records import (
+    EventRecord,
+    PauseRecord,
+    Position,
+    RequestRecord,
+    RunRecord,
+    RunStatus,
+    ThreadFilter,
+    ThreadRecord,
+)
+from graphwire_server.storage.sql import rows
+from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
+
+#: The most ids in one statement; SQLite allows some thousands.
+_IDS_AT_ONCE = 500
+
+
+class SqlReader:
+    """`Reader` in the transaction of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def now(self) -> int:
+        return int(self._execute(sql.NOW).fetchone()[0])
+
+    def thread(self, thread_id: str) -> ThreadRecord | None:
+        return self._thread(sql.THREAD, thread_id)
+
+    def threads(
+        self, which: ThreadFilter, *, limit: int, after: Position | None = None
+    ) -> list[ThreadRecord]:
+        _check(which)
+        cursor = self._execute(*sql.list_threads(which, limit=limit, after=after))
+        return [rows.thread_record(row) for row in cursor]
+
+    def count_threads(self, which: ThreadFilter) -> int:
+        _check(which)
+        return int(self._execute(*sql.count_threads(which)).fetchone()[0])
+
+    def run(self, run_id: str) -> RunRecord | None:
+        return self._run(sql.RUN, run_id)
+
+    def runs(
+        self,
+        thread_id: str,
+        *,
+        statuses: Sequence[RunStatus] = (),
+        limit: int,
+        after: Position | None = None,
+    ) -> list[RunRecord]:
+        cursor = self._execute(*sql.list_runs(thread_id, statuses, limit=limit, after=after))
+        return [rows.run_record(row) for row in cursor]
+
+    def active_runs(self, thread_id: str) -> list[RunRecord]:
+        cursor = self._execute(sql.ACTIVE_RUNS, (thread_id, thread_id))
+        return [rows.run_record(row) for row in cursor]
+
+    def last_run(self, thread_id: str) -> RunRecord | None:
+        row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
+        return None if row is None else rows.run_record(row)
+
+    def cancelled_runs(self, server_id: str) -> list[str]:
+        return [row[0] for row in self._execute(sql.CANCELLED_RUNS, (server_id,))]
+
+    def next_due_time(self, *, now: int) -> int | None:
+        due: int | None = self._execute(sql.NEXT_DUE_TIME, (now,)).fetchone()[0]
+        return due
+
+    def expired_stateless_threads(self, *, before: int, limit: int) -> list[str]:
+        cursor = self._execute(sql.EXPIRED_STATELESS_THREADS, (before, limit))
+        return [row[0] for row in cursor]
+
+    def open_pauses(self, thread_id: str) -> list[PauseRecord]:
+        return self.pauses((thread_id,)).get(thread_id, [])
+
+    def pauses(self, thread_ids: Sequence[str]) -> dict[str, list[PauseRecord]]:
+        found: defaultdict[str, list[PauseRecord]] = defaultdict(list)
+        for ids in in_parts(thread_ids):
+            for row in self._execute(sql.open_pauses(len(ids)), ids):
+                pause = rows.pause_record(row)
+                found[pause.thread_id].append(pause)
+        return dict(found)
+
+    def pauses_of_tasks(self, thread_id: str, task_ids: Collection[str]) -> list[PauseRecord]:
+        found: list[Row] = []
+        for ids in in_parts(tuple(task_ids)):
+            found += self._execute(sql.pauses_of_tasks(len(ids)), (thread_id, *ids))
+        return [rows.pause_record(row) for row in found]
+
+    def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
+        cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
+        return [rows.pause_record(row) for row in cursor]
+
+    def events(self, run_id: str, *, after: int, limit: int) -> list[EventRecord]:
+        cursor = self._execute(sql.EVENTS, (run_id, after, limit))
+        return [rows.event_record(row) for row in cursor]
+
+    def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:
+        row = self._execute(sql.REQUEST, (principal, method, request_id)).fetchone()
+        return None if row is None else rows.request_record(row)
+
+    def _execute(self, statement: str, parameters: Parameters = ()) -> Cursor:
+        return self._session.execute(statement, parameters)
+
+    def _thread(self, select: str, thread_id: str) -> ThreadRecord | None:
+        row = self._execute(select, (thread_id,)).fetchone()
+        if row is None:
+            return None
+        # Apart, so that it is read after the thread is locked, where `select` locks it.
+        state = self._execute(sql.THREAD_STATE, (thread_id,)).fetchone()
+        return rows.thread_record(row, values=None if state is None else state[0])
+
+    def _run(self, select: str, run_id: str) -> RunRecord | None:
+        row = self._execute(select, (run_id,)).fetchone()
+        return None if row is None else rows.run_record(row)
+
+
+def in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields ids in parts, each few enough for one statement."""
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[start : start + _IDS_AT_ONCE]
+
+
+def _check(which: ThreadFilter) -> None:
+    """Refuses filters that the database would fail on in the middle of a scan."""
+    for name, text in (("metadata", which.metadata), ("values", which.values)):
+        if text is not None and not isinstance(_parsed(text), dict):
+            raise ValueError(f"ThreadFilter.{name} must be a JSON object, not {text!r:.80}")
+
+
+def _parsed(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

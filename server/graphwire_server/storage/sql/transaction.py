@@ -1,0 +1,212 @@
+"""The writes of one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from graphwire_server.storage.interface import LeaseLostError
+from graphwire_server.storage.records import (
+    TRANSITIONS,
+    EventRecord,
+    Failure,
+    Lease,
+    PauseRecord,
+    PauseStatus,
+    RequestRecord,
+    RunRecord,
+    RunStatus,
+    ThreadRecord,
+    ThreadStatus,
+)
+from graphwire_server.storage.sql import rows
+from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql.reader import SqlReader, in_parts
+from graphwire_server.storage.sql.session import Parameters, Row, Session
+
+_LOCKED_THREAD = sql.locked(sql.THREAD, "t")
+_LOCKED_RUN = sql.locked(sql.RUN, "r")
+_LOCKED_HELD_RUN = sql.locked(sql.HELD_RUN, "r")
+# A thread that somebody is deciding on is left alone: its runs can be claimed afterwards.
+_LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
+_LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
+
+
+class SqlTransaction(SqlReader):
+    """`Transaction` in the transaction of a session."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._locks = session.locks_rows
+
+    def thread(self, thread_id: str) -> ThreadRecord | None:
+        return self._thread(_LOCKED_THREAD if self._locks else sql.THREAD, thread_id)
+
+    def run(self, run_id: str) -> RunRecord | None:
+        return self._run(_LOCKED_RUN if self._locks else sql.RUN, run_id)
+
+    def join_servers(self, server_id: str, *, ttl: int) -> None:
+        now = self.now()
+        # Those that have lapsed never come back, so nobody asks for them again.
+        self._execute(sql.FORGET_SERVERS, (now,))
+        self._execute(sql.JOIN_SERVERS, (server_id, now + ttl))
+
+    def renew_server(self, server_id: str, *, ttl: int) -> bool:
+        now = self.now()
+        return self._execute(sql.RENEW_SERVER, (now + ttl, server_id, now)).rowcount == 1
+
+    def leave_servers(self, server_id: str) -> None:
+        self._execute(sql.LEAVE_SERVERS, (server_id,))
+
+    def claim_due(self, server_id: str, *, limit: int) -> list[RunRecord]:
+        now = self._now_while_alive(server_id)
+        select = _LOCKED_DUE_RUNS if self._locks else sql.DUE_RUNS
+        run_ids = [row[0] for row in self._execute(select, (now, limit))]
+        for ids in in_parts(run_ids):
+            self._execute(sql.take_due(len(ids)), (server_id, now, now, *ids))
+        return self._taken(server_id, run_ids)
+
+    def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
+        now = self._now_while_alive(server_id)
+        select = _LOCKED_LOST_RUNS if self._locks else sql.LOST_RUNS
+        run_ids = [row[0] for row in self._execute(select, (now, limit))]
+        for ids in in_parts(run_ids):
+            self._execute(sql.take_lost(len(ids)), (server_id, now, *ids))
+        return self._taken(server_id, run_ids)
+
+    def hold(self, run_id: str, lease: Lease) -> None:
+        select = _LOCKED_HELD_RUN if self._locks else sql.HELD_RUN
+        if self._execute(select, (run_id, lease.server_id, lease.epoch)).fetchone() is None:
+            raise LeaseLostError(
+                f"the server {lease.server_id} does not hold the run {run_id} any more, "
+                f"which it had as epoch {lease.epoch}"
+            )
+
+    def hand_back(self, run_id: str, lease: Lease) -> bool:
+        parameters = (run_id, lease.server_id, lease.epoch)
+        return self._execute(sql.HAND_BACK, parameters).rowcount == 1
+
+    def absorb(self, run_id: str) -> None:
+        self._execute(sql.ABSORB, (run_id,))
+
+    def insert_thread(self, thread: ThreadRecord) -> None:
+        self._execute(sql.INSERT_THREAD, rows.thread_row(thread))
+        if thread.values is not None:
+            self._execute(sql.PUT_THREAD_STATE, (thread.thread_id, thread.values))
+
+    def update_thread(
+        self,
+        thread_id: str,
+        *,
+        now: int,
+        status: ThreadStatus | None = None,
+        metadata: str | None = None,
+        assistant_id: str | None = None,
+        head: tuple[str, tuple[str, ...], str | None] | None = None,
+        error: Failure | None = None,
+    ) -> None:
+        changes: dict[str, object] = {"update_time": now}
+        if status is not None:
+            changes |= {"status": status, "error": rows.failure_text(error)}
+        if metadata is not None:
+            changes["metadata"] = metadata
+        if assistant_id is not None:
+            changes["assistant_id"] = assistant_id
+        if head is not None:
+            changes |= {"checkpoint_id": head[0], "next_nodes": rows.names_text(head[1])}
+        statement = sql.update_thread(tuple(changes))
+        found = self._execute(statement, (*changes.values(), thread_id)).rowcount
+        if found and head is not None:
+            self._put_thread_state(thread_id, head[2])
+
+    def delete_thread(self, thread_id: str) -> bool:
+        self.delete_checkpoints(thread_id)
+        return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
+
+    def delete_checkpoints(self, thread_id: str) -> None:
+        """Deletes all checkpoints of a thread."""
+        self._execute("DELETE FROM writes WHERE thread_id = ?", (thread_id,))
+        self._execute("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,))
+
+    def insert_run(self, run: RunRecord) -> None:
+        self._execute(sql.INSERT_RUN, rows.run_row(run))
+        self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec))
+
+    def change_run(
+        self,
+        run_id: str,
+        to: RunStatus,
+        *,
+        now: int,
+        error: Failure | None = None,
+        checkpoint_id: str = "",
+    ) -> bool:
+        origins = [status for status, targets in TRANSITIONS.items() if to in targets]
+        if not origins:
+            return False
+        statement = sql.change_run(ends=to.ended, origins=len(origins))
+        parameters = (to, rows.failure_text(error), checkpoint_id, now, run_id, *origins)
+        return self._execute(statement, parameters).rowcount == 1
+
+    def request_cancel(self, run_id: str) -> None:
+        self._execute(sql.REQUEST_CANCEL, (run_id,))
+
+    def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
+        self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
+
+    def delete_run(self, run_id: str) -> bool:
+        return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
+
+    def insert_pauses(self, pauses: Iterable[PauseRecord]) -> None:
+        self._execute_many(sql.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
+
+    def resolve_pause(
+        self,
+        pause_id: str,
+        to: PauseStatus,
+        *,
+        now: int,
+        by_run_id: str = "",
+        answer: str | None = None,
+    ) -> bool:
+        if to is PauseStatus.OPEN:
+            raise ValueError("a pause is resolved to RESUMED or SUPERSEDED, not to OPEN")
+        parameters = (to, now, by_run_id, answer, pause_id)
+        return self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
+
+    def append_events(self, events: Iterable[EventRecord]) -> None:
+        last: dict[str, int] = {}
+        batch: list[Row] = []
+        for event in events:
+            batch.append(rows.event_row(event))
+            last[event.run_id] = max(event.sequence, last.get(event.run_id, 0))
+        self._execute_many(sql.INSERT_EVENT, batch)
+        for run_id, sequence in last.items():
+            self._execute(sql.RAISE_LAST_SEQUENCE, (sequence, run_id, sequence))
+
+    def insert_request(self, request: RequestRecord) -> None:
+        self._execute(sql.INSERT_REQUEST, rows.request_row(request))
+
+    def forget_requests(self, *, before: int) -> int:
+        return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
+
+    def _put_thread_state(self, thread_id: str, values: str | None) -> None:
+        if values is None:
+            self._execute(sql.DELETE_THREAD_STATE, (thread_id,))
+        else:
+            self._execute(sql.PUT_THREAD_STATE, (thread_id, values))
+
+    def _execute_many(self, statement: str, rows: Sequence[Parameters]) -> None:
+        self._session.execute_many(statement, rows)
+
+    def _now_while_alive(self, server_id: str) -> int:
+        now = self.now()
+        if self._execute(sql.SERVER_IS_ALIVE, (server_id, now)).fetchone() is None:
+            raise LeaseLostError(f"the lease of the server {server_id} has lapsed")
+        return now
+
+    def _taken(self, server_id: str, run_ids: Sequence[str]) -> list[RunRecord]:
+        return [
+            rows.run_record(row)
+            for ids in in_parts(run_ids)
+            for row in self._execute(sql.taken_runs(len(ids)), (server_id, *ids))
+        ]

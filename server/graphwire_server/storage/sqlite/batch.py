@@ -1,0 +1,70 @@
+"""Works that are committed together."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from graphwire_server.storage.interface import Transaction
+from graphwire_server.storage.sql.group_commit import Work
+from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.storage.sql.transaction import SqlTransaction
+from graphwire_server.storage.sqlite.errors import translating
+from graphwire_server.storage.sqlite.session import SqliteSession
+
+T = TypeVar("T")
+
+
+def run_together(
+    sqlite: sqlite3.Connection, path: Path, works: Sequence[Work[Any]]
+) -> list[Outcome[Any]]:
+    """Runs works in one transaction, each of which can fail alone.
+
+    Raises:
+        sqlite3.Error: SQLite gave up; nothing of any work is kept.
+    """
+    transaction = SqlTransaction(SqliteSession(sqlite, path))
+    try:
+        sqlite.execute("BEGIN IMMEDIATE")
+        outcomes = [
+            _run_alone(sqlite, transaction, _translated(work, path), savepoint=len(works) > 1)
+            for work in works
+        ]
+        if sqlite.in_transaction:
+            sqlite.execute("COMMIT")
+    except BaseException:
+        if sqlite.in_transaction:
+            sqlite.execute("ROLLBACK")
+        raise
+    return outcomes
+
+
+def _translated(work: Work[T], path: Path) -> Work[T]:
+    def translated(transaction: Transaction) -> T:
+        with translating(path):
+            return work(transaction)
+
+    return translated
+
+
+def _run_alone(
+    sqlite: sqlite3.Connection,
+    transaction: Transaction,
+    work: Work[T],
+    *,
+    savepoint: bool,
+) -> Outcome[T]:
+    """Runs one work, and takes back what it did if it raises."""
+    if savepoint:
+        sqlite.execute("SAVEPOINT work")
+    outcome = Outcome.of(work, transaction)
+    if not sqlite.in_transaction:
+        # When the disk is full, for one, SQLite takes back the whole transaction.
+        raise sqlite3.OperationalError(f"SQLite gave the transaction up: {outcome.error}")
+    if outcome.error is not None:
+        sqlite.execute("ROLLBACK TO work" if savepoint else "ROLLBACK")
+    if savepoint:
+        sqlite.execute("RELEASE work")
+    return outcome
