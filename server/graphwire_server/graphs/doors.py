@@ -36,9 +36,7 @@ class Doorkeeper(Protocol):
 
 
 #: The gate of the run that the current task executes; None outside of runs.
-current_doorkeeper: ContextVar[Doorkeeper | None] = ContextVar(
-    "graphwire_doorkeeper", default=None
-)
+current_doorkeeper: ContextVar[Doorkeeper | None] = ContextVar("graphwire_doorkeeper", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,20 @@ def with_doors(graph: AnyPregel) -> DooredGraph:
     """Returns a copy of a graph with a door before each node."""
     places: dict[Path, Place] = {}
     return DooredGraph(_copy(graph, (), places, keeps=True), places)
+
+
+def unreachable_breakpoints(places: Mapping[Path, Place]) -> str:
+    """Returns the path of a subgraph with breakpoints at which nobody could resume it.
+
+    Each resume would start a subgraph without checkpoints anew, and stop again. Empty if there
+    is none.
+    """
+    paths = (
+        "/".join(path)
+        for path, place in places.items()
+        if place.compiled and not place.keeps_checkpoints
+    )
+    return next(paths, "")
 
 
 def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: bool) -> AnyPregel:

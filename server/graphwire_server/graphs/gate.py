@@ -155,5 +155,3 @@ class Gate:
             return False
         # Functions that a node calls as tasks are no nodes; they have no breakpoints.
         return task.node in self._places[path].nodes and task.task_id not in self._approved
-
-

@@ -9,8 +9,17 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from typing import Any, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._constants import RESUME
@@ -27,7 +36,7 @@ from langgraph.pregel._read import DEFAULT_BOUND
 from langgraph.pregel._task_status import read_task_statuses
 from langgraph.pregel.protocol import StreamProtocol
 from langgraph.runtime import Runtime
-from langgraph.types import _interrupt_id
+from langgraph.types import StreamMode, _interrupt_id
 
 from graphwire_server.graphs.failures import error_text, error_type, sendable
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
@@ -196,8 +205,9 @@ def tapped(
     come while the engine works, before it calls the checkpointer, on whichever thread it
     works on. What the function raises stops the engine where it is.
     """
+    engine_modes = cast("set[StreamMode]", {*modes} - {"custom", "messages"})
     tap = {
-        "__pregel_stream": StreamProtocol(stream, {*modes} - {"custom", "messages"}),
+        "__pregel_stream": StreamProtocol(stream, engine_modes),
         "__pregel_runtime": Runtime(stream_writer=custom),
     }
     tapped: RunnableConfig = {**config, "configurable": {**config.get("configurable", {}), **tap}}

@@ -26,11 +26,13 @@ from graphwire_server.graphs.places import (
     path_of,
     stops,
 )
-from graphwire_server.graphs.stored import NOTHING_WRITTEN, stored_checkpoint, task_writes
+from graphwire_server.graphs.stored import (
+    NOTHING_WRITTEN,
+    STOPPED_AFTER,
+    stored_checkpoint,
+    task_writes,
+)
 from graphwire_server.storage.records import PauseKind
-
-#: In the metadata of a checkpoint: the nodes that led to it and have a breakpoint after them.
-STOPPED_AFTER = "graphwire_stopped_after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ class Position:
         ids = [standing.task.task_id for standing in self.tasks]
         return ids + [stopped.checkpoint_id for stopped in self.stopped_after]
 
+    def unfinished(self) -> list[str]:
+        """Returns the ids of tasks that have not finished, and of checkpoints stopped at."""
+        ids = [standing.task.task_id for standing in self.tasks if not standing.finished]
+        return ids + [stopped.checkpoint_id for stopped in self.stopped_after]
+
     def waiting(
         self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]
     ) -> tuple[Waiting, ...]:
@@ -127,6 +134,40 @@ class Position:
         """Returns those answers, by LangGraph's interrupt id, whose questions still wait."""
         open_ids = {question.interrupt_id for question in self.questions()}
         return {key: value for key, value in answers.items() if key in open_ids}
+
+    def finished_nodes(self) -> dict[Namespace, tuple[str, ...]]:
+        """Returns the nodes whose results are kept, one for each task, by namespace."""
+        nodes: dict[Namespace, tuple[str, ...]] = {}
+        for standing in self.tasks:
+            if standing.finished:
+                task = standing.task
+                nodes[task.namespace] = (*nodes.get(task.namespace, ()), task.node)
+        return nodes
+
+    def stuck(
+        self,
+        breakpoints: Mapping[Path, Breakpoints],
+        known: Known,
+        answers: Mapping[str, Any],
+    ) -> tuple[Waiting, ...]:
+        """Returns why nothing at all can begin here; empty if something can."""
+        waiting = tuple(
+            reason
+            for reason in self.waiting(breakpoints, known.approved)
+            if reason.interrupt_id not in answers
+        )
+        held = {
+            stopped.namespace
+            for stopped in self.stopped_after
+            if stopped.checkpoint_id not in known.approved
+        }
+        befores = [w for w in waiting if w.kind is PauseKind.BREAKPOINT_BEFORE]
+        barred = {reason.task_id for reason in befores}
+        # A step that has not begun waits as a whole.
+        held |= {reason.namespace for reason in befores if reason.task_id not in known.begun}
+        if any(self._can_begin(standing, known, held, barred) for standing in self.tasks):
+            return ()
+        return waiting
 
     def known(self, approved: Collection[str], answers: Mapping[str, Any]) -> Known:
         """Returns what the gate has to know of the position.
@@ -161,6 +202,26 @@ class Position:
             asking=frozenset(asking),
             after={stopped.namespace: stopped.checkpoint_id for stopped in self.stopped_after},
         )
+
+    def _can_begin(
+        self,
+        standing: Standing,
+        known: Known,
+        held: Collection[Namespace],
+        barred: Collection[str],
+    ) -> bool:
+        task = standing.task
+        if standing.finished or task.namespace in held:
+            return False
+        if standing.inside:
+            # Its own tasks decide; where it has none left, it has only to end.
+            inner = (*task.namespace, f"{task.node}:{task.task_id}")
+            # One with `checkpointer=True` has its namespace without task ids.
+            either = (inner, path_of(inner))
+            return not any(namespace in held for namespace in either) and not any(
+                other.task.namespace in either and not other.finished for other in self.tasks
+            )
+        return task.task_id not in known.asking and task.task_id not in barred
 
     def _after(self, approved: Collection[str]) -> Iterator[Waiting]:
         for stopped in self.stopped_after:
@@ -231,7 +292,7 @@ async def _walk(
     nodes = (snapshot.metadata or {}).get(STOPPED_AFTER)
     if nodes:
         checkpoint_id = checkpoint_id_of(snapshot.config)
-        stopped_after.append(StoppedAfter(namespace, checkpoint_id, tuple(nodes)))
+        stopped_after.append(StoppedAfter(namespace, checkpoint_id, _names(nodes)))
     writes = await task_writes(graph, snapshot.config) if snapshot.tasks else {}
     for each in snapshot.tasks:
         task = Task(each.id, each.name, namespace)
@@ -247,9 +308,7 @@ async def _walk(
             await _walk(graph, below, inner, tasks, stopped_after)
 
 
-def _below(
-    snapshot: StateSnapshot, task: PregelTask, namespace: Namespace
-) -> StateSnapshot | None:
+def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:
     """Returns the state of the subgraph that a task is in; None if it has not begun.
 
     A subgraph with `checkpointer=True` has a state from earlier steps as well: only one that
@@ -260,6 +319,10 @@ def _below(
     parents = (task.state.metadata or {}).get("parents", {})
     of_this_step = parents.get("|".join(namespace)) == checkpoint_id_of(snapshot.config)
     return task.state if of_this_step else None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
 
 def _asks(snapshot: StateSnapshot) -> bool:

@@ -15,6 +15,9 @@ from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 
+#: In the metadata of a checkpoint: the nodes that led to it and have a breakpoint after them.
+STOPPED_AFTER = "graphwire_stopped_after"
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -47,7 +50,7 @@ async def stored_checkpoint(graph: AnyPregel, config: RunnableConfig) -> Stored 
         checkpoint_id=found.checkpoint["id"],
         parent_checkpoint_id=str(parent.get("checkpoint_id") or ""),
         values=jsontext.dumps(values),
-        metadata=jsontext.dumps(found.metadata),
+        metadata=jsontext.dumps({k: v for k, v in found.metadata.items() if k != STOPPED_AFTER}),
         created_at=found.checkpoint["ts"],
     )
 

@@ -76,7 +76,9 @@ class Tap:
         self._starting: dict[str, StreamPart] = {}
         self._held: StreamPart | None = None
         self._inner_messages: set[str | None] = set()
-        self._repeated = None if seen is None else {ns: Counter(names) for ns, names in seen.items()}
+        self._repeated = (
+            None if seen is None else {ns: Counter(names) for ns, names in seen.items()}
+        )
         self._told: set[Namespace] = set()
 
     @property
@@ -96,11 +98,11 @@ class Tap:
         """
         namespace, kind, data = streamed
         part: StreamPart = {"type": kind, "ns": namespace, "data": data}
+        take = self._take
         if kind == "tasks" and "input" in data and self._gate is not None:
-            if self._gate.announce(Task(data["id"], data["name"], namespace)):
-                self._on_loop(self._await_door, part)
-                return
-        self._on_loop(self._take, part)
+            comes_to_a_door = self._gate.announce(Task(data["id"], data["name"], namespace))
+            take = self._await_door if comes_to_a_door else self._take
+        self._on_loop(take, part)
 
     def write(self, value: Any) -> None:
         """Takes what a node writes to its stream writer, on any thread."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.messages import join
 from graphwire_server.graphs.places import Namespace, namespace_of
-from graphwire_server.graphs.position import STOPPED_AFTER
+from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import sealed, timestamp
 from graphwire_server.storage.checkpoints.records import (
@@ -71,6 +71,7 @@ class Journal:
 
     Attributes:
         run: The run, as it was when the attempt began.
+        ended: Whether the run's last event is committed.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Journal:
                 it is committed: with durability SYNC.
         """
         self.run = run
+        self.ended = False
         self._storage = storage
         self._on_commit = on_commit
         self._waits = waits
@@ -129,6 +131,11 @@ class Journal:
         self._steps = steps
         self._gated = gated
         self._absorbs_writes = absorbs_writes
+
+    @property
+    def failed(self) -> bool:
+        """Returns whether something that was made could not be committed."""
+        return self._failure is not None
 
     # --- events ---
 
@@ -243,17 +250,22 @@ class Journal:
         if self._failure is not None:
             raise self._failure
         last, first = self._last, self._sequence + 1
+        ending: list[EventRecord] = []
 
         def seal(events: Sequence[pb.RunEvent]) -> list[EventRecord]:
             for event in events:
                 event.event_time.CopyFrom(timestamp(now_us()))
-            return [self._sealed(event, n) for n, event in enumerate(events, start=first)]
+            ending[:] = [self._sealed(event, n) for n, event in enumerate(events, start=first)]
+            return ending
 
         def ends(tx: Transaction) -> T:
             self._write(tx, last)
             return work(tx, seal)
 
-        return await self._storage.write(ends)
+        result = await self._storage.write(ends)
+        self._tail.extend((*last.events, *ending))
+        self.ended = bool(ending)
+        return result
 
     def _note(self, gather: float) -> None:
         """Notes that something was made, to be committed after a while at the latest."""
@@ -313,7 +325,7 @@ class Journal:
         for record, values in batch.checkpoints:
             tx.put_checkpoint(record, values)
         if batch.writes:
-            tx.put_writes(batch.writes)
+            tx.put_checkpoint_writes(batch.writes)
         if batch.events:
             tx.append_events(batch.events)
 
@@ -349,5 +361,3 @@ Sealing = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
 
 async def _nothing() -> None:
     """What there is to wait for where nobody has to."""
-
-
