@@ -29,6 +29,7 @@ from graphwire_server.storage.checkpoints.records import (
     CheckpointRecord,
     WriteRecord,
 )
+from graphwire_server.storage.checkpoints.sink import Sink
 from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import EventRecord, RunRecord
 
@@ -66,7 +67,7 @@ class _Batch:
     upto: int = 0
 
 
-class Journal:
+class Journal(Sink):
     """The journal of one attempt at a run. To be used on the event loop.
 
     Attributes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
     EventRecord,
     Failure,
@@ -53,7 +54,7 @@ class LeaseLostError(Exception):
     """A run, or the server itself, is not held any more, so that none of the work is kept."""
 
 
-class Reader(Protocol):
+class Reader(CheckpointReader, Protocol):
     """Reads, all of one state of the database."""
 
     def now(self) -> int:
@@ -126,7 +127,7 @@ class Reader(Protocol):
         """Returns what is known of a request_id, or None."""
 
 
-class Transaction(Reader, Protocol):
+class Transaction(Reader, CheckpointKeeper, Protocol):
     """Reads and writes that are committed together, or not at all.
 
     `thread` and `run` keep what they have read from being changed by others until the end

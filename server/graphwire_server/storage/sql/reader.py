@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import orjson
 
+from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.records import (
     EventRecord,
     PauseRecord,
@@ -25,7 +26,7 @@ from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Sessio
 _IDS_AT_ONCE = 500
 
 
-class SqlReader:
+class SqlReader(CheckpointReads):
     """`Reader` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:

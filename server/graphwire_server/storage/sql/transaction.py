@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphwire_server.storage.interface import LeaseLostError
+from graphwire_server.storage.checkpoints.tables import CheckpointWrites
 from graphwire_server.storage.records import (
     TRANSITIONS,
     EventRecord,
@@ -31,7 +32,7 @@ _LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
 _LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
 
 
-class SqlTransaction(SqlReader):
+class SqlTransaction(SqlReader, CheckpointWrites):
     """`Transaction` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:
@@ -121,11 +122,6 @@ class SqlTransaction(SqlReader):
     def delete_thread(self, thread_id: str) -> bool:
         self.delete_checkpoints(thread_id)
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
-
-    def delete_checkpoints(self, thread_id: str) -> None:
-        """Deletes all checkpoints of a thread."""
-        self._execute("DELETE FROM writes WHERE thread_id = ?", (thread_id,))
-        self._execute("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,))
 
     def insert_run(self, run: RunRecord) -> None:
         self._execute(sql.INSERT_RUN, rows.run_row(run))

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
-    from graphwire_server.storage.sqlite.engine import Saver, Store
+    from graphwire_server.storage.checkpoints.saver import Saver
+    from graphwire_server.storage.sqlite.engine import Store
 
 T = TypeVar("T")
 
@@ -48,7 +49,6 @@ class SqliteStorage:
         *,
         connection: Connection,
         readers: asyncio.Queue[Connection],
-        saver: Saver,
         store: Store,
         resources: AsyncExitStack,
     ) -> None:
@@ -56,7 +56,9 @@ class SqliteStorage:
         self._path = path
         self._connection = connection
         self._readers = readers
-        self._saver = saver
+        from graphwire_server.storage.checkpoints.saver import Saver
+
+        self._saver = Saver(self)
         self._store = store
         self._renewal = LeaseRenewal(path)
         resources.callback(self._renewal.close)
@@ -86,18 +88,15 @@ class SqliteStorage:
             for _ in range(_READERS):
                 readers.put_nowait(await _connect(path, resources, query_only=True))
             # It takes seconds to import: whoever opens no storage does not pay for it.
-            from graphwire_server.storage.sqlite.engine import Saver, Store
+            from graphwire_server.storage.sqlite.engine import Store
 
             with translating(path):
-                saver = await Saver.open(path)
-                resources.push_async_callback(saver.close)
                 store = await Store.open(path)
                 resources.push_async_callback(store.close)
             return cls(
                 path,
                 connection=connection,
                 readers=readers,
-                saver=saver,
                 store=store,
                 resources=resources.pop_all(),
             )
