@@ -127,22 +127,20 @@ class Gate:
         """Returns whether some node of that name has a breakpoint before it."""
         return stops(self._barred, node)
 
-    def met_after(self, namespace: Namespace) -> tuple[str, ...]:
-        """Returns the nodes of the step that just ended with a breakpoint after them."""
-        breakpoints = self._breakpoints.get(path_of(namespace), Breakpoints())
-        nodes = dict.fromkeys(self._step.get(namespace, ()))
-        return tuple(node for node in nodes if stops(breakpoints.after, node))
-
-    def stepped(self, namespace: Namespace, checkpoint_id: str) -> None:
+    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
         """Notes that a step has ended in a checkpoint.
 
-        If it has met breakpoints after nodes, nothing begins there until that is approved.
+        Returns the nodes of the step with a breakpoint after them. If there are any, nothing
+        begins there until that is approved.
         """
-        if self.met_after(namespace):
+        nodes = dict.fromkeys(self._step.pop(namespace, ()))
+        breakpoints = self._breakpoints.get(path_of(namespace), Breakpoints())
+        met = tuple(node for node in nodes if stops(breakpoints.after, node))
+        if met:
             self._after[namespace] = checkpoint_id
         else:
             self._after.pop(namespace, None)
-        self._step.pop(namespace, None)
+        return met
 
     def _stands_after(self, namespace: Namespace) -> bool:
         checkpoint_id = self._after.get(namespace)

@@ -176,10 +176,10 @@ def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]
     }
 
 
-def answered_ids(task: Task, answers: int) -> frozenset[str]:
-    """Returns the ids of a task's first questions, which so many answers were given to."""
+def question_ids(task: Task, count: int) -> list[str]:
+    """Returns the ids of the first so many questions of a task's own."""
     namespace = "|".join((*task.namespace, f"{task.node}:{task.task_id}"))
-    return frozenset(_interrupt_id(namespace, index) for index in range(answers))
+    return [_interrupt_id(namespace, index) for index in range(count)]
 
 
 def current_namespace() -> str:

@@ -29,6 +29,7 @@ from graphwire_server.graphs.places import (
 from graphwire_server.graphs.stored import (
     NOTHING_WRITTEN,
     STOPPED_AFTER,
+    TaskWrites,
     stored_checkpoint,
     task_writes,
 )
@@ -298,10 +299,7 @@ async def _walk(
         task = Task(each.id, each.name, namespace)
         written = writes.get(each.id, NOTHING_WRITTEN)
         below = _below(snapshot, each, namespace) if not written.finished else None
-        answered = compat.answered_ids(task, written.answers)
-        questions = tuple(i for i in each.interrupts if i.id not in answered)
-        if written.finished or (below is not None and _asks(below)):
-            questions = ()
+        questions = _open_questions(each, task, written, inside=below is not None)
         tasks.append(Standing(task, written.finished, questions, inside=below is not None))
         if below is not None:
             inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
@@ -325,11 +323,20 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(str(name) for name in value) if isinstance(value, list) else ()
 
 
-def _asks(snapshot: StateSnapshot) -> bool:
-    return any(
-        task.interrupts or (isinstance(task.state, StateSnapshot) and _asks(task.state))
-        for task in snapshot.tasks
-    )
+def _open_questions(
+    found: PregelTask, task: Task, written: TaskWrites, *, inside: bool
+) -> tuple[Interrupt[Any], ...]:
+    """Returns what a task asks and has no answer to.
+
+    What a subgraph asked is noted on the tasks above it as well, and stays there when it was
+    answered: a task that is inside one has only questions of its own.
+    """
+    if written.finished:
+        return ()
+    *answered, own = compat.question_ids(task, written.answers + 1)
+    if inside:
+        return tuple(interrupt for interrupt in found.interrupts if interrupt.id == own)
+    return tuple(interrupt for interrupt in found.interrupts if interrupt.id not in answered)
 
 
 def _question(task: Task, interrupt: Interrupt[Any]) -> Waiting:

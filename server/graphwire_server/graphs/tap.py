@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from graphwire.v1 import run_event_pb2 as pb
 
@@ -19,6 +19,8 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.messages import messages_in
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
 from graphwire_server.graphs.translate import StreamPart, Translator
+
+T = TypeVar("T")
 
 
 class Announced(Protocol):
@@ -37,6 +39,9 @@ class Events(Protocol):
 
     def append(self, event: pb.RunEvent) -> None:
         """Adds an event."""
+
+    def step_starts(self, namespace: Namespace) -> None:
+        """Notes that a step is about to start in a namespace."""
 
 
 class Tap:
@@ -99,6 +104,8 @@ class Tap:
         namespace, kind, data = streamed
         part: StreamPart = {"type": kind, "ns": namespace, "data": data}
         take = self._take
+        if kind == "tasks" and "input" in data:
+            self._on_loop(self._events.step_starts, namespace)
         if kind == "tasks" and "input" in data and self._gate is not None:
             comes_to_a_door = self._gate.announce(Task(data["id"], data["name"], namespace))
             take = self._await_door if comes_to_a_door else self._take
@@ -122,11 +129,11 @@ class Tap:
             self._emit(self._held)
             self._held = None
 
-    def _on_loop(self, take: Callable[[StreamPart], None], part: StreamPart) -> None:
+    def _on_loop(self, take: Callable[[T], None], taken: T) -> None:
         if threading.get_ident() == self._thread:
-            take(part)
+            take(taken)
         else:
-            self._loop.call_soon_threadsafe(take, part)
+            self._loop.call_soon_threadsafe(take, taken)
 
     def _await_door(self, part: StreamPart) -> None:
         self._told.add(part["ns"])

@@ -47,11 +47,11 @@ _GATHER_MESSAGES = 0.01
 class Steps(Protocol):
     """Hears of checkpoints; `gate.Gate` is it."""
 
-    def met_after(self, namespace: Namespace) -> tuple[str, ...]:
-        """Returns the nodes of the step that just ended with a breakpoint after them."""
+    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
+        """Notes that a step has ended in a checkpoint.
 
-    def stepped(self, namespace: Namespace, checkpoint_id: str) -> None:
-        """Notes that a step has ended in a checkpoint."""
+        Returns the nodes of the step with a breakpoint after them.
+        """
 
 
 @dataclass(slots=True)
@@ -109,6 +109,7 @@ class Journal(Sink):
         self._made = 0
         self._kept = 0
         self._due: dict[Namespace, int] = {}
+        self._stepping: set[Namespace] = set()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._failure: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -160,10 +161,16 @@ class Journal(Sink):
         event.event_time.CopyFrom(timestamp(now_us()))
         self._events.append(event)
         namespace = tuple(event.namespace)
-        if kind == "values" and self._steps is not None and self._gated(namespace):
+        if kind == "values" and namespace in self._stepping:
             # The checkpoint with these values comes next, and belongs into the same commit.
             self._due.setdefault(namespace, len(self._events) - 1)
         self._note(_GATHER_MESSAGES if kind == "message" else _GATHER)
+
+    def step_starts(self, namespace: Namespace) -> None:
+        """Notes that a step is about to start in a namespace."""
+        self._due.pop(namespace, None)
+        if self._gated(namespace):
+            self._stepping.add(namespace)
 
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""
@@ -173,11 +180,14 @@ class Journal(Sink):
 
     # --- checkpoints: the sink of the server's checkpointer ---
 
-    def annotations(self, thread_id: str, namespace: str) -> Mapping[str, Any]:
-        """Returns what the metadata of the next checkpoint of a namespace says besides."""
-        if self._steps is None or thread_id != self.run.thread_id:
+    def annotations(
+        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Returns what the metadata of a checkpoint says besides: where the run stops."""
+        ends_a_step = metadata.get("source") == "loop"
+        if self._steps is None or thread_id != self.run.thread_id or not ends_a_step:
             return {}
-        met = self._steps.met_after(namespace_of(namespace))
+        met = self._steps.stepped(namespace_of(namespace), checkpoint_id)
         return {STOPPED_AFTER: list(met)} if met else {}
 
     def put_checkpoint(
@@ -187,9 +197,7 @@ class Journal(Sink):
         namespace = namespace_of(record.namespace)
         own = record.thread_id == self.run.thread_id
         if own:
-            self._due.pop(namespace, None)
-            if self._steps is not None:
-                self._steps.stepped(namespace, record.checkpoint_id)
+            self.step_starts(namespace)
         self._checkpoints.append((record, values))
         return self._put(own, namespace, absorbs=True)
 

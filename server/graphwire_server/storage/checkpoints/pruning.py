@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from graphwire_server.storage.checkpoints import body
 from graphwire_server.storage.checkpoints import metadata as metadata_json

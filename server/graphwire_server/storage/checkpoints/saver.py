@@ -93,7 +93,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(thread_id, namespace)
+            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], metadata)
         record = CheckpointRecord(
             thread_id,
             namespace,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from graphwire_server.storage.interface import LeaseLostError
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
+from graphwire_server.storage.interface import LeaseLostError
 from graphwire_server.storage.records import (
     TRANSITIONS,
     EventRecord,

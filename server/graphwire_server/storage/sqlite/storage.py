@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
-    from graphwire_server.storage.checkpoints.saver import Saver
     from graphwire_server.storage.sqlite.engine import Store
 
 T = TypeVar("T")
