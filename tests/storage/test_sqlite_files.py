@@ -87,7 +87,6 @@ async def test_every_connection_is_set_up_to_be_safe(sqlite_storage: SqliteStora
     for connection in (
         sqlite_storage._connection,
         sqlite_storage._readers._queue[0],  # type: ignore[attr-defined]
-        sqlite_storage._saver._connection,
         sqlite_storage._store._connection,
     ):
         settings = await connection.run(

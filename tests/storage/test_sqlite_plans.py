@@ -37,8 +37,6 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
         sqlite.executescript(
             f"""
             BEGIN;
-            CREATE TABLE checkpoints (thread_id TEXT);
-            CREATE TABLE writes (thread_id TEXT);
             WITH RECURSIVE number (n) AS
                 (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {THREADS})
             INSERT INTO gw_threads

@@ -32,8 +32,9 @@ from graphwire_server.storage.records import (
 )
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
+
+    from graphwire_server.storage.checkpoints.saver import Saver
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class LeaseLostError(Exception):
 
 
 class Reader(CheckpointReader, Protocol):
-    """Reads, all of one state of the database."""
+    """Reads, all of one state of the database. Those of checkpoints are in `CheckpointReader`."""
 
     def now(self) -> int:
         """Returns the database's time, in microseconds since 1970, UTC.
@@ -129,6 +130,8 @@ class Reader(CheckpointReader, Protocol):
 
 class Transaction(Reader, CheckpointKeeper, Protocol):
     """Reads and writes that are committed together, or not at all.
+
+    Those of checkpoints are in `CheckpointKeeper`.
 
     `thread` and `run` keep what they have read from being changed by others until the end
     of the transaction, so that what is decided from it holds. Work may be run again from its
@@ -273,7 +276,7 @@ class Storage(Protocol):
     """One database: threads, runs, events, pauses, checkpoints and the graphs' store."""
 
     @property
-    def checkpointer(self) -> BaseCheckpointSaver[str]:
+    def checkpointer(self) -> Saver:
         """Keeps LangGraph's checkpoints."""
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from graphwire_server.storage.checkpoints import body
 from graphwire_server.storage.checkpoints import metadata as metadata_json
@@ -27,14 +28,18 @@ def keep_latest(transaction: CheckpointKeeper, thread_id: str) -> None:
     """Deletes all checkpoints of a thread but the head of each namespace."""
     for namespace in transaction.checkpoint_namespaces(thread_id):
         head = transaction.checkpoint(thread_id, namespace)
-        kept = () if head is None else (head.checkpoint_id,)
-        _drop(transaction, thread_id, namespace, lambda c, kept=kept: c.checkpoint_id not in kept)
+        kept = "" if head is None else head.checkpoint_id
+        _drop(transaction, thread_id, namespace, partial(_is_not, kept))
 
 
 def delete_for_runs(transaction: CheckpointKeeper, run_ids: Collection[str]) -> None:
     """Deletes the checkpoints that runs have made, in all threads."""
     for thread_id, namespace in transaction.checkpoint_places(run_ids):
         _drop(transaction, thread_id, namespace, lambda c: c.run_id in run_ids)
+
+
+def _is_not(checkpoint_id: str, checkpoint: CheckpointRecord) -> bool:
+    return checkpoint.checkpoint_id != checkpoint_id
 
 
 class _Checkpoint:

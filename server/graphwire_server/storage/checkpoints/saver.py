@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -93,7 +94,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], metadata)
+            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], noted)
         record = CheckpointRecord(
             thread_id,
             namespace,
@@ -134,9 +135,8 @@ class Saver(SyncMethods):
         return _wait(sink.put_writes((record,)))
 
     def get_next_version(self, current: str | None, channel: None) -> str:
-        counter = 0
-        if current is not None:
-            counter = int(current.partition(".")[0]) if isinstance(current, str) else int(current)
+        # An integer is what a thread brings along that another saver began.
+        counter = 0 if current is None else int(str(current).partition(".")[0])
         # Two branches from one checkpoint count alike, on any server: hence the rest.
         return f"{counter + 1:0{_COUNTER_DIGITS}}.{os.urandom(_RANDOM_BYTES).hex()}"
 
@@ -160,14 +160,10 @@ class Saver(SyncMethods):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        which = _filter(config, before)
-        size, after = min(_PAGE, _PAGE if limit is None else limit), None
+        look = partial(reading.load_page, which=_filter(config, before), metadata=filter or {})
+        size, after = _PAGE if limit is None else min(limit, _PAGE), None
         while size > 0:
-            page = await self._read(
-                lambda reader, size=size, after=after, limit=limit: reading.load_page(  # type: ignore[misc]
-                    reader, which, filter or {}, size=size, limit=limit, after=after
-                )
-            )
+            page = await self._read(partial(look, size=size, limit=limit, after=after))
             for loaded in page.found:
                 yield self._tuple(loaded)
             if limit is not None:
@@ -206,9 +202,7 @@ class Saver(SyncMethods):
             if strategy == "delete":
                 await self.adelete_thread(thread_id)
             else:
-                await self._write(
-                    lambda tx, thread_id=thread_id: pruning.keep_latest(tx, thread_id)
-                )  # type: ignore[misc]
+                await self._write(partial(pruning.keep_latest, thread_id=thread_id))
 
     # --- within ---
 

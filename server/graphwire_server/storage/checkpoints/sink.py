@@ -42,7 +42,7 @@ class Sink(Protocol):
     def annotations(
         self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Returns what to add to the metadata of a checkpoint that is about to be put.
+        """Returns what to add to the metadata of a checkpoint, which is put right after this.
 
         The values must be JSON.
         """
@@ -65,8 +65,7 @@ class Done:
 
     def __await__(self) -> Generator[None, None, None]:
         """Returns at once."""
-        return
-        yield
+        yield from ()
 
 
 class EditBatch(Sink):

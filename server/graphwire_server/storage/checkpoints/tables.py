@@ -7,7 +7,7 @@ promise is said in `storage.interface`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
@@ -16,6 +16,7 @@ from graphwire_server.storage.checkpoints.records import (
     WriteRecord,
 )
 from graphwire_server.storage.interface import IntegrityError
+from graphwire_server.storage.sql.session import Cursor, Parameters
 
 T = TypeVar("T")
 
@@ -94,23 +95,10 @@ _TABLES = {
 }
 
 
-class Cursor(Protocol):
-    """What a statement returns."""
-
-    @property
-    def rowcount(self) -> int: ...
-
-    def fetchone(self) -> Any: ...
-
-    def fetchall(self) -> list[Any]: ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
 class CheckpointReads:
     """The part of `Reader` that is about checkpoints."""
 
-    def _execute(self, statement: str, parameters: Sequence[object] = ()) -> Cursor:
+    def _execute(self, statement: str, parameters: Parameters = ()) -> Cursor:
         raise NotImplementedError
 
     def checkpoint(
@@ -168,7 +156,7 @@ class CheckpointReads:
                 f"namespace = ? AND checkpoint_id IN ({_marks(some)}) ORDER BY number"
             )
             cursor = self._execute(statement, (thread_id, namespace, *some))
-            found.extend(WriteRecord(*row[:5], bytes(row[5])) for row in cursor)
+            found.extend(_write_record(row) for row in cursor)
         return found
 
     def all_checkpoints(self, thread_id: str, namespace: str) -> list[CheckpointRecord]:
@@ -217,7 +205,7 @@ class CheckpointReads:
 class CheckpointWrites(CheckpointReads):
     """The part of `Transaction` that is about checkpoints."""
 
-    def _execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+    def _execute_many(self, statement: str, rows: Sequence[Parameters]) -> None:
         raise NotImplementedError
 
     def put_checkpoint(
@@ -315,11 +303,28 @@ def _values_with_bases(
 
 
 def _checkpoint_record(row: Sequence[Any]) -> CheckpointRecord:
-    return CheckpointRecord(*row[:6], bytes(row[6]), row[7], bool(row[8]))
+    thread_id, namespace, checkpoint_id, parent_id, run_id, metadata, body, number, history = row
+    return CheckpointRecord(
+        thread_id,
+        namespace,
+        checkpoint_id,
+        parent_id,
+        run_id,
+        metadata,
+        bytes(body),
+        number,
+        bool(history),
+    )
 
 
 def _value_record(row: Sequence[Any]) -> ChannelValueRecord:
-    return ChannelValueRecord(*row[:5], bytes(row[5]))
+    thread_id, namespace, channel, version, base_version, body = row
+    return ChannelValueRecord(thread_id, namespace, channel, version, base_version, bytes(body))
+
+
+def _write_record(row: Sequence[Any]) -> WriteRecord:
+    thread_id, namespace, checkpoint_id, task_id, task_path, body = row
+    return WriteRecord(thread_id, namespace, checkpoint_id, task_id, task_path, bytes(body))
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:

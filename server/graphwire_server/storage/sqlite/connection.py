@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
@@ -26,11 +26,8 @@ _LOG_SIZE = 64 * 1024 * 1024
 class Connection:
     """A connection whose every use runs on its own thread, one after another."""
 
-    def __init__(
-        self, path: Path, *, isolation: Literal["IMMEDIATE"] | None, query_only: bool
-    ) -> None:
+    def __init__(self, path: Path, *, query_only: bool) -> None:
         self.path = path
-        self._isolation: Literal["IMMEDIATE"] | None = isolation
         self._query_only = query_only
         self._sqlite: sqlite3.Connection
         self._aiosqlite = aiosqlite.Connection(self._connect, iter_chunk_size=64)
@@ -40,21 +37,18 @@ class Connection:
         cls,
         path: Path,
         *,
-        isolation: Literal["IMMEDIATE"] | None = None,
         query_only: bool = False,
     ) -> Connection:
         """Opens a database file, and makes it if it is not there.
 
         Args:
             path: The file.
-            isolation: How the sqlite3 module begins transactions by itself; None if it
-                shall not.
             query_only: Whether writes are refused.
 
         Raises:
             StorageError: It can't be opened.
         """
-        connection = cls(path, isolation=isolation, query_only=query_only)
+        connection = cls(path, query_only=query_only)
         with translating(path):
             await connection._aiosqlite
         return connection
@@ -88,14 +82,13 @@ class Connection:
         await self._aiosqlite.close()
 
     def _connect(self) -> sqlite3.Connection:
-        self._sqlite = connect(self.path, isolation=self._isolation, query_only=self._query_only)
+        self._sqlite = connect(self.path, query_only=self._query_only)
         return self._sqlite
 
 
 def connect(
     path: Path,
     *,
-    isolation: Literal["IMMEDIATE"] | None = None,
     query_only: bool = False,
     check_same_thread: bool = True,
 ) -> sqlite3.Connection:
@@ -103,7 +96,6 @@ def connect(
 
     Args:
         path: The file.
-        isolation: How the sqlite3 module begins transactions by itself; None if it shall not.
         query_only: Whether writes are refused.
         check_same_thread: Whether it is for the calling thread alone.
 
@@ -113,7 +105,7 @@ def connect(
     sqlite = sqlite3.connect(
         path,
         timeout=BUSY_TIMEOUT,
-        isolation_level=isolation,
+        isolation_level=None,  # transactions are begun by us
         check_same_thread=check_same_thread,
     )
     try:

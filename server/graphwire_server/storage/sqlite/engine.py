@@ -1,8 +1,8 @@
-"""What LangGraph keeps: its own checkpointer and store, made fit to share the file.
+"""LangGraph's own store, made fit to share the file.
 
-Both write step by step on a connection of their own, so whatever stops them half-way
-(a cancelled run, an error) would leave a transaction open that keeps every other
-writer out. Here each write ends whole, or is rolled back.
+It writes step by step on a connection of its own, so whatever stops it half-way (a
+cancelled run, an error) would leave a transaction open that keeps every other writer
+out. Here each write ends whole, or is rolled back.
 
 Importing this module imports LangGraph.
 """
@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.store.base import GetOp, Op, PutOp, Result
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
@@ -54,53 +51,6 @@ class _Writes:
             # nothing of theirs is on the connection's queue before this.
             await self._connection.aiosqlite.rollback()
             raise
-
-
-class Saver(AsyncSqliteSaver):
-    """LangGraph's checkpointer on a connection of its own."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection.aiosqlite)
-        self._connection = connection
-        self._writes = _Writes(connection)
-
-    @classmethod
-    async def open(cls, path: Path) -> Saver:
-        """Opens it on a database file, and makes its tables."""
-        # IMMEDIATE: it waits for its turn to write at BEGIN, where waiting is possible.
-        saver = cls(await Connection.open(path, isolation="IMMEDIATE"))
-        try:
-            await saver.setup()
-        except BaseException:
-            await saver.close()
-            raise
-        return saver
-
-    async def close(self) -> None:
-        """Finishes the writes under way, and closes the connection."""
-        await self._writes.finish()
-        await self._connection.close()
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        return await self._writes.whole(super().aput(config, checkpoint, metadata, new_versions))
-
-    async def aput_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
-        await self._writes.whole(super().aput_writes(config, writes, task_id, task_path))
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        await self._writes.whole(super().adelete_thread(thread_id))
 
 
 class Store(AsyncSqliteStore):

@@ -25,9 +25,9 @@ from graphwire_server.storage.sqlite.schema import inspect, migrate
 from graphwire_server.storage.sqlite.session import SqliteSession
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
 
+    from graphwire_server.storage.checkpoints.saver import Saver
     from graphwire_server.storage.sqlite.engine import Store
 
 T = TypeVar("T")
@@ -55,10 +55,11 @@ class SqliteStorage:
         self._path = path
         self._connection = connection
         self._readers = readers
+        self._store = store
+        # It takes seconds to import: whoever opens no storage does not pay for it.
         from graphwire_server.storage.checkpoints.saver import Saver
 
         self._saver = Saver(self)
-        self._store = store
         self._renewal = LeaseRenewal(path)
         resources.callback(self._renewal.close)
         self._writer = GroupCommit(self._run_batch, database=path, max_batch=MAX_BATCH)
@@ -86,7 +87,6 @@ class SqliteStorage:
             readers: asyncio.Queue[Connection] = asyncio.Queue()
             for _ in range(_READERS):
                 readers.put_nowait(await _connect(path, resources, query_only=True))
-            # It takes seconds to import: whoever opens no storage does not pay for it.
             from graphwire_server.storage.sqlite.engine import Store
 
             with translating(path):
@@ -101,7 +101,7 @@ class SqliteStorage:
             )
 
     @property
-    def checkpointer(self) -> BaseCheckpointSaver[str]:
+    def checkpointer(self) -> Saver:
         return self._saver
 
     @property
