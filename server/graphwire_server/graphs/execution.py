@@ -76,7 +76,7 @@ async def execute(
 
     Raises what the graph raises.
     """
-    config = compat.tapped(options.config, tap.take, tap.engine_modes, tap.write)
+    config = compat.tapped(graph, options.config, tap.take, tap.engine_modes, tap.write)
     if not isinstance(beginning, Fresh) and beginning.answers:
         config["configurable"][compat.STRICT_RESUME] = True
     parts = graph.astream(

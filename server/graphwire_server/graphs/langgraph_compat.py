@@ -194,6 +194,7 @@ def subgraph_namespace(subgraph: AnyPregel, config: RunnableConfig | None) -> Na
 
 
 def tapped(
+    graph: AnyPregel,
     config: RunnableConfig,
     stream: Callable[[tuple[Namespace, str, Any]], None],
     modes: Collection[str],
@@ -208,7 +209,8 @@ def tapped(
     engine_modes = cast("set[StreamMode]", {*modes} - {"custom", "messages"})
     tap = {
         "__pregel_stream": StreamProtocol(stream, engine_modes),
-        "__pregel_runtime": Runtime(stream_writer=custom),
+        # What the engine takes for the runtime of a graph above; it has the store from there.
+        "__pregel_runtime": Runtime(stream_writer=custom, store=graph.store),
     }
     tapped: RunnableConfig = {**config, "configurable": {**config.get("configurable", {}), **tap}}
     if "messages" in modes:
