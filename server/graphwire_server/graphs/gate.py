@@ -47,11 +47,7 @@ class Known:
 
 
 class Gate:
-    """The decisions of one run. Used on the event loop; `announce` on any thread.
-
-    Attributes:
-        closed: Whether nothing may begin any more: the server is draining.
-    """
+    """The decisions of one run. Used on the event loop; `announce` on any thread."""
 
     def __init__(
         self,
@@ -61,6 +57,7 @@ class Gate:
         *,
         durable: Callable[[], Awaitable[None]],
         begin: Callable[[str], None],
+        closed: Callable[[], bool],
     ) -> None:
         """Makes the gate.
 
@@ -70,8 +67,9 @@ class Gate:
             known: The position at the start.
             durable: Awaited before a task begins: what it builds on must be on the disk.
             begin: Called with the id of a task that begins, once.
+            closed: Says whether nothing may begin any more, since the run is being stopped.
         """
-        self.closed = False
+        self._closed = closed
         self._breakpoints = {path: place.compiled for path, place in places.items()}
         self._breakpoints[()] = breakpoints
         self._places = places
@@ -93,7 +91,7 @@ class Gate:
             GraphInterrupt: The step must not start; nothing of it has.
         """
         self._step.setdefault(task.namespace, []).append(task.node)
-        if self.closed or self._stands_after(task.namespace):
+        if self._closed() or self._stands_after(task.namespace):
             raise compat.held()
         place = self._places.get(path_of(task.namespace))
         has_door = place is not None and place.has_doors and task.node in place.nodes
@@ -108,7 +106,7 @@ class Gate:
             GraphInterrupt: It must wait.
         """
         if task.task_id not in self._entered:
-            if self.closed or task.task_id in self._asking or self._stands_before(task):
+            if self._closed() or task.task_id in self._asking or self._stands_before(task):
                 raise compat.held()
             self._entered.add(task.task_id)
             self._begin(task.task_id)

@@ -89,14 +89,12 @@ class RunExecution:
         self._registry = registry
         self._storage = storage
         self._max_seconds = max_seconds or None
-        self._gate: Gate | None = None
-        self._closed = False
+        self._draining = False
+        self._task: asyncio.Task[Any] | None = None
 
     def close(self) -> None:
         """Lets nothing more begin: the run stops where its tasks under way have ended."""
-        self._closed = True
-        if self._gate is not None:
-            self._gate.closed = True
+        self._draining = True
 
     async def outcome(self) -> Outcome:
         """Executes the run.
@@ -108,6 +106,7 @@ class RunExecution:
             LeaseLostError: Somebody else has it now.
             StorageError: The database can't be used.
         """
+        self._task = asyncio.current_task()
         try:
             async with asyncio.timeout(self._max_seconds) as limit:
                 return await self._execute()
@@ -157,7 +156,7 @@ class RunExecution:
         outcome = await self._run_engine(graph, start, gate, tap)
         if outcome is not None:
             return outcome
-        return await self._where_it_stopped(graph, breakpoints, gate, tap)
+        return await self._where_it_stopped(graph, breakpoints, tap)
 
     def _connect(self, doored: DooredGraph, root: Breakpoints, start: _Start) -> tuple[Gate, Tap]:
         """Puts together what listens to the engine, and what it asks."""
@@ -169,7 +168,14 @@ class RunExecution:
             subgraphs=spec.stream_subgraphs,
             seen=seen if self._run.attempt > 1 and self._run.absorbed else None,
         )
-        gate = Gate(root, doored.places, start.known, durable=self._durable(), begin=tap.begin)
+        gate = Gate(
+            root,
+            doored.places,
+            start.known,
+            durable=self._durable(),
+            begin=tap.begin,
+            closed=lambda: self._draining or self._is_cancelled(),
+        )
         tap.connect(gate)
         gated = {
             path
@@ -181,8 +187,6 @@ class RunExecution:
             gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
             absorbs_writes=spec.kind == "command",
         )
-        self._gate = gate
-        gate.closed = self._closed
         return gate, tap
 
     async def _run_engine(
@@ -199,7 +203,8 @@ class RunExecution:
         keeper = current_doorkeeper.set(gate)
         try:
             await execute(graph, start.beginning, options, tap)
-            _stop_if_cancelled()
+            if self._is_cancelled():
+                raise asyncio.CancelledError  # a node has swallowed it
         except (asyncio.CancelledError, LeaseLostError):
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
@@ -214,10 +219,9 @@ class RunExecution:
         self,
         graph: AnyPregel,
         breakpoints: Mapping[Path, Breakpoints],
-        gate: Gate,
         tap: Tap,
     ) -> Outcome:
-        if tap.paused and gate.closed:
+        if tap.paused and self._draining:
             return Outcome(None)
         await self._journal.durable()
         position = await read_position(graph, thread_config(self._run.thread_id))
@@ -284,6 +288,10 @@ class RunExecution:
             return frozenset()
         return await self._storage.read(lambda db: approvals(db, thread_id, ids))
 
+    def _is_cancelled(self) -> bool:
+        """Returns whether the run is being stopped, also where a node has swallowed that."""
+        return self._task is not None and self._task.cancelling() > 0
+
     def _durable(self) -> Any:
         """Returns what a task waits for before it begins."""
         return self._journal.durable if self._spec.durability == "SYNC" else _at_once
@@ -308,13 +316,6 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
 
 async def _at_once() -> None:
     """With a weaker durability, tasks begin before what they build on is on the disk."""
-
-
-def _stop_if_cancelled() -> None:
-    """Stops where a node has swallowed the cancellation that was meant for the run."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> RunnableConfig:
