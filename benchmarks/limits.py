@@ -10,13 +10,16 @@ from types import FrameType
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in the main thread if what is within takes longer."""
+    """Raises TimeoutError in the main thread if what is within takes longer.
+
+    `seconds` are above 0.
+    """
 
     def expire(number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"it took longer than {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:

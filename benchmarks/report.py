@@ -13,6 +13,11 @@ from rich.text import Text
 from benchmarks.figures import Figure, Result, Row, percentile
 
 FLUSH = "a small append and fsync, where the databases are"
+ALL_ROWS = (
+    "graphwire serve in a process, a client in another: grpc.aio stubs, one channel, loopback; "
+    "what runs in process is in a third. SQLite files with synchronous=FULL, durability SYNC, "
+    "uvloop everywhere."
+)
 
 
 def facts_table(machine: str, versions: str, flushes: Sequence[float]) -> Table:
@@ -24,6 +29,7 @@ def facts_table(machine: str, versions: str, flushes: Sequence[float]) -> Table:
     table.add_row("machine", machine)
     table.add_row("versions", versions)
     table.add_row("disk flush", f"{p50:.2f} ms p50, {p99:.2f} ms p99 ({FLUSH})")
+    table.add_row("all rows", ALL_ROWS)
     return table
 
 
@@ -51,8 +57,8 @@ def figures_table(results: Mapping[str, Result | str]) -> Table:
             table.add_row(
                 name,
                 figure.what,
-                _amount(figure.value, figure),
-                f"{sign} {_amount(figure.limit, figure)}",
+                f"{figure.value:,.{_digits(figure)}f}{_unit(figure)}",
+                f"{sign} {figure.limit:,g}{_unit(figure)}",
                 "ok" if figure.reached else "NOT",
             )
             name = ""
@@ -82,7 +88,9 @@ def titled_table(title: str) -> Table:
     )
 
 
-def _amount(value: float, figure: Figure) -> str:
-    digits = 2 if figure.limit < 10 else 1 if figure.limit < 100 else 0
-    separator = "" if figure.unit == "×" else " "
-    return f"{value:,.{digits}f}{separator}{figure.unit}"
+def _digits(figure: Figure) -> int:
+    return 2 if figure.limit < 10 else 1 if figure.limit < 100 else 0
+
+
+def _unit(figure: Figure) -> str:
+    return "×" if figure.unit == "×" else f" {figure.unit}"

@@ -52,11 +52,14 @@ def new_run(assistant_id: str, values: object, **options: Any) -> StreamRunReque
 
 
 async def arrivals(stubs: Stubs, request: StreamRunRequest) -> dict[str, float]:
-    """Streams a run to its end; returns when the first event of each kind came, in seconds."""
+    """Streams a run to its end or a pause; returns the seconds to the first of each kind."""
     start = time.perf_counter()
     first: dict[str, float] = {}
     async for response in stubs.runs.StreamRun(request):
-        first.setdefault(response.event.WhichOneof("event") or "", time.perf_counter() - start)
+        kind = response.event.WhichOneof("event") or ""
+        first.setdefault(kind, time.perf_counter() - start)
+        if kind == "end" and "interrupted" not in first:
+            check_succeeded(response.event)
     return first
 
 

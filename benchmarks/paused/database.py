@@ -41,11 +41,11 @@ def _kept(bench: Bench) -> Path:
             return kept
         originals = bench.effort.threads // COPIES
         served.client.measure("pause", count=originals, at_once=_AT_ONCE)
-    # Whatever is there is of an older schema, and large.
-    shutil.rmtree(bench.kept, ignore_errors=True)
-    bench.kept.mkdir(parents=True)
     clone_threads(made, COPIES - 1)
     _flush(made)
+    bench.kept.mkdir(parents=True, exist_ok=True)
+    for older in bench.kept.glob("*.db"):
+        older.unlink()
     return made.rename(kept)
 
 
