@@ -50,7 +50,7 @@ def main() -> None:
             rebuild=options.rebuild,
         )
         results = measure(bench, options.only, options.limit, console)
-    console.print("", report.figures_table(results))
+    console.print("", report.figures_table(results), f"{machine.load()} at the end")
     if any(isinstance(result, str) for result in results.values()):
         sys.exit(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -60,6 +60,11 @@ class Row:
     title: str
     how: str
     measure: Callable[[Bench], Result]
+
+
+def ratio(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Returns the median of the ratios of rounds: each side is compared to what ran next to it."""
+    return median(a / b for a, b in zip(ours, others, strict=True))
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -10,7 +10,7 @@ from statistics import median
 from rich.table import Table
 
 from benchmarks.bench import Bench, Effort
-from benchmarks.figures import Figure, Result, Row
+from benchmarks.figures import Figure, Result, Row, ratio
 from benchmarks.report import titled_table
 
 AT_ONCE = (1, 16)
@@ -28,13 +28,13 @@ def measure(bench: Bench) -> Result:
         }
         rates = _take_turns(variants, bench.effort)
 
-    def ratio(others: str, at_once: int) -> float:
-        return median(rates["ours", at_once]) / median(rates[others, at_once])
-
     figures = [
-        Figure("16 at once / AsyncSqliteSaver", ratio("saved", 16), 2.0, "×", at_least=True),
-        Figure("1 at a time / AsyncSqliteSaver", ratio("saved", 1), 1.5, "×", at_least=True),
-        Figure("16 at once / no checkpointer", ratio("plain", 16), 0.6, "×", at_least=True),
+        Figure(what, ratio(rates["ours", at_once], rates[others, at_once]), limit, "×", True)
+        for what, at_once, others, limit in (
+            ("16 at once / AsyncSqliteSaver", 16, "saved", 2),
+            ("1 at a time / AsyncSqliteSaver", 1, "saved", 1.5),
+            ("16 at once / no checkpointer", 16, "plain", 0.6),
+        )
     ]
     return Result(figures, [_table(rates)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from benchmarks.bench import PROJECT, Bench, Served
-from benchmarks.figures import Figure, Result, Row, percentile
+from benchmarks.figures import Figure, Result, Row, percentile, ratio
 from benchmarks.report import times_table
 
 #: Seconds between tokens where they come as from a model, a fast one.
@@ -32,17 +32,25 @@ def measure(bench: Bench) -> Result:
             for pace, interval in (("2 ms apart", _INTERVAL), ("full speed", 0))
             for name, side in sides.items()
         }
-    ours, others = (median(rates[name]) for name in sides)
+    ours, others = rates.values()
     delay = percentile(delays["ours, 2 ms apart"], 99)
     figures = [
-        Figure(f"{tokens:,} tokens: tokens/s / in process", ours / others, 0.5, "×", at_least=True),
+        Figure(
+            f"{tokens:,} tokens: tokens/s / in process",
+            ratio(ours, others),
+            0.5,
+            "×",
+            at_least=True,
+        ),
         *(
             Figure(f"bytes on the wire besides the text, {pace}", size, 40, "bytes/token")
             for pace, size in overhead.items()
         ),
         Figure("spoken to received, p99, tokens 2 ms apart", delay * 1e3, 20, "ms"),
     ]
-    speeds = f"{ours:,.0f} tokens/s; in process {others:,.0f}: medians of {bench.effort.rounds}"
+    speeds = (
+        f"{median(ours):,.0f} tokens/s; in process {median(others):,.0f}: medians of {len(ours)}"
+    )
     return Result(figures, [speeds, times_table("From spoken to received", delays)])
 
 
