@@ -50,7 +50,9 @@ def main() -> None:
             rebuild=options.rebuild,
         )
         results = measure(bench, options.only, options.limit, console)
-    console.print("", report.figures_table(results), f"{machine.load()} at the end")
+        flushes = machine.flush_times(Path(folder))
+    console.print("", report.figures_table(results))
+    console.print(f"At the end: {machine.load()}, disk flush {report.flush(flushes)}")
     if any(isinstance(result, str) for result in results.values()):
         sys.exit(1)
 

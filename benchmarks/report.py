@@ -25,12 +25,17 @@ def facts_table(machine: str, versions: str, flushes: Sequence[float]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    p50, p99 = (percentile(flushes, percent) * 1e3 for percent in (50, 99))
     table.add_row("machine", machine)
     table.add_row("versions", versions)
-    table.add_row("disk flush", f"{p50:.2f} ms p50, {p99:.2f} ms p99 ({FLUSH})")
+    table.add_row("disk flush", f"{flush(flushes)} ({FLUSH})")
     table.add_row("all rows", ALL_ROWS)
     return table
+
+
+def flush(times: Sequence[float]) -> str:
+    """Returns percentiles of flush times, which are in seconds."""
+    p50, p99 = (percentile(times, percent) * 1e3 for percent in (50, 99))
+    return f"{p50:.2f} ms p50, {p99:.2f} ms p99"
 
 
 def row_report(row: Row, result: Result, seconds: float) -> RenderableType:
