@@ -16,6 +16,9 @@ from benchmarks.paused.clone import clone_threads
 from benchmarks.workload import ANSWER, QUESTION
 from tests.servers import WEATHER, ServerProcess
 
+# Many servers start, one after another.
+pytestmark = pytest.mark.timeout(240)
+
 ROOT = Path(__file__).resolve().parents[2]
 
 INPUT = {"messages": [{"role": "user", "content": QUESTION}]}
@@ -46,7 +49,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=220,
         check=False,
         env={**os.environ, "COLUMNS": "140"},
     )
