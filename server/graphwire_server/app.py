@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -27,12 +27,11 @@ from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.executor import Executor, ExecutorLimits, topics_to_wake
 from graphwire_server.runs.housekeeping import Housekeeping
+from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
-from graphwire_server.runs.restart import fail_lost_runs
 from graphwire_server.runs.service import RunService
-from graphwire_server.runs.thread_locks import ThreadLocks
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import StorageError
@@ -40,6 +39,11 @@ from graphwire_server.storage.sqlite import SqliteStorage
 
 _log = structlog.get_logger("graphwire.server")
 
+#: How often a reader looks for events of a run that another server executes, and of which
+#: nothing was announced, in seconds.
+_READER_POLL_SECONDS = 0.25
+#: How often the queue is looked at without a word, in seconds, at the least.
+_QUEUE_POLL_SECONDS = 1.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
 
@@ -60,6 +64,7 @@ class App:
         registry: GraphRegistry,
         log: EventLog,
         executor: Executor,
+        membership: Membership,
         threads: NodeThreads,
         housekeeping: Housekeeping,
         rpc: RpcServer,
@@ -72,6 +77,7 @@ class App:
         self._storage = storage
         self._log = log
         self._executor = executor
+        self._membership = membership
         self._threads = threads
         self._housekeeping = housekeeping
         self._rpc = rpc
@@ -111,32 +117,39 @@ class App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
-        log = EventLog(storage, heartbeat_seconds=settings.heartbeat_seconds)
+        log = EventLog(
+            storage,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            poll_seconds=_READER_POLL_SECONDS,
+        )
+        membership = Membership(storage, lease_seconds=settings.lease_seconds)
         executor = Executor(
             storage=storage,
             registry=registry,
             log=log,
             threads=threads,
-            max_concurrent_runs=settings.max_concurrent_runs,
-            max_run_seconds=settings.max_run_seconds,
+            membership=membership,
+            limits=ExecutorLimits(
+                concurrent_runs=settings.max_concurrent_runs,
+                run_seconds=settings.max_run_seconds,
+                attempts=settings.max_run_attempts,
+                poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
+            ),
         )
-        locks, completion = ThreadLocks(), Completion()
+        completion = Completion()
         codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
         runs = RunService(
             storage=storage,
             registry=registry,
             log=log,
             executor=executor,
-            locks=locks,
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
         )
         thread_service = ThreadService(
             storage=storage,
             registry=registry,
-            locks=locks,
             completion=completion,
-            wake=executor.wake,
         )
         reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
         rpc = RpcServer(
@@ -158,13 +171,14 @@ class App:
             registry=registry,
             log=log,
             executor=executor,
+            membership=membership,
             threads=threads,
             housekeeping=housekeeping,
             rpc=rpc,
             watch=watch,
         )
-        await fail_lost_runs(storage, registry)
-        log.start()
+        storage.listen(lambda topics: _on_announced(topics, log, executor))
+        await membership.join()
         try:
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
@@ -194,7 +208,19 @@ class App:
         await self._housekeeping.stop()
         await self._executor.drain(grace_seconds)
         self._log.end_streams()
-        await self._log.stop()
+        await self._membership.leave()
+
+
+def _on_announced(topics: Sequence[str], log: EventLog, executor: Executor) -> None:
+    """Wakes those whom an announcement concerns; all, if some may have been missed."""
+    if topics_to_wake(topics):
+        executor.wake()
+    if not topics:
+        log.notify_all()
+    for topic in topics:
+        kind, _, run_id = topic.partition("/")
+        if kind == "run":
+            log.notify(run_id)
 
 
 def _keep_out_of_git(folder: Path) -> None:

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     max_run_seconds: Annotated[float, Field(ge=0)] = Field(
         0, description="How long a run may execute before it is TIMED_OUT; 0: no limit."
     )
+    max_run_attempts: Annotated[int, Field(ge=1)] = Field(
+        5, description="How often a run is begun that loses its server each time, before it fails."
+    )
+    lease_seconds: Annotated[float, Field(ge=0.5)] = Field(
+        10, description="How long a server may be silent before others take over its runs."
+    )
     default_recursion_limit: Annotated[int, Field(ge=1)] = Field(
         25, description="The recursion limit of a run that names none."
     )
@@ -62,7 +68,7 @@ class Settings(BaseSettings):
         3600, description="How long the thread of a stateless run is kept after the run's end."
     )
     shutdown_grace_seconds: Annotated[float, Field(ge=0)] = Field(
-        10, description="How long running runs may go on after SIGTERM."
+        10, description="How long nodes may go on after SIGTERM, before runs are handed back."
     )
     blocking_threshold_seconds: Annotated[float, Field(ge=0)] = Field(
         0.5, description="Warn of a node that blocks the event loop for longer; 0: never."

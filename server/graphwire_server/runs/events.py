@@ -30,6 +30,17 @@ def metadata_event(run: RunRecord) -> pb.RunEvent:
     )
 
 
+def attempt_event(run: RunRecord, checkpoint_id: str) -> pb.RunEvent:
+    """The first event of a further attempt at a run."""
+    return pb.RunEvent(
+        attempt_started=pb.AttemptStartedEvent(
+            attempt=run.attempt,
+            reason="the server that executed the run stopped, or was lost",
+            checkpoint_id=checkpoint_id,
+        )
+    )
+
+
 def interrupted_event(
     pauses: Sequence[PauseRecord], next_nodes: Sequence[str], checkpoint_id: str
 ) -> pb.RunEvent:
@@ -71,7 +82,8 @@ class Sealer:
         records = []
         for sequence, event in enumerate([*first, *events], start=self._run.last_sequence + 1):
             event.event_time.CopyFrom(timestamp(now_us()))
-            records.append(sealed(event, self._run.run_id, sequence, attempt=1))
+            attempt = max(self._run.attempt, 1)
+            records.append(sealed(event, self._run.run_id, sequence, attempt=attempt))
         return records
 
 

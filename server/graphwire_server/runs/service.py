@@ -10,14 +10,9 @@ from graphwire.v1 import pause_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.checks import check_context, check_input, check_nodes, check_update
+from graphwire_server.graphs.doors import unreachable_breakpoints
 from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.langgraph_compat import (
-    AnyPregel,
-    declared_nodes,
-    static_breakpoints,
-    stops_inside,
-)
-from graphwire_server.graphs.position import Breakpoints
+from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs.acceptance import (
@@ -36,10 +31,9 @@ from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome
-from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.executor import CANCEL_TOPIC, QUEUE_TOPIC, Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
-from graphwire_server.runs.thread_locks import ThreadLocks
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
@@ -68,7 +62,6 @@ class RunService:
         registry: GraphRegistry,
         log: EventLog,
         executor: Executor,
-        locks: ThreadLocks,
         completion: Completion,
         default_recursion_limit: int,
     ) -> None:
@@ -77,7 +70,6 @@ class RunService:
         self._registry = registry
         self._log = log
         self._executor = executor
-        self._locks = locks
         self._completion = completion
         self._default_recursion_limit = default_recursion_limit
 
@@ -104,6 +96,7 @@ class RunService:
                 now=now_us(),
                 assistant_id=loaded.name,
                 graph=facts,
+                server_id=self._executor.server_id,
                 slot_free=slot_free,
                 default_recursion_limit=self._default_recursion_limit,
                 key=key,
@@ -111,18 +104,17 @@ class RunService:
             return accept(tx, request, context)
 
         async def begin() -> Accepted:
-            async with self._locks.of(request.thread_id):
-                slot_free = self._executor.reserve()
-                try:
-                    accepted = await self._storage.write(lambda tx: work(tx, slot_free))
-                    starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
-                    if starts:
-                        self._executor.execute(accepted.run)
-                finally:
-                    if slot_free:
-                        self._executor.release()
+            slot_free = self._executor.reserve()
+            try:
+                accepted = await self._storage.write(lambda tx: work(tx, slot_free))
+                starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
+                if starts:
+                    self._executor.execute(accepted.run)
+            finally:
+                if slot_free:
+                    self._executor.release()
             if not starts:
-                self._executor.wake()
+                self._storage.announce(QUEUE_TOPIC)
             return accepted
 
         return await self._completion.of(begin())
@@ -209,9 +201,9 @@ class RunService:
             run = await self._storage.write(work)
             if run.status.ended:
                 self._log.notify(run_id)
-                self._executor.wake()
-            else:
-                self._executor.cancel(run_id, abandon=abandon)
+                self._storage.announce(f"run/{run_id}", QUEUE_TOPIC)
+            elif not self._executor.cancel(run_id, abandon=abandon):
+                self._storage.announce(CANCEL_TOPIC)
             return run
 
         return await self._completion.of(carry_out())
@@ -239,6 +231,7 @@ class RunService:
 
         await self._storage.write(work)
         self._log.notify(run_id)
+        self._storage.announce(f"run/{run_id}")
 
     def _check_open(self) -> None:
         if self._executor.draining:
@@ -288,9 +281,11 @@ class RunService:
             next_there = None
             if request.checkpoint_id:
                 next_there = await self._next_at(graph, request, loaded)
+            places = loaded.doored(graph).places
             return GraphFacts(
-                compiled=Breakpoints(*static_breakpoints(graph)),
-                stops_inside=stops_inside(graph),
+                compiled=places[()].compiled,
+                stops_inside=any(place.compiled for path, place in places.items() if path),
+                unreachable=unreachable_breakpoints(places),
                 next_there=next_there,
                 nodes=declared_nodes(graph),
             )

@@ -94,7 +94,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(namespace)
+            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], noted)
         record = CheckpointRecord(
             thread_id,
             namespace,

@@ -39,8 +39,10 @@ class Sink(Protocol):
     def put_writes(self, writes: Sequence[WriteRecord]) -> Awaitable[None]:
         """Takes what a task wrote."""
 
-    def annotations(self, namespace: str) -> Mapping[str, Any]:
-        """Returns what to add to the metadata of the next checkpoint in a namespace.
+    def annotations(
+        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Returns what to add to the metadata of a checkpoint, which is put right after this.
 
         The values must be JSON.
         """
@@ -90,7 +92,9 @@ class EditBatch(Sink):
         self._writes.extend(writes)
         return Done()
 
-    def annotations(self, namespace: str) -> Mapping[str, Any]:
+    def annotations(
+        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         return self._annotations
 
     async def settled(self) -> None:
