@@ -18,8 +18,8 @@ from graphwire.v1 import (
     threads_pb2_grpc,
 )
 from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage
-from graphwire_server.storage.postgres.address import PostgresAddress
 from graphwire_server.storage.postgres.schema import migrate
 from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sqlite import SqliteStorage

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage
-from graphwire_server.storage.postgres.address import PostgresAddress
 from graphwire_server.storage.sqlite import SqliteStorage
 
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]

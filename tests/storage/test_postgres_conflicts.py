@@ -9,8 +9,8 @@ from functools import partial
 import psycopg
 import pytest
 from graphwire_server.storage.interface import IntegrityError, Storage, StorageError, Transaction
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage, transactions
-from graphwire_server.storage.postgres.address import PostgresAddress
 
 from .builders import a_run, a_thread, add
 from .conftest import OpenPostgres

@@ -9,8 +9,8 @@ from functools import partial
 import psycopg
 import pytest
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage, connection, transactions
-from graphwire_server.storage.postgres.address import PostgresAddress
 from graphwire_server.storage.records import ThreadFilter
 
 from tests.pooler import Fault, Pooler

@@ -9,8 +9,8 @@ import asyncio
 
 import psycopg
 import pytest
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import announcements
-from graphwire_server.storage.postgres.address import PostgresAddress
 
 from tests.pooler import Pooler, running_pooler
 from tests.postgres import PostgresServer

@@ -16,7 +16,7 @@ import structlog
 from psycopg.rows import TupleRow
 
 from graphwire_server.storage.local_announcements import Listener, LocalAnnouncements
-from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres.errors import reason
 
 _log = structlog.get_logger("graphwire.storage")

@@ -13,7 +13,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 
-from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres.errors import reason
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.outcome import Outcome

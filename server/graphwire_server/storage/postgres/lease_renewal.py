@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres.connection import Connection
 from graphwire_server.storage.postgres.transactions import write
 

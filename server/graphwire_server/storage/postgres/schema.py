@@ -9,11 +9,10 @@ from pathlib import Path
 
 import psycopg
 
-from graphwire_server.storage.interface import StorageError
-from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres.errors import reason
 from graphwire_server.storage.sql.errors import unusable
-from graphwire_server.storage.sql.migrations import Migration
+from graphwire_server.storage.sql.migrations import Migration, check_version
 
 #: The oldest server that will do: 14 counts time in whole microseconds.
 _OLDEST = 14
@@ -36,15 +35,17 @@ def in_postgres_types(script: str) -> str:
     return re.sub(rf"\b({'|'.join(_TYPES)})\b", lambda match: _TYPES[match[0]], script)
 
 
-def version_of(connection: psycopg.Connection, address: PostgresAddress) -> int:
+def inspect(connection: psycopg.Connection, address: PostgresAddress) -> int:
     """Returns a database's version; 0 if there is nothing in it yet.
 
     Raises:
-        StorageError: The server or its settings will not do.
-        psycopg.Error: It can't be read.
+        StorageError: It can't be read, or the server or its settings will not do.
     """
-    _check_server(connection, address)
-    return _version(connection)
+    try:
+        _check_server(connection, address)
+        return _version(connection)
+    except psycopg.Error as error:
+        raise unusable(address, reason(error)) from error
 
 
 def migrate(
@@ -63,7 +64,7 @@ def migrate(
         _check_server(connection, address)
         with changing_schema(connection):
             version = _version(connection)
-            check_not_newer(version, newest, address)
+            check_version(version, newest, address)
             if version == newest:
                 return
             for migration in migrations:
@@ -90,15 +91,6 @@ def changing_schema(connection: psycopg.Connection) -> Iterator[None]:
         # Of the transaction and not of the session, which is another's behind a pooler.
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         yield
-
-
-def check_not_newer(version: int, newest: int, address: PostgresAddress) -> None:
-    """Refuses a database that a newer program has brought to its own version."""
-    if version > newest:
-        raise StorageError(
-            f"the database {address} has schema version {version}, and this Graphwire knows "
-            f"versions up to {newest}: use the newer Graphwire, or another database"
-        )
 
 
 def _version(connection: psycopg.Connection) -> int:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.local_announcements import Listener
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import transactions
-from graphwire_server.storage.postgres.address import PostgresAddress
 from graphwire_server.storage.postgres.announcements import Announcements
 from graphwire_server.storage.postgres.connection import ConnectionThread
 from graphwire_server.storage.postgres.lease_renewal import LeaseRenewal

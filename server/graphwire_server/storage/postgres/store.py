@@ -13,7 +13,7 @@ from langgraph.store.postgres.aio import AsyncPostgresStore
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from graphwire_server.storage.postgres.address import PostgresAddress
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres.connection import PATIENCE
 from graphwire_server.storage.postgres.errors import reason
 from graphwire_server.storage.postgres.schema import changing_schema
