@@ -240,15 +240,17 @@ def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
     "args, env, message",
     [
         (
-            ["--database", "postgresql://db/agents"],
+            ["--database", "postgresql://me:s@cret@db/agents"],
             {},
-            "--database: Postgres is not supported by this version, it comes with a later "
-            "release; name a file, or sqlite:///path",
+            "--database: the address of the database can't be read: it is to be "
+            "postgresql://user:password@host:port/database, and in the user name and the "
+            "password, @ is written %40, / %2F, : %3A, ? %3F, # %23 and % %25",
         ),
         (
-            ["--database", "mysql://db"],
+            ["--database", "mysql://me:secret@db"],
             {},
-            "--database: 'mysql://db' is not known; name a file, or sqlite:///path",
+            "--database: no database's address begins with mysql://: name a file, "
+            "sqlite:///path, or postgresql://user@host/database",
         ),
         (
             ["--listen", "50051"],
@@ -284,11 +286,19 @@ def test_wrong_settings_are_named_in_one_line_and_code_2(
 
 def test_settings_are_listed_with_their_values() -> None:
     result = call(
-        "serve", "--settings", "--listen", "[::1]:7", env={"GRAPHWIRE_LOG_LEVEL": "error"}
+        "serve",
+        "--settings",
+        "--listen",
+        "[::1]:7",
+        env={
+            "GRAPHWIRE_LOG_LEVEL": "error",
+            "GRAPHWIRE_DATABASE": "postgresql://me:secret@db/agents",
+        },
     )
     rows = {line.split()[0]: line.split()[1] for line in result.out.splitlines()}
     assert rows["GRAPHWIRE_LISTEN"] == "[::1]:7"
     assert rows["GRAPHWIRE_LOG_LEVEL"] == "error"
+    assert rows["GRAPHWIRE_DATABASE"] == "postgresql://me@db/agents"
     assert rows["GRAPHWIRE_MAX_CONCURRENT_RUNS"] == "64"
     assert result.code == 0
 
