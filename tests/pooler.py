@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 _STARTUP, _SSL, _GSS = 196608, 80877103, 80877104
+_KEY = struct.pack("!cIII", b"K", 12, 1, 2)
 _GONE = (OSError, asyncio.IncompleteReadError)
 
 
@@ -41,7 +42,8 @@ class _Server:
         server.writer.write(struct.pack("!I", len(startup) + 4) + startup)
         while True:
             kind, message = await _read_message(server.reader)
-            server.greeting += message
+            # The connection is the pooler's, and so is the key with which to cancel.
+            server.greeting += _KEY if kind == b"K" else message
             if kind == b"Z":
                 return server
 

@@ -10,7 +10,7 @@ import asyncio
 import psycopg
 import pytest
 from graphwire_server.storage.locations import PostgresAddress
-from graphwire_server.storage.postgres import announcements
+from graphwire_server.storage.postgres import PostgresStorage, announcements
 
 from tests.pooler import Pooler, running_pooler
 from tests.postgres import PostgresServer
@@ -25,6 +25,34 @@ def test_the_pooler_keeps_no_session_together(pooled_address: PostgresAddress) -
         client.execute("SET application_name = 'mine'")
         names = {client.execute("SHOW application_name").fetchone() for _ in range(3)}
         assert names != {("mine",)}
+
+
+_PREPARED = "SELECT COUNT(*) FROM pg_prepared_statements"
+
+
+async def prepared(storage: PostgresStorage) -> int:
+    """Returns how many statements the writer's connection has prepared."""
+    for number in range(5):
+        await storage.write(lambda tx, n=number: tx.request_cancel(f"{n}"))  # type: ignore[misc]
+    return await storage.write(lambda tx: tx._execute(_PREPARED).fetchone()[0])  # type: ignore[attr-defined]
+
+
+async def test_statements_are_prepared_where_there_is_no_pooler(
+    open_postgres: OpenPostgres, pooled_address: PostgresAddress
+) -> None:
+    assert await prepared(await open_postgres()) > 0
+    assert await prepared(await open_postgres(pooled_address)) == 0
+
+
+async def test_a_pooler_that_does_not_show_costs_one_more_try(open_postgres: OpenPostgres) -> None:
+    storage = await open_postgres()
+    assert await prepared(storage) > 0
+    # In such a way that psycopg does not notice.
+    forget = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
+    await storage.write(lambda tx: tx._execute(forget))  # type: ignore[attr-defined]
+    assert await prepared(storage) == 0
+    await add(storage, a_thread())
+    assert await storage.read(lambda r: r.thread("thread")) == a_thread()
 
 
 async def test_a_new_database_is_set_up_through_a_pooler(

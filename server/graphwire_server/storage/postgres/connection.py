@@ -25,12 +25,18 @@ _log = structlog.get_logger("graphwire.storage")
 #: How long to go on trying to make a lost connection again, in seconds.
 PATIENCE = 10.0
 
+#: A statement is prepared when it has been run so many times.
+_PREPARE_AFTER = 2
+
+#: How many statements are kept prepared.
+_MOST_PREPARED = 200
+
 
 class Connection:
     """A connection for one thread at a time. It holds no state but that of a transaction.
 
-    So it works through a pooler that gives each transaction another connection: statements
-    are not prepared, and settings are made for one transaction.
+    So it works through a pooler that gives each transaction another connection. Statements
+    are prepared, which saves half of the time, only where there is no pooler.
     """
 
     def __init__(self, address: PostgresAddress) -> None:
@@ -38,6 +44,7 @@ class Connection:
         self._parameters = address.parameters()
         self._connection: psycopg.Connection | None = None
         self._closing = threading.Event()
+        self._prepares = True
 
     def open(self) -> None:
         """Makes the connection for the first time, without trying again.
@@ -91,10 +98,19 @@ class Connection:
         """Has another thread that tries to make the connection again stop trying."""
         self._closing.set()
 
+    def stop_preparing(self) -> None:
+        """Prepares no statement any more, from the next connection on."""
+        self._prepares = False
+
     def _connect(self) -> psycopg.Connection:
         connection = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
         # Behind a pooler it may get what others listen for; psycopg would keep that for ever.
         connection.add_notify_handler(lambda notify: None)
+        # A pooler names itself, and not the one of its connections that it happens to use.
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        if self._prepares and row == (connection.info.backend_pid,):
+            connection.prepare_threshold = _PREPARE_AFTER
+            connection.prepared_max = _MOST_PREPARED
         return connection
 
 

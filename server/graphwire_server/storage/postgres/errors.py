@@ -24,6 +24,11 @@ _CONFLICTS = (
     errors.TransactionRollback,
 )
 
+
+class NotPrepared(ConnectionLost):
+    """A statement that was prepared is not there, or one that was not is: it is a pooler's."""
+
+
 # The server ends the connection, or is not the one that can be written to (any more).
 _LOST = (
     errors.AdminShutdown,
@@ -44,6 +49,8 @@ def translated(
         connection: Where it came up.
         database: What errors call the database.
     """
+    if isinstance(error, (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)):
+        return NotPrepared(str(unusable(database, reason(error))))
     if connection.closed or isinstance(error, _LOST):
         return ConnectionLost(str(unusable(database, reason(error))))
     if isinstance(error, _CONFLICTS):

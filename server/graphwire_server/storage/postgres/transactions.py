@@ -15,6 +15,7 @@ from graphwire_server.storage.interface import Reader, StorageError
 from graphwire_server.storage.postgres.connection import PATIENCE, Connection
 from graphwire_server.storage.postgres.errors import (
     ConnectionLost,
+    NotPrepared,
     TransactionConflict,
 )
 from graphwire_server.storage.postgres.session import PostgresSession
@@ -129,7 +130,9 @@ def _session(connection: Connection) -> Iterator[PostgresSession]:
     session = PostgresSession(connection.get(), connection.address)
     try:
         yield session
-    except ConnectionLost:
+    except ConnectionLost as lost:
+        if isinstance(lost, NotPrepared):
+            connection.stop_preparing()
         connection.drop()
         raise
     finally:
