@@ -63,8 +63,9 @@ class Connection:
         Raises:
             StorageError: The server can't be reached, for some time now.
         """
-        if self._connection is not None and not self._connection.closed:
-            return self._connection
+        lost = self._connection
+        if lost is not None and not lost.closed:
+            return lost
         give_up = time.monotonic() + PATIENCE
         delay = 0.02
         while not self._closing.is_set():
@@ -79,7 +80,8 @@ class Connection:
                 self._closing.wait(delay)
                 delay = min(delay * 2, 1.0)
             else:
-                _log.info("database_connected_again", database=str(self.address))
+                if lost is not None:
+                    _log.info("database_connected_again", database=str(self.address))
                 return self._connection
         raise unusable(self.address, "it is closed")
 
@@ -106,12 +108,23 @@ class Connection:
         connection = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
         # Behind a pooler it may get what others listen for; psycopg would keep that for ever.
         connection.add_notify_handler(lambda notify: None)
-        # A pooler names itself, and not the one of its connections that it happens to use.
-        row = connection.execute("SELECT pg_backend_pid()").fetchone()
-        if self._prepares and row == (connection.info.backend_pid,):
-            connection.prepare_threshold = _PREPARE_AFTER
-            connection.prepared_max = _MOST_PREPARED
+        try:
+            if self._prepares and _is_direct(connection):
+                connection.prepare_threshold = _PREPARE_AFTER
+                connection.prepared_max = _MOST_PREPARED
+        except psycopg.Error:
+            connection.close()
+            raise
         return connection
+
+
+def _is_direct(connection: psycopg.Connection) -> bool:
+    """Says whether no pooler is in between.
+
+    A pooler introduces itself, and not the one of its connections that it happens to use.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row == (connection.info.backend_pid,)
 
 
 class ConnectionThread:
