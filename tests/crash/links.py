@@ -88,7 +88,9 @@ class Links:
 
     def is_lost(self, link: Link, error: grpc.RpcError | ValueError) -> bool:
         """Tells whether a call failed because its server is, or will soon be, gone."""
-        if isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.UNAVAILABLE:
+        # CANCELLED: by the server, when its time for shutting down is over.
+        lost = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+        if isinstance(error, grpc.RpcError) and error.code() in lost:
             return True
         with self._changed:
             return self._link is not link

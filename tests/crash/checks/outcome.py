@@ -25,6 +25,9 @@ def check(evidence: Evidence) -> Iterator[Violation]:
             f"the state is at {state.checkpoint_id}, next {[*state.next]}, and the thread at "
             f"{thread.checkpoint_id}",
         )
+    started = {run.run_id for run in evidence.followed}
+    if others := {run.run.run_id for run in evidence.runs} - started:
+        yield Violation("outcome", f"nobody started {others}")
     scenario = evidence.scenario
     expected = {"log": [*scenario.log], "steps": [*scenario.steps], "count": scenario.count}
     for key, value in expected.items():
