@@ -11,9 +11,9 @@ from tests.crash.worker import Extent
 
 _SIDES = (BlowKind.BEFORE_COMMIT, BlowKind.AFTER_COMMIT)
 
-#: How often, in four jobs, one commit boundary of one scenario is struck; the other jobs
-#: are for all scenarios at once.
-_BOUNDARIES = 3
+#: Of so many jobs, so many strike one commit boundary of one scenario; the others are for
+#: all scenarios at once.
+_JOBS, _BOUNDARIES = 8, 7
 
 #: What hits all scenarios at once, and how often it is chosen. Two blows: the second hits
 #: the server that recovers from the first.
@@ -80,7 +80,7 @@ class Schedule:
     def next(self) -> Job | None:
         """Returns the next job; None if there is nothing of the kinds that are wanted."""
         self._jobs += 1
-        turn = self._jobs % 4 < _BOUNDARIES or not self._at_once
+        turn = self._jobs % _JOBS < _BOUNDARIES or not self._at_once
         if turn and self._boundaries:
             self._struck += 1
             return self._boundaries.pop()
