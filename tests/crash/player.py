@@ -27,6 +27,11 @@ STREAM_MODES = (
 )
 
 
+def pause_path(pause: pause_pb2.Pause) -> str:
+    """The node of a pause, with its path from the root: `child/danger`."""
+    return "/".join([*filter(None, [namespace(pause.namespace)]), pause.node])
+
+
 class Player:
     """Plays a client on one LangGraph thread. Every call is repeated until it is answered.
 
@@ -253,7 +258,7 @@ class Player:
 
     def same(self, before: Iterable[pause_pb2.Pause], after: Iterable[pause_pb2.Pause]) -> None:
         """Expects pauses to be the same ones as before."""
-        was, now = [p.pause_id for p in before], [p.pause_id for p in after]
+        was, now = {p.pause_id for p in before}, {p.pause_id for p in after}
         if was != now:
             raise BrokenError("pauses", f"pauses that nobody resumed were {was} and are {now}")
 
@@ -301,7 +306,7 @@ class Player:
         answers = {}
         for pause in pauses:
             why = pause_pb2.PauseKind.Name(pause.kind).removeprefix("PAUSE_KIND_")
-            node = "/".join([*filter(None, [namespace(pause.namespace)]), pause.node])
+            node = pause_path(pause)
             if pause.kind == pause_pb2.PAUSE_KIND_INTERRUPT:
                 question = value(pause.value)
                 self._answers += 1

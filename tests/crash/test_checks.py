@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from graphwire.v1 import payload_pb2, run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import pause_pb2, payload_pb2, run_event_pb2, run_pb2, threads_pb2
 
 from tests.crash.blows import Blow, BlowKind, Death
 from tests.crash.caller import Followed
@@ -121,6 +121,9 @@ def number(events: list[run_event_pb2.RunEvent]) -> None:
 INTERRUPTED = run_event_pb2.EndEvent(status=run_pb2.RUN_STATUS_INTERRUPTED)
 SUCCEEDED = run_event_pb2.EndEvent(status=run_pb2.RUN_STATUS_SUCCEEDED)
 PAUSING = run_event_pb2.InterruptedEvent()
+ASKING = run_event_pb2.InterruptedEvent(
+    pauses=[pause_pb2.Pause(pause_id="p2", kind=pause_pb2.PAUSE_KIND_INTERRUPT, node="c")]
+)
 METADATA = run_event_pb2.MetadataEvent(thread_id="t")
 SECOND = run_event_pb2.AttemptStartedEvent(attempt=2)
 
@@ -153,7 +156,7 @@ def a_kill_that_went_well() -> Story:
                 event(299, 2, task_started=run_event_pb2.TaskStartedEvent(task_id="B")),
                 event(590, 3, 2, attempt_started=SECOND),
                 event(615, 4, 2, task_finished=finished("B")),
-                event(630, 5, 2, interrupted=PAUSING),
+                event(630, 5, 2, interrupted=ASKING),
                 event(631, 6, 2, end=INTERRUPTED),
             ],
             [
@@ -213,6 +216,10 @@ def _answer_changed(story: Story) -> None:
         replace(story.ledger[7], at=701, answer=other, pause="p3"),
         node(721, Kind.TOLD, "C", question="c?", answer=other),
     ]
+
+
+def _began_again_unanswered(story: Story) -> None:
+    story.ledger.append(node(650, Kind.BEGAN, "C", given={"log": ["input", "a", "b"]}))
 
 
 def _answer_lost(story: Story) -> None:
@@ -355,9 +362,10 @@ FOUND: list[tuple[Callable[[Story], None], set[str]]] = [
     (_approved_too_late, {"unapproved"}),
     (_approved_for_another_kind_of_pause, {"unapproved"}),
     (_one_approval_for_two_tasks, {"unapproved", "task too many"}),
-    (_answer_of_another_question, {"wrong answer"}),
-    (_answer_before_it_was_given, {"answer from nowhere"}),
+    (_answer_of_another_question, {"wrong answer", "unanswered"}),
+    (_answer_before_it_was_given, {"answer from nowhere", "unanswered"}),
     (_answer_changed, {"answer changed", "task too many", "task missing"}),
+    (_began_again_unanswered, {"unanswered"}),
     (_answer_lost, {"answer lost", "task too many", "task missing"}),
     (_answer_used_twice, {"answer used twice"}),
     (_finished_task_ran_again, {"finished task ran again"}),

@@ -86,6 +86,7 @@ def answer_beside_a_breakpoint_in_a_subgraph_with_memory(me: Player) -> None:
     log=["input", "beside? answer 1", "join"],
     steps=["one", "danger"],
     gates=[before("child/danger")],
+    needs=GATE,
 )
 def breakpoint_in_a_subgraph_beside_a_question(me: Player) -> None:
     stopped, asked = me.paused(me.start(INPUT), DANGER, ASKED)
