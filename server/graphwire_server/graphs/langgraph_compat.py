@@ -22,14 +22,22 @@ from collections.abc import (
 from typing import Any, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph._internal._constants import RESUME
+from langgraph._internal._constants import NULL_TASK_ID, RESUME
 from langgraph._internal._runnable import RunnableCallable
-from langgraph.checkpoint.base import PendingWrite
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    CheckpointTuple,
+    PendingWrite,
+    copy_checkpoint,
+)
 from langgraph.config import get_config
 from langgraph.constants import TAG_HIDDEN
 from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
+from langgraph.pregel._algo import PregelTaskWrites, apply_writes
+from langgraph.pregel._checkpoint import achannels_from_checkpoint, create_checkpoint
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import StreamMessagesHandler
 from langgraph.pregel._read import DEFAULT_BOUND
@@ -174,6 +182,37 @@ def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]
         task_id: (status.finished, answers.get(task_id, 0))
         for task_id, status in read_task_statuses(writes).items()
     }
+
+
+def command_writes(found: CheckpointTuple) -> list[tuple[str, Any]]:
+    """Returns a command's writes beside a checkpoint, which no step has taken in yet."""
+    return [
+        (channel, value)
+        for task_id, channel, value in found.pending_writes or ()
+        if task_id == NULL_TASK_ID and channel != RESUME
+    ]
+
+
+async def command_applied(
+    graph: AnyPregel, saver: BaseCheckpointSaver[Any], found: CheckpointTuple
+) -> CheckpointTuple:
+    """Returns a checkpoint as the engine has it in memory when it goes on from there."""
+    checkpoint = copy_checkpoint(found.checkpoint)
+    channels, _ = await achannels_from_checkpoint(
+        graph.channels, checkpoint, saver=saver, config=found.config
+    )
+    writes = PregelTaskWrites((), "__input__", command_writes(found), [])
+    apply_writes(checkpoint, channels, [writes], saver.get_next_version, graph.trigger_to_nodes)
+    whole = {name for name, channel in channels.items() if isinstance(channel, DeltaChannel)}
+    applied = create_checkpoint(
+        checkpoint,
+        channels,
+        found.metadata["step"],
+        id=checkpoint["id"],
+        channels_to_snapshot=whole,
+    )
+    rest = [write for write in found.pending_writes or () if write[0] != NULL_TASK_ID]
+    return found._replace(checkpoint=applied, pending_writes=rest)
 
 
 def question_ids(task: Task, count: int) -> list[str]:
