@@ -52,10 +52,6 @@ from graphwire_server.storage.records import Failure
 
 AnyPregel = Pregel[Any, Any, Any, Any]
 
-#: Set in `configurable`: an answer to an interrupt that does not wait is refused, not
-#: given to whichever question comes next.
-STRICT_RESUME = "__pregel_strict_resume"
-
 #: The name of the entry pseudo-node, which is in `Pregel.nodes` but is nobody's node.
 START_NODE = "__start__"
 #: `as_node` values of `update_state` that are not nodes.

@@ -18,7 +18,7 @@ from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.events import Sealer, attempt_event, metadata_event
+from graphwire_server.runs.events import Sealer, attempt_event
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.membership import Membership
@@ -273,8 +273,6 @@ class Executor:
         spec = RunSpec.from_json(run.spec)
         journal = Journal(run, self._storage, on_commit=self._tell, waits=spec.durability == "SYNC")
         self._log.open(journal)
-        if not run.last_sequence:
-            journal.append(metadata_event(run))
         try:
             try:
                 outcome = self._refusal(run, spec) or await self._outcome(running, journal)
