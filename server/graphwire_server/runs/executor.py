@@ -271,7 +271,13 @@ class Executor:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
         spec = RunSpec.from_json(run.spec)
-        journal = Journal(run, self._storage, on_commit=self._tell, waits=spec.durability == "SYNC")
+        journal = Journal(
+            run,
+            self._storage,
+            on_commit=self._tell,
+            waits=spec.durability == "SYNC",
+            fresh=spec.first and run.attempt == 1,
+        )
         self._log.open(journal)
         try:
             try:

@@ -94,7 +94,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], noted)
+            noted |= sink.annotations(thread_id, namespace, checkpoint, noted)
         record = CheckpointRecord(
             thread_id,
             namespace,
@@ -144,6 +144,9 @@ class Saver(SyncMethods):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place, checkpoint_id = _place(config), get_checkpoint_id(config) or ""
+        sink = current_sink.get()
+        if sink is not None and sink.knows_none(*place):
+            return None
         loaded = await self._read(
             lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek),
             short=True,
