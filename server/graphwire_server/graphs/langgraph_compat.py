@@ -22,14 +22,25 @@ from collections.abc import (
 from typing import Any, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph._internal._constants import RESUME
+from langgraph._internal._constants import NULL_TASK_ID, RESUME
 from langgraph._internal._runnable import RunnableCallable
-from langgraph.checkpoint.base import PendingWrite
+from langgraph.channels.binop import BinaryOperatorAggregate
+from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.ephemeral_value import EphemeralValue
+from langgraph.channels.last_value import LastValue
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    CheckpointTuple,
+    PendingWrite,
+    copy_checkpoint,
+)
 from langgraph.config import get_config
 from langgraph.constants import TAG_HIDDEN
 from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
+from langgraph.pregel._algo import PregelTaskWrites, apply_writes
+from langgraph.pregel._checkpoint import achannels_from_checkpoint, create_checkpoint
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import StreamMessagesHandler
 from langgraph.pregel._read import DEFAULT_BOUND
@@ -43,10 +54,6 @@ from graphwire_server.graphs.places import Namespace, Task, namespace_of
 from graphwire_server.storage.records import Failure
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-
-#: Set in `configurable`: an answer to an interrupt that does not wait is refused, not
-#: given to whichever question comes next.
-STRICT_RESUME = "__pregel_strict_resume"
 
 #: The name of the entry pseudo-node, which is in `Pregel.nodes` but is nobody's node.
 START_NODE = "__start__"
@@ -94,6 +101,9 @@ def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
     copy._serde_allowlist = graph._serde_allowlist
     return copy
 
+
+# Channels whose checkpoint is their value.
+_PLAIN = frozenset({LastValue, BinaryOperatorAggregate, EphemeralValue})
 
 #: Among the keys of `updates` and `values`: the graph stops.
 INTERRUPT = "__interrupt__"
@@ -174,6 +184,37 @@ def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]
         task_id: (status.finished, answers.get(task_id, 0))
         for task_id, status in read_task_statuses(writes).items()
     }
+
+
+def command_writes(found: CheckpointTuple) -> list[tuple[str, Any]]:
+    """Returns a command's writes beside a checkpoint, which no step has taken in yet."""
+    return [
+        (channel, value)
+        for task_id, channel, value in found.pending_writes or ()
+        if task_id == NULL_TASK_ID and channel != RESUME
+    ]
+
+
+async def command_applied(
+    graph: AnyPregel, saver: BaseCheckpointSaver[Any], found: CheckpointTuple
+) -> CheckpointTuple:
+    """Returns a checkpoint as the engine has it in memory when it goes on from there."""
+    checkpoint = copy_checkpoint(found.checkpoint)
+    channels, _ = await achannels_from_checkpoint(
+        graph.channels, checkpoint, saver=saver, config=found.config
+    )
+    writes = PregelTaskWrites((), "__input__", command_writes(found), [])
+    apply_writes(checkpoint, channels, [writes], saver.get_next_version, graph.trigger_to_nodes)
+    whole = {name for name, channel in channels.items() if isinstance(channel, DeltaChannel)}
+    applied = create_checkpoint(
+        checkpoint,
+        channels,
+        found.metadata["step"],
+        id=checkpoint["id"],
+        channels_to_snapshot=whole,
+    )
+    rest = [write for write in found.pending_writes or () if write[0] != NULL_TASK_ID]
+    return found._replace(checkpoint=applied, pending_writes=rest)
 
 
 def question_ids(task: Task, count: int) -> list[str]:
@@ -258,6 +299,18 @@ def node_updates(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """
     cached = bool(data.get(_METADATA, {}).get("cached"))
     return {node: update for node, update in data.items() if node != _METADATA}, cached
+
+
+def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the state that a checkpoint's values are.
+
+    None where a value may be another thing than the channel's, as with a DeltaChannel, or the
+    state is no object.
+    """
+    names = graph.stream_channels_asis
+    if isinstance(names, str) or any(type(graph.channels[name]) not in _PLAIN for name in names):
+        return None
+    return {name: channel_values[name] for name in names if name in channel_values}
 
 
 def node_names(graph: AnyPregel) -> tuple[str, ...]:

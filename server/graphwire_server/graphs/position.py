@@ -15,6 +15,7 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.gate import Known
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.places import (
@@ -257,7 +258,8 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
         config: Names the thread.
     """
     try:
-        snapshot = await graph.aget_state(config, subgraphs=True)
+        applied = await with_command_applied(graph, config)
+        snapshot = await applied.aget_state(config, subgraphs=True)
     except Exception:
         # The graph's own types refuse the state that is stored: nobody can say what comes next.
         stored = await stored_checkpoint(graph, config)
@@ -275,6 +277,19 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
         tasks=tuple(tasks),
         stopped_after=tuple(stopped_after),
     )
+
+
+def position_at_end(graph: AnyPregel, checkpoint: Mapping[str, Any]) -> Position | None:
+    """Returns the position of a graph that has come to its end, without reading anything.
+
+    Args:
+        graph: The graph.
+        checkpoint: LangGraph's last checkpoint of its root.
+
+    Returns None where the values in the checkpoint are not those of the state.
+    """
+    values = compat.state_values(graph, checkpoint["channel_values"])
+    return None if values is None else Position(checkpoint["id"], (), jsontext.dumps(values))
 
 
 def checkpoint_id_of(config: RunnableConfig | None) -> str:

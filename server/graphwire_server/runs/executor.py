@@ -18,7 +18,7 @@ from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.events import Sealer, attempt_event, metadata_event
+from graphwire_server.runs.events import Sealer, attempt_event
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.membership import Membership
@@ -235,7 +235,7 @@ class Executor:
     async def _claim(self) -> float:
         """Claims what may be executed; returns in how many seconds to look again."""
         server_id = self.server_id
-        work = await self._storage.read(lambda db: _Work.read(db, server_id))
+        work = await self._storage.read(lambda db: _Work.read(db, server_id), short=True)
         for run_id in work.cancelled:
             self.cancel(run_id)
         # Runs that were lost come first: they have waited longest, and their threads stand still.
@@ -271,10 +271,14 @@ class Executor:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
         spec = RunSpec.from_json(run.spec)
-        journal = Journal(run, self._storage, on_commit=self._tell, waits=spec.durability == "SYNC")
+        journal = Journal(
+            run,
+            self._storage,
+            on_commit=self._tell,
+            waits=spec.durability == "SYNC",
+            fresh=spec.first and run.attempt == 1,
+        )
         self._log.open(journal)
-        if not run.last_sequence:
-            journal.append(metadata_event(run))
         try:
             try:
                 outcome = self._refusal(run, spec) or await self._outcome(running, journal)
@@ -311,7 +315,7 @@ class Executor:
     async def _outcome(self, running: _Running, journal: Journal) -> Outcome:
         run = running.run
         if run.attempt > 1:
-            thread = await self._storage.read(lambda db: db.thread(run.thread_id))
+            thread = await self._storage.read(lambda db: db.thread(run.thread_id), short=True)
             journal.append(attempt_event(run, thread.checkpoint_id if thread else ""))
         token = current_run.set(run.run_id)
         running.attempt = attempt = RunExecution(

@@ -73,6 +73,7 @@ class Journal(Sink):
     Attributes:
         run: The run, as it was when the attempt began.
         ended: Whether the run's last event is committed.
+        head: LangGraph's checkpoint that was put last at the root; None before the first.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Journal(Sink):
         *,
         on_commit: Callable[[str], None],
         waits: bool,
+        fresh: bool,
     ) -> None:
         """Goes on after the run's last event.
 
@@ -91,12 +93,16 @@ class Journal(Sink):
             on_commit: Called with the run's id when events were committed.
             waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
                 it is committed: with durability SYNC.
+            fresh: Whether the thread has no checkpoints yet.
         """
         self.run = run
         self.ended = False
+        self.head: Mapping[str, Any] | None = None
         self._storage = storage
         self._on_commit = on_commit
         self._waits = waits
+        self._fresh = fresh
+        self._put_in: set[str] = set()
         self._steps: Steps | None = None
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
         self._absorbs_writes = False
@@ -113,6 +119,7 @@ class Journal(Sink):
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._failure: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._flush_at = 0.0
         self._flush: asyncio.Task[None] | None = None
         self._closed = False
         self._last: _Batch | None = None
@@ -172,6 +179,10 @@ class Journal(Sink):
         if self._gated(namespace):
             self._stepping.add(namespace)
 
+    def engine_stopped(self) -> None:
+        """Notes that no checkpoint follows, for which an event would have to wait."""
+        self._due.clear()
+
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""
         if not self._tail or self._tail[0].sequence > after + 1:
@@ -181,13 +192,20 @@ class Journal(Sink):
     # --- checkpoints: the sink of the server's checkpointer ---
 
     def annotations(
-        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Returns what the metadata of a checkpoint says besides: where the run stops."""
-        ends_a_step = metadata.get("source") == "loop"
-        if self._steps is None or thread_id != self.run.thread_id or not ends_a_step:
+        if thread_id != self.run.thread_id:
             return {}
-        met = self._steps.stepped(namespace_of(namespace), checkpoint_id)
+        if not namespace:
+            self.head = checkpoint
+        if self._steps is None or metadata.get("source") != "loop":
+            return {}
+        met = self._steps.stepped(namespace_of(namespace), checkpoint["id"])
         return {STOPPED_AFTER: list(met)} if met else {}
 
     def put_checkpoint(
@@ -198,6 +216,7 @@ class Journal(Sink):
         own = record.thread_id == self.run.thread_id
         if own:
             self.step_starts(namespace)
+            self._put_in.add(record.namespace)
         self._checkpoints.append((record, values))
         return self._put(own, namespace, absorbs=True)
 
@@ -207,6 +226,11 @@ class Journal(Sink):
         own = bool(records) and records[0].thread_id == self.run.thread_id
         namespace = namespace_of(records[0].namespace) if records else ()
         return self._put(own, namespace, absorbs=self._absorbs_writes)
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        """Returns whether there can be no checkpoint in a namespace, without a look."""
+        own = thread_id == self.run.thread_id
+        return self._fresh and own and namespace not in self._put_in
 
     async def settled(self) -> None:
         """Waits until all that was put is in the database, for whoever reads it there."""
@@ -286,10 +310,10 @@ class Journal(Sink):
         loop = asyncio.get_running_loop()
         when = loop.time() + gather
         if self._timer is not None:
-            if self._timer.when() <= when:
+            if self._flush_at <= when:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(when, self._flush_now)
+        self._flush_at, self._timer = when, loop.call_at(when, self._flush_now)
 
     def _flush_now(self) -> None:
         if self._timer is not None:

@@ -103,7 +103,8 @@ class PostgresStorage:
     def store(self) -> BaseStore:
         return self._store
 
-    async def read(self, work: Callable[[Reader], T]) -> T:
+    async def read(self, work: Callable[[Reader], T], *, short: bool = False) -> T:
+        # However short: what takes its time is the way to the server and back.
         self._check_open()
         reader = await self._readers.get()
         try:
@@ -111,9 +112,9 @@ class PostgresStorage:
         finally:
             self._readers.put_nowait(reader)
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, long: bool = False) -> T:
         self._check_open()
-        return await self._writer.submit(work)
+        return await self._writer.submit(work, long=long)
 
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         return self._renewal.renew(server_id, ttl=ttl)
@@ -130,7 +131,8 @@ class PostgresStorage:
         # Whoever is cancelled while waiting must not leave half of it open.
         await asyncio.shield(self._closing)
 
-    async def _run_batch(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+    async def _run_batch(self, works: Sequence[Work[Any]], *, long: bool) -> list[Outcome[Any]]:
+        # Each batch runs on a thread of its own kind, so that it matters to nobody if it is long.
         return await self._connection.run(lambda connection: transactions.write(connection, works))
 
     def _check_open(self) -> None:
