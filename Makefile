@@ -78,8 +78,12 @@ lowest: setup ## Run tests on the oldest dependencies that are allowed
 	@scripts/lowest.sh $(UV)
 
 .PHONY: bench
-bench: setup ## Measure runs per second against the same graph in process
+bench: setup ## Measure speed, memory and storage, against the same graphs in process
 	@$(BIN)/python -m benchmarks
+
+.PHONY: crash
+crash: setup ## Kill servers at every commit and at random, and check what they did
+	@$(BIN)/python -m tests.crash --kills 1000 $(CRASH)
 
 .PHONY: lock
 lock: setup ## Update the locked development environment
@@ -89,4 +93,4 @@ lock: setup ## Update the locked development environment
 
 .PHONY: clean
 clean: ## Remove what the other targets have made
-	@rm -rf $(VENV) .venv-gen .venv-lowest dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .venv-gen .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -15,8 +15,8 @@ the client raises the same class again. Branch on the class, or on `reason`.
     │   └── ThreadExistsError, RequestIdReusedError
     ├── FailedPreconditionError     FAILED_PRECONDITION
     │   ├── ThreadBusyError, ThreadInterruptedError, NothingToResumeError, PauseNotOpenError,
-    │   ├── PausesNotCoveredError, CheckpointMismatchError, RunEndedError, RunActiveError,
-    │   ├── AssistantMismatchError, AssistantRequiredError, GotoPastBreakpointError,
+    │   ├── CheckpointMismatchError, RunEndedError, RunActiveError,
+    │   ├── AssistantMismatchError, AssistantRequiredError, UnsupportedBreakpointError,
     │   └── GraphChangedError
     ├── SequenceOutOfRangeError     OUT_OF_RANGE
     ├── LimitReachedError           RESOURCE_EXHAUSTED
@@ -253,12 +253,6 @@ class PauseNotOpenError(FailedPreconditionError):
     reason = "PAUSE_NOT_OPEN"
 
 
-class PausesNotCoveredError(FailedPreconditionError):
-    """Going on would release another breakpoint, which the resume does not name."""
-
-    reason = "PAUSES_NOT_COVERED"
-
-
 class CheckpointMismatchError(FailedPreconditionError):
     """The thread has moved on from the expected checkpoint."""
 
@@ -289,10 +283,10 @@ class AssistantRequiredError(FailedPreconditionError):
     reason = "ASSISTANT_REQUIRED"
 
 
-class GotoPastBreakpointError(FailedPreconditionError):
-    """`goto` would run a node past a breakpoint before it."""
+class UnsupportedBreakpointError(FailedPreconditionError):
+    """A breakpoint is compiled into a subgraph that keeps no checkpoints."""
 
-    reason = "GOTO_PAST_BREAKPOINT"
+    reason = "UNSUPPORTED_BREAKPOINT"
 
 
 class GraphChangedError(FailedPreconditionError):
@@ -302,7 +296,7 @@ class GraphChangedError(FailedPreconditionError):
 
 
 class SequenceOutOfRangeError(GraphwireError):
-    """`after_sequence` lies beyond the run's last event."""
+    """`after_sequence` lies beyond the run's last event, or before the oldest that is kept."""
 
     code = "OUT_OF_RANGE"
     reason = "SEQUENCE_OUT_OF_RANGE"

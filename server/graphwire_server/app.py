@@ -6,8 +6,9 @@ The same root builds the server that the tests use.
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -27,19 +28,25 @@ from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.executor import Executor, ExecutorLimits, topics_to_wake
 from graphwire_server.runs.housekeeping import Housekeeping
+from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
-from graphwire_server.runs.restart import fail_lost_runs
 from graphwire_server.runs.service import RunService
-from graphwire_server.runs.thread_locks import ThreadLocks
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
-from graphwire_server.storage.interface import StorageError
-from graphwire_server.storage.sqlite import SqliteStorage
+from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.storage.opening import open_storage
 
 _log = structlog.get_logger("graphwire.server")
 
+#: After how many new objects, and how many collections of the younger ones, Python collects.
+_COLLECT_AFTER = (50_000, 20, 50)
+#: How often a reader looks for events of a run that another server executes, and of which
+#: nothing was announced, in seconds.
+_READER_POLL_SECONDS = 0.25
+#: How often the queue is looked at without a word, in seconds, at the least.
+_QUEUE_POLL_SECONDS = 1.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
 
@@ -56,10 +63,11 @@ class App:
         self,
         *,
         settings: Settings,
-        storage: SqliteStorage,
+        storage: Storage,
         registry: GraphRegistry,
         log: EventLog,
         executor: Executor,
+        membership: Membership,
         threads: NodeThreads,
         housekeeping: Housekeeping,
         rpc: RpcServer,
@@ -72,6 +80,7 @@ class App:
         self._storage = storage
         self._log = log
         self._executor = executor
+        self._membership = membership
         self._threads = threads
         self._housekeeping = housekeeping
         self._rpc = rpc
@@ -93,9 +102,10 @@ class App:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(threads)
         contain_failures(loop)
-        if not settings.database:
-            _keep_out_of_git(settings.database_file.parent)
-        storage = await SqliteStorage.open(settings.database_file)
+        location = settings.location
+        if not settings.database and isinstance(location, Path):
+            _keep_out_of_git(location.parent)
+        storage = await open_storage(location)
         try:
             app = await cls._assemble(settings, project, storage, threads)
         except BaseException:
@@ -106,37 +116,44 @@ class App:
 
     @classmethod
     async def _assemble(
-        cls, settings: Settings, project: Project, storage: SqliteStorage, threads: NodeThreads
+        cls, settings: Settings, project: Project, storage: Storage, threads: NodeThreads
     ) -> App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
-        log = EventLog(storage, heartbeat_seconds=settings.heartbeat_seconds)
+        log = EventLog(
+            storage,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            poll_seconds=_READER_POLL_SECONDS,
+        )
+        membership = Membership(storage, lease_seconds=settings.lease_seconds)
         executor = Executor(
             storage=storage,
             registry=registry,
             log=log,
             threads=threads,
-            max_concurrent_runs=settings.max_concurrent_runs,
-            max_run_seconds=settings.max_run_seconds,
+            membership=membership,
+            limits=ExecutorLimits(
+                concurrent_runs=settings.max_concurrent_runs,
+                run_seconds=settings.max_run_seconds,
+                attempts=settings.max_run_attempts,
+                poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
+            ),
         )
-        locks, completion = ThreadLocks(), Completion()
+        completion = Completion()
         codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
         runs = RunService(
             storage=storage,
             registry=registry,
             log=log,
             executor=executor,
-            locks=locks,
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
         )
         thread_service = ThreadService(
             storage=storage,
             registry=registry,
-            locks=locks,
             completion=completion,
-            wake=executor.wake,
         )
         reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
         rpc = RpcServer(
@@ -158,13 +175,14 @@ class App:
             registry=registry,
             log=log,
             executor=executor,
+            membership=membership,
             threads=threads,
             housekeeping=housekeeping,
             rpc=rpc,
             watch=watch,
         )
-        await fail_lost_runs(storage, registry)
-        log.start()
+        storage.listen(lambda topics: _on_announced(topics, log, executor))
+        await membership.join()
         try:
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
@@ -194,7 +212,30 @@ class App:
         await self._housekeeping.stop()
         await self._executor.drain(grace_seconds)
         self._log.end_streams()
-        await self._log.stop()
+        await self._membership.leave()
+
+
+def _spare_the_collector() -> None:
+    """Keeps what was loaded at the start out of Python's garbage collections.
+
+    Graphs and their libraries are a million objects that never go; looking at them again and
+    again would stop every run for a tenth of a second now and then.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
+
+
+def _on_announced(topics: Sequence[str], log: EventLog, executor: Executor) -> None:
+    """Wakes those whom an announcement concerns; all, if some may have been missed."""
+    if topics_to_wake(topics):
+        executor.wake()
+    if not topics:
+        log.notify_all()
+    for topic in topics:
+        kind, _, run_id = topic.partition("/")
+        if kind == "run":
+            log.notify(run_id)
 
 
 def _keep_out_of_git(folder: Path) -> None:
@@ -224,6 +265,7 @@ async def serve(settings: Settings, project: Project, on_started: Callable[[App]
         signal.signal(number, signal.SIG_DFL)
 
     app = await App.start(settings, project)
+    _spare_the_collector()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     on_started(app)

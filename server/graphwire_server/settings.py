@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from graphwire_server.storage.locations import Location, read_location
+
 _KIB, _MIB = 1024, 1024 * 1024
 
 
@@ -23,8 +25,10 @@ class Settings(BaseSettings):
     project: Path = Field(Path(), description="The project: a folder or its langgraph.json.")
     database: str = Field(
         "",
-        description="Where to keep data: a file, or sqlite:///path; "
+        description="Where to keep data: a file, sqlite:///path, or "
+        "postgresql://user:password@host/database; "
         "empty: .graphwire/graphwire.db in the project.",
+        repr=False,  # it may hold a password
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log lines to write."
@@ -39,6 +43,12 @@ class Settings(BaseSettings):
     )
     max_run_seconds: Annotated[float, Field(ge=0)] = Field(
         0, description="How long a run may execute before it is TIMED_OUT; 0: no limit."
+    )
+    max_run_attempts: Annotated[int, Field(ge=1)] = Field(
+        5, description="How often a run is begun that loses its server each time, before it fails."
+    )
+    lease_seconds: Annotated[float, Field(ge=0.5)] = Field(
+        10, description="How long a server may be silent before others take over its runs."
     )
     default_recursion_limit: Annotated[int, Field(ge=1)] = Field(
         25, description="The recursion limit of a run that names none."
@@ -62,19 +72,20 @@ class Settings(BaseSettings):
         3600, description="How long the thread of a stateless run is kept after the run's end."
     )
     shutdown_grace_seconds: Annotated[float, Field(ge=0)] = Field(
-        10, description="How long running runs may go on after SIGTERM."
+        10, description="How long nodes may go on after SIGTERM, before runs are handed back."
     )
     blocking_threshold_seconds: Annotated[float, Field(ge=0)] = Field(
         0.5, description="Warn of a node that blocks the event loop for longer; 0: never."
     )
 
     @property
-    def database_file(self) -> Path:
-        """Returns the path of the SQLite file.
+    def location(self) -> Location:
+        """Returns where data is kept; `str` of it shows no password.
 
-        As in other programs, sqlite:///data.db is relative and sqlite:////data.db is not.
+        Raises:
+            StorageError: `database` is neither a file nor an address.
         """
         if not self.database:
             root = self.project if self.project.is_dir() else self.project.parent
             return root / ".graphwire" / "graphwire.db"
-        return Path(self.database.removeprefix("sqlite:///"))
+        return read_location(self.database)

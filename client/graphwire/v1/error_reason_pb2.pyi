@@ -85,10 +85,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the pause (or interrupt) named in a resume is not open
     on this thread: never was, or already resumed, or superseded.
     """
-    ERROR_REASON_PAUSES_NOT_COVERED: _ErrorReason.ValueType  # 44
-    """FAILED_PRECONDITION: the resume names some of the open pauses, and going on
-    from them would release another breakpoint that it does not name.
-    """
     ERROR_REASON_CHECKPOINT_MISMATCH: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`."""
     ERROR_REASON_RUN_ENDED: _ErrorReason.ValueType  # 46
@@ -101,15 +97,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the thread has no assistant yet, so its state can't be
     edited; name one.
     """
-    ERROR_REASON_GOTO_PAST_BREAKPOINT: _ErrorReason.ValueType  # 50
-    """FAILED_PRECONDITION: `goto` would run a node past a breakpoint before it."""
     ERROR_REASON_GRAPH_CHANGED: _ErrorReason.ValueType  # 51
     """FAILED_PRECONDITION: the thread waits in a node, or inherits a breakpoint at
     one, that the graph does not have any more. The metadata key `nodes` lists
     those it has.
     """
+    ERROR_REASON_UNSUPPORTED_BREAKPOINT: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION: a breakpoint is compiled into a subgraph that keeps no
+    checkpoints (`checkpointer=False`), so that a pause there could never be
+    resumed. The metadata key `path` says where.
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 60
-    """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event."""
+    """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
+    `last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
+    """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: a limit of the server is reached; the text says which."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 62
@@ -198,10 +199,6 @@ ERROR_REASON_PAUSE_NOT_OPEN: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: the pause (or interrupt) named in a resume is not open
 on this thread: never was, or already resumed, or superseded.
 """
-ERROR_REASON_PAUSES_NOT_COVERED: ErrorReason.ValueType  # 44
-"""FAILED_PRECONDITION: the resume names some of the open pauses, and going on
-from them would release another breakpoint that it does not name.
-"""
 ERROR_REASON_CHECKPOINT_MISMATCH: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`."""
 ERROR_REASON_RUN_ENDED: ErrorReason.ValueType  # 46
@@ -214,15 +211,20 @@ ERROR_REASON_ASSISTANT_REQUIRED: ErrorReason.ValueType  # 49
 """FAILED_PRECONDITION: the thread has no assistant yet, so its state can't be
 edited; name one.
 """
-ERROR_REASON_GOTO_PAST_BREAKPOINT: ErrorReason.ValueType  # 50
-"""FAILED_PRECONDITION: `goto` would run a node past a breakpoint before it."""
 ERROR_REASON_GRAPH_CHANGED: ErrorReason.ValueType  # 51
 """FAILED_PRECONDITION: the thread waits in a node, or inherits a breakpoint at
 one, that the graph does not have any more. The metadata key `nodes` lists
 those it has.
 """
+ERROR_REASON_UNSUPPORTED_BREAKPOINT: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION: a breakpoint is compiled into a subgraph that keeps no
+checkpoints (`checkpointer=False`), so that a pause there could never be
+resumed. The metadata key `path` says where.
+"""
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 60
-"""OUT_OF_RANGE: `after_sequence` lies beyond the run's last event."""
+"""OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
+`last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
+"""
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: a limit of the server is reached; the text says which."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 62

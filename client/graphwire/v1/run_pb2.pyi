@@ -124,24 +124,31 @@ class _DurabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Durability
     DURABILITY_SYNC: _Durability.ValueType  # 1
     """Before the next step starts."""
     DURABILITY_ASYNC: _Durability.ValueType  # 2
-    """While the next step runs. Raised to SYNC where the run has breakpoints."""
+    """While the next step runs. After a loss the last steps may run again that had
+    finished, and tell of themselves again.
+    """
     DURABILITY_EXIT: _Durability.ValueType  # 3
-    """Only when the run ends or pauses. Raised to SYNC where the run has
-    breakpoints.
+    """Only when the run ends or pauses. After a loss the run starts from its
+    beginning: what it did is done again.
     """
 
 class Durability(_Durability, metaclass=_DurabilityEnumTypeWrapper):
-    """When checkpoints reach the disk."""
+    """When checkpoints reach the disk. What it weakens is what happens when the server
+    is lost; events are shown only when they are on the disk in any case. Raised to
+    SYNC where the run, or one of the graph's subgraphs, has breakpoints.
+    """
 
 DURABILITY_UNSPECIFIED: Durability.ValueType  # 0
 """SYNC."""
 DURABILITY_SYNC: Durability.ValueType  # 1
 """Before the next step starts."""
 DURABILITY_ASYNC: Durability.ValueType  # 2
-"""While the next step runs. Raised to SYNC where the run has breakpoints."""
+"""While the next step runs. After a loss the last steps may run again that had
+finished, and tell of themselves again.
+"""
 DURABILITY_EXIT: Durability.ValueType  # 3
-"""Only when the run ends or pauses. Raised to SYNC where the run has
-breakpoints.
+"""Only when the run ends or pauses. After a loss the run starts from its
+beginning: what it did is done again.
 """
 Global___Durability: _TypeAlias = Durability  # noqa: Y015
 
@@ -174,6 +181,42 @@ those queued behind it go on waiting. It does not queue behind a pause that is
 there already (see OnPause). Not for a resume, which is never delayed.
 """
 Global___MultitaskStrategy: _TypeAlias = MultitaskStrategy  # noqa: Y015
+
+class _RecoveryPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RecoveryPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecoveryPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RECOVERY_POLICY_UNSPECIFIED: _RecoveryPolicy.ValueType  # 0
+    """CONTINUE."""
+    RECOVERY_POLICY_CONTINUE: _RecoveryPolicy.ValueType  # 1
+    """Another server, or this one when it is back, goes on with the run from its last
+    commit: no step that was committed runs again, no input is applied twice, no
+    breakpoint is passed. Nodes that were in the middle run again.
+    """
+    RECOVERY_POLICY_MANUAL: _RecoveryPolicy.ValueType  # 2
+    """The run is FAILED with the error `ServerLost`, and waits for somebody to resume
+    the thread: for nodes that must not be begun twice without a look.
+    """
+
+class RecoveryPolicy(_RecoveryPolicy, metaclass=_RecoveryPolicyEnumTypeWrapper):
+    """What happens to a run when the server that executes it is lost: killed, frozen,
+    or cut off from the database for longer than its lease.
+    """
+
+RECOVERY_POLICY_UNSPECIFIED: RecoveryPolicy.ValueType  # 0
+"""CONTINUE."""
+RECOVERY_POLICY_CONTINUE: RecoveryPolicy.ValueType  # 1
+"""Another server, or this one when it is back, goes on with the run from its last
+commit: no step that was committed runs again, no input is applied twice, no
+breakpoint is passed. Nodes that were in the middle run again.
+"""
+RECOVERY_POLICY_MANUAL: RecoveryPolicy.ValueType  # 2
+"""The run is FAILED with the error `ServerLost`, and waits for somebody to resume
+the thread: for nodes that must not be begun twice without a look.
+"""
+Global___RecoveryPolicy: _TypeAlias = RecoveryPolicy  # noqa: Y015
 
 class _OnPause:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -293,9 +336,9 @@ Global___RunConfig: _TypeAlias = RunConfig  # noqa: Y015
 class Resume(_message.Message):
     """Goes on from where the thread stands. Empty: from everything that it is paused
     at now. With answers: from the interrupts that are answered, and the pauses that
-    are named; if a breakpoint were released by that which is not named, it is
-    refused with PAUSES_NOT_COVERED. Valid only against pauses that exist when the
-    request arrives: it is never queued or delayed, and each pause is resumed once.
+    are named; all others go on waiting. Valid only against pauses that exist when
+    the request arrives: it is never queued or delayed, and each pause is resumed
+    once.
 
     A thread without open pauses can be resumed only where a failed or cancelled
     run, or an edit of its state, left nodes waiting. A node that failed after its
@@ -446,8 +489,8 @@ class RunError(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """The exception's class, such as "ValueError"; for a run that the server
-    failed: "ServerLost", "ServerShutdown", "RunTimeout", "UnknownNode",
-    "AssistantNotFound", "GotoPastBreakpoint" or "StorageError".
+    failed: "ServerLost", "TooManyAttempts", "RunTimeout", "UnknownNode",
+    "AssistantNotFound" or "StorageError".
     """
     message: _builtins.str
     """Its text."""
@@ -498,6 +541,8 @@ class Run(_message.Message):
     DURABILITY_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
+    RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Identifies the run, on this server and beyond (a UUID)."""
     thread_id: _builtins.str
@@ -520,6 +565,10 @@ class Run(_message.Message):
     """The sequence of its last event so far."""
     cancel_requested: _builtins.bool
     """True once someone has asked to cancel it."""
+    recovery_policy: Global___RecoveryPolicy.ValueType
+    """What happens when the server that executes it is lost."""
+    attempt: _builtins.int
+    """How often it was begun to be executed: 1, unless its server was lost."""
     @_builtins.property
     def error(self) -> Global___RunError:
         """For FAILED and TIMED_OUT: what happened."""
@@ -576,10 +625,12 @@ class Run(_message.Message):
         durability: Global___Durability.ValueType = ...,
         last_sequence: _builtins.int = ...,
         cancel_requested: _builtins.bool = ...,
+        recovery_policy: Global___RecoveryPolicy.ValueType = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "metadata", b"metadata", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "attempt", b"attempt", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from graphwire.v1 import run_pb2 as graphwire_dot_v1_dot_run__pb2
 from graphwire.v1 import run_event_pb2 as graphwire_dot_v1_dot_run__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17graphwire/v1/runs.proto\x12\x0cgraphwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\x1a\x1cgraphwire/v1/run_event.proto\"\xa4\x06\n\x10StreamRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x31\n\ron_disconnect\x18\x15 \x01(\x0e\x32\x1a.graphwire.v1.OnDisconnectB\x07\n\x05start\":\n\x11StreamRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\xf1\x05\n\x10\x43reateRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\tB\x07\n\x05start\"3\n\x11\x43reateRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\" \n\x0eWaitRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"}\n\x0fWaitRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\x12%\n\x06values\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12#\n\x06pauses\x18\x03 \x03(\x0b\x32\x13.graphwire.v1.Pause\"8\n\x0eJoinRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"8\n\x0fJoinRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"0\n\x0eGetRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"v\n\x0fListRunsRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12)\n\x08statuses\x18\x02 \x03(\x0e\x32\x17.graphwire.v1.RunStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.graphwire.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x62\x61ndon\x18\x02 \x01(\x08\"3\n\x11\x43\x61ncelRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"\"\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse2\xe2\x04\n\x04Runs\x12N\n\tStreamRun\x12\x1e.graphwire.v1.StreamRunRequest\x1a\x1f.graphwire.v1.StreamRunResponse0\x01\x12L\n\tCreateRun\x12\x1e.graphwire.v1.CreateRunRequest\x1a\x1f.graphwire.v1.CreateRunResponse\x12\x46\n\x07WaitRun\x12\x1c.graphwire.v1.WaitRunRequest\x1a\x1d.graphwire.v1.WaitRunResponse\x12H\n\x07JoinRun\x12\x1c.graphwire.v1.JoinRunRequest\x1a\x1d.graphwire.v1.JoinRunResponse0\x01\x12\x43\n\x06GetRun\x12\x1b.graphwire.v1.GetRunRequest\x1a\x1c.graphwire.v1.GetRunResponse\x12I\n\x08ListRuns\x12\x1d.graphwire.v1.ListRunsRequest\x1a\x1e.graphwire.v1.ListRunsResponse\x12L\n\tCancelRun\x12\x1e.graphwire.v1.CancelRunRequest\x1a\x1f.graphwire.v1.CancelRunResponse\x12L\n\tDeleteRun\x12\x1e.graphwire.v1.DeleteRunRequest\x1a\x1f.graphwire.v1.DeleteRunResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17graphwire/v1/runs.proto\x12\x0cgraphwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\x1a\x1cgraphwire/v1/run_event.proto\"\xdb\x06\n\x10StreamRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x31\n\ron_disconnect\x18\x15 \x01(\x0e\x32\x1a.graphwire.v1.OnDisconnect\x12\x35\n\x0frecovery_policy\x18\x16 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicyB\x07\n\x05start\":\n\x11StreamRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\xa8\x06\n\x10\x43reateRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x35\n\x0frecovery_policy\x18\x16 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicyB\x07\n\x05start\"3\n\x11\x43reateRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\" \n\x0eWaitRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"}\n\x0fWaitRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\x12%\n\x06values\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12#\n\x06pauses\x18\x03 \x03(\x0b\x32\x13.graphwire.v1.Pause\"8\n\x0eJoinRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"8\n\x0fJoinRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"0\n\x0eGetRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"v\n\x0fListRunsRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12)\n\x08statuses\x18\x02 \x03(\x0e\x32\x17.graphwire.v1.RunStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.graphwire.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x62\x61ndon\x18\x02 \x01(\x08\"3\n\x11\x43\x61ncelRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"\"\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse2\xe2\x04\n\x04Runs\x12N\n\tStreamRun\x12\x1e.graphwire.v1.StreamRunRequest\x1a\x1f.graphwire.v1.StreamRunResponse0\x01\x12L\n\tCreateRun\x12\x1e.graphwire.v1.CreateRunRequest\x1a\x1f.graphwire.v1.CreateRunResponse\x12\x46\n\x07WaitRun\x12\x1c.graphwire.v1.WaitRunRequest\x1a\x1d.graphwire.v1.WaitRunResponse\x12H\n\x07JoinRun\x12\x1c.graphwire.v1.JoinRunRequest\x1a\x1d.graphwire.v1.JoinRunResponse0\x01\x12\x43\n\x06GetRun\x12\x1b.graphwire.v1.GetRunRequest\x1a\x1c.graphwire.v1.GetRunResponse\x12I\n\x08ListRuns\x12\x1d.graphwire.v1.ListRunsRequest\x1a\x1e.graphwire.v1.ListRunsResponse\x12L\n\tCancelRun\x12\x1e.graphwire.v1.CancelRunRequest\x1a\x1f.graphwire.v1.CancelRunResponse\x12L\n\tDeleteRun\x12\x1e.graphwire.v1.DeleteRunRequest\x1a\x1f.graphwire.v1.DeleteRunResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,37 +38,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
   _globals['_STREAMRUNREQUEST']._serialized_start=182
-  _globals['_STREAMRUNREQUEST']._serialized_end=986
-  _globals['_STREAMRUNRESPONSE']._serialized_start=988
-  _globals['_STREAMRUNRESPONSE']._serialized_end=1046
-  _globals['_CREATERUNREQUEST']._serialized_start=1049
-  _globals['_CREATERUNREQUEST']._serialized_end=1802
-  _globals['_CREATERUNRESPONSE']._serialized_start=1804
-  _globals['_CREATERUNRESPONSE']._serialized_end=1855
-  _globals['_WAITRUNREQUEST']._serialized_start=1857
-  _globals['_WAITRUNREQUEST']._serialized_end=1889
-  _globals['_WAITRUNRESPONSE']._serialized_start=1891
-  _globals['_WAITRUNRESPONSE']._serialized_end=2016
-  _globals['_JOINRUNREQUEST']._serialized_start=2018
-  _globals['_JOINRUNREQUEST']._serialized_end=2074
-  _globals['_JOINRUNRESPONSE']._serialized_start=2076
-  _globals['_JOINRUNRESPONSE']._serialized_end=2132
-  _globals['_GETRUNREQUEST']._serialized_start=2134
-  _globals['_GETRUNREQUEST']._serialized_end=2165
-  _globals['_GETRUNRESPONSE']._serialized_start=2167
-  _globals['_GETRUNRESPONSE']._serialized_end=2215
-  _globals['_LISTRUNSREQUEST']._serialized_start=2217
-  _globals['_LISTRUNSREQUEST']._serialized_end=2335
-  _globals['_LISTRUNSRESPONSE']._serialized_start=2337
-  _globals['_LISTRUNSRESPONSE']._serialized_end=2413
-  _globals['_CANCELRUNREQUEST']._serialized_start=2415
-  _globals['_CANCELRUNREQUEST']._serialized_end=2466
-  _globals['_CANCELRUNRESPONSE']._serialized_start=2468
-  _globals['_CANCELRUNRESPONSE']._serialized_end=2519
-  _globals['_DELETERUNREQUEST']._serialized_start=2521
-  _globals['_DELETERUNREQUEST']._serialized_end=2555
-  _globals['_DELETERUNRESPONSE']._serialized_start=2557
-  _globals['_DELETERUNRESPONSE']._serialized_end=2576
-  _globals['_RUNS']._serialized_start=2579
-  _globals['_RUNS']._serialized_end=3189
+  _globals['_STREAMRUNREQUEST']._serialized_end=1041
+  _globals['_STREAMRUNRESPONSE']._serialized_start=1043
+  _globals['_STREAMRUNRESPONSE']._serialized_end=1101
+  _globals['_CREATERUNREQUEST']._serialized_start=1104
+  _globals['_CREATERUNREQUEST']._serialized_end=1912
+  _globals['_CREATERUNRESPONSE']._serialized_start=1914
+  _globals['_CREATERUNRESPONSE']._serialized_end=1965
+  _globals['_WAITRUNREQUEST']._serialized_start=1967
+  _globals['_WAITRUNREQUEST']._serialized_end=1999
+  _globals['_WAITRUNRESPONSE']._serialized_start=2001
+  _globals['_WAITRUNRESPONSE']._serialized_end=2126
+  _globals['_JOINRUNREQUEST']._serialized_start=2128
+  _globals['_JOINRUNREQUEST']._serialized_end=2184
+  _globals['_JOINRUNRESPONSE']._serialized_start=2186
+  _globals['_JOINRUNRESPONSE']._serialized_end=2242
+  _globals['_GETRUNREQUEST']._serialized_start=2244
+  _globals['_GETRUNREQUEST']._serialized_end=2275
+  _globals['_GETRUNRESPONSE']._serialized_start=2277
+  _globals['_GETRUNRESPONSE']._serialized_end=2325
+  _globals['_LISTRUNSREQUEST']._serialized_start=2327
+  _globals['_LISTRUNSREQUEST']._serialized_end=2445
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2447
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2523
+  _globals['_CANCELRUNREQUEST']._serialized_start=2525
+  _globals['_CANCELRUNREQUEST']._serialized_end=2576
+  _globals['_CANCELRUNRESPONSE']._serialized_start=2578
+  _globals['_CANCELRUNRESPONSE']._serialized_end=2629
+  _globals['_DELETERUNREQUEST']._serialized_start=2631
+  _globals['_DELETERUNREQUEST']._serialized_end=2665
+  _globals['_DELETERUNRESPONSE']._serialized_start=2667
+  _globals['_DELETERUNRESPONSE']._serialized_end=2686
+  _globals['_RUNS']._serialized_start=2689
+  _globals['_RUNS']._serialized_end=3299
 # @@protoc_insertion_point(module_scope)

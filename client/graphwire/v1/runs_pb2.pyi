@@ -50,6 +50,7 @@ class StreamRunRequest(_message.Message):
     START_DELAY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ON_DISCONNECT_FIELD_NUMBER: _builtins.int
+    RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread to run on. Empty: a stateless run, on a thread made for it, which
     no list shows and which is deleted a while after the run has ended (1 h; a
@@ -90,6 +91,10 @@ class StreamRunRequest(_message.Message):
     on_disconnect: _run_pb2.OnDisconnect.ValueType
     """What happens to the run when this call ends before it, by disconnection,
     cancellation or deadline. Unset: CONTINUE.
+    """
+    recovery_policy: _run_pb2.RecoveryPolicy.ValueType
+    """What happens to the run when the server that executes it is lost. Unset: for a
+    resume or a command what the run before it had, otherwise CONTINUE.
     """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
@@ -171,10 +176,11 @@ class StreamRunRequest(_message.Message):
         start_delay: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
         on_disconnect: _run_pb2.OnDisconnect.ValueType = ...,
+        recovery_policy: _run_pb2.RecoveryPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_disconnect", b"on_disconnect", "on_pause", b"on_pause", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_disconnect", b"on_disconnect", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["input", "resume", "command"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -234,6 +240,7 @@ class CreateRunRequest(_message.Message):
     IF_NOT_EXISTS_FIELD_NUMBER: _builtins.int
     START_DELAY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread to run on. Empty: a stateless run, on a thread made for it, which
     no list shows and which is deleted a while after the run has ended (1 h; a
@@ -270,6 +277,10 @@ class CreateRunRequest(_message.Message):
     """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
     the caller, kept 24 h. The same id with the same request returns the run that the
     first call started, as it is now; with another request: REQUEST_ID_REUSED.
+    """
+    recovery_policy: _run_pb2.RecoveryPolicy.ValueType
+    """What happens to the run when the server that executes it is lost. Unset: for a
+    resume or a command what the run before it had, otherwise CONTINUE.
     """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
@@ -350,10 +361,11 @@ class CreateRunRequest(_message.Message):
         if_not_exists: _run_pb2.IfNotExists.ValueType = ...,
         start_delay: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
+        recovery_policy: _run_pb2.RecoveryPolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_pause", b"on_pause", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["input", "resume", "command"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015

@@ -26,9 +26,11 @@ if _version_not_supported:
 
 
 class RunsStub(object):
-    """Runs execute graphs on threads. A run belongs to the server, not to the call
+    """Runs execute graphs on threads. A run belongs to the servers, not to the call
     that started it: when a client goes away the run goes on, and can be joined
-    again, from any event, on any connection. Every run comes to a final status.
+    again, from any event, on any connection, at any server on the same database.
+    When the server that executes it is lost, another one goes on with it. Every run
+    comes to a final status.
 
     A run that fails is an event and a stream that ends with OK; a status other
     than OK means that the call itself failed, and then nothing was started.
@@ -83,9 +85,11 @@ class RunsStub(object):
 
 
 class RunsServicer(object):
-    """Runs execute graphs on threads. A run belongs to the server, not to the call
+    """Runs execute graphs on threads. A run belongs to the servers, not to the call
     that started it: when a client goes away the run goes on, and can be joined
-    again, from any event, on any connection. Every run comes to a final status.
+    again, from any event, on any connection, at any server on the same database.
+    When the server that executes it is lost, another one goes on with it. Every run
+    comes to a final status.
 
     A run that fails is an event and a stream that ends with OK; a status other
     than OK means that the call itself failed, and then nothing was started.
@@ -102,8 +106,8 @@ class RunsServicer(object):
         RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
         ALREADY_EXISTS: REQUEST_ID_REUSED.
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
-        PAUSE_NOT_OPEN, PAUSES_NOT_COVERED, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH,
-        GOTO_PAST_BREAKPOINT, GRAPH_CHANGED.
+        PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
+        UNSUPPORTED_BREAKPOINT.
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
         GRAPH_UNAVAILABLE.
         """
@@ -238,9 +242,11 @@ def add_RunsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Runs(object):
-    """Runs execute graphs on threads. A run belongs to the server, not to the call
+    """Runs execute graphs on threads. A run belongs to the servers, not to the call
     that started it: when a client goes away the run goes on, and can be joined
-    again, from any event, on any connection. Every run comes to a final status.
+    again, from any event, on any connection, at any server on the same database.
+    When the server that executes it is lost, another one goes on with it. Every run
+    comes to a final status.
 
     A run that fails is an event and a stream that ends with OK; a status other
     than OK means that the call itself failed, and then nothing was started.

@@ -27,9 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RunsStub:
-    """Runs execute graphs on threads. A run belongs to the server, not to the call
+    """Runs execute graphs on threads. A run belongs to the servers, not to the call
     that started it: when a client goes away the run goes on, and can be joined
-    again, from any event, on any connection. Every run comes to a final status.
+    again, from any event, on any connection, at any server on the same database.
+    When the server that executes it is lost, another one goes on with it. Every run
+    comes to a final status.
 
     A run that fails is an event and a stream that ends with OK; a status other
     than OK means that the call itself failed, and then nothing was started.
@@ -50,8 +52,8 @@ class RunsStub:
     RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
     ALREADY_EXISTS: REQUEST_ID_REUSED.
     FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
-    PAUSE_NOT_OPEN, PAUSES_NOT_COVERED, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH,
-    GOTO_PAST_BREAKPOINT, GRAPH_CHANGED.
+    PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
+    UNSUPPORTED_BREAKPOINT.
     RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
     GRAPH_UNAVAILABLE.
     """
@@ -105,9 +107,11 @@ class RunsStub:
 
 @_typing.type_check_only
 class RunsAsyncStub(RunsStub):
-    """Runs execute graphs on threads. A run belongs to the server, not to the call
+    """Runs execute graphs on threads. A run belongs to the servers, not to the call
     that started it: when a client goes away the run goes on, and can be joined
-    again, from any event, on any connection. Every run comes to a final status.
+    again, from any event, on any connection, at any server on the same database.
+    When the server that executes it is lost, another one goes on with it. Every run
+    comes to a final status.
 
     A run that fails is an event and a stream that ends with OK; a status other
     than OK means that the call itself failed, and then nothing was started.
@@ -125,8 +129,8 @@ class RunsAsyncStub(RunsStub):
     RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
     ALREADY_EXISTS: REQUEST_ID_REUSED.
     FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
-    PAUSE_NOT_OPEN, PAUSES_NOT_COVERED, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH,
-    GOTO_PAST_BREAKPOINT, GRAPH_CHANGED.
+    PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
+    UNSUPPORTED_BREAKPOINT.
     RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
     GRAPH_UNAVAILABLE.
     """
@@ -179,9 +183,11 @@ class RunsAsyncStub(RunsStub):
     """
 
 class RunsServicer(metaclass=_abc_1.ABCMeta):
-    """Runs execute graphs on threads. A run belongs to the server, not to the call
+    """Runs execute graphs on threads. A run belongs to the servers, not to the call
     that started it: when a client goes away the run goes on, and can be joined
-    again, from any event, on any connection. Every run comes to a final status.
+    again, from any event, on any connection, at any server on the same database.
+    When the server that executes it is lost, another one goes on with it. Every run
+    comes to a final status.
 
     A run that fails is an event and a stream that ends with OK; a status other
     than OK means that the call itself failed, and then nothing was started.
@@ -203,8 +209,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
         ALREADY_EXISTS: REQUEST_ID_REUSED.
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
-        PAUSE_NOT_OPEN, PAUSES_NOT_COVERED, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH,
-        GOTO_PAST_BREAKPOINT, GRAPH_CHANGED.
+        PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
+        UNSUPPORTED_BREAKPOINT.
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
         GRAPH_UNAVAILABLE.
         """

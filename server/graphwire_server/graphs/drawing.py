@@ -13,7 +13,7 @@ from graphwire_server.graphs.langgraph_compat import (
     static_breakpoints,
     subgraphs,
 )
-from graphwire_server.graphs.position import stops
+from graphwire_server.graphs.places import stops
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,51 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from typing import Any, cast
 
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph._internal._constants import NULL_TASK_ID, RESUME
+from langgraph._internal._runnable import RunnableCallable
+from langgraph.channels.binop import BinaryOperatorAggregate
+from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.ephemeral_value import EphemeralValue
+from langgraph.channels.last_value import LastValue
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    CheckpointTuple,
+    PendingWrite,
+    copy_checkpoint,
+)
+from langgraph.config import get_config
+from langgraph.constants import TAG_HIDDEN
+from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
+from langgraph.pregel._algo import PregelTaskWrites, apply_writes
+from langgraph.pregel._checkpoint import achannels_from_checkpoint, create_checkpoint
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
+from langgraph.pregel._messages import StreamMessagesHandler
+from langgraph.pregel._read import DEFAULT_BOUND
+from langgraph.pregel._task_status import read_task_statuses
+from langgraph.pregel.protocol import StreamProtocol
+from langgraph.runtime import Runtime
+from langgraph.types import StreamMode, _interrupt_id
 
 from graphwire_server.graphs.failures import error_text, error_type, sendable
+from graphwire_server.graphs.places import Namespace, Task, namespace_of
 from graphwire_server.storage.records import Failure
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-
-#: Set in `configurable`: an answer to an interrupt that does not wait is refused, not
-#: given to whichever question comes next.
-STRICT_RESUME = "__pregel_strict_resume"
 
 #: The name of the entry pseudo-node, which is in `Pregel.nodes` but is nobody's node.
 START_NODE = "__start__"
@@ -72,6 +102,163 @@ def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
     return copy
 
 
+# Channels whose checkpoint is their value.
+_PLAIN = frozenset({LastValue, BinaryOperatorAggregate, EphemeralValue})
+
+#: Among the keys of `updates` and `values`: the graph stops.
+INTERRUPT = "__interrupt__"
+
+Enter = Callable[[RunnableConfig | None], Awaitable[None]]
+
+
+def held() -> GraphInterrupt:
+    """Returns what makes the engine stop before a task, and record nothing about it."""
+    return GraphInterrupt(())
+
+
+def wrapped(bound: Runnable[Any, Any], enter: Enter) -> Runnable[Any, Any]:
+    """Returns a node's `bound` that awaits `enter` before it runs.
+
+    What the engine knows it by stays: whether it is the default one, and whose function it is
+    (the key of its cached results is made from that).
+    """
+    if bound is DEFAULT_BOUND:
+        return bound
+    if isinstance(bound, RunnableCallable):
+        return _CallableDoor(bound, enter)
+    return _RunnableDoor(bound, enter)
+
+
+class _CallableDoor(RunnableCallable):
+    def __init__(self, bound: RunnableCallable, enter: Enter) -> None:
+        self.__dict__.update(bound.__dict__)
+        self._bound = bound
+        self._enter = enter
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        await self._enter(config)
+        return await self._bound.ainvoke(input, config, **kwargs)
+
+
+class _RunnableDoor(Runnable[Any, Any]):
+    def __init__(self, bound: Runnable[Any, Any], enter: Enter) -> None:
+        self.name = bound.get_name()
+        self._bound = bound
+        self._enter = enter
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        return self._bound.invoke(input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        await self._enter(config)
+        return await self._bound.ainvoke(input, config, **kwargs)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        await self._enter(config)
+        async for piece in self._bound.astream(input, config, **kwargs):
+            yield piece
+
+
+def task_of(config: RunnableConfig | None) -> Task | None:
+    """Returns the task that a config was made for; None for one that the engine hides."""
+    config = config or {}
+    configurable = config.get("configurable", {})
+    if TAG_HIDDEN in (config.get("tags") or ()):
+        return None
+    namespace = namespace_of(configurable["checkpoint_ns"])
+    node = namespace[-1].partition(":")[0]
+    return Task(configurable["__pregel_task_id"], node, namespace[:-1])
+
+
+def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]:
+    """Returns what a step's pending writes say of each task: whether it has finished, and how
+    many answers it was given."""
+    writes = list(writes)
+    answers: dict[str, int] = {}
+    for task_id, channel, value in writes:
+        if channel == RESUME:
+            answers[task_id] = len(value) if isinstance(value, list) else 1
+    return {
+        task_id: (status.finished, answers.get(task_id, 0))
+        for task_id, status in read_task_statuses(writes).items()
+    }
+
+
+def command_writes(found: CheckpointTuple) -> list[tuple[str, Any]]:
+    """Returns a command's writes beside a checkpoint, which no step has taken in yet."""
+    return [
+        (channel, value)
+        for task_id, channel, value in found.pending_writes or ()
+        if task_id == NULL_TASK_ID and channel != RESUME
+    ]
+
+
+async def command_applied(
+    graph: AnyPregel, saver: BaseCheckpointSaver[Any], found: CheckpointTuple
+) -> CheckpointTuple:
+    """Returns a checkpoint as the engine has it in memory when it goes on from there."""
+    checkpoint = copy_checkpoint(found.checkpoint)
+    channels, _ = await achannels_from_checkpoint(
+        graph.channels, checkpoint, saver=saver, config=found.config
+    )
+    writes = PregelTaskWrites((), "__input__", command_writes(found), [])
+    apply_writes(checkpoint, channels, [writes], saver.get_next_version, graph.trigger_to_nodes)
+    whole = {name for name, channel in channels.items() if isinstance(channel, DeltaChannel)}
+    applied = create_checkpoint(
+        checkpoint,
+        channels,
+        found.metadata["step"],
+        id=checkpoint["id"],
+        channels_to_snapshot=whole,
+    )
+    rest = [write for write in found.pending_writes or () if write[0] != NULL_TASK_ID]
+    return found._replace(checkpoint=applied, pending_writes=rest)
+
+
+def question_ids(task: Task, count: int) -> list[str]:
+    """Returns the ids of the first so many questions of a task's own."""
+    namespace = "|".join((*task.namespace, f"{task.node}:{task.task_id}"))
+    return [_interrupt_id(namespace, index) for index in range(count)]
+
+
+def current_namespace() -> str:
+    """Returns the `checkpoint_ns` of the task in whose code this is called."""
+    return str(get_config()["configurable"]["checkpoint_ns"])
+
+
+def subgraph_namespace(subgraph: AnyPregel, config: RunnableConfig | None) -> Namespace:
+    """Returns the namespace in which a subgraph ran that is the node of a config."""
+    own = subgraph._own_checkpoint_config(config or {})
+    return namespace_of(own["configurable"]["checkpoint_ns"])
+
+
+def tapped(
+    graph: AnyPregel,
+    config: RunnableConfig,
+    stream: Callable[[tuple[Namespace, str, Any]], None],
+    modes: Collection[str],
+    custom: Callable[[Any], None],
+) -> RunnableConfig:
+    """Returns a config with which each part of a graph's stream goes to a function at once.
+
+    Parts of subgraphs go there too, at any depth, and those of graphs that a node calls. They
+    come while the engine works, before it calls the checkpointer, on whichever thread it
+    works on. What the function raises stops the engine where it is.
+    """
+    engine_modes = cast("set[StreamMode]", {*modes} - {"custom", "messages"})
+    tap = {
+        "__pregel_stream": StreamProtocol(stream, engine_modes),
+        # What the engine takes for the runtime of a graph above; it has the store from there.
+        "__pregel_runtime": Runtime(stream_writer=custom, store=graph.store),
+    }
+    tapped: RunnableConfig = {**config, "configurable": {**config.get("configurable", {}), **tap}}
+    if "messages" in modes:
+        tapped["callbacks"] = [StreamMessagesHandler(stream, subgraphs=True)]
+    return tapped
+
+
 def failed_task(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """Returns the node that raised `error` and its namespace, from langgraph's notes.
 
@@ -114,6 +301,18 @@ def node_updates(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     return {node: update for node, update in data.items() if node != _METADATA}, cached
 
 
+def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the state that a checkpoint's values are.
+
+    None where a value may be another thing than the channel's, as with a DeltaChannel, or the
+    state is no object.
+    """
+    names = graph.stream_channels_asis
+    if isinstance(names, str) or any(type(graph.channels[name]) not in _PLAIN for name in names):
+        return None
+    return {name: channel_values[name] for name in names if name in channel_values}
+
+
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
     """Returns the names of a graph's nodes, in the order of their definition."""
     return tuple(name for name in graph.nodes if name != START_NODE)
@@ -129,12 +328,6 @@ def static_breakpoints(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the breakpoints compiled into a graph, before and after; `*` for all."""
     return _names(graph.interrupt_before_nodes), _names(graph.interrupt_after_nodes)
-
-
-def stops_inside(graph: AnyPregel) -> bool:
-    """Returns whether a subgraph, at any depth, has breakpoints compiled in."""
-    children = (child for _, child in graph.get_subgraphs(recurse=True))
-    return any(any(static_breakpoints(c)) for c in children if isinstance(c, Pregel))
 
 
 def subgraphs(

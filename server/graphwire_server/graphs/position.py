@@ -1,22 +1,40 @@
-"""Where a thread stands: its head checkpoint, what comes next, and what it waits for."""
+"""Where a thread stands: its head checkpoint, what comes next, and what it waits for.
+
+The position is read before anything is executed. With the approvals on record it says all
+that the gate has to know, and why a thread waits.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Interrupt, StateSnapshot
+from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.commands import with_command_applied
+from graphwire_server.graphs.gate import Known
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.stored import stored_checkpoint
+from graphwire_server.graphs.places import (
+    Breakpoints,
+    Namespace,
+    Path,
+    Task,
+    namespace_of,
+    path_of,
+    stops,
+)
+from graphwire_server.graphs.stored import (
+    NOTHING_WRITTEN,
+    STOPPED_AFTER,
+    TaskWrites,
+    stored_checkpoint,
+    task_writes,
+)
 from graphwire_server.storage.records import PauseKind
-
-Namespace = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +45,8 @@ class Waiting:
         kind: Why.
         node: The node that is about to run, has run, or asks.
         namespace: Where the node is: the subgraph path from the root.
+        task_id: The task that waits. For BREAKPOINT_AFTER the checkpoint, in its namespace,
+            that the node has led to.
         interrupt_id: LangGraph's id, for INTERRUPT; else empty.
         value: What the node asks, as JSON text; None unless INTERRUPT.
         response_schema: The JSON Schema of an answer, as JSON text; None if there is none.
@@ -35,9 +55,36 @@ class Waiting:
     kind: PauseKind
     node: str
     namespace: Namespace = ()
+    task_id: str = ""
     interrupt_id: str = ""
     value: str | None = None
     response_schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A task of the step at which a graph or subgraph stands.
+
+    Attributes:
+        task: The task.
+        finished: Whether its result is kept.
+        questions: What it asks, and has no answer to yet.
+        inside: Whether it has begun and stands in a subgraph, whose tasks are listed as well.
+    """
+
+    task: Task
+    finished: bool
+    questions: tuple[Interrupt, ...]
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedAfter:
+    """A checkpoint at which a breakpoint after nodes was met."""
+
+    namespace: Namespace
+    checkpoint_id: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,91 +95,201 @@ class Position:
         checkpoint_id: The root's head; empty if nothing has run yet.
         next: The nodes that come next at the root, one for each task.
         values: The state, as JSON text; None if nothing has run yet.
-        waiting: Why it has stopped; empty if it is just at its end, or between steps.
+        tasks: The tasks of the step at which the root stands, and of each subgraph in it.
+        stopped_after: The breakpoints after nodes that were met there.
     """
 
     checkpoint_id: str
     next: tuple[str, ...]
     values: str | None
-    waiting: tuple[Waiting, ...]
+    tasks: tuple[Standing, ...] = ()
+    stopped_after: tuple[StoppedAfter, ...] = ()
+
+    def approvable(self) -> list[str]:
+        """Returns the ids that approvals of breakpoints here are recorded under."""
+        ids = [standing.task.task_id for standing in self.tasks]
+        return ids + [stopped.checkpoint_id for stopped in self.stopped_after]
+
+    def unfinished(self) -> list[str]:
+        """Returns the ids of tasks that have not finished, and of checkpoints stopped at."""
+        ids = [standing.task.task_id for standing in self.tasks if not standing.finished]
+        return ids + [stopped.checkpoint_id for stopped in self.stopped_after]
+
+    def waiting(
+        self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]
+    ) -> tuple[Waiting, ...]:
+        """Returns why a graph stands here, given breakpoints by path and what was approved.
+
+        Whether it does so because it has stopped, the position does not say.
+        """
+        return (*self._after(approved), *self._questions_and_befores(breakpoints, approved))
+
+    def questions(self) -> tuple[Waiting, ...]:
+        """Returns the questions that wait for an answer."""
+        return tuple(
+            _question(standing.task, interrupt)
+            for standing in self.tasks
+            for interrupt in standing.questions
+        )
+
+    def unanswered(self, answers: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns those answers, by LangGraph's interrupt id, whose questions still wait."""
+        open_ids = {question.interrupt_id for question in self.questions()}
+        return {key: value for key, value in answers.items() if key in open_ids}
+
+    def finished_nodes(self) -> dict[Namespace, tuple[str, ...]]:
+        """Returns the nodes whose results are kept, one for each task, by namespace."""
+        nodes: dict[Namespace, tuple[str, ...]] = {}
+        for standing in self.tasks:
+            if standing.finished:
+                task = standing.task
+                nodes[task.namespace] = (*nodes.get(task.namespace, ()), task.node)
+        return nodes
+
+    def stuck(
+        self,
+        breakpoints: Mapping[Path, Breakpoints],
+        known: Known,
+        answers: Mapping[str, Any],
+    ) -> tuple[Waiting, ...]:
+        """Returns why nothing at all can begin here; empty if something can."""
+        waiting = tuple(
+            reason
+            for reason in self.waiting(breakpoints, known.approved)
+            if reason.interrupt_id not in answers
+        )
+        held = {
+            stopped.namespace
+            for stopped in self.stopped_after
+            if stopped.checkpoint_id not in known.approved
+        }
+        befores = [w for w in waiting if w.kind is PauseKind.BREAKPOINT_BEFORE]
+        barred = {reason.task_id for reason in befores}
+        # A step that has not begun waits as a whole.
+        held |= {reason.namespace for reason in befores if reason.task_id not in known.begun}
+        if any(self._can_begin(standing, known, held, barred) for standing in self.tasks):
+            return ()
+        return waiting
+
+    def known(self, approved: Collection[str], answers: Mapping[str, Any]) -> Known:
+        """Returns what the gate has to know of the position.
+
+        Args:
+            approved: Ids of approved tasks and checkpoints.
+            answers: What the run brings, by LangGraph's interrupt id.
+        """
+        begun_in = {
+            standing.task.namespace
+            for standing in self.tasks
+            if standing.finished
+            or standing.questions
+            or standing.inside
+            or standing.task.task_id in approved
+        }
+        asking = (
+            standing.task.task_id
+            for standing in self.tasks
+            if standing.questions
+            and not standing.inside
+            and not any(question.id in answers for question in standing.questions)
+        )
+        inside = (standing.task.task_id for standing in self.tasks if standing.inside)
+        return Known(
+            approved=frozenset((*approved, *inside)),
+            begun=frozenset(
+                standing.task.task_id
+                for standing in self.tasks
+                if standing.task.namespace in begun_in
+            ),
+            asking=frozenset(asking),
+            after={stopped.namespace: stopped.checkpoint_id for stopped in self.stopped_after},
+        )
+
+    def _can_begin(
+        self,
+        standing: Standing,
+        known: Known,
+        held: Collection[Namespace],
+        barred: Collection[str],
+    ) -> bool:
+        task = standing.task
+        if standing.finished or task.namespace in held:
+            return False
+        if standing.inside:
+            # Its own tasks decide; where it has none left, it has only to end.
+            inner = (*task.namespace, f"{task.node}:{task.task_id}")
+            # One with `checkpointer=True` has its namespace without task ids.
+            either = (inner, path_of(inner))
+            return not any(namespace in held for namespace in either) and not any(
+                other.task.namespace in either and not other.finished for other in self.tasks
+            )
+        return task.task_id not in known.asking and task.task_id not in barred
+
+    def _after(self, approved: Collection[str]) -> Iterator[Waiting]:
+        for stopped in self.stopped_after:
+            if stopped.checkpoint_id not in approved:
+                for node in stopped.nodes:
+                    yield Waiting(
+                        PauseKind.BREAKPOINT_AFTER, node, stopped.namespace, stopped.checkpoint_id
+                    )
+
+    def _questions_and_befores(
+        self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]
+    ) -> Iterator[Waiting]:
+        for standing in self.tasks:
+            task = standing.task
+            if standing.questions:
+                for interrupt in standing.questions:
+                    yield _question(task, interrupt)
+            elif not standing.finished and not standing.inside:
+                # What is inside has passed its breakpoint, whoever adds one now.
+                there = breakpoints.get(path_of(task.namespace), Breakpoints())
+                if stops(there.before, task.node) and task.task_id not in approved:
+                    yield Waiting(
+                        PauseKind.BREAKPOINT_BEFORE, task.node, task.namespace, task.task_id
+                    )
 
 
-@dataclass(frozen=True, slots=True)
-class Breakpoints:
-    """The static breakpoints in force at the root: node names, `*` for all."""
-
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Returns whether there are any."""
-        return bool(self.before or self.after)
-
-
-@dataclass(slots=True)
-class StepTracker:
-    """Follows the parts of a stream: which nodes finished in the latest step.
-
-    That a graph stopped after a node can't be seen in its state, so it is kept here. Tasks are
-    told apart by their nodes alone: a result that is kept from an earlier run has no task id.
-    """
-
-    _running: dict[Namespace, Counter[str]] = field(default_factory=dict)
-    _finished: dict[Namespace, list[str]] = field(default_factory=dict)
-
-    def started(self, namespace: Namespace, node: str) -> None:
-        """Notes that a task has started; the first one after a step ended begins a new step."""
-        running = self._running.setdefault(namespace, Counter())
-        if not running:
-            self._finished[namespace] = []
-        running[node] += 1
-
-    def finished(self, namespace: Namespace, node: str) -> None:
-        """Notes that a task has finished, or that its result was there already."""
-        self.stopped(namespace, node)
-        self._finished.setdefault(namespace, []).append(node)
-
-    def stopped(self, namespace: Namespace, node: str) -> None:
-        """Notes that a task has ended with an error or a question."""
-        self._running[namespace] = self._running.get(namespace, Counter()) - Counter([node])
-
-    def last_step(self, namespace: Namespace) -> Collection[str]:
-        """Returns the nodes that finished in the latest step of a namespace."""
-        return self._finished.get(namespace, ())
-
-
-async def read_position(
-    graph: AnyPregel,
-    config: RunnableConfig,
-    breakpoints: Breakpoints,
-    steps: StepTracker | None = None,
-) -> Position:
+async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
     """Reads where a thread stands.
 
     Args:
         graph: The graph, with the server's checkpointer.
         config: Names the thread.
-        breakpoints: Those in force at the root; subgraphs have their own compiled in.
-        steps: What was seen of the run that just stopped. Without it, stops after a node are
-            not found.
     """
     try:
-        snapshot = await graph.aget_state(
-            config, subgraphs=any(True for _ in compat.subgraphs(graph))
-        )
+        applied = await with_command_applied(graph, config)
+        snapshot = await applied.aget_state(config, subgraphs=True)
     except Exception:
         # The graph's own types refuse the state that is stored: nobody can say what comes next.
         stored = await stored_checkpoint(graph, config)
         if stored is None:
             raise
-        return Position(stored.checkpoint_id, (), stored.values, ())
+        return Position(stored.checkpoint_id, (), stored.values)
+    tasks: list[Standing] = []
+    stopped_after: list[StoppedAfter] = []
+    await _walk(graph, snapshot, (), tasks, stopped_after)
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(
         checkpoint_id=checkpoint_id,
         next=snapshot.next,
         values=jsontext.dumps(snapshot.values) if checkpoint_id else None,
-        waiting=tuple(_waiting(graph, snapshot, (), breakpoints, steps or StepTracker())),
+        tasks=tuple(tasks),
+        stopped_after=tuple(stopped_after),
     )
+
+
+def position_at_end(graph: AnyPregel, checkpoint: Mapping[str, Any]) -> Position | None:
+    """Returns the position of a graph that has come to its end, without reading anything.
+
+    Args:
+        graph: The graph.
+        checkpoint: LangGraph's last checkpoint of its root.
+
+    Returns None where the values in the checkpoint are not those of the state.
+    """
+    values = compat.state_values(graph, checkpoint["channel_values"])
+    return None if values is None else Position(checkpoint["id"], (), jsontext.dumps(values))
 
 
 def checkpoint_id_of(config: RunnableConfig | None) -> str:
@@ -140,50 +297,70 @@ def checkpoint_id_of(config: RunnableConfig | None) -> str:
     return str((config or {}).get("configurable", {}).get("checkpoint_id") or "")
 
 
-def stops(names: Collection[str], node: str) -> bool:
-    """Returns whether a list of breakpoints covers a node."""
-    return node in names or "*" in names
-
-
-def _waiting(
-    graph: AnyPregel | None,
+async def _walk(
+    graph: AnyPregel,
     snapshot: StateSnapshot,
     namespace: Namespace,
-    breakpoints: Breakpoints,
-    steps: StepTracker,
-) -> Iterator[Waiting]:
-    children: Mapping[str, AnyPregel] = dict(compat.subgraphs(graph)) if graph else {}
-    standing: list[str] = []
-    deeper = False
-    for task in snapshot.tasks:
-        below = task.state if isinstance(task.state, StateSnapshot) else None
-        if below is not None and below.tasks:
-            deeper = True
-            child = children.get(task.name)
-            before, after = compat.static_breakpoints(child) if child else ((), ())
-            path = (*namespace, f"{task.name}:{task.id}")
-            yield from _waiting(child, below, path, Breakpoints(before, after), steps)
-        elif task.interrupts:
-            deeper = True
-            for interrupt in task.interrupts:
-                yield _question(task.name, namespace, interrupt)
-        elif task.result is None and task.error is None:
-            standing.append(task.name)
-    if not deeper:
-        for node in dict.fromkeys(steps.last_step(namespace)):
-            if stops(breakpoints.after, node):
-                yield Waiting(PauseKind.BREAKPOINT_AFTER, node, namespace)
-        for node in dict.fromkeys(standing):
-            if stops(breakpoints.before, node):
-                yield Waiting(PauseKind.BREAKPOINT_BEFORE, node, namespace)
+    tasks: list[Standing],
+    stopped_after: list[StoppedAfter],
+) -> None:
+    """Collects what a snapshot and those of its subgraphs say."""
+    nodes = (snapshot.metadata or {}).get(STOPPED_AFTER)
+    if nodes:
+        checkpoint_id = checkpoint_id_of(snapshot.config)
+        stopped_after.append(StoppedAfter(namespace, checkpoint_id, _names(nodes)))
+    writes = await task_writes(graph, snapshot.config) if snapshot.tasks else {}
+    for each in snapshot.tasks:
+        task = Task(each.id, each.name, namespace)
+        written = writes.get(each.id, NOTHING_WRITTEN)
+        below = _below(snapshot, each, namespace) if not written.finished else None
+        questions = _open_questions(each, task, written, inside=below is not None)
+        tasks.append(Standing(task, written.finished, questions, inside=below is not None))
+        if below is not None:
+            inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
+            await _walk(graph, below, inner, tasks, stopped_after)
 
 
-def _question(node: str, namespace: Namespace, interrupt: Interrupt[Any]) -> Waiting:
+def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:
+    """Returns the state of the subgraph that a task is in; None if it has not begun.
+
+    A subgraph with `checkpointer=True` has a state from earlier steps as well: only one that
+    names this step's checkpoint as its parent is of this step.
+    """
+    if not isinstance(task.state, StateSnapshot) or task.state.created_at is None:
+        return None
+    parents = (task.state.metadata or {}).get("parents", {})
+    of_this_step = parents.get("|".join(namespace)) == checkpoint_id_of(snapshot.config)
+    return task.state if of_this_step else None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
+def _open_questions(
+    found: PregelTask, task: Task, written: TaskWrites, *, inside: bool
+) -> tuple[Interrupt[Any], ...]:
+    """Returns what a task asks and has no answer to.
+
+    What a subgraph asked is noted on the tasks above it as well, and stays there when it was
+    answered: a task that is inside one has only questions of its own.
+    """
+    if written.finished:
+        return ()
+    *answered, own = compat.question_ids(task, written.answers + 1)
+    if inside:
+        return tuple(interrupt for interrupt in found.interrupts if interrupt.id == own)
+    return tuple(interrupt for interrupt in found.interrupts if interrupt.id not in answered)
+
+
+def _question(task: Task, interrupt: Interrupt[Any]) -> Waiting:
     schema = interrupt.response_schema
     return Waiting(
         kind=PauseKind.INTERRUPT,
-        node=node,
-        namespace=namespace,
+        node=task.node,
+        namespace=task.namespace,
+        task_id=task.task_id,
         interrupt_id=interrupt.id,
         value=jsontext.dumps(interrupt.value),
         response_schema=jsontext.dumps(schema) if isinstance(schema, dict) else None,

@@ -15,6 +15,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph_sdk.runtime import AccessContext
 
+from graphwire_server.graphs.doors import DooredGraph, with_doors
 from graphwire_server.graphs.factories import AnyPregel, Call, Factory, as_graph
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import copy_with
@@ -63,11 +64,16 @@ class LoadedGraph:
         self.load_time = datetime.now(UTC)
         self._persistence = persistence
         self._source = source if isinstance(source, Factory) else persistence.attach(source)
+        self._doored = None if isinstance(self._source, Factory) else with_doors(self._source)
 
     @property
     def dynamic(self) -> bool:
         """Tells whether the graph is made anew, and may differ, each time it is opened."""
         return isinstance(self._source, Factory)
+
+    def doored(self, graph: AnyPregel) -> DooredGraph:
+        """Returns a copy with doors of a graph that `open` has yielded."""
+        return self._doored or with_doors(graph)
 
     @asynccontextmanager
     async def open(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from langgraph.types import PregelTask, StateSnapshot
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.checks import check_nodes, check_update
+from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of
-from graphwire_server.graphs.stored import checkpoint_ids, stored_checkpoint
+from graphwire_server.graphs.stored import STOPPED_AFTER, checkpoint_ids, stored_checkpoint
 from graphwire_server.storage.records import Failure
 
 
@@ -79,7 +80,8 @@ async def read_state(
     """
     config = thread_config(thread_id, checkpoint_id)
     try:
-        snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+        applied = await with_command_applied(graph, config)
+        snapshot = await applied.aget_state(config, subgraphs=subgraphs)
     except Exception as error:  # noqa: BLE001  # reducers and types are the user's code
         return await _without_tasks(graph, thread_id, config, error)
     # LangGraph answers an unknown checkpoint with an empty state, and no time.
@@ -151,9 +153,14 @@ def view(snapshot: StateSnapshot) -> StateView:
         checkpoint_id=checkpoint_id if exists else "",
         parent_checkpoint_id=checkpoint_id_of(snapshot.parent_config),
         namespace=tuple(namespace.split("|")) if namespace else (),
-        metadata=jsontext.dumps(snapshot.metadata or {}),
+        metadata=jsontext.dumps(_shown(snapshot.metadata)),
         created_at=snapshot.created_at or "",
     )
+
+
+def _shown(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Returns LangGraph's metadata without what the server has added."""
+    return {key: value for key, value in (metadata or {}).items() if key != STOPPED_AFTER}
 
 
 def checkpoint_not_found(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:

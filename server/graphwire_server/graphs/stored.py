@@ -12,7 +12,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from graphwire_server import jsontext
+from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+
+#: In the metadata of a checkpoint: the nodes that led to it and have a breakpoint after them.
+STOPPED_AFTER = "graphwire_stopped_after"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,35 @@ async def stored_checkpoint(graph: AnyPregel, config: RunnableConfig) -> Stored 
         checkpoint_id=found.checkpoint["id"],
         parent_checkpoint_id=str(parent.get("checkpoint_id") or ""),
         values=jsontext.dumps(values),
-        metadata=jsontext.dumps(found.metadata),
+        metadata=jsontext.dumps({k: v for k, v in found.metadata.items() if k != STOPPED_AFTER}),
         created_at=found.checkpoint["ts"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrites:
+    """What the writes of a task of an unfinished step say.
+
+    Attributes:
+        finished: Whether it has come to its end, so that its result is kept.
+        answers: How many answers it was given.
+    """
+
+    finished: bool
+    answers: int
+
+
+NOTHING_WRITTEN = TaskWrites(finished=False, answers=0)
+
+
+async def task_writes(graph: AnyPregel, config: RunnableConfig) -> dict[str, TaskWrites]:
+    """Returns what the tasks have written that come after a checkpoint, by task id."""
+    found = await saver_of(graph).aget_tuple(config)
+    writes = found.pending_writes if found is not None else None
+    return {
+        task_id: TaskWrites(finished, answers)
+        for task_id, (finished, answers) in compat.task_statuses(writes or ()).items()
+    }
 
 
 async def checkpoint_ids(

@@ -9,10 +9,12 @@ from graphwire.v1 import payload_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.execution import StreamPart
 from graphwire_server.graphs.langgraph_compat import node_updates, task_failure
 from graphwire_server.graphs.messages import MessagePieces
 from graphwire_server.graphs.position import checkpoint_id_of
+
+#: `{type, ns, data}`, as of LangGraph's `astream(version="v2")`.
+StreamPart = dict[str, Any]
 
 
 class Translator:

@@ -67,6 +67,8 @@ def run_message(run: RunRecord) -> run_pb2.Run:
         durability=run_pb2.Durability.Value(f"DURABILITY_{spec.durability}"),
         last_sequence=run.last_sequence,
         cancel_requested=run.cancel_requested,
+        recovery_policy=run_pb2.RecoveryPolicy.Value(f"RECOVERY_POLICY_{spec.recovery}"),
+        attempt=run.attempt,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from graphwire import errors
 from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
@@ -14,6 +14,7 @@ from graphwire_server.runs.request import (
     Durability,
     Given,
     InputStart,
+    Recovery,
     ResumeStart,
     RunRequest,
     Start,
@@ -80,6 +81,7 @@ class RunRequestReader:
             discard_pause=message.on_pause == run_pb2.ON_PAUSE_DISCARD,
             create_thread=message.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE,
             start_delay=_start_delay(message, resumes=resumes),
+            recovery=_recovery(message.recovery_policy),
             request_id=validation.request_id(message.request_id),
         )
 
@@ -194,6 +196,11 @@ def _multitask(value: int, *, resumes: bool) -> Any:
             field="multitask_strategy",
         )
     return "ENQUEUE" if enqueues else "REJECT"
+
+
+def _recovery(value: int) -> Recovery | None:
+    name = validation.enum_name(run_pb2.RecoveryPolicy, value, "RECOVERY_POLICY_")
+    return cast("Recovery", name) if name else None
 
 
 def _start_delay(message: RunMessage, *, resumes: bool) -> int:

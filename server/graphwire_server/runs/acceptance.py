@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from graphwire import errors
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.position import Breakpoints, stops
+from graphwire_server.graphs.places import Breakpoints
 from graphwire_server.runs.clock import new_id
+from graphwire_server.runs.events import metadata_event, sealed
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import (
     CommandStart,
@@ -27,6 +28,7 @@ from graphwire_server.runs.request import (
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
+    Lease,
     PauseRecord,
     PauseStatus,
     RunRecord,
@@ -43,12 +45,15 @@ class GraphFacts:
     Attributes:
         compiled: The breakpoints compiled into it.
         stops_inside: Whether its subgraphs have some compiled in.
+        unreachable: Where breakpoints are compiled in that could never be resumed: the path of
+            a subgraph that keeps no checkpoints; empty if there is none.
         next_there: The nodes that come next at the request's checkpoint; None if it names none.
         nodes: The nodes that it declares; () for a graph that is no StateGraph.
     """
 
     compiled: Breakpoints
     stops_inside: bool
+    unreachable: str
     next_there: tuple[str, ...] | None
     nodes: tuple[str, ...]
 
@@ -61,6 +66,7 @@ class Context:
         now: The time, in microseconds.
         assistant_id: The assistant that was checked against the request.
         graph: What its graph says about the request.
+        server_id: Under which this server holds runs.
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
@@ -69,6 +75,7 @@ class Context:
     now: int
     assistant_id: str
     graph: GraphFacts
+    server_id: str
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
@@ -97,6 +104,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     if earlier is not None:
         return earlier
 
+    _check_resumable(context.graph)
     thread = _thread(tx, request, context)
     active = tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
@@ -109,15 +117,12 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     spec = _spec(request, context, previous, plan, discards=discards)
     _check_inherited(spec, context.graph.nodes, thread)
-    if isinstance(request.start, CommandStart):
-        there = context.graph.next_there
-        waiting = () if discards else thread.next if there is None else there
-        _check_goto(request.start, spec, thread, waiting, plan)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
+    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
     run = RunRecord(
         run_id=new_id(),
         thread_id=thread.thread_id,
@@ -128,9 +133,15 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         create_time=context.now,
         due_time=context.now + request.start_delay,
         start_time=context.now if starts_now else None,
+        lease=Lease(context.server_id, 1) if starts_now else None,
+        attempt=1 if starts_now else 0,
+        # A resume has nothing to apply: what it approves and answers is recorded here.
+        absorbed=spec.kind == "resume" and not _leaves(request, thread),
         resumed_run_id=previous.run_id if previous and plan is not None else "",
     )
     tx.insert_run(run)
+    run = replace(run, last_sequence=1)
+    tx.append_events([sealed(metadata_event(run), run.run_id, 1, attempt=1)])
     _resolve_pauses(tx, request, thread, plan, run)
     tx.update_thread(
         thread.thread_id,
@@ -224,6 +235,17 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> ThreadRec
     )
     tx.insert_thread(thread)
     return thread
+
+
+def _check_resumable(graph: GraphFacts) -> None:
+    """Refuses a graph that would stop where nobody can resume it."""
+    if graph.unreachable:
+        raise errors.UnsupportedBreakpointError(
+            f"a breakpoint is compiled into the subgraph {graph.unreachable}, which keeps no "
+            "checkpoints (checkpointer=False): a pause there could never be resumed. Compile it "
+            "without the breakpoint, or with checkpointer=None",
+            metadata={"path": graph.unreachable},
+        )
 
 
 def _leaves(request: RunRequest, thread: ThreadRecord) -> bool:
@@ -350,6 +372,7 @@ def _spec(
         inherited.interrupt_after if inherited else (),
         request.interrupt_after,
     )
+    recovery = request.recovery or (before.recovery if before else "CONTINUE")
     modes: Sequence[str] = request.stream_modes
     subgraphs = request.stream_subgraphs
     if not modes:
@@ -386,6 +409,7 @@ def _spec(
         discards=discards,
         durability=durability,
         multitask=request.multitask,
+        recovery=recovery,
     )
     match request.start:
         case InputStart(value):
@@ -395,30 +419,6 @@ def _spec(
         case CommandStart(update=update, goto=goto):
             steps = [[node] if given is None else [node, given.value] for node, given in goto]
             return replace(spec, kind="command", value=update.value if update else None, goto=steps)
-
-
-def _check_goto(
-    command: CommandStart,
-    spec: RunSpec,
-    thread: ThreadRecord,
-    waiting: Sequence[str],
-    plan: ResumePlan | None,
-) -> None:
-    """Refuses a command that would run a node past a breakpoint before it.
-
-    LangGraph takes any command for a resume, and then looks at no breakpoint in its first
-    step: neither for the nodes gone to, nor for those that wait already.
-    """
-    approved = {pause.node for pause, _ in plan.resumed if not pause.namespace} if plan else set()
-    waiting = [node for node in waiting if node not in approved]
-    for node in [*(name for name, _ in command.goto), *waiting]:
-        if stops(spec.interrupt_before, node):
-            raise errors.GotoPastBreakpointError(
-                f"the command would run node {node!r} past the breakpoint before it; go to "
-                "another node, or drop the run's breakpoints with clear_breakpoints",
-                metadata={"node": node},
-                resource=("thread", thread.thread_id),
-            )
 
 
 def _resolve_pauses(

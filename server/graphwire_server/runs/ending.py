@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 
 from graphwire.v1 import run_event_pb2 as pb
 
-from graphwire_server.graphs.position import Position, Waiting
+from graphwire_server.graphs.position import Waiting
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.events import end_event, interrupted_event
 from graphwire_server.runs.execution import Outcome
@@ -28,29 +27,40 @@ Seal = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
 
 
 def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bool:
-    """Records the end of a run. Returns False, and changes nothing, if it has ended already."""
+    """Records the end of a run.
+
+    Returns whether another run of the thread waits for that. If the run has ended already,
+    nothing is changed.
+    """
     now = now_us()
     position = outcome.position
     checkpoint_id = position.checkpoint_id if position else ""
+    assert outcome.status is not None
     if not tx.change_run(
         run.run_id, outcome.status, now=now, error=outcome.error, checkpoint_id=checkpoint_id
     ):
         return False
     thread = tx.thread(run.thread_id)
     if thread is None:
-        return True
-    if position is not None and outcome.status is not RunStatus.INTERRUPTED:
-        position = _without_answered(tx, run.thread_id, position)
-    pauses = (
-        tx.open_pauses(run.thread_id)
-        if position is None
-        else settle_pauses(tx, run.thread_id, run.run_id, position, now=now)
-    )
+        return False
+    interrupted = outcome.status is RunStatus.INTERRUPTED
+    if position is None:
+        pauses = tx.open_pauses(run.thread_id)
+    else:
+        # A run that did not stop by itself leaves the questions that were asked, and the
+        # breakpoints that waited before it. That it stands before another one is found when
+        # somebody goes on there.
+        waiting = outcome.waiting if interrupted else position.questions()
+        keep = () if interrupted else position.unfinished()
+        pauses = settle_pauses(
+            tx, run.thread_id, run.run_id, checkpoint_id, waiting, now=now, keep=keep
+        )
     events = [end_event(outcome.status, outcome.error, checkpoint_id)]
-    if outcome.status is RunStatus.INTERRUPTED and position is not None:
+    if interrupted and position is not None:
         events.insert(0, interrupted_event(pauses, position.next, checkpoint_id))
     tx.append_events(seal(events))
-    status = _thread_status(tx, thread, outcome, pauses)
+    queued = bool(tx.active_runs(thread.thread_id))
+    status = _thread_status(thread, outcome, pauses, queued=queued)
     tx.update_thread(
         run.thread_id,
         now=now,
@@ -58,25 +68,35 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         head=(position.checkpoint_id, position.next, position.values) if position else None,
         error=outcome.error if status is ThreadStatus.ERROR else None,
     )
-    return True
+    return queued
 
 
 def settle_pauses(
-    tx: Transaction, thread_id: str, run_id: str, position: Position, *, now: int
+    tx: Transaction,
+    thread_id: str,
+    run_id: str,
+    checkpoint_id: str,
+    waiting: Sequence[Waiting],
+    *,
+    now: int,
+    keep: Collection[str] = (),
 ) -> list[PauseRecord]:
-    """Makes the thread's open pauses those of a position, and returns them.
+    """Makes the thread's open pauses those that it waits for, and returns them.
 
-    A question that is asked still keeps its pause; what is not asked any more is superseded.
+    What still waits keeps its pause, as does a breakpoint at one of the tasks `keep`; what
+    does not wait any more is superseded.
     """
     kept: list[PauseRecord] = []
-    waiting = list(position.waiting)
+    new = list(waiting)
     for pause in tx.open_pauses(thread_id):
-        same = next((w for w in waiting if _asks_the_same(pause, w)), None)
-        if same is None:
-            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now)
-        else:
-            waiting.remove(same)
+        same = next((reason for reason in new if _is_about(pause, reason)), None)
+        if same is not None:
+            new.remove(same)
             kept.append(pause)
+        elif pause.kind is not PauseKind.INTERRUPT and pause.task_id in keep:
+            kept.append(pause)
+        else:
+            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now)
     made = [
         PauseRecord(
             pause_id=new_id(),
@@ -85,53 +105,37 @@ def settle_pauses(
             kind=reason.kind,
             node=reason.node,
             namespace=reason.namespace,
-            checkpoint_id=position.checkpoint_id,
+            checkpoint_id=checkpoint_id,
             create_time=now,
             interrupt_id=reason.interrupt_id,
             value=reason.value,
             response_schema=reason.response_schema,
+            task_id=reason.task_id,
         )
-        for reason in waiting
+        for reason in new
     ]
     tx.insert_pauses(made)
     return kept + made
 
 
-def _without_answered(tx: Transaction, thread_id: str, position: Position) -> Position:
-    """Leaves out the questions that have their answer, after a run that did not come to a pause.
-
-    A node that fails after its question was answered keeps the answer: whoever resumes it
-    tries again with that one. Asked anew, a second answer would be taken and not be used.
-    """
-    answered = {
-        (pause.interrupt_id, pause.namespace, pause.value)
-        for pause in tx.pauses_at(thread_id, position.checkpoint_id)
-        if pause.status is PauseStatus.RESUMED
-    }
-    waiting = tuple(
-        w for w in position.waiting if (w.interrupt_id, w.namespace, w.value) not in answered
-    )
-    return replace(position, waiting=waiting)
-
-
-def _asks_the_same(pause: PauseRecord, reason: Waiting) -> bool:
+def _is_about(pause: PauseRecord, reason: Waiting) -> bool:
     return (
-        pause.kind is PauseKind.INTERRUPT
-        and pause.kind is reason.kind
+        pause.kind is reason.kind
+        and pause.task_id == reason.task_id
+        and pause.node == reason.node
         and pause.interrupt_id == reason.interrupt_id
-        and pause.namespace == reason.namespace
         and pause.value == reason.value
     )
 
 
 def _thread_status(
-    tx: Transaction, thread: ThreadRecord, outcome: Outcome, pauses: Sequence[PauseRecord]
+    thread: ThreadRecord, outcome: Outcome, pauses: Sequence[PauseRecord], *, queued: bool
 ) -> ThreadStatus:
     # A thread can be paused without a pause, until what it asked is asked again: a run that
     # has not begun, and ends, changes nothing about that.
     if pauses or (outcome.position is None and thread.status is ThreadStatus.INTERRUPTED):
         return ThreadStatus.INTERRUPTED
-    if tx.active_runs(thread.thread_id):
+    if queued:
         return ThreadStatus.BUSY
     if outcome.status in (RunStatus.FAILED, RunStatus.TIMED_OUT):
         return ThreadStatus.ERROR

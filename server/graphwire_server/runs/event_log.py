@@ -1,163 +1,64 @@
-"""The log of events: written in groups, shown once committed, read through cursors.
+"""The log of events, as its readers see it.
 
-Commit, then show: an event reaches a reader only when it is on the disk. A reader is a
-cursor (run, sequence) with a wake-up, not a queue: one that is slow costs no memory, and
-one that comes late is served from the database.
+An event reaches a reader only when it is committed; see `journal`. A reader is a cursor (run,
+sequence) with a wake-up, not a queue: one that is slow costs no memory, and one that comes
+late is served from the database. A run may execute here, on another server, or on none.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from graphwire import errors
-from graphwire.v1 import run_event_pb2 as pb
 
-from graphwire_server.graphs.messages import join
-from graphwire_server.runs.clock import now_us
-from graphwire_server.runs.events import sealed, timestamp
+from graphwire_server.runs.journal import Journal
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 
-#: A run that is this many events ahead of the disk waits for it.
-_MAX_PENDING = 1000
-#: How many of a live run's latest events are kept at hand for its readers.
-_TAIL_EVENTS = 256
 #: How many events a reader takes from the database at once.
-_READ_EVENTS = 500
-
-
-class RunRecorder:
-    """Records the events of one run while it executes."""
-
-    def __init__(self, log: EventLog, run_id: str, *, attempt: int, last_sequence: int) -> None:
-        """Goes on after `last_sequence`. Made by `EventLog.recorder`."""
-        self.run_id = run_id
-        self._log = log
-        self._attempt = attempt
-        self._sequence = last_sequence
-        self._pending: list[pb.RunEvent] = []
-        self._failure: BaseException | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
-        self._closed = False
-
-    def append(self, event: pb.RunEvent) -> None:
-        """Adds an event; it is committed and shown a moment later.
-
-        A piece of a message may be joined to the one before it, if that is not committed yet.
-        What comes after the run's end, from nodes that were not waited for, is dropped.
-        """
-        if self._closed:
-            return
-        if self._pending and event.WhichOneof("event") == "message":
-            last = self._pending[-1]
-            if (
-                last.WhichOneof("event") == "message"
-                and last.namespace == event.namespace
-                and join(last.message, event.message)
-            ):
-                return
-        event.event_time.CopyFrom(timestamp(now_us()))
-        self._pending.append(event)
-        self._idle.clear()
-        self._log._wake(self)
-
-    async def keep_pace(self) -> None:
-        """Waits while too many events are pending. Raises StorageError if they can't be kept."""
-        if len(self._pending) >= _MAX_PENDING:
-            await self.flushed()
-        elif self._failure is not None:
-            raise self._failure
-
-    async def flushed(self) -> None:
-        """Waits until every event is committed. Raises StorageError if they can't be."""
-        await self._idle.wait()
-        if self._failure is not None:
-            raise self._failure
-
-    def seal(self, events: Sequence[pb.RunEvent]) -> list[EventRecord]:
-        """Numbers the last events of the run, to be committed by the caller.
-
-        To be called after `flushed`, when no more events come; again, if the commit failed.
-        """
-        for event in events:
-            event.event_time.CopyFrom(timestamp(now_us()))
-        first = self._sequence + 1
-        return [
-            sealed(event, self.run_id, sequence, attempt=self._attempt)
-            for sequence, event in enumerate(events, start=first)
-        ]
-
-    def since(self, after: int) -> list[EventRecord] | None:
-        """Returns the committed events after a sequence; None if they are not at hand."""
-        if not self._tail or self._tail[0].sequence > after + 1:
-            return None
-        return [record for record in self._tail if record.sequence > after]
-
-    def _take(self) -> list[EventRecord]:
-        records = [self._record(event) for event in self._pending]
-        self._pending.clear()
-        return records
-
-    def _record(self, event: pb.RunEvent) -> EventRecord:
-        self._sequence += 1
-        return sealed(event, self.run_id, self._sequence, attempt=self._attempt)
-
-    def _committed(self, records: Sequence[EventRecord]) -> None:
-        self._tail.extend(records)
-        if not self._pending:
-            self._idle.set()
-
-    def _failed(self, error: BaseException) -> None:
-        self._failure = error
-        self._pending.clear()
-        self._idle.set()
+_READ_EVENTS = 256
 
 
 class EventLog:
     """The events of all runs."""
 
-    def __init__(self, storage: Storage, *, heartbeat_seconds: float) -> None:
-        """Makes the log; `start` sets it going."""
+    def __init__(self, storage: Storage, *, heartbeat_seconds: float, poll_seconds: float) -> None:
+        """Makes the log.
+
+        Args:
+            storage: Where events are kept.
+            heartbeat_seconds: How long a stream may be quiet.
+            poll_seconds: How often readers of a run that does not execute here look for events
+                of which they were not told.
+        """
         self._storage = storage
         self._heartbeat = heartbeat_seconds
-        self._recorders: dict[str, RunRecorder] = {}
-        self._dirty: dict[str, RunRecorder] = {}
-        self._work = asyncio.Event()
-        self._readers: dict[str, set[asyncio.Event]] = {}
+        self._poll = poll_seconds
+        self._journals: dict[str, Journal] = {}
+        self._readers: dict[str, set[_Wake]] = {}
         self._closing = False
-        self._writer: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Starts the task that commits events."""
-        self._writer = asyncio.create_task(self._write(), name="event-log")
-
-    async def stop(self) -> None:
-        """Stops that task. Recorders must have been closed before."""
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
 
     def end_streams(self) -> None:
         """Ends every reader with ShuttingDownError; new ones end at once."""
         self._closing = True
+        self.notify_all()
+
+    def open(self, journal: Journal) -> None:
+        """Serves readers of a run from its journal, while it executes here."""
+        self._journals[journal.run.run_id] = journal
+
+    def close(self, journal: Journal) -> None:
+        """Serves them from the database again."""
+        run_id = journal.run.run_id
+        if self._journals.get(run_id) is journal:
+            del self._journals[run_id]
+        self.notify(run_id)
+
+    def notify_all(self) -> None:
+        """Wakes every reader."""
         for run_id in list(self._readers):
             self.notify(run_id)
-
-    def recorder(self, run: RunRecord, *, attempt: int = 1) -> RunRecorder:
-        """Opens the recorder of a run that begins to execute."""
-        recorder = RunRecorder(self, run.run_id, attempt=attempt, last_sequence=run.last_sequence)
-        self._recorders[run.run_id] = recorder
-        return recorder
-
-    def close(self, recorder: RunRecorder) -> None:
-        """Closes a run's recorder, once its last events are committed."""
-        recorder._closed = True
-        self._recorders.pop(recorder.run_id, None)
-        self.notify(recorder.run_id)
 
     def notify(self, run_id: str) -> None:
         """Wakes a run's readers."""
@@ -174,13 +75,19 @@ class EventLog:
             SequenceOutOfRangeError: `after` lies beyond the run's last event.
             ShuttingDownError: The server is shutting down.
         """
-        wake = asyncio.Event()
+        wake, loop = _Wake(), asyncio.get_running_loop()
+        quiet_since = loop.time()
         self._readers.setdefault(run_id, set()).add(wake)
         try:
-            first = True
+            first, journal = True, None
             while True:
                 wake.clear()
-                records, ended = await self._next(run_id, after, check_range=first)
+                journal = self._journals.get(run_id, journal)
+                at_hand = journal.since(after) if journal and not first else None
+                if at_hand is None:
+                    records, ended = await self._read(run_id, after, check_range=first)
+                else:
+                    records, ended = at_hand, journal is not None and journal.ended
                 first = False
                 for record in records:
                     yield record
@@ -188,6 +95,7 @@ class EventLog:
                 if ended:
                     return
                 if records:
+                    quiet_since = loop.time()
                     continue
                 if self._closing:
                     raise errors.ShuttingDownError(
@@ -195,28 +103,24 @@ class EventLog:
                         metadata={"run_id": run_id, "last_sequence": str(after)},
                         retry_after=1.0,
                     )
-                if not await _wait(wake, self._heartbeat):
+                if not await self._changed(run_id, wake, quiet_since):
                     yield None
+                    quiet_since = loop.time()
         finally:
             readers = self._readers[run_id]
             readers.discard(wake)
             if not readers:
                 del self._readers[run_id]
 
-    async def _next(
+    async def _read(
         self, run_id: str, after: int, *, check_range: bool
     ) -> tuple[list[EventRecord], bool]:
         """Returns the next events, and whether the run's last one is among or before them."""
-        recorder = self._recorders.get(run_id)
-        if recorder is not None and not check_range:
-            at_hand = recorder.since(after)
-            if at_hand is not None:
-                return at_hand, False
 
         def read(db: Reader) -> tuple[RunRecord | None, list[EventRecord]]:
             return db.run(run_id), db.events(run_id, after=after, limit=_READ_EVENTS)
 
-        run, records = await self._storage.read(read)
+        run, records = await self._storage.read(read, short=True)
         if run is None:
             raise run_not_found(run_id)
         if check_range and after > run.last_sequence:
@@ -228,27 +132,13 @@ class EventLog:
         last = records[-1].sequence if records else after
         return records, run.status.ended and last >= run.last_sequence
 
-    def _wake(self, recorder: RunRecorder) -> None:
-        self._dirty[recorder.run_id] = recorder
-        self._work.set()
-
-    async def _write(self) -> None:
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            dirty = list(self._dirty.values())
-            self._dirty.clear()
-            batches = [(recorder, recorder._take()) for recorder in dirty]
-            records = [record for _, batch in batches for record in batch]
-            try:
-                await self._storage.write(lambda tx, rows=records: tx.append_events(rows))  # type: ignore[misc]
-            except Exception as error:  # noqa: BLE001  # each run concerned fails with it
-                for recorder, _ in batches:
-                    recorder._failed(error)
-                continue
-            for recorder, batch in batches:
-                recorder._committed(batch)
-                self.notify(recorder.run_id)
+    async def _changed(self, run_id: str, wake: _Wake, quiet_since: float) -> bool:
+        """Waits until there may be news; returns False when it is time for a heartbeat."""
+        left = quiet_since + self._heartbeat - asyncio.get_running_loop().time()
+        if run_id in self._journals:
+            return await wake.wait(left)
+        # Whoever executes it announces events, but nobody vouches that this arrives.
+        return await wake.wait(min(left, self._poll)) or left > self._poll
 
 
 def run_not_found(run_id: str) -> errors.RunNotFoundError:
@@ -256,9 +146,38 @@ def run_not_found(run_id: str) -> errors.RunNotFoundError:
     return errors.RunNotFoundError(f"there is no run {run_id}", resource=("run", run_id))
 
 
-async def _wait(event: asyncio.Event, timeout: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), timeout)
-    except TimeoutError:
-        return False
-    return True
+class _Wake:
+    """Wakes one reader. (`asyncio.wait_for` on an Event would make a task for each wait.)"""
+
+    def __init__(self) -> None:
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def clear(self) -> None:
+        """Forgets that it was set."""
+        self._woken = False
+
+    def set(self) -> None:
+        """Wakes the reader, now or when it comes to wait."""
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, timeout: float) -> bool:
+        """Waits until it is set; returns False when that takes longer than `timeout` seconds."""
+        if self._woken:
+            return True
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_later(max(timeout, 0), _give_up, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return self._woken
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

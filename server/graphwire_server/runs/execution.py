@@ -1,46 +1,44 @@
-"""Executes one accepted run, from its first event to its outcome."""
+"""Executes one attempt at a run, from its position to its outcome."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import structlog
 
+from graphwire_server.graphs.doors import DooredGraph, current_doorkeeper
 from graphwire_server.graphs.execution import (
     Beginning,
-    Execution,
     ExecutionOptions,
     Fresh,
     GoOn,
     RunnableConfig,
     Steer,
+    execute,
     run_config,
 )
 from graphwire_server.graphs.failures import error_text, error_type
+from graphwire_server.graphs.gate import Gate, Known
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
+from graphwire_server.graphs.places import Breakpoints, Namespace, Path, path_of
 from graphwire_server.graphs.position import (
-    Breakpoints,
-    Namespace,
     Position,
     Waiting,
+    position_at_end,
     read_position,
 )
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
-from graphwire_server.graphs.translate import Translator
-from graphwire_server.runs.event_log import RunRecorder
+from graphwire_server.graphs.tap import Tap
+from graphwire_server.runs.approvals import approvals
+from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.request import RunSpec
-from graphwire_server.storage.interface import Storage
-from graphwire_server.storage.records import (
-    Failure,
-    PauseKind,
-    PauseStatus,
-    RunRecord,
-    RunStatus,
-)
+from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
+from graphwire_server.storage.interface import LeaseLostError, Storage, Transaction
+from graphwire_server.storage.records import Failure, PauseKind, RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
 
@@ -50,23 +48,40 @@ class Outcome:
     """How an execution ended.
 
     Attributes:
-        status: The run's final status.
+        status: The run's final status; None if it is not over, but handed back.
         position: Where the thread stands; None if it can't be read.
+        waiting: Why it waits there.
         error: Why it failed; None unless FAILED or TIMED_OUT.
     """
 
-    status: RunStatus
+    status: RunStatus | None
     position: Position | None = None
+    waiting: tuple[Waiting, ...] = ()
     error: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How an attempt begins: what it knows, and what it gives the engine.
+
+    Attributes:
+        position: Where the thread stands; None for new input, to which it does not matter.
+        known: What the gate has to know of it.
+        beginning: What the engine is started with.
+    """
+
+    position: Position | None
+    known: Known
+    beginning: Beginning
+
+
 class RunExecution:
-    """The execution of one run."""
+    """One attempt at a run."""
 
     def __init__(
         self,
         run: RunRecord,
-        recorder: RunRecorder,
+        journal: Journal,
         *,
         registry: GraphRegistry,
         storage: Storage,
@@ -75,14 +90,28 @@ class RunExecution:
         """Prepares the execution of a RUNNING run; `max_seconds` of 0 is no limit."""
         self._run = run
         self._spec = RunSpec.from_json(run.spec)
-        self._recorder = recorder
+        self._journal = journal
         self._registry = registry
         self._storage = storage
         self._max_seconds = max_seconds or None
+        self._draining = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def close(self) -> None:
+        """Lets nothing more begin: the run stops where its tasks under way have ended."""
+        self._draining = True
 
     async def outcome(self) -> Outcome:
-        """Executes the run. Raises CancelledError when it is cancelled, and nothing else
-        but StorageError: what a graph raises is an outcome."""
+        """Executes the run.
+
+        What a graph raises is an outcome.
+
+        Raises:
+            CancelledError: The run was stopped from outside.
+            LeaseLostError: Somebody else has it now.
+            StorageError: The database can't be used.
+        """
+        self._task = asyncio.current_task()
         try:
             async with asyncio.timeout(self._max_seconds) as limit:
                 return await self._execute()
@@ -106,110 +135,183 @@ class RunExecution:
         config = _config(self._run, self._spec)
         try:
             async with loaded.open("threads.create_run", config, self._spec.context) as graph:
-                return await self._execute_graph(graph)
-        except asyncio.CancelledError:
+                return await self._execute_graph(loaded.doored(graph))
+        except (asyncio.CancelledError, LeaseLostError):
             raise
         except BaseException as error:  # noqa: BLE001  # whatever a graph or its factory raises
             return self._failed(error)
 
-    async def _execute_graph(self, graph: AnyPregel) -> Outcome:
-        spec, thread_id = self._spec, self._run.thread_id
-        breakpoints = Breakpoints(tuple(spec.interrupt_before), tuple(spec.interrupt_after))
-        unknown = sorted({*breakpoints.before, *breakpoints.after} - {"*", *node_names(graph)})
+    async def _execute_graph(self, doored: DooredGraph) -> Outcome:
+        graph, spec = doored.graph, self._spec
+        breakpoints = {path: place.compiled for path, place in doored.places.items()}
+        root = breakpoints[()] = Breakpoints(
+            tuple(spec.interrupt_before), tuple(spec.interrupt_after)
+        )
+        unknown = sorted({*root.before, *root.after} - {"*", *node_names(graph)})
         if unknown:
             # A graph may have changed since the run was accepted. Fail closed.
             text = f"breakpoints at {', '.join(unknown)}: the graph has no such node"
             return Outcome(RunStatus.FAILED, error=Failure("UnknownNode", text))
-        beginning = _beginning(spec)
-        if not isinstance(beginning, Fresh):
-            head = await self._starting_position(graph, breakpoints)
-            unapproved = await self._unapproved(head)
-            if unapproved and isinstance(beginning, GoOn):
-                return Outcome(RunStatus.INTERRUPTED, head)
-            if unapproved:
-                # Found when the command was accepted, unless it waited for other runs since.
-                nodes = ", ".join(w.node for w in unapproved)
-                text = f"the command would run {nodes} past the breakpoint before it"
-                failure = Failure("GotoPastBreakpoint", text)
-                return Outcome(RunStatus.FAILED, _questions_only(head), failure)
-        execution = Execution(
-            graph,
-            beginning,
-            ExecutionOptions(
-                config=_config(self._run, spec, at_checkpoint=isinstance(beginning, Fresh)),
-                context=spec.context,
-                breakpoints=breakpoints,
-                stream_modes=_engine_modes(spec.stream_modes),
-                subgraphs=spec.stream_subgraphs,
-                durability=cast(Literal["sync", "async", "exit"], spec.durability.lower()),
-            ),
+        start = await self._start(graph)
+        if start.position is not None and isinstance(start.beginning, GoOn):
+            waiting = start.position.stuck(breakpoints, start.known, start.beginning.answers)
+            if waiting:
+                return Outcome(RunStatus.INTERRUPTED, start.position, waiting)
+        gate, tap = self._connect(doored, root, start)
+        outcome = await self._run_engine(graph, start, gate, tap)
+        if outcome is not None:
+            return outcome
+        return await self._where_it_stopped(graph, breakpoints, gate, tap)
+
+    def _connect(self, doored: DooredGraph, root: Breakpoints, start: _Start) -> tuple[Gate, Tap]:
+        """Puts together what listens to the engine, and what it asks."""
+        spec = self._spec
+        seen = start.position.finished_nodes() if start.position is not None else {}
+        tap = Tap(
+            self._journal,
+            modes=_engine_modes(spec.stream_modes),
+            subgraphs=spec.stream_subgraphs,
+            seen=seen if self._run.attempt > 1 and self._run.absorbed else None,
         )
-        translator = Translator()
+        gate = Gate(
+            root,
+            doored.places,
+            start.known,
+            durable=self._durable(),
+            begin=tap.begin,
+            closed=lambda: self._draining or self._is_cancelled(),
+        )
+        tap.connect(gate)
+        gated = {
+            path
+            for path, place in doored.places.items()
+            if place.has_doors and place.keeps_checkpoints
+        }
+        self._journal.connect(
+            gate,
+            gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
+            absorbs_writes=spec.kind == "command",
+        )
+        return gate, tap
+
+    async def _run_engine(
+        self, graph: AnyPregel, start: _Start, gate: Gate, tap: Tap
+    ) -> Outcome | None:
+        """Runs the graph; returns an outcome only if it raised."""
+        at_checkpoint = isinstance(start.beginning, Fresh)
+        options = ExecutionOptions(
+            config=_config(self._run, self._spec, at_checkpoint=at_checkpoint),
+            context=self._spec.context,
+            durability=cast(Literal["sync", "async", "exit"], self._spec.durability.lower()),
+        )
+        sink = current_sink.set(self._journal)
+        keeper = current_doorkeeper.set(gate)
         try:
-            async with aclosing(execution.parts()) as parts:
-                async for part in parts:
-                    for event in translator.events(part):
-                        self._recorder.append(event)
-                    _stop_if_cancelled()
-                    await self._recorder.keep_pace()
-        except asyncio.CancelledError:
+            await execute(graph, start.beginning, options, tap)
+            if self._is_cancelled():
+                raise asyncio.CancelledError  # a node has swallowed it
+        except (asyncio.CancelledError, LeaseLostError):
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
             # Where that leaves the thread is read later: it may be what can't be read.
-            return self._failed(error, execution.failed)
-        position = await read_position(
-            graph, thread_config(thread_id), breakpoints, execution.steps
-        )
-        if not execution.paused:
-            return Outcome(RunStatus.SUCCEEDED, _with_waiting(position, ()))
-        return Outcome(RunStatus.INTERRUPTED, _with_waiting(position, _why(position, execution)))
+            return self._failed(error, tap.failed)
+        finally:
+            current_doorkeeper.reset(keeper)
+            current_sink.reset(sink)
+        return None
 
-    async def _starting_position(self, graph: AnyPregel, breakpoints: Breakpoints) -> Position:
-        """Puts the thread where the run is to go on from, and returns where it stands then.
+    async def _where_it_stopped(
+        self,
+        graph: AnyPregel,
+        breakpoints: Mapping[Path, Breakpoints],
+        gate: Gate,
+        tap: Tap,
+    ) -> Outcome:
+        if tap.paused and self._draining:
+            return Outcome(None)
+        head = self._journal.head
+        if head is not None and not tap.paused and not gate.stands_after():
+            at_end = position_at_end(graph, head)
+            if at_end is not None:
+                return Outcome(RunStatus.SUCCEEDED, at_end)
+        await self._journal.durable()
+        position = await read_position(graph, thread_config(self._run.thread_id))
+        approved = await self._approved(position)
+        waiting = position.waiting(breakpoints, approved)
+        if tap.paused:
+            return Outcome(RunStatus.INTERRUPTED, position, waiting or _unseen(position))
+        after = tuple(w for w in waiting if w.kind is PauseKind.BREAKPOINT_AFTER)
+        if after:
+            return Outcome(RunStatus.INTERRUPTED, position, after)
+        return Outcome(RunStatus.SUCCEEDED, position)
+
+    async def _start(self, graph: AnyPregel) -> _Start:
+        """Reads the position, and decides how to begin, or to go on.
+
+        What the run was started with is applied once: not again after the commit that has it.
+        """
+        spec, absorbed = self._spec, self._run.absorbed
+        verb = _verb(spec)
+        if isinstance(verb, Fresh) and not absorbed:
+            return _Start(None, Known(), verb)
+        position = await read_position(graph, thread_config(self._run.thread_id))
+        if not absorbed and await self._move(graph, position):
+            position = await read_position(graph, thread_config(self._run.thread_id))
+        answers = position.unanswered(spec.answers)
+        known = position.known(await self._approved(position), answers)
+        if isinstance(verb, Steer) and not absorbed:
+            return _Start(position, known, Steer(verb.update, verb.goto, answers))
+        return _Start(position, known, GoOn(answers))
+
+    async def _move(self, graph: AnyPregel, head: Position) -> bool:
+        """Puts the thread where the run is to go on from; returns whether that is elsewhere.
 
         From an older checkpoint it goes on from a copy, so that what it passes there is decided
         anew.
         """
-        spec, thread_id = self._spec, self._run.thread_id
-        head = await read_position(graph, thread_config(thread_id), breakpoints)
-        if spec.checkpoint_id and spec.checkpoint_id != head.checkpoint_id:
-            await fork(graph, thread_id, spec.checkpoint_id)
-        elif spec.discards and head.next:
-            await edit_state(graph, thread_id, None, as_node=END_NODE)
-        else:
-            return head
-        return await read_position(graph, thread_config(thread_id), breakpoints)
+        spec, thread_id, run = self._spec, self._run.thread_id, self._run
+        batch = EditBatch()
+        sink = current_sink.set(batch)
+        try:
+            if spec.checkpoint_id and spec.checkpoint_id != head.checkpoint_id:
+                await fork(graph, thread_id, spec.checkpoint_id)
+            elif spec.discards and head.next:
+                await edit_state(graph, thread_id, None, as_node=END_NODE)
+            else:
+                return False
+        finally:
+            current_sink.reset(sink)
 
-    async def _unapproved(self, head: Position) -> tuple[Waiting, ...]:
-        """Returns the breakpoints at which the thread stands and that nobody approved there.
+        def keep(tx: Transaction) -> None:
+            assert run.lease is not None
+            tx.hold(run.run_id, run.lease)
+            batch.apply(tx)
+            if spec.kind == "resume":
+                # All that it does from here on is to go on.
+                tx.absorb(run.run_id)
 
-        LangGraph takes going on for approval of everything that waits. A thread can stand
-        before a breakpoint that never paused it: after a cancel or a crash between two
-        steps, or on a copy of an older checkpoint.
-        """
-        standing = tuple(w for w in head.waiting if w.kind is PauseKind.BREAKPOINT_BEFORE)
-        if not standing:
-            return ()
-        pauses = await self._storage.read(
-            lambda db: db.pauses_at(self._run.thread_id, head.checkpoint_id)
-        )
-        # The root's checkpoint stays the same while a subgraph works: there, what an earlier
-        # run approved may have been an earlier round.
-        approved = {
-            (pause.namespace, pause.node)
-            for pause in pauses
-            if pause.status is PauseStatus.RESUMED
-            and pause.kind is PauseKind.BREAKPOINT_BEFORE
-            and (not pause.namespace or pause.resolved_by_run_id == self._run.run_id)
-        }
-        return tuple(w for w in standing if (w.namespace, w.node) not in approved)
+        await self._storage.write(keep)
+        return True
+
+    async def _approved(self, position: Position) -> frozenset[str]:
+        ids, thread_id = position.approvable(), self._run.thread_id
+        if not ids:
+            return frozenset()
+        return await self._storage.read(lambda db: approvals(db, thread_id, ids), short=True)
+
+    def _is_cancelled(self) -> bool:
+        """Returns whether the run is being stopped, also where a node has swallowed that."""
+        return self._task is not None and self._task.cancelling() > 0
+
+    def _durable(self) -> Any:
+        """Returns what a task waits for before it begins."""
+        return self._journal.durable if self._spec.durability == "SYNC" else _at_once
 
 
 async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | None:
     """Returns where a run that was stopped from outside has left its thread.
 
-    What waits are questions only: that it stands before a breakpoint is found when it goes
-    on. None if the state can't be read, as when the graph is gone.
+    None if the state can't be read, as when the graph is gone.
     """
     loaded = registry.get(run.assistant_id)
     if loaded is None:
@@ -217,18 +319,14 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
     config = _config(run, RunSpec.from_json(run.spec))
     try:
         async with loaded.open("threads.read", config) as graph:
-            position = await read_position(graph, thread_config(run.thread_id), Breakpoints())
+            return await read_position(graph, thread_config(run.thread_id))
     except Exception:  # noqa: BLE001  # the run's own end must be recorded in any case
         _log.exception("state_unreadable", run_id=run.run_id, thread_id=run.thread_id)
         return None
-    return _questions_only(position)
 
 
-def _stop_if_cancelled() -> None:
-    """Stops where a node has swallowed the cancellation that was meant for the run."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+async def _at_once() -> None:
+    """With a weaker durability, tasks begin before what they build on is on the disk."""
 
 
 def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> RunnableConfig:
@@ -244,7 +342,7 @@ def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> Ru
     )
 
 
-def _beginning(spec: RunSpec) -> Beginning:
+def _verb(spec: RunSpec) -> Beginning:
     match spec.kind:
         case "input":
             return Fresh(spec.value)
@@ -264,25 +362,16 @@ def _engine_modes(modes: list[str]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _why(position: Position, execution: Execution) -> tuple[Waiting, ...]:
-    """Returns why a graph that said it stopped has stopped; at least one reason."""
-    if position.waiting:
-        return position.waiting
-    # A graph that is called in a node's code, and stops, does not show in the state.
-    if position.next:
-        nodes = dict.fromkeys(position.next)
-        return tuple(Waiting(PauseKind.BREAKPOINT_BEFORE, node) for node in nodes)
-    last = dict.fromkeys(execution.steps.last_step(()))
-    return tuple(Waiting(PauseKind.BREAKPOINT_AFTER, node) for node in last)
+def _unseen(position: Position) -> tuple[Waiting, ...]:
+    """Returns why a graph that said it stopped has stopped, where the position does not say.
 
-
-def _with_waiting(position: Position, waiting: tuple[Waiting, ...]) -> Position:
-    return Position(position.checkpoint_id, position.next, position.values, waiting)
-
-
-def _questions_only(position: Position) -> Position:
-    questions = tuple(w for w in position.waiting if w.kind is PauseKind.INTERRUPT)
-    return _with_waiting(position, questions)
+    A graph that is called in a node's code, and stops, may not show in the state.
+    """
+    return tuple(
+        Waiting(PauseKind.BREAKPOINT_BEFORE, standing.task.node, (), standing.task.task_id)
+        for standing in position.tasks
+        if not standing.task.namespace and not standing.finished
+    )
 
 
 def _failure(error: BaseException, seen: tuple[str, Namespace]) -> Failure:

@@ -1,14 +1,14 @@
-"""Executes runs: starts those that may start, sees each one to its end, and stops them.
+"""Executes runs: claims those that may start or were lost, sees each to its end, stops them.
 
-A run that is RUNNING in the database is in `_running` here, and the other way round; the
-one exception, runs of a server that was killed, is cleared up by `restart` before the
-executor starts.
+A run that is RUNNING under this server's lease is in `_running` here; one that is RUNNING and
+held by nobody is claimed by whoever comes first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,21 @@ import structlog
 
 from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
-from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.ending import end_run
-from graphwire_server.runs.event_log import EventLog, RunRecorder
-from graphwire_server.runs.events import Sealer, metadata_event
+from graphwire_server.runs.event_log import EventLog
+from graphwire_server.runs.events import Sealer, attempt_event
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
+from graphwire_server.runs.journal import Journal
+from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads, current_run
-from graphwire_server.storage.interface import Storage, StorageError, Transaction
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.interface import (
+    LeaseLostError,
+    Reader,
+    Storage,
+    StorageError,
+    Transaction,
+)
 from graphwire_server.storage.records import Failure, RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
@@ -32,16 +40,62 @@ _RETRY_SECONDS = 1.0
 #: How long nodes that are to stop, and are not waited for, get to do so.
 _ABANDON_SECONDS = 1.0
 
+#: What is announced when runs may be claimed, and when one is to be cancelled.
+QUEUE_TOPIC = "queue"
+CANCEL_TOPIC = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorLimits:
+    """How much is executed.
+
+    Attributes:
+        concurrent_runs: How many runs at once.
+        run_seconds: How long a run may take; 0: no limit.
+        attempts: How often a run is begun, before one that loses its server each time fails.
+        poll_seconds: How often the database is asked for runs of which nothing was announced.
+    """
+
+    concurrent_runs: int
+    run_seconds: float
+    attempts: int
+    poll_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What there is to do for a server."""
+
+    cancelled: list[str]
+    lost: bool
+    due: bool
+    due_in: float | None
+
+    @classmethod
+    def read(cls, db: Reader, server_id: str) -> _Work:
+        """Reads it; `due_in` is in seconds, and None if no run is due later."""
+        now = db.now()
+        due = db.next_due_time(now=now)
+        return cls(
+            cancelled=db.cancelled_runs(server_id),
+            lost=db.has_lost_run(),
+            due=db.has_due_run(),
+            due_in=None if due is None else (due - now) / 1e6,
+        )
+
 
 @dataclass(slots=True)
 class _Running:
     """A run that is executing."""
 
     run: RunRecord
+    attempt: RunExecution | None = None
     execution: asyncio.Task[Outcome] | None = None
     supervisor: asyncio.Task[None] | None = None
     stop: Outcome | None = None
     abandoned: asyncio.Future[None] = field(default_factory=asyncio.Future)
+    lost: bool = False
+    frees_others: bool = True
 
 
 class Executor:
@@ -58,21 +112,28 @@ class Executor:
         registry: GraphRegistry,
         log: EventLog,
         threads: NodeThreads,
-        max_concurrent_runs: int,
-        max_run_seconds: float,
+        membership: Membership,
+        limits: ExecutorLimits,
     ) -> None:
         """Makes the executor; `start` sets it going."""
         self._storage = storage
         self._registry = registry
         self._log = log
         self._threads = threads
-        self._max_concurrent = max_concurrent_runs
-        self._max_seconds = max_run_seconds
+        self._membership = membership
+        self._limits = limits
         self._running: dict[str, _Running] = {}
         self._reserved = 0
+        self._saturated = False
         self._wake = asyncio.Event()
         self._scheduler: asyncio.Task[None] | None = None
         self.draining = False
+        membership.on_lost(self._drop_all)
+
+    @property
+    def server_id(self) -> str:
+        """Under which this server holds runs."""
+        return self._membership.server_id
 
     def reserve(self) -> bool:
         """Takes a slot for a run that may start now, if one is free; see `release`."""
@@ -83,33 +144,39 @@ class Executor:
     def release(self) -> None:
         """Gives a slot back, or up to the run that executes in it."""
         self._reserved -= 1
+        self._wake.set()
 
     def start(self) -> None:
-        """Starts to execute runs that wait for their turn or their time."""
+        """Starts the task that claims runs."""
         self._scheduler = asyncio.create_task(self._schedule(), name="run-scheduler")
         self._wake.set()
 
     def wake(self) -> None:
-        """Looks for runs that may start: after one was accepted, ended, or was cancelled."""
+        """Looks for runs to claim or to cancel: after one was accepted, ended, or cancelled."""
         self._wake.set()
 
     def execute(self, run: RunRecord) -> None:
-        """Begins to execute a run that has just become RUNNING."""
+        """Begins to execute a run that has just become RUNNING under this server's lease."""
         running = self._running[run.run_id] = _Running(run)
         running.supervisor = asyncio.create_task(self._supervise(running), name=f"run {run.run_id}")
 
-    def cancel(self, run_id: str, *, abandon: bool = False) -> None:
+    def cancel(self, run_id: str, *, abandon: bool = False) -> bool:
         """Stops a run, which ends as CANCELLED once its nodes have returned.
 
-        With `abandon` it does not wait for nodes that can't be stopped. No effect on runs
-        that are not executing.
+        With `abandon` it does not wait for nodes that can't be stopped. Returns False if the
+        run does not execute here.
         """
         running = self._running.get(run_id)
         if running is not None:
             self._stop(running, Outcome(RunStatus.CANCELLED), abandon=abandon)
+        return running is not None
 
     async def drain(self, grace_seconds: float) -> None:
-        """Starts no more runs, lets those executing end within a time, then stops them."""
+        """Starts no more runs, and hands those executing back, each at a step's boundary.
+
+        What is still at work after a time is stopped in the middle of its step, which is done
+        again by whoever goes on with the run.
+        """
         self.draining = True
         if self._scheduler is not None:
             self._wake.set()
@@ -119,10 +186,12 @@ class Executor:
             await self._storage.write(lambda tx: None)
         if self._running:
             _log.info("draining", runs=len(self._running), grace_seconds=grace_seconds)
+            for running in self._running.values():
+                if running.attempt is not None:
+                    running.attempt.close()
             await self._all_ended(grace_seconds)
         for running in list(self._running.values()):
-            error = Failure("ServerShutdown", "the server was shut down while the run executed")
-            self._stop(running, Outcome(RunStatus.FAILED, error=error), abandon=True)
+            self._stop(running, Outcome(None), abandon=True)
         await self._all_ended(None)
 
     async def _all_ended(self, timeout: float | None) -> None:
@@ -139,137 +208,206 @@ class Executor:
             if running.execution is not None:
                 running.execution.cancel()
 
+    def _drop_all(self) -> None:
+        """Stops everything, and records nothing: the runs are not this server's any more."""
+        for running in self._running.values():
+            running.lost = True
+            self._stop(running, Outcome(None), abandon=True)
+
     def _free_slots(self) -> int:
         if self.draining:
             return 0
-        return self._max_concurrent - len(self._running) - self._reserved
+        return self._limits.concurrent_runs - len(self._running) - self._reserved
+
+    # --- claiming ---
 
     async def _schedule(self) -> None:
         while not self.draining:
             self._wake.clear()
             try:
-                seconds = await self._start_due()
-            except StorageError:
-                _log.exception("scheduling_failed")
+                seconds = await self._claim()
+            except (StorageError, LeaseLostError):
+                _log.warning("scheduling_failed", exc_info=True)
                 seconds = _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), seconds)
 
-    async def _start_due(self) -> float | None:
-        """Starts what may start; returns in how many seconds the next run is due, if any is."""
-        now = now_us()
+    async def _claim(self) -> float:
+        """Claims what may be executed; returns in how many seconds to look again."""
+        server_id = self.server_id
+        work = await self._storage.read(lambda db: _Work.read(db, server_id), short=True)
+        for run_id in work.cancelled:
+            self.cancel(run_id)
+        # Runs that were lost come first: they have waited longest, and their threads stand still.
+        if work.lost:
+            await self._claim_some(server_id, lost=True)
+        if work.due:
+            await self._claim_some(server_id, lost=False)
+        poll = self._limits.poll_seconds
+        return poll if work.due_in is None else min(poll, work.due_in)
+
+    async def _claim_some(self, server_id: str, *, lost: bool) -> None:
         free = self._free_slots()
-        if free > 0:
-            waiting = await self._storage.read(lambda db: db.startable_runs(now=now, limit=free))
-            await self._start_some(now, min(len(waiting), self._free_slots()))
-        due = await self._storage.read(lambda db: db.next_due_time(now=now))
-        return None if due is None else max(0.0, (due - now_us()) / 1e6)
-
-    async def _start_some(self, now: int, count: int) -> None:
-        def start(tx: Transaction) -> list[RunRecord]:
-            started = []
-            for run_id in tx.startable_runs(now=now, limit=count):
-                if tx.change_run(run_id, RunStatus.RUNNING, now=now):
-                    run = tx.run(run_id)
-                    assert run is not None
-                    started.append(run)
-            return started
-
-        if count <= 0:
+        self._saturated = free <= 0
+        if self._saturated:
             return
-        self._reserved += count
+
+        def claim(tx: Transaction) -> list[RunRecord]:
+            return (tx.claim_lost if lost else tx.claim_due)(server_id, limit=free)
+
+        self._reserved += free
         try:
-            for run in await self._storage.write(start):
+            claimed = await self._storage.write(claim)
+            self._saturated = len(claimed) == free
+            for run in claimed:
+                _log.info("run_claimed", run_id=run.run_id, attempt=run.attempt)
                 self.execute(run)
         finally:
-            self._reserved -= count
+            self._reserved -= free
+
+    # --- one run ---
 
     async def _supervise(self, running: _Running) -> None:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
-        recorder = self._log.recorder(run)
-        recorder.append(metadata_event(run))
+        spec = RunSpec.from_json(run.spec)
+        journal = Journal(
+            run,
+            self._storage,
+            on_commit=self._tell,
+            waits=spec.durability == "SYNC",
+            fresh=spec.first and run.attempt == 1,
+        )
+        self._log.open(journal)
         try:
             try:
-                outcome = await self._outcome(running, recorder)
+                outcome = self._refusal(run, spec) or await self._outcome(running, journal)
+            except (LeaseLostError, StorageError):
+                raise
             except Exception as error:  # noqa: BLE001  # a fault of ours; the run ends all the same
                 _log.exception("run_supervision_failed", run_id=run.run_id)
                 failure = Failure(error_type(error), error_text(error))
                 outcome = Outcome(RunStatus.FAILED, error=failure)
-            await self._record_end(run, recorder, outcome)
+            await self._record_end(running, journal, outcome)
+        except LeaseLostError as error:
+            _log.error("run_lost", run_id=run.run_id, error=str(error))
         finally:
             self._running.pop(run.run_id, None)
-            self._log.close(recorder)
-            self._wake.set()
+            self._log.close(journal)
+            if self._saturated or running.frees_others:
+                self._wake.set()
 
-    async def _record_end(self, run: RunRecord, recorder: RunRecorder, outcome: Outcome) -> None:
-        """Records a run's end; while the database can't be written, tries again.
+    def _refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
+        """Returns how a run ends that must not go on by itself; None if it may."""
+        if run.attempt == 1:
+            return None
+        if spec.recovery == "MANUAL":
+            text = "the server stopped while the run was executing"
+            return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text))
+        if run.attempt > self._limits.attempts:
+            text = (
+                f"each of {self._limits.attempts} attempts at the run ended with its server: "
+                "a node may crash it"
+            )
+            return Outcome(RunStatus.FAILED, error=Failure("TooManyAttempts", text))
+        return None
 
-        When the server stops before that, the next start finds the run and clears it up.
-        """
-        while True:
-            try:
-                await self._try_to_record_end(run, recorder, outcome)
-            except StorageError:
-                _log.exception("run_end_not_recorded", run_id=run.run_id)
-                if self.draining:
-                    return
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                _log.info(
-                    "run_ended",
-                    run_id=run.run_id,
-                    thread_id=run.thread_id,
-                    status=outcome.status,
-                    error=outcome.error,
-                )
-                return
-
-    async def _try_to_record_end(
-        self, run: RunRecord, recorder: RunRecorder, outcome: Outcome
-    ) -> None:
-        try:
-            await recorder.flushed()
-        except Exception as error:  # noqa: BLE001  # whatever it was, they are not kept
-            lost = Failure("StorageError", f"events of the run could not be kept: {error}")
-
-            def fail(tx: Transaction) -> None:
-                # What follows on events that are lost can't stand: the end comes right
-                # after the last one that was kept.
-                kept = tx.run(run.run_id)
-                if kept is not None:
-                    end_run(tx, kept, Outcome(RunStatus.FAILED, error=lost), Sealer(kept))
-
-            await self._storage.write(fail)
-        else:
-            await self._storage.write(lambda tx: end_run(tx, run, outcome, recorder.seal))
-
-    async def _outcome(self, running: _Running, recorder: RunRecorder) -> Outcome:
+    async def _outcome(self, running: _Running, journal: Journal) -> Outcome:
         run = running.run
+        if run.attempt > 1:
+            thread = await self._storage.read(lambda db: db.thread(run.thread_id), short=True)
+            journal.append(attempt_event(run, thread.checkpoint_id if thread else ""))
         token = current_run.set(run.run_id)
-        execution = RunExecution(
+        running.attempt = attempt = RunExecution(
             run,
-            recorder,
+            journal,
             registry=self._registry,
             storage=self._storage,
-            max_seconds=self._max_seconds,
+            max_seconds=self._limits.run_seconds,
         )
+        if self.draining:
+            attempt.close()
         running.execution = asyncio.create_task(
-            execution.outcome(), name=f"execution of {run.run_id}"
+            attempt.outcome(), name=f"execution of {run.run_id}"
         )
         current_run.reset(token)
         if running.stop is not None:
             running.execution.cancel()
         await _first_of(running.execution, running.abandoned)
-        await asyncio.wait([running.execution], timeout=_ABANDON_SECONDS)
-        returned = asyncio.create_task(self._threads.returned(run.run_id))
-        await _first_of(returned, running.abandoned)
-        returned.cancel()
-        outcome = _outcome_of(running.execution, running.stop)
-        if outcome.position is None:
-            position = await position_of(self._registry, run)
-            outcome = Outcome(outcome.status, position, outcome.error)
-        return outcome
+        if not running.execution.done():
+            await asyncio.wait([running.execution], timeout=_ABANDON_SECONDS)
+        if self._threads.busy(run.run_id):
+            returned = asyncio.create_task(self._threads.returned(run.run_id))
+            await _first_of(returned, running.abandoned)
+            returned.cancel()
+        return _outcome_of(running.execution, running.stop)
+
+    async def _record_end(self, running: _Running, journal: Journal, outcome: Outcome) -> None:
+        """Records a run's end; while the database can't be written, tries again.
+
+        When the server stops before that, whoever claims the run next clears it up.
+        """
+        while not running.lost:
+            try:
+                running.frees_others = await self._try_to_record_end(running.run, journal, outcome)
+            except StorageError:
+                _log.exception("run_end_not_recorded", run_id=running.run.run_id)
+                if self.draining:
+                    return
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._tell(running.run.run_id)
+                if running.frees_others:
+                    self._storage.announce(QUEUE_TOPIC)
+                _log.info(
+                    "run_ended" if outcome.status else "run_handed_back",
+                    run_id=running.run.run_id,
+                    thread_id=running.run.thread_id,
+                    status=outcome.status,
+                    error=outcome.error,
+                )
+                return
+
+    async def _try_to_record_end(self, run: RunRecord, journal: Journal, outcome: Outcome) -> bool:
+        """Records a run's end; returns whether another run may start for that."""
+        lease = run.lease
+        assert lease is not None
+        try:
+            if outcome.status is None:
+                await journal.end(lambda tx, _: tx.hand_back(run.run_id, lease))
+                return True
+            if outcome.position is None:
+                # Of what was made, all that was kept; what wasn't never happened.
+                await journal.durable()
+                position = await position_of(self._registry, run)
+                outcome = Outcome(outcome.status, position, outcome.waiting, outcome.error)
+            return await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            if not journal.failed:
+                raise
+            # What was to be kept is lost, and what follows on it can't stand: the end comes
+            # right after the last event that was kept.
+            _log.warning("events_lost", run_id=run.run_id, exc_info=error)
+            text = f"what came of the run could not be kept: {error}"
+            lost = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
+
+            def fail(tx: Transaction) -> bool:
+                tx.hold(run.run_id, lease)
+                kept = tx.run(run.run_id)
+                return kept is not None and end_run(tx, kept, lost, Sealer(kept))
+
+            return await self._storage.write(fail)
+
+    def _tell(self, run_id: str) -> None:
+        self._log.notify(run_id)
+        self._storage.announce(f"run/{run_id}")
+
+
+def topics_to_wake(topics: Sequence[str]) -> bool:
+    """Returns whether topics that were announced concern the executor."""
+    return not topics or QUEUE_TOPIC in topics or CANCEL_TOPIC in topics
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:

@@ -41,15 +41,13 @@ class Housekeeping:
     async def sweep(self) -> int:
         """Sweeps once; returns how many threads were deleted."""
         now = now_us()
-        await self._storage.write(lambda tx: tx.forget_requests(before=now - RETENTION))
+        await self._storage.write(lambda tx: tx.forget_requests(before=now - RETENTION), long=True)
         before = now - int(self._stateless_ttl * 1e6)
         deleted = 0
         while True:
-            gone = await self._storage.write(lambda tx: _delete_expired(tx, before))
-            for thread_id in gone:
-                await self._storage.delete_checkpoints(thread_id)
-            deleted += len(gone)
-            if len(gone) < _BATCH or self._stopping.is_set():
+            gone = await self._storage.write(lambda tx: _delete_expired(tx, before), long=True)
+            deleted += gone
+            if gone < _BATCH or self._stopping.is_set():
                 return deleted
 
     async def _sweep_for_ever(self) -> None:
@@ -63,9 +61,9 @@ class Housekeeping:
                 await asyncio.wait_for(self._stopping.wait(), interval)
 
 
-def _delete_expired(tx: Transaction, before: int) -> list[str]:
-    """Deletes threads that are not in use; that they are not, and are gone, is one step."""
+def _delete_expired(tx: Transaction, before: int) -> int:
+    """Deletes threads that are not in use, and returns how many; it is one step."""
     expired = tx.expired_stateless_threads(before=before, limit=_BATCH)
     for thread_id in expired:
         tx.delete_thread(thread_id)
-    return expired
+    return len(expired)

@@ -38,6 +38,7 @@ class Durability(StrEnum):
 
 
 Multitask = Literal["REJECT", "ENQUEUE"]
+Recovery = Literal["CONTINUE", "MANUAL"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class RunRequest:
     discard_pause: bool = False
     create_thread: bool = False
     start_delay: int = 0
+    recovery: Recovery | None = None
     request_id: str = ""
 
     @property
@@ -129,6 +131,7 @@ class RunRequest:
             configurable=self.configurable or {},
             metadata=self.metadata or {},
             durability=self.durability or (None if inherits else Durability.SYNC),
+            recovery=self.recovery or (None if inherits else "CONTINUE"),
         )
         meaning = {f.name: _plain(getattr(plain, f.name)) for f in fields(plain)}
         del meaning["request_id"]
@@ -158,6 +161,8 @@ class RunSpec:
         discards: For "command": drops the nodes that wait, before it does anything else.
         durability: When checkpoints reach the disk.
         multitask: How it was asked to treat a busy thread.
+        recovery: What happens to it when the server that executes it is lost.
+        first: Whether nothing had run on the thread when it began.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -177,6 +182,8 @@ class RunSpec:
     discards: bool
     durability: str
     multitask: Multitask
+    recovery: Recovery
+    first: bool = False
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

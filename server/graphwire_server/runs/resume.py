@@ -40,7 +40,6 @@ def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: 
         AnswerRequiredError: It resumes an interrupt without answering it.
         AnswerMismatchError: An answer does not fit the interrupt's response schema.
         InvalidFieldError: It answers a breakpoint, or one interrupt twice.
-        PausesNotCoveredError: It would release a breakpoint that it does not mean.
     """
     by_id = {pause.pause_id: pause for pause in open_pauses}
     answered = _answered(open_pauses, by_id, resume, field)
@@ -56,13 +55,6 @@ def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: 
                 f"node {pause.node!r} asks, and waits for an answer "
                 f"(pause {pause.pause_id}); give it in `answers`, or in `answer`",
                 field=field,
-                metadata={"pause_id": pause.pause_id, "node": pause.node},
-            )
-        # The engine can't hold one breakpoint while it goes on from another place.
-        if not is_question and pause.pause_id not in meant:
-            raise errors.PausesNotCoveredError(
-                f"this would also release the breakpoint at node {pause.node!r} "
-                f"(pause {pause.pause_id}); name it in `pause_ids` if that is meant",
                 metadata={"pause_id": pause.pause_id, "node": pause.node},
             )
     return ResumePlan(

@@ -10,14 +10,9 @@ from graphwire.v1 import pause_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.checks import check_context, check_input, check_nodes, check_update
+from graphwire_server.graphs.doors import unreachable_breakpoints
 from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.langgraph_compat import (
-    AnyPregel,
-    declared_nodes,
-    static_breakpoints,
-    stops_inside,
-)
-from graphwire_server.graphs.position import Breakpoints
+from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs.acceptance import (
@@ -36,10 +31,9 @@ from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome
-from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.executor import CANCEL_TOPIC, QUEUE_TOPIC, Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
-from graphwire_server.runs.thread_locks import ThreadLocks
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
@@ -68,7 +62,6 @@ class RunService:
         registry: GraphRegistry,
         log: EventLog,
         executor: Executor,
-        locks: ThreadLocks,
         completion: Completion,
         default_recursion_limit: int,
     ) -> None:
@@ -77,7 +70,6 @@ class RunService:
         self._registry = registry
         self._log = log
         self._executor = executor
-        self._locks = locks
         self._completion = completion
         self._default_recursion_limit = default_recursion_limit
 
@@ -92,7 +84,7 @@ class RunService:
         if request.request_id:
             key = RequestKey(principal, method, request.request_id, request.fingerprint())
             # Also if the graph has changed since, so that it would refuse the request now.
-            earlier = await self._storage.read(lambda db: started_earlier(db, key))
+            earlier = await self._storage.read(lambda db: started_earlier(db, key), short=True)
             if earlier is not None:
                 return earlier
         loaded = await self._assistant(request)
@@ -104,6 +96,7 @@ class RunService:
                 now=now_us(),
                 assistant_id=loaded.name,
                 graph=facts,
+                server_id=self._executor.server_id,
                 slot_free=slot_free,
                 default_recursion_limit=self._default_recursion_limit,
                 key=key,
@@ -111,18 +104,17 @@ class RunService:
             return accept(tx, request, context)
 
         async def begin() -> Accepted:
-            async with self._locks.of(request.thread_id):
-                slot_free = self._executor.reserve()
-                try:
-                    accepted = await self._storage.write(lambda tx: work(tx, slot_free))
-                    starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
-                    if starts:
-                        self._executor.execute(accepted.run)
-                finally:
-                    if slot_free:
-                        self._executor.release()
+            slot_free = self._executor.reserve()
+            try:
+                accepted = await self._storage.write(lambda tx: work(tx, slot_free))
+                starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
+                if starts:
+                    self._executor.execute(accepted.run)
+            finally:
+                if slot_free:
+                    self._executor.release()
             if not starts:
-                self._executor.wake()
+                self._storage.announce(QUEUE_TOPIC)
             return accepted
 
         return await self._completion.of(begin())
@@ -149,7 +141,7 @@ class RunService:
             values = thread.values if thread and at_head else None
             return run, values, _pauses_at_end(db, run) if run else ()
 
-        ended, values, pauses = await self._storage.read(read)
+        ended, values, pauses = await self._storage.read(read, short=True)
         if ended is None:
             raise run_not_found(run_id)
         if values is None and ended.checkpoint_id:
@@ -158,7 +150,7 @@ class RunService:
 
     async def get(self, run_id: str) -> RunRecord:
         """Returns a run. Raises RunNotFoundError."""
-        run = await self._storage.read(lambda db: db.run(run_id))
+        run = await self._storage.read(lambda db: db.run(run_id), short=True)
         if run is None:
             raise run_not_found(run_id)
         return run
@@ -209,9 +201,9 @@ class RunService:
             run = await self._storage.write(work)
             if run.status.ended:
                 self._log.notify(run_id)
-                self._executor.wake()
-            else:
-                self._executor.cancel(run_id, abandon=abandon)
+                self._storage.announce(f"run/{run_id}", QUEUE_TOPIC)
+            elif not self._executor.cancel(run_id, abandon=abandon):
+                self._storage.announce(CANCEL_TOPIC)
             return run
 
         return await self._completion.of(carry_out())
@@ -237,8 +229,9 @@ class RunService:
             _check_not_needed(tx, run)
             tx.delete_run(run_id)
 
-        await self._storage.write(work)
+        await self._storage.write(work, long=True)
         self._log.notify(run_id)
+        self._storage.announce(f"run/{run_id}")
 
     def _check_open(self) -> None:
         if self._executor.draining:
@@ -251,7 +244,7 @@ class RunService:
         """Returns the graph to run: the one named, or the thread's."""
         assistant_id = request.assistant_id
         if not assistant_id and request.thread_id and not isinstance(request.start, InputStart):
-            thread = await self._storage.read(lambda db: db.thread(request.thread_id))
+            thread = await self._storage.read(lambda db: db.thread(request.thread_id), short=True)
             if thread is None:
                 raise thread_not_found(request.thread_id)
             assistant_id = thread.assistant_id
@@ -271,7 +264,7 @@ class RunService:
         configurable = request.configurable
         if not request.has_config and not isinstance(request.start, InputStart):
             configurable = await self._storage.read(
-                lambda db: last_configurable(db, request.thread_id)
+                lambda db: last_configurable(db, request.thread_id), short=True
             )
         async with loaded.open("assistants.read", open_config(configurable)) as graph:
             check_nodes(graph, request.interrupt_before, "interrupt_before", everything=True)
@@ -288,9 +281,11 @@ class RunService:
             next_there = None
             if request.checkpoint_id:
                 next_there = await self._next_at(graph, request, loaded)
+            places = loaded.doored(graph).places
             return GraphFacts(
-                compiled=Breakpoints(*static_breakpoints(graph)),
-                stops_inside=stops_inside(graph),
+                compiled=places[()].compiled,
+                stops_inside=any(place.compiled for path, place in places.items() if path),
+                unreachable=unreachable_breakpoints(places),
                 next_there=next_there,
                 nodes=declared_nodes(graph),
             )
@@ -299,7 +294,7 @@ class RunService:
         self, graph: AnyPregel, request: RunRequest, loaded: LoadedGraph
     ) -> tuple[str, ...]:
         """Returns the nodes that come next at the request's checkpoint, which must exist."""
-        thread = await self._storage.read(lambda db: db.thread(request.thread_id))
+        thread = await self._storage.read(lambda db: db.thread(request.thread_id), short=True)
         if thread is None:
             if request.thread_id and not request.create_thread:
                 raise thread_not_found(request.thread_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -12,10 +12,11 @@ from graphwire import errors
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.langgraph_compat import AnyPregel, static_breakpoints
-from graphwire_server.graphs.position import Breakpoints, read_position
+from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.places import Breakpoints, Path
 from graphwire_server.graphs.position import Position as GraphPosition
-from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.graphs.position import read_position
+from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import (
     StateView,
     edit_state,
@@ -29,13 +30,15 @@ from graphwire_server.runs.acceptance import (
     thread_busy,
     thread_not_found,
 )
+from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.ending import settle_pauses
+from graphwire_server.runs.executor import QUEUE_TOPIC
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import RunSpec
-from graphwire_server.runs.thread_locks import ThreadLocks
+from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     PauseRecord,
@@ -45,6 +48,9 @@ from graphwire_server.storage.records import (
     ThreadRecord,
     ThreadStatus,
 )
+
+#: How often an edit is made anew when somebody else changes the thread meanwhile.
+_EDIT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,11 @@ class ThreadService:
         *,
         storage: Storage,
         registry: GraphRegistry,
-        locks: ThreadLocks,
         completion: Completion,
-        wake: Callable[[], None],
     ) -> None:
-        """Puts the service together; `wake` is called when queued runs may be free to start."""
-        self._wake = wake
+        """Puts the service together from its parts."""
         self._storage = storage
         self._registry = registry
-        self._locks = locks
         self._completion = completion
 
     async def create(
@@ -143,7 +145,7 @@ class ThreadService:
 
     async def get(self, thread_id: str) -> ThreadView:
         """Returns a thread. Raises ThreadNotFoundError."""
-        return await self._storage.read(lambda db: _view(db, thread_id))
+        return await self._storage.read(lambda db: _view(db, thread_id), short=True)
 
     async def list(
         self, which: ThreadFilter, *, limit: int, after: Position | None
@@ -200,12 +202,7 @@ class ThreadService:
                 raise thread_busy(thread_id, active)
             tx.delete_thread(thread_id)
 
-        async def carry_out() -> None:
-            async with self._locks.of(thread_id):
-                await self._storage.write(work)
-                await self._storage.delete_checkpoints(thread_id)
-
-        await self._completion.of(carry_out())
+        await self._storage.write(work, long=True)
 
     async def state(
         self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
@@ -223,7 +220,7 @@ class ThreadService:
             if checkpoint_id:
                 raise _no_checkpoint(thread_id, checkpoint_id)
             return ThreadStateView(StateView(), ())
-        async with self._open(thread_id, assistant_id, "threads.read") as graph:
+        async with self._open(thread_id, assistant_id, "threads.read") as (_, graph):
             state = await read_state(
                 graph, thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
             )
@@ -241,7 +238,7 @@ class ThreadService:
         view = await self.get(thread_id)
         if not view.thread.assistant_id:
             return ()
-        async with self._open(thread_id, view.thread.assistant_id, "threads.read") as graph:
+        async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
             states = read_history(graph, thread_id, limit=limit, before=before)
             return [_with_pauses(state, view) async for state in states]
 
@@ -254,25 +251,35 @@ class ThreadService:
         return await self._completion.of(self._edit(edit, key))
 
     async def _edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView:
+        for _ in range(_EDIT_TRIES):
+            done = await self._try_to_edit(edit, key)
+            if done is not None:
+                return done
+        raise thread_busy(edit.thread_id, ())
+
+    async def _try_to_edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView | None:
+        """Edits a thread's state; returns None if somebody else has changed it meanwhile."""
         thread_id = edit.thread_id
-        async with self._locks.of(thread_id):
 
-            def check(db: Reader) -> tuple[ThreadRecord, RunRecord | None, bool]:
-                view = _view(db, thread_id)
-                if key and remembered(db, key) is not None:
-                    return view.thread, None, True
-                active = db.active_runs(thread_id)
-                if view.thread.status is ThreadStatus.BUSY:
-                    raise thread_busy(thread_id, active)
-                check_expected(view.thread, edit.expected_checkpoint_id)
-                return view.thread, db.last_run(thread_id), False
+        def check(db: Reader) -> tuple[ThreadRecord, RunRecord | None, bool]:
+            view = _view(db, thread_id)
+            if key and remembered(db, key) is not None:
+                return view.thread, None, True
+            active = db.active_runs(thread_id)
+            if view.thread.status is ThreadStatus.BUSY:
+                raise thread_busy(thread_id, active)
+            check_expected(view.thread, edit.expected_checkpoint_id)
+            return view.thread, db.last_run(thread_id), False
 
-            thread, last_run, repeated = await self._storage.read(check)
-            if repeated:
-                return await self.state(thread_id)
-            assistant_id = _assistant_id(thread, edit)
-            spec = RunSpec.from_json(last_run.spec) if last_run else None
-            async with self._open(thread_id, assistant_id, "threads.update") as graph:
+        thread, last_run, repeated = await self._storage.read(check, short=True)
+        if repeated:
+            return await self.state(thread_id)
+        assistant_id = _assistant_id(thread, edit)
+        batch = EditBatch()
+        async with self._open(thread_id, assistant_id, "threads.update") as (loaded, graph):
+            breakpoints = _breakpoints(loaded, graph, last_run)
+            sink = current_sink.set(batch)
+            try:
                 if edit.checkpoint_id:
                     await read_state(graph, thread_id, checkpoint_id=edit.checkpoint_id)
                 await edit_state(
@@ -282,32 +289,37 @@ class ThreadService:
                     as_node=edit.as_node,
                     checkpoint_id=edit.checkpoint_id,
                 )
-                breakpoints = (
-                    Breakpoints(tuple(spec.interrupt_before), tuple(spec.interrupt_after))
-                    if spec
-                    else Breakpoints(*static_breakpoints(graph))
-                )
-                position = await read_position(graph, thread_config(thread_id), breakpoints)
+                position = await read_position(graph, thread_config(thread_id))
                 state = await read_state(graph, thread_id)
+            finally:
+                current_sink.reset(sink)
 
-            def record(tx: Transaction) -> list[PauseRecord]:
-                now = now_us()
-                run_id = last_run.run_id if last_run else ""
-                pauses = settle_pauses(tx, thread_id, run_id, position, now=now)
-                tx.update_thread(
-                    thread_id,
-                    now=now,
-                    status=_status_after_edit(tx, thread, position, pauses),
-                    assistant_id=assistant_id,
-                    head=(position.checkpoint_id, position.next, position.values),
-                )
-                if key:
-                    tx.insert_request(key.record(thread_id, now=now))
-                return pauses
+        def record(tx: Transaction) -> list[PauseRecord] | None:
+            now_there, _, repeated = check(tx)
+            if repeated or now_there.checkpoint_id != thread.checkpoint_id:
+                return None
+            now = now_us()
+            batch.apply(tx)
+            approved = approvals(tx, thread_id, position.approvable())
+            waiting = position.waiting(breakpoints, approved)
+            run_id = last_run.run_id if last_run else ""
+            pauses = settle_pauses(tx, thread_id, run_id, position.checkpoint_id, waiting, now=now)
+            tx.update_thread(
+                thread_id,
+                now=now,
+                status=_status_after_edit(tx, now_there, position, pauses),
+                assistant_id=assistant_id,
+                head=(position.checkpoint_id, position.next, position.values),
+            )
+            if key:
+                tx.insert_request(key.record(thread_id, now=now))
+            return pauses
 
-            pauses = await self._storage.write(record)
-            self._wake()
-            return ThreadStateView(state, pauses)
+        pauses = await self._storage.write(record)
+        if pauses is None:
+            return None
+        self._storage.announce(QUEUE_TOPIC)
+        return ThreadStateView(state, pauses)
 
     @asynccontextmanager
     async def _open(
@@ -315,12 +327,26 @@ class ThreadService:
         thread_id: str,
         assistant_id: str,
         access: Literal["threads.read", "threads.update"],
-    ) -> AsyncIterator[AnyPregel]:
-        """Yields the graph to which a thread's state belongs."""
+    ) -> AsyncIterator[tuple[LoadedGraph, AnyPregel]]:
+        """Yields the graph to which a thread's state belongs, loaded and opened."""
         loaded = assistant_of(self._registry, assistant_id)
-        configurable = await self._storage.read(lambda db: last_configurable(db, thread_id))
+        configurable = await self._storage.read(
+            lambda db: last_configurable(db, thread_id), short=True
+        )
         async with loaded.open(access, open_config(configurable)) as graph:
-            yield graph
+            yield loaded, graph
+
+
+def _breakpoints(
+    loaded: LoadedGraph, graph: AnyPregel, last_run: RunRecord | None
+) -> dict[Path, Breakpoints]:
+    """Returns the breakpoints in force on a thread, by path."""
+    breakpoints = {path: place.compiled for path, place in loaded.doored(graph).places.items()}
+    if last_run is not None:
+        spec = RunSpec.from_json(last_run.spec)
+        root = Breakpoints(tuple(spec.interrupt_before), tuple(spec.interrupt_after))
+        breakpoints[()] = root
+    return breakpoints
 
 
 def _view(db: Reader, thread_id: str) -> ThreadView:

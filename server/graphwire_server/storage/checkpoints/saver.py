@@ -65,10 +65,10 @@ _VERSION_LENGTH = _COUNTER_DIGITS + 1 + 2 * _RANDOM_BYTES
 class CheckpointStorage(Protocol):
     """What the saver needs of the storage."""
 
-    async def read(self, work: Callable[[CheckpointReader], T]) -> T:
+    async def read(self, work: Callable[[CheckpointReader], T], *, short: bool = False) -> T:
         """Runs `work` on one state of the database."""
 
-    async def write(self, work: Callable[[CheckpointKeeper], T]) -> T:
+    async def write(self, work: Callable[[CheckpointKeeper], T], *, long: bool = False) -> T:
         """Runs `work` in a transaction, and returns when it is safely on the disk."""
 
 
@@ -109,7 +109,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(namespace)
+            noted |= sink.annotations(thread_id, namespace, checkpoint, noted)
         record = CheckpointRecord(
             thread_id,
             namespace,
@@ -168,8 +168,12 @@ class Saver(SyncMethods):
     @on_own_loop
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place, checkpoint_id = _place(config), get_checkpoint_id(config) or ""
+        sink = current_sink.get()
+        if sink is not None and sink.knows_none(*place):
+            return None
         loaded = await self._read(
-            lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek)
+            lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek),
+            short=True,
         )
         if loaded is None:
             return None
@@ -236,19 +240,19 @@ class Saver(SyncMethods):
 
     # --- within ---
 
-    async def _read(self, work: Callable[[CheckpointReader], T]) -> T:
+    async def _read(self, work: Callable[[CheckpointReader], T], *, short: bool = False) -> T:
         """Reads what is stored, with what the sink holds."""
         sink = current_sink.get()
         if sink is None:
-            return await self._storage.read(work)
+            return await self._storage.read(work, short=short)
         await sink.settled()
-        return await self._storage.read(lambda reader: work(sink.over(reader)))
+        return await self._storage.read(lambda reader: work(sink.over(reader)), short=short)
 
     async def _write(self, work: Callable[[CheckpointKeeper], T]) -> T:
         sink = current_sink.get()
         if sink is not None:
             await sink.settled()
-        return await self._storage.write(work)
+        return await self._storage.write(work, long=True)
 
     def _encode(
         self,

@@ -39,12 +39,24 @@ class Sink(Protocol):
     def put_writes(self, writes: Sequence[WriteRecord]) -> Awaitable[None]:
         """Takes what a task wrote."""
 
-    def annotations(self, namespace: str) -> Mapping[str, Any]:
-        """Returns what to add to the metadata of the next checkpoint in a namespace.
+    def annotations(
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """Returns what to add to the metadata of a checkpoint, which is put right after this.
+
+        `checkpoint` is LangGraph's, with the values of all channels.
 
         The values must be JSON.
         """
         return {}
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        """Returns whether it is certain, without a look, that a namespace has no checkpoint."""
+        return False
 
     async def settled(self) -> None:
         """Waits until all that was put can be read, by way of `over`."""
@@ -90,7 +102,13 @@ class EditBatch(Sink):
         self._writes.extend(writes)
         return Done()
 
-    def annotations(self, namespace: str) -> Mapping[str, Any]:
+    def annotations(
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
         return self._annotations
 
     async def settled(self) -> None:

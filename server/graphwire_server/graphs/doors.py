@@ -1,0 +1,191 @@
+"""Copies of graphs in which each node has a door, where the run's gate decides.
+
+The graph itself stays as the project made it. In the copy, each node's `bound` is behind a
+`Door`, subgraphs that are nodes are copied in the same way, at any depth, and the breakpoints
+compiled in are taken out and handed to the gate: the engine decides on none itself. A copy
+is shared by concurrent runs, so doors find the gate of their run in a context variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.cache.base import BaseCache, FullKey
+from langgraph.pregel import Pregel
+
+from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
+
+
+class Doorkeeper(Protocol):
+    """What a door asks; `gate.Gate` is it."""
+
+    async def enter(self, task: Task) -> None:
+        """Returns when a task may begin. Raises GraphInterrupt if it must wait for somebody."""
+
+    async def leave(self, namespace: Namespace) -> None:
+        """Returns when a subgraph that has ended may be left. Raises GraphInterrupt if not."""
+
+    def bars(self, node: str) -> bool:
+        """Returns whether some node of that name has a breakpoint before it."""
+
+
+#: The gate of the run that the current task executes; None outside of runs.
+current_doorkeeper: ContextVar[Doorkeeper | None] = ContextVar("graphwire_doorkeeper", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DooredGraph:
+    """A copy of a graph with doors.
+
+    Attributes:
+        graph: The copy; no breakpoints are compiled into it.
+        places: What is known of the graph and each of its subgraphs, by path.
+    """
+
+    graph: AnyPregel
+    places: Mapping[Path, Place]
+
+
+def with_doors(graph: AnyPregel) -> DooredGraph:
+    """Returns a copy of a graph with a door before each node."""
+    places: dict[Path, Place] = {}
+    return DooredGraph(_copy(graph, (), places, keeps=True), places)
+
+
+def unreachable_breakpoints(places: Mapping[Path, Place]) -> str:
+    """Returns the path of a subgraph with breakpoints at which nobody could resume it.
+
+    Each resume would start a subgraph without checkpoints anew, and stop again. Empty if there
+    is none.
+    """
+    paths = (
+        "/".join(path)
+        for path, place in places.items()
+        if place.compiled and not place.keeps_checkpoints
+    )
+    return next(paths, "")
+
+
+def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: bool) -> AnyPregel:
+    places[path] = _place(graph, keeps=keeps, has_doors=True)
+    nodes = {}
+    for name, node in graph.nodes.items():
+        child = node.bound if isinstance(node.bound, Pregel) else None
+        if child is not None:
+            inner = _copy(
+                child, (*path, name), places, keeps=keeps and child.checkpointer is not False
+            )
+            subgraphs = [inner if s is child else s for s in node.subgraphs]
+            nodes[name] = node.copy({"bound": SubgraphDoor(inner), "subgraphs": subgraphs})
+            continue
+        for subgraph in node.subgraphs[:1]:
+            # One that the node's own code calls: it can't be copied, but what waits there can
+            # be told, and the gate sees each of its steps before it starts.
+            if isinstance(subgraph, Pregel):
+                _note_called(subgraph, (*path, name), places)
+        nodes[name] = node.copy({"bound": compat.wrapped(node.bound, _enter)})
+    update: dict[str, Any] = {
+        "nodes": nodes,
+        "interrupt_before_nodes": (),
+        "interrupt_after_nodes": (),
+    }
+    if graph.cache is not None:
+        update["cache"] = DoorCache(graph.cache)
+    return compat.copy_with(graph, update)
+
+
+def _note_called(graph: AnyPregel, path: Path, places: dict[Path, Place]) -> None:
+    places[path] = _place(graph, keeps=True, has_doors=False)
+    for name, child in compat.subgraphs(graph):
+        if (*path, name) not in places:
+            _note_called(child, (*path, name), places)
+
+
+def _place(graph: AnyPregel, *, keeps: bool, has_doors: bool) -> Place:
+    before, after = compat.static_breakpoints(graph)
+    return Place(
+        compiled=Breakpoints(before, after),
+        nodes=compat.node_names(graph),
+        keeps_checkpoints=keeps,
+        has_doors=has_doors,
+    )
+
+
+async def _enter(config: RunnableConfig | None) -> None:
+    keeper = current_doorkeeper.get()
+    task = compat.task_of(config)
+    if keeper is not None and task is not None:
+        await keeper.enter(task)
+
+
+class SubgraphDoor(Runnable[Any, Any]):
+    """A subgraph behind a door, which is also where it is left."""
+
+    def __init__(self, subgraph: AnyPregel) -> None:
+        self.subgraph = subgraph
+        self.name = subgraph.name
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Not used: the server drives every graph asynchronously."""
+        return self.subgraph.invoke(input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Runs the subgraph once the gate lets its node begin, and again lets it end."""
+        await _enter(config)
+        result = await self.subgraph.ainvoke(input, config, **kwargs)
+        await self._leave(config)
+        return result
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """As `ainvoke`, piece by piece."""
+        await _enter(config)
+        async for piece in self.subgraph.astream(input, config, **kwargs):
+            yield piece
+        await self._leave(config)
+
+    async def _leave(self, config: RunnableConfig | None) -> None:
+        keeper = current_doorkeeper.get()
+        if keeper is not None:
+            await keeper.leave(compat.subgraph_namespace(self.subgraph, config))
+
+
+class DoorCache(BaseCache[Any]):
+    """A graph's cache of node results, which never answers for a node with a breakpoint.
+
+    The engine skips a node whose result it finds, and with it the door.
+    """
+
+    def __init__(self, cache: BaseCache[Any]) -> None:
+        super().__init__(serde=cache.serde)
+        self._cache = cache
+
+    def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
+        return self._cache.get(self._allowed(keys))
+
+    async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
+        return await self._cache.aget(self._allowed(keys))
+
+    def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
+        self._cache.set(pairs)
+
+    async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
+        await self._cache.aset(pairs)
+
+    def clear(self, namespaces: Sequence[tuple[str, ...]] | None = None) -> None:
+        self._cache.clear(namespaces)
+
+    async def aclear(self, namespaces: Sequence[tuple[str, ...]] | None = None) -> None:
+        await self._cache.aclear(namespaces)
+
+    def _allowed(self, keys: Sequence[FullKey]) -> list[FullKey]:
+        keeper = current_doorkeeper.get()
+        # The namespace of a key ends in the name of the node.
+        return [key for key in keys if keeper is None or not keeper.bars(key[0][-1])]

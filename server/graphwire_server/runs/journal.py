@@ -1,0 +1,396 @@
+"""What comes of a run while it executes: events, checkpoints and writes, kept in one order.
+
+Commit, then show. All that the run makes goes through its journal, and each commit takes all
+that has gathered: what a task wrote with the event that tells of it, a checkpoint with the
+values of its step, and usually a whole step at once. Every commit is made under the run's
+lease, so that whoever has lost it can write nothing. Docs: adr/0008.
+
+A task begins only when what it builds on is on the disk (`durable`, which the gate awaits), so
+the engine itself never waits for a checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from graphwire.v1 import run_event_pb2 as pb
+
+from graphwire_server.graphs.messages import join
+from graphwire_server.graphs.places import Namespace, namespace_of
+from graphwire_server.graphs.stored import STOPPED_AFTER
+from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.events import sealed, timestamp
+from graphwire_server.storage.checkpoints.records import (
+    ChannelValueRecord,
+    CheckpointRecord,
+    WriteRecord,
+)
+from graphwire_server.storage.checkpoints.sink import Sink
+from graphwire_server.storage.interface import Storage, Transaction
+from graphwire_server.storage.records import EventRecord, RunRecord
+
+T = TypeVar("T")
+
+#: How many of a run's latest events are kept at hand for its readers.
+_TAIL_EVENTS = 256
+#: How long, in seconds, what is made may gather before it is committed. A step's beginning and
+#: the run's end never wait.
+_GATHER = 0.002
+#: As much for pieces of messages, which are joined meanwhile.
+_GATHER_MESSAGES = 0.01
+
+
+class Steps(Protocol):
+    """Hears of checkpoints; `gate.Gate` is it."""
+
+    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
+        """Notes that a step has ended in a checkpoint.
+
+        Returns the nodes of the step with a breakpoint after them.
+        """
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one commit takes."""
+
+    events: list[EventRecord] = field(default_factory=list)
+    checkpoints: list[tuple[CheckpointRecord, Sequence[ChannelValueRecord]]] = field(
+        default_factory=list
+    )
+    writes: list[WriteRecord] = field(default_factory=list)
+    absorbs: bool = False
+    upto: int = 0
+
+
+class Journal(Sink):
+    """The journal of one attempt at a run. To be used on the event loop.
+
+    Attributes:
+        run: The run, as it was when the attempt began.
+        ended: Whether the run's last event is committed.
+        head: LangGraph's checkpoint that was put last at the root; None before the first.
+    """
+
+    def __init__(
+        self,
+        run: RunRecord,
+        storage: Storage,
+        *,
+        on_commit: Callable[[str], None],
+        waits: bool,
+        fresh: bool,
+    ) -> None:
+        """Goes on after the run's last event.
+
+        Args:
+            run: The run, RUNNING under a lease of this server's.
+            storage: Where it is kept.
+            on_commit: Called with the run's id when events were committed.
+            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
+                it is committed: with durability SYNC.
+            fresh: Whether the thread has no checkpoints yet.
+        """
+        self.run = run
+        self.ended = False
+        self.head: Mapping[str, Any] | None = None
+        self._storage = storage
+        self._on_commit = on_commit
+        self._waits = waits
+        self._fresh = fresh
+        self._put_in: set[str] = set()
+        self._steps: Steps | None = None
+        self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
+        self._absorbs_writes = False
+        self._absorbed = run.absorbed
+        self._sequence = run.last_sequence
+        self._events: list[pb.RunEvent] = []
+        self._checkpoints: list[tuple[CheckpointRecord, Sequence[ChannelValueRecord]]] = []
+        self._writes: list[WriteRecord] = []
+        self._absorbs = False
+        self._made = 0
+        self._kept = 0
+        self._due: dict[Namespace, int] = {}
+        self._stepping: set[Namespace] = set()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._failure: BaseException | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush_at = 0.0
+        self._flush: asyncio.Task[None] | None = None
+        self._closed = False
+        self._last: _Batch | None = None
+        self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
+
+    def connect(
+        self, steps: Steps, *, gated: Callable[[Namespace], bool], absorbs_writes: bool
+    ) -> None:
+        """Sets what belongs to the execution.
+
+        Args:
+            steps: Hears of each checkpoint.
+            gated: Says of a namespace whether it keeps checkpoints and the gate lets each of
+                its tasks begin.
+            absorbs_writes: Whether what the run starts with is in the first writes at the
+                root (a command) rather than in the first checkpoint there (input).
+        """
+        self._steps = steps
+        self._gated = gated
+        self._absorbs_writes = absorbs_writes
+
+    @property
+    def failed(self) -> bool:
+        """Returns whether something that was made could not be committed."""
+        return self._failure is not None
+
+    # --- events ---
+
+    def append(self, event: pb.RunEvent) -> None:
+        """Adds an event; it is committed and shown a moment later.
+
+        A piece of a message may be joined to the one before it, if that is not committed yet.
+        What comes after the run's end, from nodes that were not waited for, is dropped.
+        """
+        if self._closed:
+            return
+        kind = event.WhichOneof("event")
+        if kind == "message" and self._events:
+            last = self._events[-1]
+            if (
+                last.WhichOneof("event") == "message"
+                and last.namespace == event.namespace
+                and join(last.message, event.message)
+            ):
+                return
+        event.event_time.CopyFrom(timestamp(now_us()))
+        self._events.append(event)
+        namespace = tuple(event.namespace)
+        if kind == "values" and namespace in self._stepping:
+            # The checkpoint with these values comes next, and belongs into the same commit.
+            self._due.setdefault(namespace, len(self._events) - 1)
+        self._note(_GATHER_MESSAGES if kind == "message" else _GATHER)
+
+    def step_starts(self, namespace: Namespace) -> None:
+        """Notes that a step is about to start in a namespace."""
+        self._due.pop(namespace, None)
+        if self._gated(namespace):
+            self._stepping.add(namespace)
+
+    def engine_stopped(self) -> None:
+        """Notes that no checkpoint follows, for which an event would have to wait."""
+        self._due.clear()
+
+    def since(self, after: int) -> list[EventRecord] | None:
+        """Returns the committed events after a sequence; None if they are not at hand."""
+        if not self._tail or self._tail[0].sequence > after + 1:
+            return None
+        return [record for record in self._tail if record.sequence > after]
+
+    # --- checkpoints: the sink of the server's checkpointer ---
+
+    def annotations(
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """Returns what the metadata of a checkpoint says besides: where the run stops."""
+        if thread_id != self.run.thread_id:
+            return {}
+        if not namespace:
+            self.head = checkpoint
+        if self._steps is None or metadata.get("source") != "loop":
+            return {}
+        met = self._steps.stepped(namespace_of(namespace), checkpoint["id"])
+        return {STOPPED_AFTER: list(met)} if met else {}
+
+    def put_checkpoint(
+        self, record: CheckpointRecord, values: Sequence[ChannelValueRecord]
+    ) -> Coroutine[Any, Any, None]:
+        """Adds a checkpoint. The result is for whoever wants to wait for its commit."""
+        namespace = namespace_of(record.namespace)
+        own = record.thread_id == self.run.thread_id
+        if own:
+            self.step_starts(namespace)
+            self._put_in.add(record.namespace)
+        self._checkpoints.append((record, values))
+        return self._put(own, namespace, absorbs=True)
+
+    def put_writes(self, records: Sequence[WriteRecord]) -> Coroutine[Any, Any, None]:
+        """Adds what a task wrote. The result is for whoever wants to wait for its commit."""
+        self._writes.extend(records)
+        own = bool(records) and records[0].thread_id == self.run.thread_id
+        namespace = namespace_of(records[0].namespace) if records else ()
+        return self._put(own, namespace, absorbs=self._absorbs_writes)
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        """Returns whether there can be no checkpoint in a namespace, without a look."""
+        own = thread_id == self.run.thread_id
+        return self._fresh and own and namespace not in self._put_in
+
+    async def settled(self) -> None:
+        """Waits until all that was put is in the database, for whoever reads it there."""
+        await self.durable()
+
+    def _put(self, own: bool, namespace: Namespace, *, absorbs: bool) -> Coroutine[Any, Any, None]:
+        if own and absorbs and not namespace and self._steps is not None and not self._absorbed:
+            self._absorbed = self._absorbs = True
+        self._note(_GATHER)
+        waits = self._waits and not (own and self._gated(namespace))
+        return self.durable() if waits else _nothing()
+
+    # --- commits ---
+
+    async def durable(self) -> None:
+        """Waits until all that was made so far is committed.
+
+        Raises:
+            LeaseLostError: The run is somebody else's now.
+            StorageError: It can't be committed.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._kept >= self._made:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._made, waiter))
+        self._flush_now()
+        await waiter
+
+    async def end(self, work: Callable[[Transaction, Sealing], T]) -> T:
+        """Commits what is left, and with it `work`, which ends the run; nothing comes after.
+
+        Args:
+            work: Gets the transaction and a function that numbers the run's last events.
+
+        Raises:
+            LeaseLostError, StorageError: As `durable`. After a StorageError it can be tried
+                again.
+        """
+        if self._last is None:
+            self._closed = True
+            self._due.clear()
+            while self._flush is not None:
+                await asyncio.wait([self._flush])
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._last = self._take()
+        if self._failure is not None:
+            raise self._failure
+        last, first = self._last, self._sequence + 1
+        ending: list[EventRecord] = []
+
+        def seal(events: Sequence[pb.RunEvent]) -> list[EventRecord]:
+            for event in events:
+                event.event_time.CopyFrom(timestamp(now_us()))
+            ending[:] = [self._sealed(event, n) for n, event in enumerate(events, start=first)]
+            return ending
+
+        def ends(tx: Transaction) -> T:
+            self._write(tx, last)
+            return work(tx, seal)
+
+        result = await self._storage.write(ends)
+        self._tail.extend((*last.events, *ending))
+        self.ended = bool(ending)
+        return result
+
+    def _note(self, gather: float) -> None:
+        """Notes that something was made, to be committed after a while at the latest."""
+        self._made += 1
+        if self._waiting:
+            self._flush_now()
+        if self._flush is not None or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        when = loop.time() + gather
+        if self._timer is not None:
+            if self._flush_at <= when:
+                return
+            self._timer.cancel()
+        self._flush_at, self._timer = when, loop.call_at(when, self._flush_now)
+
+    def _flush_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flush is None and self._failure is None and self._kept < self._made:
+            self._flush = asyncio.create_task(self._commit_all(), name="journal")
+
+    async def _commit_all(self) -> None:
+        try:
+            while self._kept < self._made:
+                batch = self._take()
+                if batch.upto == self._kept:
+                    break  # what is left waits for a checkpoint, which comes by itself
+                await self._storage.write(lambda tx, batch=batch: self._write(tx, batch))  # type: ignore[misc]
+                self._committed(batch)
+        except Exception as error:  # noqa: BLE001  # the run fails with it
+            self._failed(error)
+        finally:
+            self._flush = None
+
+    def _take(self) -> _Batch:
+        ready = min(self._due.values(), default=len(self._events))
+        batch = _Batch(
+            events=[self._numbered(event) for event in self._events[:ready]],
+            checkpoints=self._checkpoints,
+            writes=self._writes,
+            absorbs=self._absorbs,
+        )
+        del self._events[:ready]
+        self._due = {namespace: at - ready for namespace, at in self._due.items()}
+        self._checkpoints, self._writes, self._absorbs = [], [], False
+        batch.upto = self._made - len(self._events)
+        return batch
+
+    def _write(self, tx: Transaction, batch: _Batch) -> None:
+        run = self.run
+        assert run.lease is not None
+        tx.hold(run.run_id, run.lease)
+        if batch.absorbs:
+            tx.absorb(run.run_id)
+        for record, values in batch.checkpoints:
+            tx.put_checkpoint(record, values)
+        if batch.writes:
+            tx.put_checkpoint_writes(batch.writes)
+        if batch.events:
+            tx.append_events(batch.events)
+
+    def _committed(self, batch: _Batch) -> None:
+        self._kept = batch.upto
+        self._tail.extend(batch.events)
+        ready = [waiter for upto, waiter in self._waiting if upto <= self._kept]
+        self._waiting = [(upto, w) for upto, w in self._waiting if upto > self._kept]
+        for waiter in ready:
+            if not waiter.done():
+                waiter.set_result(None)
+        if batch.events:
+            self._on_commit(self.run.run_id)
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+        for _, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
+        self._waiting.clear()
+
+    def _numbered(self, event: pb.RunEvent) -> EventRecord:
+        self._sequence += 1
+        return self._sealed(event, self._sequence)
+
+    def _sealed(self, event: pb.RunEvent, sequence: int) -> EventRecord:
+        return sealed(event, self.run.run_id, sequence, attempt=self.run.attempt)
+
+
+#: Numbers and serializes the last events of a run.
+Sealing = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
+
+
+async def _nothing() -> None:
+    """What there is to wait for where nobody has to."""
