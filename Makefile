@@ -78,7 +78,7 @@ lowest: setup ## Run tests on the oldest dependencies that are allowed
 	@scripts/lowest.sh $(UV)
 
 .PHONY: bench
-bench: setup ## Measure runs per second against the same graph in process
+bench: setup ## Measure speed, memory and storage, against the same graphs in process
 	@$(BIN)/python -m benchmarks
 
 .PHONY: lock
@@ -89,4 +89,4 @@ lock: setup ## Update the locked development environment
 
 .PHONY: clean
 clean: ## Remove what the other targets have made
-	@rm -rf $(VENV) .venv-gen .venv-lowest dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .venv-gen .venv-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,1 +1,1 @@
-"""What Graphwire costs: the same graph over gRPC and in process, side by side."""
+"""How fast Graphwire is, side by side with the same graphs in process: `make bench`."""

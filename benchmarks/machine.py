@@ -17,9 +17,13 @@ _APPENDED = 4096
 
 
 def machine() -> str:
-    """Says what the machine is, and how busy it was before."""
-    busy = f"load average {os.getloadavg()[0]:.1f} at the start"
-    return f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()}, {busy}"
+    """Says what the machine is, and how busy it is."""
+    return f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()}, {load()} now"
+
+
+def load() -> str:
+    """Says how busy the machine was in the last minute."""
+    return f"load average {os.getloadavg()[0]:.1f}"
 
 
 def versions() -> str:

@@ -1,84 +1,101 @@
-"""The tables: what was measured, how, and on what."""
+"""The tables: what was measured on, what came out, and whether that is enough."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median, quantiles
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-HOW = {
-    "graph": "examples/weather_agent without token delay: agent, action, agent",
-    "ours": "the server in a process, a client in another, over loopback: StreamRun on "
-    "grpc.aio stubs, one channel; durability SYNC, SQLite file, synchronous=FULL",
-    "(a)": "graph.astream in process, without a checkpointer",
-    "(b)": "graph.astream in process, with AsyncSqliteSaver; durability sync, SQLite file, "
-    "synchronous=FULL",
-    "all": "on uvloop; a new thread for each run; stream mode updates",
-}
+from benchmarks.figures import Figure, Result, Row, percentile
+
+FLUSH = "a small append and fsync, where the databases are"
+ALL_ROWS = (
+    "graphwire serve in a process, a client in another: grpc.aio stubs, one channel, loopback; "
+    "what runs in process is in a third. SQLite files with synchronous=FULL, durability SYNC, "
+    "uvloop everywhere."
+)
 
 
 def facts_table(machine: str, versions: str, flushes: Sequence[float]) -> Table:
-    """Returns what was measured on, and how; `flushes` are in seconds."""
+    """Returns what was measured on; `flushes` are in seconds."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    flush = "{:.2f} ms p50, {:.2f} ms p99".format(*_percentiles_ms(flushes))
     table.add_row("machine", machine)
     table.add_row("versions", versions)
-    table.add_row("disk flush", f"{flush} (a small append and fsync, where the databases are)")
-    for name, text in HOW.items():
-        table.add_row(name, text)
+    table.add_row("disk flush", f"{flush(flushes)} ({FLUSH})")
+    table.add_row("all rows", ALL_ROWS)
     return table
 
 
-def rates_table(rates: Mapping[tuple[str, int], Sequence[float]]) -> Table:
-    """Returns runs per second by variant and number at once: medians, extremes, ratios.
+def flush(times: Sequence[float]) -> str:
+    """Returns percentiles of flush times, which are in seconds."""
+    p50, p99 = (percentile(times, percent) * 1e3 for percent in (50, 99))
+    return f"{p50:.2f} ms p50, {p99:.2f} ms p99"
 
-    Args:
-        rates: The rate of each round, for the variants `ours`, `plain` and `saved`.
-    """
-    rounds = max(len(values) for values in rates.values())
-    table = _table(f"Runs per second: median (least to most) of {rounds}")
-    table.add_column("at once", no_wrap=True)
-    for name in ("ours", "(a)", "(b)"):
+
+def row_report(row: Row, result: Result, seconds: float) -> RenderableType:
+    """Returns how a row was measured, and its details."""
+    heading = Text.assemble((row.title, "bold"), f"  [{row.name}, {seconds:.0f} s]")
+    parts = [Text(row.how), *result.details]
+    return Group("", heading, *(Padding(part, (0, 0, 0, 2)) for part in parts))
+
+
+def figures_table(results: Mapping[str, Result | str]) -> Table:
+    """Returns all figures by row; for a row that could not be measured, why."""
+    table = titled_table("")
+    table.add_column("row", no_wrap=True)
+    table.add_column("what")
+    for name in ("measured", "must reach"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("ours/(a)", "ours/(b)"):
-        table.add_column(name, justify="right", no_wrap=True, style="bold")
-    for at_once in sorted({at_once for _, at_once in rates}):
-        ours, plain, saved = (rates[name, at_once] for name in ("ours", "plain", "saved"))
-        ratios = [median(ours) / median(others) for others in (plain, saved)]
-        table.add_row(
-            str(at_once),
-            *(_spread(values) for values in (ours, plain, saved)),
-            *(f"{ratio:.2f}" for ratio in ratios),
-        )
+    table.add_column("", no_wrap=True)
+    for name, result in results.items():
+        if isinstance(result, str):
+            table.add_row(name, f"not measured: {result}", "", "", "NOT")
+            continue
+        for figure in result.figures:
+            sign = "≥" if figure.at_least else "≤"
+            table.add_row(
+                name,
+                figure.what,
+                f"{figure.value:,.{_digits(figure)}f}{_unit(figure)}",
+                f"{sign} {figure.limit:,g}{_unit(figure)}",
+                "ok" if figure.reached else "NOT",
+            )
+            name = ""
     return table
 
 
-def times_table(times: Mapping[str, Sequence[float]]) -> Table:
-    """Returns times on an idle server, given in seconds, by what they are the times of."""
-    table = _table("Milliseconds on an idle server")
-    table.add_column("from the call to")
+def times_table(title: str, times: Mapping[str, Sequence[float]]) -> Table:
+    """Returns percentiles in milliseconds of times in seconds, by what they are times of."""
+    table = titled_table(title)
+    table.add_column("milliseconds")
     for name in ("p50", "p99", "samples"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for name, values in times.items():
-        table.add_row(name, *(f"{ms:.2f}" for ms in _percentiles_ms(values)), str(len(values)))
+        cells = (f"{percentile(values, percent) * 1e3:.2f}" for percent in (50, 99))
+        table.add_row(name, *cells, str(len(values)))
     return table
 
 
-def _table(title: str) -> Table:
+def titled_table(title: str) -> Table:
+    """Returns an empty table in the report's style."""
     return Table(
-        box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
 
 
-def _spread(rates: Sequence[float]) -> str:
-    return f"{median(rates):.0f} ({min(rates):.0f} to {max(rates):.0f})"
+def _digits(figure: Figure) -> int:
+    return 2 if figure.limit < 10 else 1 if figure.limit < 100 else 0
 
 
-def _percentiles_ms(seconds: Sequence[float]) -> tuple[float, float]:
-    """Returns the 50th and the 99th percentile, in milliseconds."""
-    cuts = quantiles(seconds, n=100, method="inclusive")
-    return cuts[49] * 1000, cuts[98] * 1000
+def _unit(figure: Figure) -> str:
+    return "×" if figure.unit == "×" else f" {figure.unit}"

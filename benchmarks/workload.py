@@ -1,4 +1,4 @@
-"""What is measured: one question to the weather agent, from its input to its answer."""
+"""What is run on both sides, and how its rate is taken."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from collections.abc import Awaitable, Callable
 
 QUESTION = "What is the weather in San Francisco?"
 ANSWER = "It is 16 °C and foggy in San Francisco, with wind at 24 km/h. Take a jacket."
+
+#: Each token of the long answer: its length tells how many have come.
+TOKEN = " word"
+
+
+def talk(tokens: int, interval: float) -> dict[str, str | int | float]:
+    """Returns the input for an answer of so many tokens, `interval` seconds before each."""
+    return {"token": TOKEN, "tokens": tokens, "interval": interval}
 
 
 async def rate(run: Callable[[], Awaitable[None]], *, at_once: int, seconds: float) -> float:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Generator
-from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -75,48 +74,28 @@ def _contained_task(
     /,
     **options: Any,
 ) -> asyncio.Task[T]:
-    return asyncio.Task(_Contained(cast("Coroutine[Any, Any, T]", work)), loop=loop, **options)
+    coroutine = cast("Coroutine[Any, Any, T]", work)
+    return asyncio.Task(_contained(_Held(coroutine)), loop=loop, **options)
 
 
-class _Contained(Coroutine[Any, Any, T]):
-    """Does what a coroutine does; not a coroutine itself, which would show in tracebacks,
-    and be missed, never having been awaited, by a task that is cancelled before it starts.
-    """
+async def _contained(held: _Held[T]) -> T:
+    # A plain coroutine: each step of a task passes through here, and costs next to nothing.
+    try:
+        return await held.work
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
+        raise ContainedError(error) from error
 
-    __slots__ = ("_work",)
+
+class _Held(Generic[T]):
+    """Holds a task's work. A task that is cancelled before it starts never awaits it, for which
+    Python would warn: it is closed when nobody holds it any more."""
+
+    __slots__ = ("work",)
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        self._work = work
+        self.work = work
 
-    def send(self, value: Any) -> Any:
-        try:
-            return self._work.send(value)
-        except (Exception, asyncio.CancelledError):
-            raise
-        except BaseException as error:
-            raise ContainedError(error) from error
-
-    def throw(
-        self,
-        kind: Any,
-        value: BaseException | object = None,
-        traceback: TracebackType | None = None,
-    ) -> Any:
-        try:
-            if value is None and traceback is None:
-                return self._work.throw(kind)
-            return self._work.throw(kind, value, traceback)
-        except (Exception, asyncio.CancelledError):
-            raise
-        except BaseException as error:
-            raise ContainedError(error) from error
-
-    def close(self) -> None:
-        self._work.close()
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self._work.__await__()
-
-    def __getattr__(self, name: str) -> Any:
-        # What asyncio and debuggers look at: cr_frame, cr_await, __qualname__ and the like.
-        return getattr(self._work, name)
+    def __del__(self) -> None:
+        self.work.close()

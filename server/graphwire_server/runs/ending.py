@@ -27,7 +27,11 @@ Seal = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
 
 
 def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bool:
-    """Records the end of a run. Returns False, and changes nothing, if it has ended already."""
+    """Records the end of a run.
+
+    Returns whether another run of the thread waits for that. If the run has ended already,
+    nothing is changed.
+    """
     now = now_us()
     position = outcome.position
     checkpoint_id = position.checkpoint_id if position else ""
@@ -38,7 +42,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         return False
     thread = tx.thread(run.thread_id)
     if thread is None:
-        return True
+        return False
     interrupted = outcome.status is RunStatus.INTERRUPTED
     if position is None:
         pauses = tx.open_pauses(run.thread_id)
@@ -55,7 +59,8 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     if interrupted and position is not None:
         events.insert(0, interrupted_event(pauses, position.next, checkpoint_id))
     tx.append_events(seal(events))
-    status = _thread_status(tx, thread, outcome, pauses)
+    queued = bool(tx.active_runs(thread.thread_id))
+    status = _thread_status(thread, outcome, pauses, queued=queued)
     tx.update_thread(
         run.thread_id,
         now=now,
@@ -63,7 +68,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         head=(position.checkpoint_id, position.next, position.values) if position else None,
         error=outcome.error if status is ThreadStatus.ERROR else None,
     )
-    return True
+    return queued
 
 
 def settle_pauses(
@@ -124,13 +129,13 @@ def _is_about(pause: PauseRecord, reason: Waiting) -> bool:
 
 
 def _thread_status(
-    tx: Transaction, thread: ThreadRecord, outcome: Outcome, pauses: Sequence[PauseRecord]
+    thread: ThreadRecord, outcome: Outcome, pauses: Sequence[PauseRecord], *, queued: bool
 ) -> ThreadStatus:
     # A thread can be paused without a pause, until what it asked is asked again: a run that
     # has not begun, and ends, changes nothing about that.
     if pauses or (outcome.position is None and thread.status is ThreadStatus.INTERRUPTED):
         return ThreadStatus.INTERRUPTED
-    if tx.active_runs(thread.thread_id):
+    if queued:
         return ThreadStatus.BUSY
     if outcome.status in (RunStatus.FAILED, RunStatus.TIMED_OUT):
         return ThreadStatus.ERROR

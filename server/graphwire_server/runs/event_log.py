@@ -36,7 +36,7 @@ class EventLog:
         self._heartbeat = heartbeat_seconds
         self._poll = poll_seconds
         self._journals: dict[str, Journal] = {}
-        self._readers: dict[str, set[asyncio.Event]] = {}
+        self._readers: dict[str, set[_Wake]] = {}
         self._closing = False
 
     def end_streams(self) -> None:
@@ -75,7 +75,7 @@ class EventLog:
             SequenceOutOfRangeError: `after` lies beyond the run's last event.
             ShuttingDownError: The server is shutting down.
         """
-        wake, loop = asyncio.Event(), asyncio.get_running_loop()
+        wake, loop = _Wake(), asyncio.get_running_loop()
         quiet_since = loop.time()
         self._readers.setdefault(run_id, set()).add(wake)
         try:
@@ -132,13 +132,13 @@ class EventLog:
         last = records[-1].sequence if records else after
         return records, run.status.ended and last >= run.last_sequence
 
-    async def _changed(self, run_id: str, wake: asyncio.Event, quiet_since: float) -> bool:
+    async def _changed(self, run_id: str, wake: _Wake, quiet_since: float) -> bool:
         """Waits until there may be news; returns False when it is time for a heartbeat."""
         left = quiet_since + self._heartbeat - asyncio.get_running_loop().time()
         if run_id in self._journals:
-            return await _wait(wake, left)
+            return await wake.wait(left)
         # Whoever executes it announces events, but nobody vouches that this arrives.
-        return await _wait(wake, min(left, self._poll)) or left > self._poll
+        return await wake.wait(min(left, self._poll)) or left > self._poll
 
 
 def run_not_found(run_id: str) -> errors.RunNotFoundError:
@@ -146,9 +146,38 @@ def run_not_found(run_id: str) -> errors.RunNotFoundError:
     return errors.RunNotFoundError(f"there is no run {run_id}", resource=("run", run_id))
 
 
-async def _wait(event: asyncio.Event, timeout: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), timeout)
-    except TimeoutError:
-        return False
-    return True
+class _Wake:
+    """Wakes one reader. (`asyncio.wait_for` on an Event would make a task for each wait.)"""
+
+    def __init__(self) -> None:
+        self._woken = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def clear(self) -> None:
+        """Forgets that it was set."""
+        self._woken = False
+
+    def set(self) -> None:
+        """Wakes the reader, now or when it comes to wait."""
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, timeout: float) -> bool:
+        """Waits until it is set; returns False when that takes longer than `timeout` seconds."""
+        if self._woken:
+            return True
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_later(max(timeout, 0), _give_up, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        return self._woken
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

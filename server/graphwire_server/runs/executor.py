@@ -16,7 +16,6 @@ import structlog
 
 from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
-from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import Sealer, attempt_event, metadata_event
@@ -25,7 +24,13 @@ from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads, current_run
 from graphwire_server.runs.request import RunSpec
-from graphwire_server.storage.interface import LeaseLostError, Storage, StorageError, Transaction
+from graphwire_server.storage.interface import (
+    LeaseLostError,
+    Reader,
+    Storage,
+    StorageError,
+    Transaction,
+)
 from graphwire_server.storage.records import Failure, RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
@@ -57,6 +62,28 @@ class ExecutorLimits:
     poll_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What there is to do for a server."""
+
+    cancelled: list[str]
+    lost: bool
+    due: bool
+    due_in: float | None
+
+    @classmethod
+    def read(cls, db: Reader, server_id: str) -> _Work:
+        """Reads it; `due_in` is in seconds, and None if no run is due later."""
+        now = db.now()
+        due = db.next_due_time(now=now)
+        return cls(
+            cancelled=db.cancelled_runs(server_id),
+            lost=db.has_lost_run(),
+            due=db.has_due_run(),
+            due_in=None if due is None else (due - now) / 1e6,
+        )
+
+
 @dataclass(slots=True)
 class _Running:
     """A run that is executing."""
@@ -68,6 +95,7 @@ class _Running:
     stop: Outcome | None = None
     abandoned: asyncio.Future[None] = field(default_factory=asyncio.Future)
     lost: bool = False
+    frees_others: bool = True
 
 
 class Executor:
@@ -96,6 +124,7 @@ class Executor:
         self._limits = limits
         self._running: dict[str, _Running] = {}
         self._reserved = 0
+        self._saturated = False
         self._wake = asyncio.Event()
         self._scheduler: asyncio.Task[None] | None = None
         self.draining = False
@@ -206,19 +235,21 @@ class Executor:
     async def _claim(self) -> float:
         """Claims what may be executed; returns in how many seconds to look again."""
         server_id = self.server_id
-        for run_id in await self._storage.read(lambda db: db.cancelled_runs(server_id)):
+        work = await self._storage.read(lambda db: _Work.read(db, server_id))
+        for run_id in work.cancelled:
             self.cancel(run_id)
         # Runs that were lost come first: they have waited longest, and their threads stand still.
-        await self._claim_some(server_id, lost=True)
-        await self._claim_some(server_id, lost=False)
-        now = now_us()
-        due = await self._storage.read(lambda db: db.next_due_time(now=now))
+        if work.lost:
+            await self._claim_some(server_id, lost=True)
+        if work.due:
+            await self._claim_some(server_id, lost=False)
         poll = self._limits.poll_seconds
-        return poll if due is None else min(poll, max(0.0, (due - now_us()) / 1e6))
+        return poll if work.due_in is None else min(poll, work.due_in)
 
     async def _claim_some(self, server_id: str, *, lost: bool) -> None:
         free = self._free_slots()
-        if free <= 0:
+        self._saturated = free <= 0
+        if self._saturated:
             return
 
         def claim(tx: Transaction) -> list[RunRecord]:
@@ -226,7 +257,9 @@ class Executor:
 
         self._reserved += free
         try:
-            for run in await self._storage.write(claim):
+            claimed = await self._storage.write(claim)
+            self._saturated = len(claimed) == free
+            for run in claimed:
                 _log.info("run_claimed", run_id=run.run_id, attempt=run.attempt)
                 self.execute(run)
         finally:
@@ -257,7 +290,8 @@ class Executor:
         finally:
             self._running.pop(run.run_id, None)
             self._log.close(journal)
-            self._wake.set()
+            if self._saturated or running.frees_others:
+                self._wake.set()
 
     def _refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
         """Returns how a run ends that must not go on by itself; None if it may."""
@@ -296,10 +330,12 @@ class Executor:
         if running.stop is not None:
             running.execution.cancel()
         await _first_of(running.execution, running.abandoned)
-        await asyncio.wait([running.execution], timeout=_ABANDON_SECONDS)
-        returned = asyncio.create_task(self._threads.returned(run.run_id))
-        await _first_of(returned, running.abandoned)
-        returned.cancel()
+        if not running.execution.done():
+            await asyncio.wait([running.execution], timeout=_ABANDON_SECONDS)
+        if self._threads.busy(run.run_id):
+            returned = asyncio.create_task(self._threads.returned(run.run_id))
+            await _first_of(returned, running.abandoned)
+            returned.cancel()
         return _outcome_of(running.execution, running.stop)
 
     async def _record_end(self, running: _Running, journal: Journal, outcome: Outcome) -> None:
@@ -309,7 +345,7 @@ class Executor:
         """
         while not running.lost:
             try:
-                await self._try_to_record_end(running.run, journal, outcome)
+                running.frees_others = await self._try_to_record_end(running.run, journal, outcome)
             except StorageError:
                 _log.exception("run_end_not_recorded", run_id=running.run.run_id)
                 if self.draining:
@@ -317,7 +353,8 @@ class Executor:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._tell(running.run.run_id)
-                self._storage.announce(QUEUE_TOPIC)
+                if running.frees_others:
+                    self._storage.announce(QUEUE_TOPIC)
                 _log.info(
                     "run_ended" if outcome.status else "run_handed_back",
                     run_id=running.run.run_id,
@@ -327,19 +364,20 @@ class Executor:
                 )
                 return
 
-    async def _try_to_record_end(self, run: RunRecord, journal: Journal, outcome: Outcome) -> None:
+    async def _try_to_record_end(self, run: RunRecord, journal: Journal, outcome: Outcome) -> bool:
+        """Records a run's end; returns whether another run may start for that."""
         lease = run.lease
         assert lease is not None
         try:
             if outcome.status is None:
                 await journal.end(lambda tx, _: tx.hand_back(run.run_id, lease))
-                return
+                return True
             if outcome.position is None:
                 # Of what was made, all that was kept; what wasn't never happened.
                 await journal.durable()
                 position = await position_of(self._registry, run)
                 outcome = Outcome(outcome.status, position, outcome.waiting, outcome.error)
-            await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
+            return await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
         except LeaseLostError:
             raise
         except Exception as error:
@@ -351,13 +389,12 @@ class Executor:
             text = f"what came of the run could not be kept: {error}"
             lost = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
 
-            def fail(tx: Transaction) -> None:
+            def fail(tx: Transaction) -> bool:
                 tx.hold(run.run_id, lease)
                 kept = tx.run(run.run_id)
-                if kept is not None:
-                    end_run(tx, kept, lost, Sealer(kept))
+                return kept is not None and end_run(tx, kept, lost, Sealer(kept))
 
-            await self._storage.write(fail)
+            return await self._storage.write(fail)
 
     def _tell(self, run_id: str) -> None:
         self._log.notify(run_id)

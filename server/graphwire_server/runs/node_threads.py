@@ -39,6 +39,10 @@ class NodeThreads(ThreadPoolExecutor):
             future.add_done_callback(lambda done: self._forget(run_id, done))
         return future
 
+    def busy(self, run_id: str) -> bool:
+        """Returns whether calls of a run have not returned yet."""
+        return run_id in self._calls
+
     async def returned(self, run_id: str) -> None:
         """Waits until every call of a run has returned. Calls not yet begun are dropped."""
         with self._calls_lock:

@@ -100,6 +100,12 @@ class Reader(CheckpointReader, Protocol):
     def cancelled_runs(self, server_id: str) -> list[str]:
         """Returns ids of RUNNING runs under a server's lease that somebody asked to cancel."""
 
+    def has_lost_run(self) -> bool:
+        """Returns whether there is a run for `Transaction.claim_lost`."""
+
+    def has_due_run(self) -> bool:
+        """Returns whether there is a run for `Transaction.claim_due`."""
+
     def next_due_time(self, *, now: int) -> int | None:
         """Returns the earliest due_time after `now` of a PENDING run, or None."""
 

@@ -74,6 +74,12 @@ class SqlReader(CheckpointReads):
     def cancelled_runs(self, server_id: str) -> list[str]:
         return [row[0] for row in self._execute(sql.CANCELLED_RUNS, (server_id,))]
 
+    def has_lost_run(self) -> bool:
+        return self._execute(sql.LOST_RUNS, (self.now(), 1)).fetchone() is not None
+
+    def has_due_run(self) -> bool:
+        return self._execute(sql.DUE_RUNS, (self.now(), 1)).fetchone() is not None
+
     def next_due_time(self, *, now: int) -> int | None:
         due: int | None = self._execute(sql.NEXT_DUE_TIME, (now,)).fetchone()[0]
         return due

@@ -1,0 +1,1 @@
+"""The other side: a worker that runs the graphs itself."""

@@ -1,0 +1,1 @@
+"""A database with very many paused threads."""

@@ -1,0 +1,1 @@
+"""Graphs that only the benchmark needs."""

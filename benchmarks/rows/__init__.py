@@ -1,0 +1,20 @@
+"""The rows of the benchmark, in the order in which they are measured."""
+
+from __future__ import annotations
+
+from benchmarks.figures import Row
+from benchmarks.rows import (
+    first_event,
+    growth,
+    listing,
+    memory,
+    rates,
+    replay,
+    resume,
+    tokens,
+)
+
+ROWS: dict[str, Row] = {
+    module.ROW.name: module.ROW
+    for module in (rates, first_event, memory, listing, resume, growth, replay, tokens)
+}
