@@ -165,7 +165,7 @@ class Position:
         befores = [w for w in waiting if w.kind is PauseKind.BREAKPOINT_BEFORE]
         barred = {reason.task_id for reason in befores}
         # A step that has not begun waits as a whole.
-        held |= {reason.namespace for reason in befores if reason.task_id not in known.begun}
+        held |= {reason.namespace for reason in befores if reason.namespace not in known.begun}
         if any(self._can_begin(standing, known, held, barred) for standing in self.tasks):
             return ()
         return waiting
@@ -177,14 +177,14 @@ class Position:
             approved: Ids of approved tasks and checkpoints.
             answers: What the run brings, by LangGraph's interrupt id.
         """
-        begun_in = {
+        begun = frozenset(
             standing.task.namespace
             for standing in self.tasks
             if standing.finished
             or standing.questions
             or standing.inside
             or standing.task.task_id in approved
-        }
+        )
         asking = (
             standing.task.task_id
             for standing in self.tasks
@@ -195,11 +195,7 @@ class Position:
         inside = (standing.task.task_id for standing in self.tasks if standing.inside)
         return Known(
             approved=frozenset((*approved, *inside)),
-            begun=frozenset(
-                standing.task.task_id
-                for standing in self.tasks
-                if standing.task.namespace in begun_in
-            ),
+            begun=begun,
             asking=frozenset(asking),
             after={stopped.namespace: stopped.checkpoint_id for stopped in self.stopped_after},
         )
@@ -257,7 +253,7 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
         config: Names the thread.
     """
     try:
-        snapshot = await graph.aget_state(config, subgraphs=True)
+        snapshot = await compat.snapshot(graph, config, subgraphs=True)
     except Exception:
         # The graph's own types refuse the state that is stored: nobody can say what comes next.
         stored = await stored_checkpoint(graph, config)

@@ -79,7 +79,7 @@ async def read_state(
     """
     config = thread_config(thread_id, checkpoint_id)
     try:
-        snapshot = await graph.aget_state(config, subgraphs=subgraphs)
+        snapshot = await compat.snapshot(graph, config, subgraphs=subgraphs)
     except Exception as error:  # noqa: BLE001  # reducers and types are the user's code
         return await _without_tasks(graph, thread_id, config, error)
     # LangGraph answers an unknown checkpoint with an empty state, and no time.
@@ -120,7 +120,10 @@ async def edit_state(
     if values is not None:
         check_update(graph, values, "values", errors.InvalidUpdateError)
     try:
-        await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
+        config = await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
+        if node == compat.END_NODE and (await graph.aget_state(config)).next:
+            # The nodes that a command went to wait in earnest only now.
+            await graph.aupdate_state(thread_config(thread_id), None, node)
     except GraphRefusedUpdate as error:
         if "Ambiguous update" in str(error):
             raise errors.AmbiguousNodeError(
