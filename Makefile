@@ -81,6 +81,10 @@ lowest: setup ## Run tests on the oldest dependencies that are allowed
 bench: setup ## Measure speed, memory and storage, against the same graphs in process
 	@$(BIN)/python -m benchmarks
 
+.PHONY: crash
+crash: setup ## Kill servers at every commit and at random, and check what they did
+	@$(BIN)/python -m tests.crash --kills 1000 $(CRASH)
+
 .PHONY: lock
 lock: setup ## Update the locked development environment
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --all-extras --group dev pyproject.toml -o $(LOCK)

@@ -17,7 +17,7 @@ from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 
 #: How many events a reader takes from the database at once.
-_READ_EVENTS = 500
+_READ_EVENTS = 256
 
 
 class EventLog:
@@ -120,7 +120,7 @@ class EventLog:
         def read(db: Reader) -> tuple[RunRecord | None, list[EventRecord]]:
             return db.run(run_id), db.events(run_id, after=after, limit=_READ_EVENTS)
 
-        run, records = await self._storage.read(read)
+        run, records = await self._storage.read(read, short=True)
         if run is None:
             raise run_not_found(run_id)
         if check_range and after > run.last_sequence:

@@ -286,7 +286,7 @@ class RunExecution:
         ids, thread_id = position.approvable(), self._run.thread_id
         if not ids:
             return frozenset()
-        return await self._storage.read(lambda db: approvals(db, thread_id, ids))
+        return await self._storage.read(lambda db: approvals(db, thread_id, ids), short=True)
 
     def _is_cancelled(self) -> bool:
         """Returns whether the run is being stopped, also where a node has swallowed that."""

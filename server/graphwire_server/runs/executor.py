@@ -235,7 +235,7 @@ class Executor:
     async def _claim(self) -> float:
         """Claims what may be executed; returns in how many seconds to look again."""
         server_id = self.server_id
-        work = await self._storage.read(lambda db: _Work.read(db, server_id))
+        work = await self._storage.read(lambda db: _Work.read(db, server_id), short=True)
         for run_id in work.cancelled:
             self.cancel(run_id)
         # Runs that were lost come first: they have waited longest, and their threads stand still.
@@ -311,7 +311,7 @@ class Executor:
     async def _outcome(self, running: _Running, journal: Journal) -> Outcome:
         run = running.run
         if run.attempt > 1:
-            thread = await self._storage.read(lambda db: db.thread(run.thread_id))
+            thread = await self._storage.read(lambda db: db.thread(run.thread_id), short=True)
             journal.append(attempt_event(run, thread.checkpoint_id if thread else ""))
         token = current_run.set(run.run_id)
         running.attempt = attempt = RunExecution(

@@ -41,11 +41,11 @@ class Housekeeping:
     async def sweep(self) -> int:
         """Sweeps once; returns how many threads were deleted."""
         now = now_us()
-        await self._storage.write(lambda tx: tx.forget_requests(before=now - RETENTION))
+        await self._storage.write(lambda tx: tx.forget_requests(before=now - RETENTION), long=True)
         before = now - int(self._stateless_ttl * 1e6)
         deleted = 0
         while True:
-            gone = await self._storage.write(lambda tx: _delete_expired(tx, before))
+            gone = await self._storage.write(lambda tx: _delete_expired(tx, before), long=True)
             deleted += gone
             if gone < _BATCH or self._stopping.is_set():
                 return deleted

@@ -113,6 +113,7 @@ class Journal(Sink):
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._failure: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._flush_at = 0.0
         self._flush: asyncio.Task[None] | None = None
         self._closed = False
         self._last: _Batch | None = None
@@ -286,10 +287,10 @@ class Journal(Sink):
         loop = asyncio.get_running_loop()
         when = loop.time() + gather
         if self._timer is not None:
-            if self._timer.when() <= when:
+            if self._flush_at <= when:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(when, self._flush_now)
+        self._flush_at, self._timer = when, loop.call_at(when, self._flush_now)
 
     def _flush_now(self) -> None:
         if self._timer is not None:

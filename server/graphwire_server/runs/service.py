@@ -84,7 +84,7 @@ class RunService:
         if request.request_id:
             key = RequestKey(principal, method, request.request_id, request.fingerprint())
             # Also if the graph has changed since, so that it would refuse the request now.
-            earlier = await self._storage.read(lambda db: started_earlier(db, key))
+            earlier = await self._storage.read(lambda db: started_earlier(db, key), short=True)
             if earlier is not None:
                 return earlier
         loaded = await self._assistant(request)
@@ -141,7 +141,7 @@ class RunService:
             values = thread.values if thread and at_head else None
             return run, values, _pauses_at_end(db, run) if run else ()
 
-        ended, values, pauses = await self._storage.read(read)
+        ended, values, pauses = await self._storage.read(read, short=True)
         if ended is None:
             raise run_not_found(run_id)
         if values is None and ended.checkpoint_id:
@@ -150,7 +150,7 @@ class RunService:
 
     async def get(self, run_id: str) -> RunRecord:
         """Returns a run. Raises RunNotFoundError."""
-        run = await self._storage.read(lambda db: db.run(run_id))
+        run = await self._storage.read(lambda db: db.run(run_id), short=True)
         if run is None:
             raise run_not_found(run_id)
         return run
@@ -229,7 +229,7 @@ class RunService:
             _check_not_needed(tx, run)
             tx.delete_run(run_id)
 
-        await self._storage.write(work)
+        await self._storage.write(work, long=True)
         self._log.notify(run_id)
         self._storage.announce(f"run/{run_id}")
 
@@ -244,7 +244,7 @@ class RunService:
         """Returns the graph to run: the one named, or the thread's."""
         assistant_id = request.assistant_id
         if not assistant_id and request.thread_id and not isinstance(request.start, InputStart):
-            thread = await self._storage.read(lambda db: db.thread(request.thread_id))
+            thread = await self._storage.read(lambda db: db.thread(request.thread_id), short=True)
             if thread is None:
                 raise thread_not_found(request.thread_id)
             assistant_id = thread.assistant_id
@@ -264,7 +264,7 @@ class RunService:
         configurable = request.configurable
         if not request.has_config and not isinstance(request.start, InputStart):
             configurable = await self._storage.read(
-                lambda db: last_configurable(db, request.thread_id)
+                lambda db: last_configurable(db, request.thread_id), short=True
             )
         async with loaded.open("assistants.read", open_config(configurable)) as graph:
             check_nodes(graph, request.interrupt_before, "interrupt_before", everything=True)
@@ -294,7 +294,7 @@ class RunService:
         self, graph: AnyPregel, request: RunRequest, loaded: LoadedGraph
     ) -> tuple[str, ...]:
         """Returns the nodes that come next at the request's checkpoint, which must exist."""
-        thread = await self._storage.read(lambda db: db.thread(request.thread_id))
+        thread = await self._storage.read(lambda db: db.thread(request.thread_id), short=True)
         if thread is None:
             if request.thread_id and not request.create_thread:
                 raise thread_not_found(request.thread_id)

@@ -145,7 +145,7 @@ class ThreadService:
 
     async def get(self, thread_id: str) -> ThreadView:
         """Returns a thread. Raises ThreadNotFoundError."""
-        return await self._storage.read(lambda db: _view(db, thread_id))
+        return await self._storage.read(lambda db: _view(db, thread_id), short=True)
 
     async def list(
         self, which: ThreadFilter, *, limit: int, after: Position | None
@@ -202,7 +202,7 @@ class ThreadService:
                 raise thread_busy(thread_id, active)
             tx.delete_thread(thread_id)
 
-        await self._storage.write(work)
+        await self._storage.write(work, long=True)
 
     async def state(
         self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
@@ -271,7 +271,7 @@ class ThreadService:
             check_expected(view.thread, edit.expected_checkpoint_id)
             return view.thread, db.last_run(thread_id), False
 
-        thread, last_run, repeated = await self._storage.read(check)
+        thread, last_run, repeated = await self._storage.read(check, short=True)
         if repeated:
             return await self.state(thread_id)
         assistant_id = _assistant_id(thread, edit)
@@ -330,7 +330,9 @@ class ThreadService:
     ) -> AsyncIterator[tuple[LoadedGraph, AnyPregel]]:
         """Yields the graph to which a thread's state belongs, loaded and opened."""
         loaded = assistant_of(self._registry, assistant_id)
-        configurable = await self._storage.read(lambda db: last_configurable(db, thread_id))
+        configurable = await self._storage.read(
+            lambda db: last_configurable(db, thread_id), short=True
+        )
         async with loaded.open(access, open_config(configurable)) as graph:
             yield loaded, graph
 

@@ -289,11 +289,18 @@ class Storage(Protocol):
     def store(self) -> BaseStore:
         """Keeps what nodes put into their runtime's store."""
 
-    async def read(self, work: Callable[[Reader], T]) -> T:
-        """Runs `work` on one state of the database that includes every finished write."""
+    async def read(self, work: Callable[[Reader], T], *, short: bool = False) -> T:
+        """Runs `work` on one state of the database that includes every finished write.
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+        `short` says that it reads some rows by their keys, and no more: it may then run on the
+        event loop itself, where a hop to another thread would cost more than the work.
+        """
+
+    async def write(self, work: Callable[[Transaction], T], *, long: bool = False) -> T:
         """Runs `work` in a transaction, and returns when it is safely on the disk.
+
+        It may run on the event loop itself; `long` says that it may take more than some
+        milliseconds, and must not.
 
         Writes run one after another; several may share a flush. If `work` raises, none of
         its changes are kept, those of the others are, and what it raised is raised here.

@@ -51,10 +51,10 @@ _VERSION_LENGTH = _COUNTER_DIGITS + 1 + 2 * _RANDOM_BYTES
 class CheckpointStorage(Protocol):
     """What the saver needs of the storage."""
 
-    async def read(self, work: Callable[[CheckpointReader], T]) -> T:
+    async def read(self, work: Callable[[CheckpointReader], T], *, short: bool = False) -> T:
         """Runs `work` on one state of the database."""
 
-    async def write(self, work: Callable[[CheckpointKeeper], T]) -> T:
+    async def write(self, work: Callable[[CheckpointKeeper], T], *, long: bool = False) -> T:
         """Runs `work` in a transaction, and returns when it is safely on the disk."""
 
 
@@ -145,7 +145,8 @@ class Saver(SyncMethods):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place, checkpoint_id = _place(config), get_checkpoint_id(config) or ""
         loaded = await self._read(
-            lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek)
+            lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek),
+            short=True,
         )
         if loaded is None:
             return None
@@ -206,19 +207,19 @@ class Saver(SyncMethods):
 
     # --- within ---
 
-    async def _read(self, work: Callable[[CheckpointReader], T]) -> T:
+    async def _read(self, work: Callable[[CheckpointReader], T], *, short: bool = False) -> T:
         """Reads what is stored, with what the sink holds."""
         sink = current_sink.get()
         if sink is None:
-            return await self._storage.read(work)
+            return await self._storage.read(work, short=short)
         await sink.settled()
-        return await self._storage.read(lambda reader: work(sink.over(reader)))
+        return await self._storage.read(lambda reader: work(sink.over(reader)), short=short)
 
     async def _write(self, work: Callable[[CheckpointKeeper], T]) -> T:
         sink = current_sink.get()
         if sink is not None:
             await sink.settled()
-        return await self._storage.write(work)
+        return await self._storage.write(work, long=True)
 
     def _encode(
         self,

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from graphwire_server.storage.interface import StorageError, Transaction
 from graphwire_server.storage.sql.errors import unusable
@@ -14,12 +14,24 @@ from graphwire_server.storage.sql.outcome import Outcome
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
-RunBatch = Callable[[Sequence[Work[Any]]], Awaitable[Sequence[Outcome[Any]]]]
+
+
+class RunBatch(Protocol):
+    """Runs works in one transaction."""
+
+    def __call__(
+        self, works: Sequence[Work[Any]], *, long: bool
+    ) -> Awaitable[Sequence[Outcome[Any]]]:
+        """Returns what came of each work, once they are committed; `long`: one may take long.
+
+        If it raises, nothing of any work is kept, or a `StorageError` says what.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     work: Work[Any]
+    long: bool
     outcome: asyncio.Future[Outcome[Any]]
 
 
@@ -34,8 +46,7 @@ class GroupCommit:
         """Begins to serve.
 
         Args:
-            run_batch: Runs works in one transaction and commits it, and returns what came of
-                each. If it raises, nothing of any work is kept, or a `StorageError` says what.
+            run_batch: Runs works in one transaction and commits it.
             database: What errors call the database.
             max_batch: The most works in one flush: a bound on how long the first of them
                 waits for it.
@@ -48,8 +59,10 @@ class GroupCommit:
         self._closed = False
         self._task = asyncio.create_task(self._serve(), name="storage-writer")
 
-    async def submit(self, work: Work[T]) -> T:
+    async def submit(self, work: Work[T], *, long: bool = False) -> T:
         """Runs a work, and returns once it is on the disk.
+
+        `long` says that it may take more than some milliseconds.
 
         A caller that is cancelled before the work's batch has begun takes the work back;
         after that it is done wholly, and only its result is lost.
@@ -61,7 +74,7 @@ class GroupCommit:
         """
         if self._closed or self._task.done():
             raise unusable(self._database, "it is closed")
-        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(work, long, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._wake.set()
         return cast("Outcome[T]", await waiting.outcome).get()
@@ -98,7 +111,10 @@ class GroupCommit:
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         outcomes: Sequence[Outcome[Any]]
         try:
-            outcomes = await self._run_batch([waiting.work for waiting in batch])
+            outcomes = await self._run_batch(
+                [waiting.work for waiting in batch],
+                long=any(waiting.long for waiting in batch),
+            )
         except StorageError as error:
             outcomes = [Outcome(error=StorageError(str(error))) for _ in batch]
         except Exception as error:  # noqa: BLE001 (all of its callers are told)

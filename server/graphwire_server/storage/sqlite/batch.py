@@ -11,34 +11,54 @@ from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.sql.group_commit import Work
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sql.transaction import SqlTransaction
+from graphwire_server.storage.sqlite.connection import BUSY_TIMEOUT
 from graphwire_server.storage.sqlite.errors import translating
 from graphwire_server.storage.sqlite.session import SqliteSession
 
 T = TypeVar("T")
 
 
-def run_together(
-    sqlite: sqlite3.Connection, path: Path, works: Sequence[Work[Any]]
-) -> list[Outcome[Any]]:
-    """Runs works in one transaction, each of which can fail alone.
+def begin(sqlite: sqlite3.Connection) -> None:
+    """Begins a transaction that writes; waits while another connection has one.
 
     Raises:
-        sqlite3.Error: SQLite gave up; nothing of any work is kept.
+        sqlite3.OperationalError: The other one takes too long.
     """
-    transaction = SqlTransaction(SqliteSession(sqlite, path))
+    sqlite.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+    sqlite.execute("BEGIN IMMEDIATE")
+
+
+def begin_at_once(sqlite: sqlite3.Connection) -> bool:
+    """Begins a transaction that writes; returns False if another connection has one."""
+    sqlite.execute("PRAGMA busy_timeout = 0")
     try:
         sqlite.execute("BEGIN IMMEDIATE")
-        outcomes = [
-            _run_alone(sqlite, transaction, _translated(work, path), savepoint=len(works) > 1)
-            for work in works
-        ]
-        if sqlite.in_transaction:
-            sqlite.execute("COMMIT")
-    except BaseException:
-        if sqlite.in_transaction:
-            sqlite.execute("ROLLBACK")
-        raise
-    return outcomes
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
+
+
+def roll_back(sqlite: sqlite3.Connection) -> None:
+    """Takes back what a transaction did, if there is one."""
+    if sqlite.in_transaction:
+        sqlite.execute("ROLLBACK")
+
+
+def run_all(
+    sqlite: sqlite3.Connection, path: Path, works: Sequence[Work[Any]]
+) -> list[Outcome[Any]]:
+    """Runs works in the transaction that is open, each of which can fail alone.
+
+    Raises:
+        sqlite3.Error: SQLite gave the transaction up.
+    """
+    transaction = SqlTransaction(SqliteSession(sqlite, path))
+    return [
+        _run_alone(sqlite, transaction, _translated(work, path), savepoint=len(works) > 1)
+        for work in works
+    ]
 
 
 def _translated(work: Work[T], path: Path) -> Work[T]:

@@ -54,6 +54,11 @@ class Connection:
         return connection
 
     @property
+    def sqlite(self) -> sqlite3.Connection:
+        """The connection itself, for use on any thread while nothing runs on its own."""
+        return self._sqlite
+
+    @property
     def aiosqlite(self) -> aiosqlite.Connection:
         """The connection as LangGraph's own classes want it."""
         return self._aiosqlite
@@ -82,7 +87,7 @@ class Connection:
         await self._aiosqlite.close()
 
     def _connect(self) -> sqlite3.Connection:
-        self._sqlite = connect(self.path, query_only=self._query_only)
+        self._sqlite = connect(self.path, query_only=self._query_only, check_same_thread=False)
         return self._sqlite
 
 

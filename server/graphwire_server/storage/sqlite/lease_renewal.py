@@ -7,9 +7,11 @@ import threading
 from pathlib import Path
 
 from graphwire_server.storage.sql.errors import unusable
-from graphwire_server.storage.sqlite.batch import run_together
+from graphwire_server.storage.sql.transaction import SqlTransaction
+from graphwire_server.storage.sqlite.batch import begin, roll_back
 from graphwire_server.storage.sqlite.connection import connect
 from graphwire_server.storage.sqlite.errors import translating
+from graphwire_server.storage.sqlite.session import SqliteSession
 
 
 class LeaseRenewal:
@@ -32,10 +34,15 @@ class LeaseRenewal:
                 raise unusable(self._path, "it is closed")
             if self._sqlite is None:
                 self._sqlite = connect(self._path, check_same_thread=False)
-            (outcome,) = run_together(
-                self._sqlite, self._path, [lambda tx: tx.renew_server(server_id, ttl=ttl)]
-            )
-            return bool(outcome.get())
+            begin(self._sqlite)
+            try:
+                transaction = SqlTransaction(SqliteSession(self._sqlite, self._path))
+                renewed = transaction.renew_server(server_id, ttl=ttl)
+                self._sqlite.execute("COMMIT")
+            except BaseException:
+                roll_back(self._sqlite)
+                raise
+            return renewed
 
     def close(self) -> None:
         """Ends a renewal under way, and renews no more."""

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.local_announcements import Listener, LocalAnnouncements
 from graphwire_server.storage.sql.errors import unusable
-from graphwire_server.storage.sql.group_commit import GroupCommit, Work
+from graphwire_server.storage.sql.group_commit import GroupCommit
 from graphwire_server.storage.sql.migrations import load_migrations
-from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sql.reader import SqlReader
-from graphwire_server.storage.sqlite.batch import run_together
 from graphwire_server.storage.sqlite.connection import Connection
 from graphwire_server.storage.sqlite.errors import translating
 from graphwire_server.storage.sqlite.lease_renewal import LeaseRenewal
 from graphwire_server.storage.sqlite.lock import DatabaseLock
 from graphwire_server.storage.sqlite.schema import inspect, migrate
 from graphwire_server.storage.sqlite.session import SqliteSession
+from graphwire_server.storage.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -35,8 +34,8 @@ T = TypeVar("T")
 #: How many reads run at once.
 _READERS = 2
 
-#: The most works in one flush.
-MAX_BATCH = 256
+#: The most works in one flush; as they run on the event loop, also how long that stands still.
+MAX_BATCH = 64
 
 
 class SqliteStorage:
@@ -47,13 +46,14 @@ class SqliteStorage:
         path: Path,
         *,
         connection: Connection,
+        at_hand: Connection,
         readers: asyncio.Queue[Connection],
         store: Store,
         resources: AsyncExitStack,
     ) -> None:
         """Use `open`."""
         self._path = path
-        self._connection = connection
+        self._at_hand = at_hand
         self._readers = readers
         self._store = store
         # It takes seconds to import: whoever opens no storage does not pay for it.
@@ -62,7 +62,7 @@ class SqliteStorage:
         self._saver = Saver(self)
         self._renewal = LeaseRenewal(path)
         resources.callback(self._renewal.close)
-        self._writer = GroupCommit(self._run_batch, database=path, max_batch=MAX_BATCH)
+        self._writer = GroupCommit(Writer(connection, path).run, database=path, max_batch=MAX_BATCH)
         resources.push_async_callback(self._writer.close)
         self._announcements = LocalAnnouncements()
         self._resources = resources
@@ -95,6 +95,7 @@ class SqliteStorage:
             return cls(
                 path,
                 connection=connection,
+                at_hand=await _connect(path, resources, query_only=True),
                 readers=readers,
                 store=store,
                 resources=resources.pop_all(),
@@ -108,17 +109,20 @@ class SqliteStorage:
     def store(self) -> BaseStore:
         return self._store
 
-    async def read(self, work: Callable[[Reader], T]) -> T:
+    async def read(self, work: Callable[[Reader], T], *, short: bool = False) -> T:
         self._check_open()
+        if short:
+            with translating(self._path):
+                return _read(self._at_hand.sqlite, self._path, work)
         connection = await self._readers.get()
         try:
             return await connection.run(lambda sqlite: _read(sqlite, self._path, work))
         finally:
             self._readers.put_nowait(connection)
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, long: bool = False) -> T:
         self._check_open()
-        return await self._writer.submit(work)
+        return await self._writer.submit(work, long=long)
 
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         return self._renewal.renew(server_id, ttl=ttl)
@@ -135,9 +139,6 @@ class SqliteStorage:
             self._closing = asyncio.create_task(self._resources.aclose(), name="storage-close")
         # Whoever is cancelled while waiting must not leave half of it open.
         await asyncio.shield(self._closing)
-
-    async def _run_batch(self, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
-        return await self._connection.run(lambda sqlite: run_together(sqlite, self._path, works))
 
     def _check_open(self) -> None:
         if self._closing is not None:

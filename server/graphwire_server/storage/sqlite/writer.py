@@ -1,0 +1,72 @@
+"""The one connection that writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graphwire_server.storage.sql.group_commit import Work
+from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.storage.sqlite.batch import begin, begin_at_once, roll_back, run_all
+from graphwire_server.storage.sqlite.connection import Connection
+
+
+class Writer:
+    """Runs batches of works, one after another.
+
+    Only what may wait happens on the connection's thread: the flush, and a lock that another
+    connection holds. The statements of a batch run on the event loop's own thread, where each
+    takes some microseconds: on another thread each of them would give up Python's lock and
+    wait for it again, behind everything that the event loop is busy with.
+    """
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    async def run(self, works: Sequence[Work[Any]], *, long: bool) -> list[Outcome[Any]]:
+        """Runs works in one transaction, and returns when it is on the disk.
+
+        Args:
+            works: What to run; each can fail alone.
+            long: Whether one of them may take long, and is not for the event loop.
+
+        Raises:
+            StorageError: SQLite gave up; nothing of any work is kept.
+        """
+        if long:
+            return await self._connection.run(lambda sqlite: self._run_and_commit(sqlite, works))
+        sqlite = self._connection.sqlite
+        if not begin_at_once(sqlite):
+            await self._connection.run(begin)
+        try:
+            outcomes = run_all(sqlite, self._path, works)
+        except BaseException:
+            roll_back(sqlite)
+            raise
+        await self._connection.run(_commit)
+        return outcomes
+
+    def _run_and_commit(
+        self, sqlite: sqlite3.Connection, works: Sequence[Work[Any]]
+    ) -> list[Outcome[Any]]:
+        begin(sqlite)
+        try:
+            outcomes = run_all(sqlite, self._path, works)
+        except BaseException:
+            roll_back(sqlite)
+            raise
+        _commit(sqlite)
+        return outcomes
+
+
+def _commit(sqlite: sqlite3.Connection) -> None:
+    try:
+        # A single work that failed has been taken back with the whole transaction.
+        if sqlite.in_transaction:
+            sqlite.execute("COMMIT")
+    except BaseException:
+        roll_back(sqlite)
+        raise

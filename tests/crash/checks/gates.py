@@ -1,0 +1,78 @@
+"""No gated node begins unless a pause for it was approved, and none that asks unless answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graphwire.v1 import pause_pb2
+
+from tests.crash.checks.evidence import Evidence, Violation
+from tests.crash.ledger import Kind
+from tests.crash.player import pause_path
+from tests.crash.scenarios.base import Gate
+
+
+def check(evidence: Evidence) -> Iterator[Violation]:
+    """Holds the ledger against the gates.
+
+    Each approved pause lets one task of the node run, as often as it takes: the ledger has
+    the approval before the task's first beginning.
+    """
+    for gate in evidence.scenario.gates:
+        yield from _check_gate(evidence, gate)
+    for run in evidence.runs:
+        for event in run.events:
+            asking = {
+                pause_path(pause)
+                for pause in event.interrupted.pauses
+                if pause.kind == pause_pb2.PAUSE_KIND_INTERRUPT
+            }
+            for node in asking:
+                yield from _check_asking(evidence, node, event.event_time.ToMicroseconds())
+
+
+def _check_gate(evidence: Evidence, gate: Gate) -> Iterator[Violation]:
+    refused = _refused(evidence)
+    approved: set[str] = set()
+    begun: set[str] = set()
+    for entry in evidence.ledger:
+        if (entry.kind, entry.why, entry.node) == (Kind.APPROVED, gate.why, gate.at):
+            approved |= {entry.pause} - refused
+        elif (entry.kind, entry.node) == (Kind.BEGAN, gate.node) and entry.task not in begun:
+            begun.add(entry.task)
+            if len(begun) > gate.free + len(approved):
+                yield Violation(
+                    "unapproved",
+                    f"task {entry.task} of {gate.node} began, the {len(begun)}. one, when "
+                    f"{len(approved)} pauses ({gate.why} {gate.at}) were approved",
+                )
+
+
+def _check_asking(evidence: Evidence, node: str, since: int) -> Iterator[Violation]:
+    """Checks the tasks of a node that wait for answers since some time."""
+    ended = {e.task for e in evidence.ledger if e.kind is Kind.ENDED and e.at < since}
+    waiting = {
+        entry.task
+        for entry in evidence.ledger
+        if (entry.kind, entry.node) == (Kind.BEGAN, node) and entry.at < since
+    } - ended
+    refused = _refused(evidence)
+    answered: set[str] = set()
+    begun: set[str] = set()
+    for entry in evidence.ledger:
+        if entry.at < since or entry.node != node:
+            continue
+        if entry.kind is Kind.ANSWERED:
+            answered |= {entry.pause} - refused
+        elif entry.kind is Kind.BEGAN and entry.task in waiting - begun:
+            begun.add(entry.task)
+            if len(begun) > len(answered):
+                yield Violation(
+                    "unanswered",
+                    f"task {entry.task} of {node} began again, the {len(begun)}. one, when "
+                    f"{len(answered)} questions of that node were answered",
+                )
+
+
+def _refused(evidence: Evidence) -> set[str]:
+    return {entry.pause for entry in evidence.ledger if entry.kind is Kind.REFUSED}

@@ -1,0 +1,25 @@
+"""Imports all that a server imports in the course of its start; see `faulty_server`."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import sys
+
+for _name in (
+    "graphwire_server.app",
+    "graphwire_server.cli.banner",
+    "graphwire_server.cli.serve",
+    "langchain_core.language_models",
+    "uvloop",
+):
+    importlib.import_module(_name)
+
+# Whoever has bound `sqlite3.connect` to a name of its own escapes `watch_sqlite`.
+_unwatched = [
+    name
+    for name, module in list(sys.modules.items())
+    if name.partition(".")[0] in ("graphwire_server", "aiosqlite")
+    and sqlite3.connect in vars(module).values()
+]
+assert not _unwatched, f"these commit unseen: {_unwatched}"
