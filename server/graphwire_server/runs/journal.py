@@ -76,12 +76,7 @@ class Journal(Sink):
     """
 
     def __init__(
-        self,
-        run: RunRecord,
-        storage: Storage,
-        *,
-        on_commit: Callable[[str], None],
-        waits: bool,
+        self, run: RunRecord, storage: Storage, *, on_commit: Callable[[str], None]
     ) -> None:
         """Goes on after the run's last event.
 
@@ -89,14 +84,12 @@ class Journal(Sink):
             run: The run, RUNNING under a lease of this server's.
             storage: Where it is kept.
             on_commit: Called with the run's id when events were committed.
-            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
-                it is committed: with durability SYNC.
         """
         self.run = run
         self.ended = False
         self._storage = storage
         self._on_commit = on_commit
-        self._waits = waits
+        self._waits = False
         self._steps: Steps | None = None
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
         self._absorbs_writes = False
@@ -120,7 +113,12 @@ class Journal(Sink):
         self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
 
     def connect(
-        self, steps: Steps, *, gated: Callable[[Namespace], bool], absorbs_writes: bool
+        self,
+        steps: Steps,
+        *,
+        gated: Callable[[Namespace], bool],
+        absorbs_writes: bool,
+        waits: bool,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -130,10 +128,13 @@ class Journal(Sink):
                 its tasks begin.
             absorbs_writes: Whether what the run starts with is in the first writes at the
                 root (a command) rather than in the first checkpoint there (input).
+            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
+                it is committed: with durability SYNC.
         """
         self._steps = steps
         self._gated = gated
         self._absorbs_writes = absorbs_writes
+        self._waits = waits
 
     @property
     def failed(self) -> bool:
