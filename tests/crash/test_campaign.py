@@ -48,22 +48,12 @@ def undisturbed(worker: Worker) -> Result:
     return worker.work(Job(tuple(SCENARIOS)))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            scenario.name,
-            marks=[pytest.mark.xfail(reason=f"needs {scenario.needs}")] if scenario.needs else [],
-        )
-        for scenario in SCENARIOS.values()
-    ],
-)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_undisturbed_a_scenario_comes_to_its_end(undisturbed: Result, name: str) -> None:
     (play,) = (play for play in undisturbed.plays if play.scenario.name == name)
     assert not play.violations, "\n".join(describe(play))
 
 
-@pytest.mark.xfail(reason="runs in flight are not recovered yet", strict=False)
 @pytest.mark.parametrize(
     ("number", "kinds"),
     [pytest.param(n, kinds, id=f"{'-'.join(kinds)}-{n}") for n, kinds in enumerate(ROUNDS)],

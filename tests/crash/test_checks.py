@@ -37,7 +37,6 @@ SCENARIO = Scenario(
     gates=(Gate("b", "BREAKPOINT_BEFORE", "b"),),
     log=("input", "a", "b", "c? answer 1"),
     steps=(),
-    needs="",
 )
 
 ANSWER = {"to": "c?", "text": "answer 1"}

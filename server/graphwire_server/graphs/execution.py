@@ -37,7 +37,10 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """Goes on from where the thread stands; `answers` by LangGraph's interrupt id."""
+    """Goes on from where the thread stands; `answers` by LangGraph's interrupt id.
+
+    Each must be of a question that waits: the engine gives others to whichever comes next.
+    """
 
     answers: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,8 +80,6 @@ async def execute(
     Raises what the graph raises.
     """
     config = compat.tapped(graph, options.config, tap.take, tap.engine_modes, tap.write)
-    if not isinstance(beginning, Fresh) and beginning.answers:
-        config["configurable"][compat.STRICT_RESUME] = True
     parts = graph.astream(
         _input(beginning),
         config,

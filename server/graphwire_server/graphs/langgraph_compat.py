@@ -22,34 +22,35 @@ from collections.abc import (
 from typing import Any, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph._internal._constants import INPUT, NULL_TASK_ID, RESUME
+from langgraph._internal._constants import NULL_TASK_ID, RESUME
 from langgraph._internal._runnable import RunnableCallable
-from langgraph.channels import DeltaChannel
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, PendingWrite
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    CheckpointTuple,
+    PendingWrite,
+    copy_checkpoint,
+)
 from langgraph.config import get_config
 from langgraph.constants import TAG_HIDDEN
 from langgraph.errors import GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._algo import PregelTaskWrites, apply_writes
-from langgraph.pregel._checkpoint import achannels_from_checkpoint, copy_checkpoint
+from langgraph.pregel._checkpoint import achannels_from_checkpoint, create_checkpoint
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import StreamMessagesHandler
 from langgraph.pregel._read import DEFAULT_BOUND
 from langgraph.pregel._task_status import read_task_statuses
 from langgraph.pregel.protocol import StreamProtocol
 from langgraph.runtime import Runtime
-from langgraph.types import StateSnapshot, StreamMode, _interrupt_id
+from langgraph.types import StreamMode, _interrupt_id
 
 from graphwire_server.graphs.failures import error_text, error_type, sendable
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
 from graphwire_server.storage.records import Failure
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-
-#: Set in `configurable`: an answer to an interrupt that does not wait is refused, not
-#: given to whichever question comes next.
-STRICT_RESUME = "__pregel_strict_resume"
 
 #: The name of the entry pseudo-node, which is in `Pregel.nodes` but is nobody's node.
 START_NODE = "__start__"
@@ -85,48 +86,6 @@ def make_sync_durability_total() -> None:
     for loop in (AsyncPregelLoop, SyncPregelLoop):
         if not hasattr(loop, "_put_checkpoint_fut"):
             loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
-
-
-async def snapshot(graph: AnyPregel, config: RunnableConfig, *, subgraphs: bool) -> StateSnapshot:
-    """Returns a thread's state as `aget_state` does, with the tasks that a command has led to.
-
-    What a command updates, and where it goes to, is written at the head by no task. The engine
-    applies it when it goes on from there, also if it stopped before the first step that follows
-    and made no checkpoint of it. `aget_state` shows what was updated, but not what comes next.
-    """
-    saver = graph._state_checkpointer(config)
-    saved = await saver.aget_tuple(config)
-    at_head = "checkpoint_id" not in config["configurable"]
-    if saved is not None and at_head:
-        saved = await _with_command(graph, saver, saved)
-    return await graph._aprepare_state_snapshot(
-        config, saved, saver=saver, recurse=subgraphs, live=at_head
-    )
-
-
-async def _with_command(
-    graph: AnyPregel, saver: BaseCheckpointSaver[Any], saved: CheckpointTuple
-) -> CheckpointTuple:
-    """Returns a checkpoint with what commands have written at it already applied."""
-    by_task = [w for w in saved.pending_writes or () if w[0] != NULL_TASK_ID]
-    by_command = [w for w in saved.pending_writes or () if w[0] == NULL_TASK_ID]
-    if not by_command:
-        return saved
-    checkpoint = copy_checkpoint(saved.checkpoint)
-    graph._migrate_checkpoint(checkpoint)
-    channels, _ = await achannels_from_checkpoint(
-        graph.channels, checkpoint, saver=saver, config=saved.config
-    )
-    writes = PregelTaskWrites((), INPUT, [write[1:] for write in by_command], [])
-    apply_writes(checkpoint, channels, [writes], saver.get_next_version, graph.trigger_to_nodes)
-    left: list[PendingWrite] = []
-    for write in by_command:
-        channel = channels.get(write[1])
-        if channel is None or isinstance(channel, DeltaChannel):
-            left.append(write)  # read from there, by whoever looks at the state
-        elif channel.is_available():
-            checkpoint["channel_values"][write[1]] = channel.checkpoint()
-    return saved._replace(checkpoint=checkpoint, pending_writes=[*left, *by_task])
 
 
 def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
@@ -219,6 +178,37 @@ def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]
         task_id: (status.finished, answers.get(task_id, 0))
         for task_id, status in read_task_statuses(writes).items()
     }
+
+
+def command_writes(found: CheckpointTuple) -> list[tuple[str, Any]]:
+    """Returns a command's writes beside a checkpoint, which no step has taken in yet."""
+    return [
+        (channel, value)
+        for task_id, channel, value in found.pending_writes or ()
+        if task_id == NULL_TASK_ID and channel != RESUME
+    ]
+
+
+async def command_applied(
+    graph: AnyPregel, saver: BaseCheckpointSaver[Any], found: CheckpointTuple
+) -> CheckpointTuple:
+    """Returns a checkpoint as the engine has it in memory when it goes on from there."""
+    checkpoint = copy_checkpoint(found.checkpoint)
+    channels, _ = await achannels_from_checkpoint(
+        graph.channels, checkpoint, saver=saver, config=found.config
+    )
+    writes = PregelTaskWrites((), "__input__", command_writes(found), [])
+    apply_writes(checkpoint, channels, [writes], saver.get_next_version, graph.trigger_to_nodes)
+    whole = {name for name, channel in channels.items() if isinstance(channel, DeltaChannel)}
+    applied = create_checkpoint(
+        checkpoint,
+        channels,
+        found.metadata["step"],
+        id=checkpoint["id"],
+        channels_to_snapshot=whole,
+    )
+    rest = [write for write in found.pending_writes or () if write[0] != NULL_TASK_ID]
+    return found._replace(checkpoint=applied, pending_writes=rest)
 
 
 def question_ids(task: Task, count: int) -> list[str]:

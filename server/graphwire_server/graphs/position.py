@@ -15,6 +15,7 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.gate import Known
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.places import (
@@ -253,7 +254,8 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
         config: Names the thread.
     """
     try:
-        snapshot = await compat.snapshot(graph, config, subgraphs=True)
+        applied = await with_command_applied(graph, config)
+        snapshot = await applied.aget_state(config, subgraphs=True)
     except Exception:
         # The graph's own types refuse the state that is stored: nobody can say what comes next.
         stored = await stored_checkpoint(graph, config)

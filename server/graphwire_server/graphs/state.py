@@ -14,6 +14,7 @@ from langgraph.types import PregelTask, StateSnapshot
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.checks import check_nodes, check_update
+from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of
@@ -79,7 +80,8 @@ async def read_state(
     """
     config = thread_config(thread_id, checkpoint_id)
     try:
-        snapshot = await compat.snapshot(graph, config, subgraphs=subgraphs)
+        applied = await with_command_applied(graph, config)
+        snapshot = await applied.aget_state(config, subgraphs=subgraphs)
     except Exception as error:  # noqa: BLE001  # reducers and types are the user's code
         return await _without_tasks(graph, thread_id, config, error)
     # LangGraph answers an unknown checkpoint with an empty state, and no time.

@@ -43,6 +43,9 @@ class Events(Protocol):
     def step_starts(self, namespace: Namespace) -> None:
         """Notes that a step is about to start in a namespace."""
 
+    def engine_stopped(self) -> None:
+        """Notes that no step and no checkpoint follows."""
+
 
 class Tap:
     """The stream of one execution.
@@ -128,6 +131,7 @@ class Tap:
         if self._held is not None:
             self._emit(self._held)
             self._held = None
+        self._events.engine_stopped()
 
     def _on_loop(self, take: Callable[[T], None], taken: T) -> None:
         if threading.get_ident() == self._thread:

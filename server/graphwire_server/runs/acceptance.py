@@ -14,6 +14,7 @@ from graphwire import errors
 from graphwire_server import jsontext
 from graphwire_server.graphs.places import Breakpoints
 from graphwire_server.runs.clock import new_id
+from graphwire_server.runs.events import metadata_event, sealed
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import (
     CommandStart,
@@ -138,6 +139,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         resumed_run_id=previous.run_id if previous and plan is not None else "",
     )
     tx.insert_run(run)
+    run = replace(run, last_sequence=1)
+    tx.append_events([sealed(metadata_event(run), run.run_id, 1, attempt=1)])
     _resolve_pauses(tx, request, thread, plan, run)
     tx.update_thread(
         thread.thread_id,

@@ -19,14 +19,15 @@ from graphwire_server.storage.records import (
 
 
 def metadata_event(run: RunRecord) -> pb.RunEvent:
-    """The first event of a run."""
+    """The first event of a run, recorded when it is accepted."""
     return pb.RunEvent(
+        event_time=timestamp(run.create_time),
         metadata=pb.MetadataEvent(
             run_id=run.run_id,
             thread_id=run.thread_id,
             assistant_id=run.assistant_id,
             resumed_run_id=run.resumed_run_id,
-        )
+        ),
     )
 
 
@@ -68,8 +69,7 @@ def end_event(status: RunStatus, error: Failure | None, checkpoint_id: str) -> p
 class Sealer:
     """Numbers and serializes the last events of a run that nobody records.
 
-    A run that never began to execute, or whose server was lost, still gets its end; and
-    its `metadata` event, if that was never recorded.
+    A run that never began to execute, or whose events could not be kept, still gets its end.
     """
 
     def __init__(self, run: RunRecord) -> None:
@@ -78,9 +78,8 @@ class Sealer:
 
     def __call__(self, events: Sequence[pb.RunEvent]) -> list[EventRecord]:
         """Returns the events, ready to be stored."""
-        first = [] if self._run.last_sequence else [metadata_event(self._run)]
         records = []
-        for sequence, event in enumerate([*first, *events], start=self._run.last_sequence + 1):
+        for sequence, event in enumerate(events, start=self._run.last_sequence + 1):
             event.event_time.CopyFrom(timestamp(now_us()))
             attempt = max(self._run.attempt, 1)
             records.append(sealed(event, self._run.run_id, sequence, attempt=attempt))

@@ -18,7 +18,7 @@ from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.events import Sealer, attempt_event, metadata_event
+from graphwire_server.runs.events import Sealer, attempt_event
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.membership import Membership
@@ -274,8 +274,6 @@ class Executor:
         run = running.run
         journal = Journal(run, self._storage, on_commit=self._tell)
         self._log.open(journal)
-        if not run.last_sequence:
-            journal.append(metadata_event(run))
         try:
             try:
                 spec = RunSpec.from_json(run.spec)

@@ -174,6 +174,10 @@ class Journal(Sink):
         if self._gated(namespace):
             self._stepping.add(namespace)
 
+    def engine_stopped(self) -> None:
+        """Notes that no checkpoint follows, for which an event would have to wait."""
+        self._due.clear()
+
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""
         if not self._tail or self._tail[0].sequence > after + 1:

@@ -40,7 +40,6 @@ class Scenario:
         gates: The nodes that need approvals.
         log: The list `log` of the state in the end.
         steps: The list `steps` of the state in the end: what subgraphs did.
-        needs: What a server must have for it; empty: nothing but the first version's.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Scenario:
     gates: tuple[Gate, ...]
     log: tuple[str, ...]
     steps: tuple[str, ...]
-    needs: str
 
     @property
     def count(self) -> int:
@@ -67,16 +65,13 @@ def scenario(
     log: Sequence[str],
     steps: Sequence[str] = (),
     gates: Sequence[Gate] = (),
-    needs: str = "",
 ) -> Callable[[Script], Script]:
     """Makes a scenario of a script; see `Scenario`."""
 
     def make(script: Script) -> Script:
         name: str = script.__name__
         assert name not in SCENARIOS, name
-        SCENARIOS[name] = Scenario(
-            name, graph, script, tuple(gates), tuple(log), tuple(steps), needs
-        )
+        SCENARIOS[name] = Scenario(name, graph, script, tuple(gates), tuple(log), tuple(steps))
         return script
 
     return make

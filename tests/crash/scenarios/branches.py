@@ -11,21 +11,19 @@ from tests.crash.scenarios.base import (
     stands_before,
 )
 
-GATE = "approvals for each task"
-
 WORK = stands_before("work")
 DANGER = stands_before("child/danger")
 ASKED = question("ask", "beside?")
 FAN_OUT = ["input", "split", "work 1", "work 2", "work 3", "join"]
 
 
-@scenario("fan_out", log=FAN_OUT, gates=[before("work")], needs=GATE)
+@scenario("fan_out", log=FAN_OUT, gates=[before("work")])
 def send_with_a_breakpoint(me: Player) -> None:
     run = me.start(INPUT, interrupt_before=["work"])
     me.done(me.resume(*me.paused(run, WORK, WORK, WORK)))
 
 
-@scenario("fan_out", log=FAN_OUT, gates=[before("work"), before("join")], needs=GATE)
+@scenario("fan_out", log=FAN_OUT, gates=[before("work"), before("join")])
 def send_with_a_breakpoint_approved_one_by_one(me: Player) -> None:
     pauses = me.paused(me.start(INPUT, interrupt_before=["work", "join"]), WORK, WORK, WORK)
     while pauses:
@@ -39,7 +37,6 @@ def send_with_a_breakpoint_approved_one_by_one(me: Player) -> None:
     "mixed",
     log=["input", "beside? answer 1", "danger1", "danger2", "join"],
     gates=[before("danger1"), before("danger2")],
-    needs=GATE,
 )
 def answer_beside_a_breakpoint(me: Player) -> None:
     run = me.start(INPUT, interrupt_before=["danger1", "danger2"])
@@ -64,7 +61,6 @@ def _answer_beside_a_subgraph(me: Player) -> None:
     log=["input", "beside? answer 1", "join"],
     steps=["one", "danger"],
     gates=[before("child/danger")],
-    needs=GATE,
 )
 def answer_beside_a_breakpoint_in_a_subgraph(me: Player) -> None:
     _answer_beside_a_subgraph(me)
@@ -75,7 +71,6 @@ def answer_beside_a_breakpoint_in_a_subgraph(me: Player) -> None:
     log=["input", "beside? answer 1", "join"],
     steps=["one", "danger"],
     gates=[before("child/danger")],
-    needs=GATE,
 )
 def answer_beside_a_breakpoint_in_a_subgraph_with_memory(me: Player) -> None:
     _answer_beside_a_subgraph(me)
@@ -86,7 +81,6 @@ def answer_beside_a_breakpoint_in_a_subgraph_with_memory(me: Player) -> None:
     log=["input", "beside? answer 1", "join"],
     steps=["one", "danger"],
     gates=[before("child/danger")],
-    needs=GATE,
 )
 def breakpoint_in_a_subgraph_beside_a_question(me: Player) -> None:
     stopped, asked = me.paused(me.start(INPUT), DANGER, ASKED)
@@ -110,7 +104,6 @@ def breakpoint_and_question_together(me: Player) -> None:
     log=["input", "join"],
     steps=["left1", "left2", "right1", "right2"],
     gates=[before("left/left2"), before("right/right2")],
-    needs=GATE,
 )
 def two_subgraphs_approved_one_by_one(me: Player) -> None:
     shapes = stands_before("left/left2"), stands_before("right/right2")

@@ -58,7 +58,6 @@ def goto_beside_what_waits(me: Player) -> None:
     "linear",
     log=[*LINEAR, "update", "b", "c"],
     gates=[before("b")],
-    needs="goto to a breakpoint",
 )
 def goto_a_breakpoint(me: Player) -> None:
     run = me.start(INPUT, interrupt_before=["b"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from tests.crash.player import Player
 from tests.crash.scenarios.base import INPUT, before, question, scenario, stands_before
 
-WAITING = "tasks that wait and do not begin"
-
 LEFT = question("left", "left?")
 MIDDLE = question("middle", "middle?")
 RIGHT = question("right", "right?")
@@ -60,7 +58,6 @@ def questions_answered_at_once(me: Player) -> None:
 @scenario(
     "ask_beside",
     log=["input", "free", "left? answer 3", "middle? answer 1", "right? answer 2", "join"],
-    needs=WAITING,
 )
 def questions_answered_one_by_one(me: Player) -> None:
     left, middle, right = me.paused(me.start(INPUT), LEFT, MIDDLE, RIGHT)
@@ -74,7 +71,6 @@ def questions_answered_one_by_one(me: Player) -> None:
 @scenario(
     "ask_each",
     log=["input", "split", "part 1? answer 2", "part 2? answer 1", "part 3? answer 3", "join"],
-    needs=WAITING,
 )
 def send_with_questions(me: Player) -> None:
     first, second, third = me.paused(me.start(INPUT), *PARTS)

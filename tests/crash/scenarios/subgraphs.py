@@ -13,8 +13,6 @@ from tests.crash.scenarios.base import (
     stands_before,
 )
 
-POSITIONS = "the position in every namespace"
-
 LOG = ["input", "before", "after"]
 ASKED = ["one", "inside? answer 1", "three"]
 STOPPED = ["confirm", "danger", "report"]
@@ -64,17 +62,17 @@ def breakpoint_after_a_node_of_a_subgraph(me: Player) -> None:
     _go_on_after(me, "child/one")
 
 
-@scenario("stop_after_inside_kept", log=LOG, steps=STEPS, gates=[AFTER_ONE], needs=POSITIONS)
+@scenario("stop_after_inside_kept", log=LOG, steps=STEPS, gates=[AFTER_ONE])
 def breakpoint_after_a_node_of_a_subgraph_with_memory(me: Player) -> None:
     _go_on_after(me, "child/one")
 
 
-@scenario("stop_after_last_inside", log=LOG, steps=STEPS, gates=[AFTER_LAST], needs=POSITIONS)
+@scenario("stop_after_last_inside", log=LOG, steps=STEPS, gates=[AFTER_LAST])
 def breakpoint_after_the_last_node_of_a_subgraph(me: Player) -> None:
     _go_on_after(me, "child/three")
 
 
-@scenario("stop_after_last_inside_kept", log=LOG, steps=STEPS, gates=[AFTER_LAST], needs=POSITIONS)
+@scenario("stop_after_last_inside_kept", log=LOG, steps=STEPS, gates=[AFTER_LAST])
 def breakpoint_after_the_last_node_of_a_subgraph_with_memory(me: Player) -> None:
     _go_on_after(me, "child/three")
 
