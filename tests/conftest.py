@@ -6,7 +6,7 @@ server of grpcio, is overridden with ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -17,7 +17,15 @@ from graphwire.v1 import (
     server_pb2_grpc,
     threads_pb2_grpc,
 )
+from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.locations import PostgresAddress
+from graphwire_server.storage.postgres import PostgresStorage
+from graphwire_server.storage.postgres.schema import migrate
+from graphwire_server.storage.sql.migrations import load_migrations
+from graphwire_server.storage.sqlite import SqliteStorage
 
+from tests.pooler import Pooler, running_pooler
+from tests.postgres import PostgresServer, running_postgres
 from tests.servers import ServerProcess
 
 
@@ -27,6 +35,82 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process = ServerProcess(tmp_path_factory.mktemp("server") / "graphwire.db").start()
     yield process
     assert process.stop() == 0, process.log
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real Postgres. Without one its tests fail; they are never skipped."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> Iterator[str]:
+    """A database at the newest version, which tests have one after another."""
+    with postgres.fresh_database() as name:
+        # It takes long to import, for those who need none of it.
+        from graphwire_server.storage.postgres.store import migrate_store
+
+        address = PostgresAddress(postgres.url(name))
+        with postgres.connect(name) as connection:
+            migrate(connection, address, load_migrations())
+            migrate_store(connection, address)
+        yield name
+
+
+@pytest.fixture
+def postgres_address(postgres: PostgresServer, migrated_database: str) -> PostgresAddress:
+    """Where a test of Postgres has its database, which is at the newest version and empty.
+
+    Tests that change the schema have a fresh database, `postgres_url`.
+    """
+    with postgres.connect(migrated_database) as connection:
+        tables = connection.execute(
+            "SELECT string_agg(tablename, ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename NOT IN ('gw_schema', 'store_migrations')"
+        ).fetchone()
+        assert tables is not None
+        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
+    return PostgresAddress(postgres.url(migrated_database))
+
+
+@pytest.fixture(params=["sqlite", "postgres", "pooled"])
+async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty storage: in a file, on Postgres, and on Postgres behind a pooler."""
+    storage: Storage
+    match request.param:
+        case "sqlite":
+            storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+        case "postgres":
+            storage = await PostgresStorage.open(request.getfixturevalue("postgres_address"))
+        case _:
+            storage = await PostgresStorage.open(request.getfixturevalue("pooled_address"))
+    yield storage
+    await storage.close()
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: PostgresServer) -> Iterator[Pooler]:
+    """A pooler in front of Postgres, which can also lose things."""
+    with running_pooler(postgres.folder) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def pooled_address(
+    pooler: Pooler, migrated_database: str, postgres_address: PostgresAddress
+) -> PostgresAddress:
+    """Where `postgres_address` is reached through the pooler."""
+    pooler.faults.clear()
+    pooler.accept()
+    return PostgresAddress(pooler.url(migrated_database))
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh database."""
+    with postgres.fresh_database() as name:
+        yield postgres.url(name)
 
 
 @pytest.fixture(scope="session")

@@ -35,8 +35,8 @@ from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
-from graphwire_server.storage.interface import StorageError
-from graphwire_server.storage.sqlite import SqliteStorage
+from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.storage.opening import open_storage
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -63,7 +63,7 @@ class App:
         self,
         *,
         settings: Settings,
-        storage: SqliteStorage,
+        storage: Storage,
         registry: GraphRegistry,
         log: EventLog,
         executor: Executor,
@@ -102,9 +102,10 @@ class App:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(threads)
         contain_failures(loop)
-        if not settings.database:
-            _keep_out_of_git(settings.database_file.parent)
-        storage = await SqliteStorage.open(settings.database_file)
+        location = settings.location
+        if not settings.database and isinstance(location, Path):
+            _keep_out_of_git(location.parent)
+        storage = await open_storage(location)
         try:
             app = await cls._assemble(settings, project, storage, threads)
         except BaseException:
@@ -115,7 +116,7 @@ class App:
 
     @classmethod
     async def _assemble(
-        cls, settings: Settings, project: Project, storage: SqliteStorage, threads: NodeThreads
+        cls, settings: Settings, project: Project, storage: Storage, threads: NodeThreads
     ) -> App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store

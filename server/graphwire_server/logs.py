@@ -18,7 +18,7 @@ _TRACEBACK_ENDS = 10_000
 
 # They write a line for each statement or event-loop detail, which nobody debugging a
 # graph or this server is after.
-_CHATTY = ("aiosqlite", "asyncio", "grpc", "watchfiles")
+_CHATTY = ("aiosqlite", "asyncio", "grpc", "psycopg", "watchfiles")
 
 
 def configure_logging(level: str, form: LogFormat) -> None:

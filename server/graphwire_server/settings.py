@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from graphwire_server.storage.locations import Location, read_location
+
 _KIB, _MIB = 1024, 1024 * 1024
 
 
@@ -23,8 +25,10 @@ class Settings(BaseSettings):
     project: Path = Field(Path(), description="The project: a folder or its langgraph.json.")
     database: str = Field(
         "",
-        description="Where to keep data: a file, or sqlite:///path; "
+        description="Where to keep data: a file, sqlite:///path, or "
+        "postgresql://user:password@host/database; "
         "empty: .graphwire/graphwire.db in the project.",
+        repr=False,  # it may hold a password
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log lines to write."
@@ -75,12 +79,13 @@ class Settings(BaseSettings):
     )
 
     @property
-    def database_file(self) -> Path:
-        """Returns the path of the SQLite file.
+    def location(self) -> Location:
+        """Returns where data is kept; `str` of it shows no password.
 
-        As in other programs, sqlite:///data.db is relative and sqlite:////data.db is not.
+        Raises:
+            StorageError: `database` is neither a file nor an address.
         """
         if not self.database:
             root = self.project if self.project.is_dir() else self.project.parent
             return root / ".graphwire" / "graphwire.db"
-        return Path(self.database.removeprefix("sqlite:///"))
+        return read_location(self.database)

@@ -6,10 +6,6 @@ import pytest
 from graphwire_server.storage.checkpoints.saver import Saver
 from graphwire_server.storage.interface import Storage
 
-from tests.storage.conftest import storage
-
-__all__ = ["saver", "storage"]
-
 
 @pytest.fixture
 async def saver(storage: Storage) -> Saver:

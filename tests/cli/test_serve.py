@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.cli.command import COMMAND, call, environment
@@ -240,15 +241,17 @@ def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
     "args, env, message",
     [
         (
-            ["--database", "postgresql://db/agents"],
+            ["--database", "postgresql://me:s@cret@db/agents"],
             {},
-            "--database: Postgres is not supported by this version, it comes with a later "
-            "release; name a file, or sqlite:///path",
+            "--database: the address of the database can't be read: it is to be "
+            "postgresql://user:password@host:port/database, and in the user name and the "
+            "password, @ is written %40, / %2F, : %3A, ? %3F, # %23 and % %25",
         ),
         (
-            ["--database", "mysql://db"],
+            ["--database", "mysql://me:secret@db"],
             {},
-            "--database: 'mysql://db' is not known; name a file, or sqlite:///path",
+            "--database: no database's address begins with mysql://: name a file, "
+            "sqlite:///path, or postgresql://user@host/database",
         ),
         (
             ["--listen", "50051"],
@@ -284,13 +287,52 @@ def test_wrong_settings_are_named_in_one_line_and_code_2(
 
 def test_settings_are_listed_with_their_values() -> None:
     result = call(
-        "serve", "--settings", "--listen", "[::1]:7", env={"GRAPHWIRE_LOG_LEVEL": "error"}
+        "serve",
+        "--settings",
+        "--listen",
+        "[::1]:7",
+        env={
+            "GRAPHWIRE_LOG_LEVEL": "error",
+            "GRAPHWIRE_DATABASE": "postgresql://me:secret@db/agents",
+        },
     )
     rows = {line.split()[0]: line.split()[1] for line in result.out.splitlines()}
     assert rows["GRAPHWIRE_LISTEN"] == "[::1]:7"
     assert rows["GRAPHWIRE_LOG_LEVEL"] == "error"
+    assert rows["GRAPHWIRE_DATABASE"] == "postgresql://me@db/agents"
     assert rows["GRAPHWIRE_MAX_CONCURRENT_RUNS"] == "64"
     assert result.code == 0
+
+
+def test_a_server_on_postgres_never_shows_the_password(postgres_url: str) -> None:
+    url = postgres_url.replace("postgres@", "postgres:top-secret@")
+    server = subprocess.Popen(
+        [*COMMAND, "serve", str(WEATHER), "--listen", "127.0.0.1:0"],
+        env=environment(
+            GRAPHWIRE_DATABASE=url, GRAPHWIRE_LOG_LEVEL="debug", GRAPHWIRE_LOG_FORMAT="json"
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        assert server.stdout is not None
+        out = server.stdout.readline()
+        # Its connections are lost, which it has something to say about.
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        result = call("threads", "list", server=out.removeprefix("listening on ").strip())
+        server.send_signal(signal.SIGTERM)
+        rest, log = server.communicate(timeout=60)
+    assert (result.code, server.returncode) == (0, 0)
+    lines = [json.loads(line) for line in log.splitlines()]
+    (serving,) = [line for line in lines if line["event"] == "serving"]
+    assert serving["database"] == postgres_url.partition("?")[0]
+    assert [line for line in lines if line["event"] == "database_connected_again"]
+    assert "top-secret" not in out + rest + log
 
 
 def test_reloading_follows_the_files_of_the_project_also_when_it_can_not_be_loaded(

@@ -1,32 +1,21 @@
-"""The contract suite runs on every implementation; add the next one to OPENERS."""
+"""The contract suite runs on every implementation, see `storage` in tests/conftest.py; what is
+one's own has files of its own, and its fixtures here."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.locations import PostgresAddress
+from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.sqlite import SqliteStorage
 
-
-async def _open_sqlite(folder: Path) -> Storage:
-    return await SqliteStorage.open(folder / "graphwire.db")
-
-
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
-
-OPENERS: dict[str, Callable[[Path], Awaitable[Storage]]] = {"sqlite": _open_sqlite}
-
-
-@pytest.fixture(params=OPENERS)
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty storage."""
-    storage = await OPENERS[request.param](tmp_path)
-    yield storage
-    await storage.close()
+OpenPostgres = Callable[..., Coroutine[Any, Any, PostgresStorage]]
 
 
 @pytest.fixture
@@ -48,13 +37,36 @@ async def open_sqlite() -> AsyncIterator[OpenSqlite]:
     yield open_sqlite
     for storage in opened:
         await storage.close()
-    for thread in set(threading.enumerate()) - before:
-        if not thread.name.startswith("asyncio_"):
-            thread.join(10)
-            assert not thread.is_alive(), thread
+    no_thread_is_left(before)
 
 
 @pytest.fixture
 async def sqlite_storage(sqlite_path: Path, open_sqlite: OpenSqlite) -> SqliteStorage:
     """An empty storage in a file."""
     return await open_sqlite(sqlite_path)
+
+
+@pytest.fixture
+async def open_postgres(postgres_address: PostgresAddress) -> AsyncIterator[OpenPostgres]:
+    """Opens storages, on the test's database unless told otherwise, and closes them after it.
+
+    Sees to it that no thread is left.
+    """
+    before = set(threading.enumerate())
+    async with AsyncExitStack() as opened:
+
+        async def open_postgres(address: PostgresAddress = postgres_address) -> PostgresStorage:
+            storage = await PostgresStorage.open(address)
+            opened.push_async_callback(storage.close)
+            return storage
+
+        yield open_postgres
+    no_thread_is_left(before)
+
+
+def no_thread_is_left(before: set[threading.Thread]) -> None:
+    """Waits for the threads that a test has started."""
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith("asyncio_"):
+            thread.join(10)
+            assert not thread.is_alive(), thread

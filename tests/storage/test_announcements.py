@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from graphwire_server.storage.interface import Storage
@@ -29,10 +29,17 @@ class Heard:
     def topics(self) -> list[str]:
         return [topic for topics in self.calls for topic in topics]
 
+    async def until_called(self) -> None:
+        """Waits until it has been called at all: from then on nothing is missed."""
+        await self._until(lambda: bool(self.calls))
+
     async def until(self, *topics: str) -> None:
         """Waits until each of some topics has been heard."""
+        await self._until(lambda: set(topics) <= set(self.topics))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(TIMEOUT):
-            while not set(topics) <= set(self.topics):
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 

@@ -28,7 +28,10 @@ async def join(storage: Storage, *servers: str, ttl: int = A_DAY) -> None:
 
 
 async def claim_lost(storage: Storage, server: str = "other", *, limit: int = 9) -> list[RunRecord]:
-    return await storage.write(lambda tx: tx.claim_lost(server, limit=limit))
+    foretold = await storage.read(lambda r: r.has_lost_run())
+    claimed = await storage.write(lambda tx: tx.claim_lost(server, limit=limit))
+    assert foretold is bool(claimed)
+    return claimed
 
 
 async def hold(storage: Storage, lease: Lease = FIRST, run_id: str = "run") -> None:

@@ -14,8 +14,9 @@ RUNNING = RunStatus.RUNNING
 
 async def claim(storage: Storage, *, limit: int = 100) -> list[str]:
     """Claims what is due, for a server that lives for a day, and returns the ids."""
-
+    foretold = await storage.read(lambda r: r.has_due_run())
     runs = await storage.write(lambda tx: tx.claim_due("server", limit=limit))
+    assert foretold is bool(runs)
     return [run.run_id for run in runs]
 
 

@@ -29,13 +29,14 @@ def announce(address: str, settings: Settings, project: Project) -> None:
     """
     sys.stdout.write(f"listening on {address}\n")
     sys.stdout.flush()
+    location = settings.location
     if settings.log_format == "json":
         structlog.get_logger("graphwire.server").info(
             "serving",
             address=address,
             assistants=sorted(project.graphs),
             project=str(project.file),
-            database=str(settings.database_file.resolve()),
+            database=str(location.resolve() if isinstance(location, Path) else location),
             not_honoured=list(project.unhonoured),
             only_for_images=list(project.build_only),
         )
@@ -58,7 +59,8 @@ def _lines(address: str, settings: Settings, project: Project) -> Iterator[Text]
         yield Text.assemble((name, "bold cyan"), gap, graph.description)
     yield Text()
     yield _field("project", _shown(project.root))
-    yield _field("data", _shown(settings.database_file))
+    location = settings.location
+    yield _field("data", _shown(location) if isinstance(location, Path) else str(location))
     for key in project.unhonoured:
         yield _field("ignored", key, f"in {project.file.name}: not supported by this version")
     for key in project.build_only:

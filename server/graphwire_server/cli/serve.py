@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from rich.text import Text
 from graphwire_server.cli.console import fail, out
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.tables import show_table
+from graphwire_server.storage.interface import StorageError
 
 if TYPE_CHECKING:
     from graphwire_server.settings import Settings
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 #: How long the interpreter gets to end by itself once the server has stopped. Nodes that
 #: never return keep threads that it would wait for.
 _EXIT_SECONDS = 2.0
-
-_LATER_DATABASES = ("postgres:", "postgresql:")
 
 
 def serve(given: Mapping[str, Any], *, reload: bool) -> None:
@@ -52,12 +50,19 @@ def show_settings(given: Mapping[str, Any]) -> None:
     rows = [
         (
             Text(f"GRAPHWIRE_{name.upper()}"),
-            Text(str(getattr(settings, name))),
+            Text(_shown(settings, name)),
             Text(field.description or ""),
         )
         for name, field in type(settings).model_fields.items()
     ]
     show_table(console, ("setting", "value", "what it is"), rows)
+
+
+def _shown(settings: Settings, name: str) -> str:
+    if name == "database" and settings.database:
+        # Without its password.
+        return str(settings.location)
+    return str(getattr(settings, name))
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
@@ -79,7 +84,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             wrong.append(f"{option}: should be {reason}, and is {problem['input']!r}")
         fail("; ".join(wrong), ExitCode.USAGE)
     _check_listen(settings.listen)
-    _check_database(settings.database)
+    _check_database(settings)
     return settings
 
 
@@ -107,17 +112,11 @@ def _check_free(listen: str) -> None:
         fail(f"can't listen on {listen}: {error.strerror}", ExitCode.UNAVAILABLE)
 
 
-def _check_database(database: str) -> None:
-    if database.startswith(_LATER_DATABASES):
-        fail(
-            "--database: Postgres is not supported by this version, it comes with a later "
-            "release; name a file, or sqlite:///path",
-            ExitCode.USAGE,
-        )
-    if re.match(r"[a-z][a-z0-9+.-]+://", database) and not database.startswith("sqlite://"):
-        fail(
-            f"--database: {database!r} is not known; name a file, or sqlite:///path", ExitCode.USAGE
-        )
+def _check_database(settings: Settings) -> None:
+    try:
+        str(settings.location)
+    except StorageError as error:
+        fail(f"--database: {error}", ExitCode.USAGE)
 
 
 def _serve_once(settings: Settings) -> None:
@@ -135,7 +134,6 @@ def _serve_once(settings: Settings) -> None:
     from graphwire_server import app
     from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
-    from graphwire_server.storage.interface import StorageError
 
     async def until_stopped() -> None:
         code = ExitCode.UNAVAILABLE

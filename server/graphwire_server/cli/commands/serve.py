@@ -46,8 +46,9 @@ def serve(
     database: Annotated[
         str | None,
         _setting(
-            "FILE",
-            "Where to keep data: a file, or sqlite:///path; "
+            "FILE|URL",
+            "Where to keep data: a file, sqlite:///path, or "
+            "postgresql://user:password@host/database; "
             "empty: .graphwire/graphwire.db in the project.",
             "",
         ),

@@ -41,7 +41,8 @@ _BY_ID = f"""
 _ALL = f"SELECT {_CHECKPOINT} FROM gw_checkpoints WHERE thread_id = ? AND namespace = ?"
 _ANCESTORS = f"""
     WITH RECURSIVE line (id, depth) AS (
-        SELECT CAST(? AS TEXT), 0
+        SELECT parent_checkpoint_id, 1 FROM gw_checkpoints
+        WHERE thread_id = ? AND namespace = ? AND checkpoint_id = ?
         UNION ALL
         SELECT c.parent_checkpoint_id, line.depth + 1 FROM line JOIN gw_checkpoints c
             ON c.thread_id = ? AND c.namespace = ? AND c.checkpoint_id = line.id
@@ -49,7 +50,7 @@ _ANCESTORS = f"""
     )
     SELECT {_CHECKPOINT} FROM line JOIN gw_checkpoints
         ON thread_id = ? AND namespace = ? AND checkpoint_id = line.id
-    WHERE line.depth > 0 ORDER BY line.depth
+    ORDER BY line.depth
 """
 _NAMESPACES = "SELECT DISTINCT namespace FROM gw_checkpoints WHERE thread_id = ?"
 _OF_RUN = "SELECT DISTINCT thread_id, namespace FROM gw_checkpoints WHERE run_id = ?"
@@ -128,7 +129,7 @@ class CheckpointReads:
         self, thread_id: str, namespace: str, checkpoint_id: str, *, limit: int
     ) -> list[CheckpointRecord]:
         place = (thread_id, namespace)
-        cursor = self._execute(_ANCESTORS, (checkpoint_id, *place, limit, *place))
+        cursor = self._execute(_ANCESTORS, (*place, checkpoint_id, *place, limit, *place))
         return [_checkpoint_record(row) for row in cursor]
 
     def channel_values(

@@ -72,9 +72,10 @@ def list_threads(
     which: ThreadFilter, *, limit: int, after: Position | None
 ) -> tuple[str, list[object]]:
     """Returns a page of threads, newest first, without their values."""
-    # One SELECT a status: each walks an index in order, and the database merges them
-    # as far as the limit. With IN it would sort all that match.
+    # One SELECT a status: each walks an index in order as far as the limit, and only what
+    # they find is sorted. With IN the database might sort all that match.
     statuses: Sequence[ThreadStatus | None] = tuple(dict.fromkeys(which.statuses)) or (None,)
+    newest_first = "ORDER BY create_time DESC, thread_id DESC LIMIT ?"
     selects: list[str] = []
     parameters: list[object] = []
     for status in statuses:
@@ -87,10 +88,13 @@ def list_threads(
             values += [after.create_time, after.key]
         selects.append(
             f"SELECT {THREAD_COLUMNS} FROM gw_threads t WHERE {' AND '.join(conditions)}"
+            f" {newest_first}"
         )
-        parameters += values
-    sql = " UNION ALL ".join(selects) + " ORDER BY create_time DESC, thread_id DESC LIMIT ?"
-    return sql, [*parameters, limit]
+        parameters += [*values, limit]
+    if len(selects) == 1:
+        return selects[0], parameters
+    pages = " UNION ALL ".join(f"SELECT * FROM ({select}) AS page" for select in selects)
+    return f"{pages} {newest_first}", [*parameters, limit]
 
 
 def count_threads(which: ThreadFilter) -> tuple[str, list[object]]:
@@ -210,9 +214,10 @@ RENEW_SERVER = """
 
 SERVER_IS_ALIVE = "SELECT 1 FROM gw_servers WHERE server_id = ? AND lease_until > ?"
 
+# Whether it is RUNNING is for the caller to say: Postgres would look through all that are.
 HELD_RUN = """
-    SELECT 1 FROM gw_runs r
-    WHERE r.run_id = ? AND r.status = 'RUNNING' AND r.lease_owner = ? AND r.lease_epoch = ?
+    SELECT r.status FROM gw_runs r
+    WHERE r.run_id = ? AND r.lease_owner = ? AND r.lease_epoch = ?
         AND EXISTS (
             SELECT 1 FROM gw_servers s
             WHERE s.server_id = r.lease_owner AND s.lease_until > graphwire_now())

@@ -76,7 +76,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def hold(self, run_id: str, lease: Lease) -> None:
         select = _LOCKED_HELD_RUN if self._locks else sql.HELD_RUN
-        if self._execute(select, (run_id, lease.server_id, lease.epoch)).fetchone() is None:
+        row = self._execute(select, (run_id, lease.server_id, lease.epoch)).fetchone()
+        if row is None or row[0] != RunStatus.RUNNING:
             raise LeaseLostError(
                 f"the server {lease.server_id} does not hold the run {run_id} any more, "
                 f"which it had as epoch {lease.epoch}"

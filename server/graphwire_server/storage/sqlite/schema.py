@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from graphwire_server.storage.interface import StorageError
 from graphwire_server.storage.sql.errors import unusable
-from graphwire_server.storage.sql.migrations import Migration
-from graphwire_server.storage.sqlite.connection import BUSY_TIMEOUT
+from graphwire_server.storage.sql.migrations import Migration, check_version
+from graphwire_server.storage.sqlite.connection import BUSY_TIMEOUT, connect
+from graphwire_server.storage.sqlite.errors import translating
+from graphwire_server.storage.sqlite.lock import DatabaseLock
 
 #: `PRAGMA application_id` of our files: "GWDB" in ASCII.
 APPLICATION_ID = 0x47574442
 
 
-def inspect(path: Path, *, newest: int) -> None:
-    """Looks at a file without changing it, before anything else does.
+def inspect(path: Path) -> int:
+    """Looks at a file without changing it, before anything else does; returns its version.
 
-    A file that is missing or empty is as good as ours.
+    A file that is missing or empty is as good as ours, of version 0.
 
     Raises:
-        StorageError: It is not ours, or of a newer version than `newest`.
+        StorageError: It is not ours, or can't be read.
     """
     if path.is_dir():
         raise unusable(path, "it is a directory")
     try:
         if path.stat().st_size == 0:
-            return
+            return 0
     except FileNotFoundError:
-        return
+        return 0
     except OSError as error:
         raise unusable(path, error.strerror) from error
     try:
@@ -42,11 +45,48 @@ def inspect(path: Path, *, newest: int) -> None:
     except sqlite3.Error as error:
         raise unusable(path, error) from error
     try:
-        _version(sqlite, path, newest=newest)
+        return _version(sqlite, path)
     except sqlite3.DatabaseError as error:
         raise unusable(path, error) from error
     finally:
         sqlite.close()
+
+
+def claim(path: Path, *, newest: int) -> tuple[Path, DatabaseLock]:
+    """Takes a file for this process alone, once it is clear that it can be used.
+
+    The folders above it are made.
+
+    Returns:
+        The path that all who mean the file use, and the lock that is to be released.
+
+    Raises:
+        StorageError: Another server has it, it is not ours, it is newer than `newest`, or it
+            can't be read and written.
+    """
+    if str(path) == ":memory:":
+        raise unusable(path, "it must be a file, for a database in memory keeps nothing")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path = path.resolve()
+    except OSError as error:
+        raise unusable(path, f"{error.filename}: {error.strerror}") from error
+    check_version(inspect(path), newest, path)
+    return path, DatabaseLock.acquire(path)
+
+
+def upgrade(path: Path, migrations: Sequence[Migration]) -> None:
+    """Brings a file that no server uses to the newest version.
+
+    Raises:
+        StorageError: As `claim`, or a migration failed; the database is as it was.
+    """
+    path, lock = claim(path, newest=migrations[-1].number)
+    try:
+        with translating(path), closing(connect(path)) as sqlite:
+            migrate(sqlite, path, migrations)
+    finally:
+        lock.release()
 
 
 def migrate(sqlite: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
@@ -57,7 +97,8 @@ def migrate(sqlite: sqlite3.Connection, path: Path, migrations: Sequence[Migrati
         sqlite3.Error: A migration failed; the database is as it was.
     """
     newest = migrations[-1].number
-    version = _version(sqlite, path, newest=newest)
+    version = _version(sqlite, path)
+    check_version(version, newest, path)
     if version == newest:
         return
     run_script(
@@ -79,7 +120,7 @@ def run_script(sqlite: sqlite3.Connection, *scripts: str) -> None:
         raise
 
 
-def _version(sqlite: sqlite3.Connection, path: Path, *, newest: int) -> int:
+def _version(sqlite: sqlite3.Connection, path: Path) -> int:
     """Returns a database's version; 0 if there is nothing in it yet."""
     application_id = sqlite.execute("PRAGMA application_id").fetchone()[0]
     version: int = sqlite.execute("PRAGMA user_version").fetchone()[0]
@@ -91,9 +132,4 @@ def _version(sqlite: sqlite3.Connection, path: Path, *, newest: int) -> int:
                 "choose another file"
             )
         return 0
-    if version > newest:
-        raise StorageError(
-            f"the database {path} has schema version {version}, and this Graphwire knows "
-            f"versions up to {newest}: use the newer Graphwire, or another file"
-        )
     return version

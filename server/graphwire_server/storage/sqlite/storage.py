@@ -18,8 +18,7 @@ from graphwire_server.storage.sql.reader import SqlReader
 from graphwire_server.storage.sqlite.connection import Connection
 from graphwire_server.storage.sqlite.errors import translating
 from graphwire_server.storage.sqlite.lease_renewal import LeaseRenewal
-from graphwire_server.storage.sqlite.lock import DatabaseLock
-from graphwire_server.storage.sqlite.schema import inspect, migrate
+from graphwire_server.storage.sqlite.schema import claim, migrate
 from graphwire_server.storage.sqlite.session import SqliteSession
 from graphwire_server.storage.sqlite.writer import Writer
 
@@ -77,9 +76,10 @@ class SqliteStorage:
                 this program, or it can't be read and written.
         """
         async with AsyncExitStack() as resources:
-            path = _claim(Path(path), resources)
-            connection = await _connect(path, resources)
             migrations = load_migrations()
+            path, lock = claim(Path(path), newest=migrations[-1].number)
+            resources.callback(lock.release)
+            connection = await _connect(path, resources)
             await connection.run(lambda sqlite: migrate(sqlite, path, migrations))
             # The file is ours alone, so every server that is noted in it is gone: what they
             # held can be claimed at once.
@@ -143,21 +143,6 @@ class SqliteStorage:
     def _check_open(self) -> None:
         if self._closing is not None:
             raise unusable(self._path, "it is closed")
-
-
-def _claim(path: Path, resources: AsyncExitStack) -> Path:
-    """Takes a file for this server; returns the path that all who mean it will use."""
-    if str(path) == ":memory:":
-        raise unusable(path, "it must be a file, for a database in memory keeps nothing")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path = path.resolve()
-    except OSError as error:
-        raise unusable(path, f"{error.filename}: {error.strerror}") from error
-    inspect(path, newest=load_migrations()[-1].number)
-    lock = DatabaseLock.acquire(path)
-    resources.callback(lock.release)
-    return path
 
 
 async def _connect(

@@ -70,8 +70,6 @@ CREATE INDEX gw_runs_pending ON gw_runs (thread_id, number) WHERE status = 'PEND
 CREATE INDEX gw_runs_queue ON gw_runs (number) WHERE status = 'PENDING';
 CREATE INDEX gw_runs_under_way ON gw_runs (number) WHERE status = 'RUNNING';
 CREATE INDEX gw_runs_due ON gw_runs (due_time) WHERE status = 'PENDING';
-CREATE INDEX gw_runs_to_cancel ON gw_runs (lease_owner)
-    WHERE status = 'RUNNING' AND cancel_requested;
 
 -- What may be large is apart from the row that every event changes.
 CREATE TABLE gw_run_bodies (

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphwire_server.storage.interface import StorageError
+
 _FOLDER = Path(__file__).parent
 
 
@@ -31,3 +33,16 @@ def load_migrations() -> list[Migration]:
         Migration(int(file.name.partition("_")[0]), file.read_text(encoding="utf-8"))
         for file in sorted(_FOLDER.glob("*.sql"))
     ]
+
+
+def check_version(version: int, newest: int, database: object) -> None:
+    """Refuses a database that a newer program has brought to its own version.
+
+    Raises:
+        StorageError: It is of a version above `newest`.
+    """
+    if version > newest:
+        raise StorageError(
+            f"the database {database} has schema version {version}, and this Graphwire knows "
+            f"versions up to {newest}: use the newer Graphwire, or another database"
+        )

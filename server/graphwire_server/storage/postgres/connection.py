@@ -1,0 +1,173 @@
+"""A connection to Postgres that is made again when it is lost, and a thread to use it on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+import psycopg
+import structlog
+
+from graphwire_server.storage.locations import PostgresAddress
+from graphwire_server.storage.postgres.errors import reason
+from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.outcome import Outcome
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("graphwire.storage")
+
+#: How long to go on trying to make a lost connection again, in seconds.
+PATIENCE = 10.0
+
+#: A statement is prepared when it has been run so many times.
+_PREPARE_AFTER = 2
+
+#: How many statements are kept prepared.
+_MOST_PREPARED = 200
+
+
+class Connection:
+    """A connection for one thread at a time. It holds no state but that of a transaction.
+
+    So it works through a pooler that gives each transaction another connection. Statements
+    are prepared, which saves half of the time, only where there is no pooler.
+    """
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self.address = address
+        self._parameters = address.parameters()
+        self._connection: psycopg.Connection | None = None
+        self._closing = threading.Event()
+        self._prepares = True
+
+    def open(self) -> None:
+        """Makes the connection for the first time, without trying again.
+
+        Raises:
+            StorageError: The server can't be reached, or refuses.
+        """
+        try:
+            self._connection = self._connect()
+        except psycopg.Error as error:
+            raise unusable(self.address, reason(error)) from error
+
+    def get(self) -> psycopg.Connection:
+        """Returns the connection, with no transaction open. A lost one is made again.
+
+        Raises:
+            StorageError: The server can't be reached, for some time now.
+        """
+        lost = self._connection
+        if lost is not None and not lost.closed:
+            return lost
+        give_up = time.monotonic() + PATIENCE
+        delay = 0.02
+        while not self._closing.is_set():
+            try:
+                self._connection = self._connect()
+            except psycopg.Error as error:
+                if time.monotonic() + delay > give_up:
+                    _log.warning(
+                        "database_unreachable", database=str(self.address), reason=reason(error)
+                    )
+                    raise unusable(self.address, reason(error)) from error
+                self._closing.wait(delay)
+                delay = min(delay * 2, 1.0)
+            else:
+                if lost is not None:
+                    _log.info("database_connected_again", database=str(self.address))
+                return self._connection
+        raise unusable(self.address, "it is closed")
+
+    def drop(self) -> None:
+        """Closes the connection, and with it any transaction; `get` makes another."""
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+
+    def close(self) -> None:
+        """Closes the connection for good."""
+        self._closing.set()
+        self.drop()
+
+    def give_up(self) -> None:
+        """Has another thread that tries to make the connection again stop trying."""
+        self._closing.set()
+
+    def stop_preparing(self) -> None:
+        """Prepares no statement any more, from the next connection on."""
+        self._prepares = False
+
+    def _connect(self) -> psycopg.Connection:
+        connection = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
+        # Behind a pooler it may get what others listen for; psycopg would keep that for ever.
+        connection.add_notify_handler(lambda notify: None)
+        try:
+            if self._prepares and _is_direct(connection):
+                connection.prepare_threshold = _PREPARE_AFTER
+                connection.prepared_max = _MOST_PREPARED
+        except psycopg.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def _is_direct(connection: psycopg.Connection) -> bool:
+    """Says whether no pooler is in between.
+
+    A pooler introduces itself, and not the one of its connections that it happens to use.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row == (connection.info.backend_pid,)
+
+
+class ConnectionThread:
+    """A connection whose every use runs on a thread of its own, one after another."""
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._connection = Connection(address)
+        self._address = address
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="graphwire-postgres")
+
+    @classmethod
+    async def open(cls, address: PostgresAddress) -> ConnectionThread:
+        """Connects.
+
+        Raises:
+            StorageError: The server can't be reached, or refuses.
+        """
+        thread = cls(address)
+        try:
+            await thread.run(Connection.open)
+        except BaseException:
+            await thread.close()
+            raise
+        return thread
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Runs a function on the thread, in one hop.
+
+        If the caller is cancelled, a function that has begun runs to its end all the same.
+
+        Raises:
+            StorageError: It is closed.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            running = loop.run_in_executor(self._thread, Outcome.of, work, self._connection)
+        except RuntimeError as error:
+            raise unusable(self._address, "it is closed") from error
+        outcome: Outcome[T] = await running
+        return outcome.get()
+
+    async def close(self) -> None:
+        """Finishes what is queued, and closes."""
+        self._connection.give_up()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        self._thread.shutdown()

@@ -1,0 +1,225 @@
+"""Works in transactions of Postgres: tried again where that is safe, and only there."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+
+from graphwire_server.storage.interface import Reader, StorageError
+from graphwire_server.storage.postgres.connection import PATIENCE, Connection
+from graphwire_server.storage.postgres.errors import (
+    ConnectionLost,
+    NotPrepared,
+    TransactionConflict,
+)
+from graphwire_server.storage.postgres.session import PostgresSession
+from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.group_commit import Work
+from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.storage.sql.reader import SqlReader
+from graphwire_server.storage.sql.transaction import SqlTransaction
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("graphwire.storage")
+
+#: How often a work is tried again because of other transactions.
+_MAX_CONFLICTS = 10
+
+#: How often works are tried again because the connection was lost under them.
+_MAX_LOSSES = 3
+
+# A server that stands still in the middle of a transaction must not keep its locks, and
+# one that waits for such a lock must not wait for ever.
+_LIMITS = """
+    SET LOCAL idle_in_transaction_session_timeout = '5s';
+    SET LOCAL lock_timeout = '10s';
+"""
+
+_BEGIN_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}"
+
+# The id tells afterwards whether the transaction was committed.
+_BEGIN_WRITING = f"""
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {_LIMITS}
+    SELECT pg_current_xact_id()::text
+"""
+
+
+def read(connection: Connection, work: Callable[[Reader], T]) -> T:
+    """Runs a work on one state of the database; again, if the connection is lost under it.
+
+    Raises:
+        StorageError: The database can't be used.
+        Exception: Whatever the work raises.
+    """
+    losses = 0
+    while True:
+        try:
+            return _read_once(connection, work).get()
+        except (ConnectionLost, TransactionConflict):
+            losses += 1
+            if losses > _MAX_LOSSES:
+                raise
+
+
+def write(connection: Connection, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+    """Runs works in one transaction, each of which can fail alone, and commits it.
+
+    A transaction that was certainly not committed is tried again. One that Postgres gave up
+    because of another server's is tried again work by work, so that as few as possible
+    wait for each other.
+
+    Raises:
+        StorageError: The database can't be used and nothing of any work is kept; or the
+            connection was lost during the commit, and its text says that it is not known
+            whether anything is.
+    """
+    conflicts = losses = 0
+    while True:
+        try:
+            return _write_once(connection, works)
+        except TransactionConflict:
+            if len(works) > 1:
+                return [_write_alone(connection, work) for work in works]
+            conflicts += 1
+            if conflicts > _MAX_CONFLICTS:
+                raise
+            time.sleep(random.uniform(0, 0.01 * 2 ** min(conflicts, 5)))
+        except ConnectionLost as lost:
+            losses += 1
+            if losses > _MAX_LOSSES:
+                raise
+            _log.warning("database_connection_lost", reason=str(lost))
+
+
+def _write_alone(connection: Connection, work: Work[T]) -> Outcome[T]:
+    try:
+        (outcome,) = write(connection, [work])
+    except StorageError as error:
+        return Outcome(error=error)
+    return outcome
+
+
+def _read_once(connection: Connection, work: Callable[[Reader], T]) -> Outcome[T]:
+    with _session(connection) as session:
+        session.control(_BEGIN_READING)
+        outcome = Outcome.of(work, SqlReader(session))
+        session.check()
+    return outcome
+
+
+def _write_once(connection: Connection, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+    with _session(connection) as session:
+        row = session.control(_BEGIN_WRITING).fetchone()
+        assert row is not None
+        outcomes = _run(session, works)
+        if any(outcome.error is None for outcome in outcomes):
+            _commit(connection, session, transaction_id=row[0])
+    return outcomes
+
+
+@contextmanager
+def _session(connection: Connection) -> Iterator[PostgresSession]:
+    """Gives a session on the connection, and rolls back what is not committed by its end."""
+    session = PostgresSession(connection.get(), connection.address)
+    try:
+        yield session
+    except ConnectionLost as lost:
+        if isinstance(lost, NotPrepared):
+            connection.stop_preparing()
+        connection.drop()
+        raise
+    finally:
+        session.end()
+        if session.in_transaction:
+            try:
+                session.control("ROLLBACK")
+            except StorageError:
+                connection.drop()
+
+
+def _run(session: PostgresSession, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+    """Runs works one after another; what one of them did is taken back if it raises."""
+    transaction = SqlTransaction(session)
+    if len(works) == 1:
+        # If it raises, the transaction is rolled back as a whole.
+        return [_run_alone(session, transaction, works[0])]
+    outcomes: list[Outcome[Any]] = []
+    for work in works:
+        if not outcomes or outcomes[-1].error is not None:
+            # After ROLLBACK TO the savepoint is still there, and empty.
+            session.control("ROLLBACK TO work" if outcomes else "SAVEPOINT work")
+        else:
+            session.control("RELEASE work; SAVEPOINT work")
+        outcomes.append(_run_alone(session, transaction, work))
+    if outcomes[-1].error is not None:
+        session.control("ROLLBACK TO work")
+    return outcomes
+
+
+def _run_alone(session: PostgresSession, transaction: SqlTransaction, work: Work[T]) -> Outcome[T]:
+    outcome = Outcome.of(work, transaction)
+    session.check()
+    if outcome.error is None and session.failed:
+        return Outcome(error=unusable(session.database, "a work went on after an error"))
+    return outcome
+
+
+def _commit(connection: Connection, session: PostgresSession, *, transaction_id: str) -> None:
+    """Commits.
+
+    Raises:
+        ConnectionLost: The connection was lost, and nothing was committed.
+        StorageError: Nothing was committed, or it is not known.
+    """
+    try:
+        status = session.control("COMMIT").statusmessage
+    except ConnectionLost:
+        connection.drop()
+        if not _was_committed(connection, transaction_id):
+            raise
+    else:
+        if status != "COMMIT":
+            raise unusable(session.database, "the transaction was rolled back")
+
+
+def _was_committed(connection: Connection, transaction_id: str) -> bool:
+    """Asks what became of a transaction whose connection was lost while it was committed.
+
+    Raises:
+        StorageError: It can't be known.
+    """
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        try:
+            row = (
+                connection.get()
+                .execute("SELECT pg_xact_status(%s::xid8)", (transaction_id,))
+                .fetchone()
+            )
+        except psycopg.OperationalError:
+            connection.drop()
+            continue
+        except (StorageError, psycopg.Error):
+            # There is no server, or another one that knows nothing of the transaction.
+            break
+        match row:
+            case ("committed",):
+                return True
+            case ("aborted",):
+                return False
+            case ("in progress",):
+                time.sleep(0.05)
+            case _:
+                break
+    raise unusable(
+        connection.address,
+        "the connection was lost during a commit, and it is not known whether anything of it "
+        "was kept",
+    )
