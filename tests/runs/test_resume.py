@@ -197,13 +197,16 @@ def open_pauses(draw: st.DrawFn) -> list[PauseRecord]:
     return [question(n) if draw(st.booleans()) else breakpoint_at(n) for n in names]
 
 
+#: What a request may contain.
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
+
 RESUMES = st.builds(
     ResumeStart,
     pause_ids=st.lists(st.sampled_from(KEYS), unique=True, max_size=4).map(tuple),
-    answers=st.dictionaries(st.sampled_from(KEYS), st.integers(), max_size=3).map(
+    answers=st.dictionaries(st.sampled_from(KEYS), NUMBERS, max_size=3).map(
         lambda answers: tuple(sorted(answers.items()))
     ),
-    answer=st.none() | st.builds(Given, st.integers()),
+    answer=st.none() | st.builds(Given, NUMBERS),
 )
 
 
