@@ -93,7 +93,7 @@ class Position:
 
     Attributes:
         checkpoint_id: The root's head; empty if nothing has run yet.
-        next: The nodes that come next at the root, one for each task.
+        next: The nodes that come next at the root, one for each task; see `next_nodes`.
         values: The state, as JSON text; None if nothing has run yet.
         tasks: The tasks of the step at which the root stands, and of each subgraph in it.
         stopped_after: The breakpoints after nodes that were met there.
@@ -268,7 +268,7 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(
         checkpoint_id=checkpoint_id,
-        next=snapshot.next,
+        next=next_nodes(snapshot),
         values=jsontext.dumps(snapshot.values) if checkpoint_id else None,
         tasks=tuple(tasks),
         stopped_after=tuple(stopped_after),
@@ -278,6 +278,15 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
 def checkpoint_id_of(config: RunnableConfig | None) -> str:
     """Returns the checkpoint that a config names; empty if none."""
     return str((config or {}).get("configurable", {}).get("checkpoint_id") or "")
+
+
+def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:
+    """Returns the nodes that come next.
+
+    A run may have been stopped when all tasks of a step had finished, and the step had not
+    ended. They come next then: nothing of them runs again, but the step has still to end.
+    """
+    return snapshot.next or tuple(task.name for task in snapshot.tasks)
 
 
 async def _walk(

@@ -17,7 +17,7 @@ from graphwire_server.graphs.checks import check_nodes, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.position import checkpoint_id_of
+from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
 from graphwire_server.graphs.stored import STOPPED_AFTER, checkpoint_ids, stored_checkpoint
 from graphwire_server.storage.records import Failure
 
@@ -151,7 +151,7 @@ def view(snapshot: StateSnapshot) -> StateView:
     namespace = str(snapshot.config.get("configurable", {}).get("checkpoint_ns") or "")
     return StateView(
         values=jsontext.dumps(snapshot.values) if exists else None,
-        next=snapshot.next,
+        next=next_nodes(snapshot),
         tasks=tuple(_task(task) for task in snapshot.tasks),
         checkpoint_id=checkpoint_id if exists else "",
         parent_checkpoint_id=checkpoint_id_of(snapshot.parent_config),
