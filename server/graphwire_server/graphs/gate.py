@@ -142,6 +142,10 @@ class Gate:
             self._after.pop(namespace, None)
         return met
 
+    def stands_after(self) -> bool:
+        """Returns whether the root has stopped after a node with a breakpoint."""
+        return self._stands_after(())
+
     def _stands_after(self, namespace: Namespace) -> bool:
         checkpoint_id = self._after.get(namespace)
         return checkpoint_id is not None and checkpoint_id not in self._approved

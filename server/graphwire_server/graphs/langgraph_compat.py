@@ -24,7 +24,10 @@ from typing import Any, cast
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._constants import NULL_TASK_ID, RESUME
 from langgraph._internal._runnable import RunnableCallable
+from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.ephemeral_value import EphemeralValue
+from langgraph.channels.last_value import LastValue
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
     CheckpointTuple,
@@ -98,6 +101,9 @@ def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
     copy._serde_allowlist = graph._serde_allowlist
     return copy
 
+
+# Channels whose checkpoint is their value.
+_PLAIN = frozenset({LastValue, BinaryOperatorAggregate, EphemeralValue})
 
 #: Among the keys of `updates` and `values`: the graph stops.
 INTERRUPT = "__interrupt__"
@@ -294,6 +300,18 @@ def node_updates(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """
     cached = bool(data.get(_METADATA, {}).get("cached"))
     return {node: update for node, update in data.items() if node != _METADATA}, cached
+
+
+def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the state that a checkpoint's values are.
+
+    None where a value may be another thing than the channel's, as with a DeltaChannel, or the
+    state is no object.
+    """
+    names = graph.stream_channels_asis
+    if isinstance(names, str) or any(type(graph.channels[name]) not in _PLAIN for name in names):
+        return None
+    return {name: channel_values[name] for name in names if name in channel_values}
 
 
 def node_names(graph: AnyPregel) -> tuple[str, ...]:

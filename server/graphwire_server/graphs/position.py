@@ -275,6 +275,19 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
     )
 
 
+def position_at_end(graph: AnyPregel, checkpoint: Mapping[str, Any]) -> Position | None:
+    """Returns the position of a graph that has come to its end, without reading anything.
+
+    Args:
+        graph: The graph.
+        checkpoint: LangGraph's last checkpoint of its root.
+
+    Returns None where the values in the checkpoint are not those of the state.
+    """
+    values = compat.state_values(graph, checkpoint["channel_values"])
+    return None if values is None else Position(checkpoint["id"], (), jsontext.dumps(values))
+
+
 def checkpoint_id_of(config: RunnableConfig | None) -> str:
     """Returns the checkpoint that a config names; empty if none."""
     return str((config or {}).get("configurable", {}).get("checkpoint_id") or "")

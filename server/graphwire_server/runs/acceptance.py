@@ -122,6 +122,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
+    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
     run = RunRecord(
         run_id=new_id(),
         thread_id=thread.thread_id,

@@ -24,7 +24,12 @@ from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.gate import Gate, Known
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, path_of
-from graphwire_server.graphs.position import Position, Waiting, read_position
+from graphwire_server.graphs.position import (
+    Position,
+    Waiting,
+    position_at_end,
+    read_position,
+)
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.graphs.tap import Tap
@@ -156,7 +161,7 @@ class RunExecution:
         outcome = await self._run_engine(graph, start, gate, tap)
         if outcome is not None:
             return outcome
-        return await self._where_it_stopped(graph, breakpoints, tap)
+        return await self._where_it_stopped(graph, breakpoints, gate, tap)
 
     def _connect(self, doored: DooredGraph, root: Breakpoints, start: _Start) -> tuple[Gate, Tap]:
         """Puts together what listens to the engine, and what it asks."""
@@ -187,6 +192,7 @@ class RunExecution:
             gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
             absorbs_writes=spec.kind == "command",
             waits=spec.durability == "SYNC",
+            fresh=spec.first and self._run.attempt == 1,
         )
         return gate, tap
 
@@ -220,10 +226,16 @@ class RunExecution:
         self,
         graph: AnyPregel,
         breakpoints: Mapping[Path, Breakpoints],
+        gate: Gate,
         tap: Tap,
     ) -> Outcome:
         if tap.paused and self._draining:
             return Outcome(None)
+        head = self._journal.head
+        if head is not None and not tap.paused and not gate.stands_after():
+            at_end = position_at_end(graph, head)
+            if at_end is not None:
+                return Outcome(RunStatus.SUCCEEDED, at_end)
         await self._journal.durable()
         position = await read_position(graph, thread_config(self._run.thread_id))
         approved = await self._approved(position)

@@ -73,6 +73,7 @@ class Journal(Sink):
     Attributes:
         run: The run, as it was when the attempt began.
         ended: Whether the run's last event is committed.
+        head: LangGraph's checkpoint that was put last at the root; None before the first.
     """
 
     def __init__(
@@ -87,9 +88,12 @@ class Journal(Sink):
         """
         self.run = run
         self.ended = False
+        self.head: Mapping[str, Any] | None = None
         self._storage = storage
         self._on_commit = on_commit
         self._waits = False
+        self._fresh = False
+        self._put_in: set[str] = set()
         self._steps: Steps | None = None
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
         self._absorbs_writes = False
@@ -119,6 +123,7 @@ class Journal(Sink):
         gated: Callable[[Namespace], bool],
         absorbs_writes: bool,
         waits: bool,
+        fresh: bool,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -130,11 +135,13 @@ class Journal(Sink):
                 root (a command) rather than in the first checkpoint there (input).
             waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
                 it is committed: with durability SYNC.
+            fresh: Whether the thread has no checkpoints yet.
         """
         self._steps = steps
         self._gated = gated
         self._absorbs_writes = absorbs_writes
         self._waits = waits
+        self._fresh = fresh
 
     @property
     def failed(self) -> bool:
@@ -187,13 +194,20 @@ class Journal(Sink):
     # --- checkpoints: the sink of the server's checkpointer ---
 
     def annotations(
-        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Returns what the metadata of a checkpoint says besides: where the run stops."""
-        ends_a_step = metadata.get("source") == "loop"
-        if self._steps is None or thread_id != self.run.thread_id or not ends_a_step:
+        if thread_id != self.run.thread_id:
             return {}
-        met = self._steps.stepped(namespace_of(namespace), checkpoint_id)
+        if not namespace:
+            self.head = checkpoint
+        if self._steps is None or metadata.get("source") != "loop":
+            return {}
+        met = self._steps.stepped(namespace_of(namespace), checkpoint["id"])
         return {STOPPED_AFTER: list(met)} if met else {}
 
     def put_checkpoint(
@@ -204,6 +218,7 @@ class Journal(Sink):
         own = record.thread_id == self.run.thread_id
         if own:
             self.step_starts(namespace)
+            self._put_in.add(record.namespace)
         self._checkpoints.append((record, values))
         return self._put(own, namespace, absorbs=True)
 
@@ -213,6 +228,11 @@ class Journal(Sink):
         own = bool(records) and records[0].thread_id == self.run.thread_id
         namespace = namespace_of(records[0].namespace) if records else ()
         return self._put(own, namespace, absorbs=self._absorbs_writes)
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        """Returns whether there can be no checkpoint in a namespace, without a look."""
+        own = thread_id == self.run.thread_id
+        return self._fresh and own and namespace not in self._put_in
 
     async def settled(self) -> None:
         """Waits until all that was put is in the database, for whoever reads it there."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -24,13 +32,19 @@ from graphwire_server.storage.checkpoints import body, history, pruning, reading
 from graphwire_server.storage.checkpoints import metadata as metadata_json
 from graphwire_server.storage.checkpoints.cache import Key, ValueCache
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
+from graphwire_server.storage.checkpoints.loops import iterate_on_own_loop, on_own_loop
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
     CheckpointFilter,
     CheckpointRecord,
     WriteRecord,
 )
-from graphwire_server.storage.checkpoints.serde import UnserializableError, dumps, make_serializer
+from graphwire_server.storage.checkpoints.serde import (
+    TypeName,
+    UnserializableError,
+    dumps,
+    make_serializer,
+)
 from graphwire_server.storage.checkpoints.sink import current_sink
 from graphwire_server.storage.checkpoints.sync import SyncMethods
 from graphwire_server.storage.checkpoints.values import SMALL, Encoded, Known
@@ -82,6 +96,7 @@ class Saver(SyncMethods):
 
     # --- what a run does at each step ---
 
+    @on_own_loop
     async def aput(
         self,
         config: RunnableConfig,
@@ -94,7 +109,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], noted)
+            noted |= sink.annotations(thread_id, namespace, checkpoint, noted)
         record = CheckpointRecord(
             thread_id,
             namespace,
@@ -124,6 +139,10 @@ class Saver(SyncMethods):
     ) -> Coroutine[Any, Any, None]:
         # Not `async`: LangGraph calls it and leaves what it returns to run later, and an event
         # that follows must not be committed without the writes.
+        if asyncio.get_running_loop() is not self._loop:
+            put = partial(self.aput_writes, config, writes, task_id, task_path)
+            there = asyncio.run_coroutine_threadsafe(_call(put), self._loop)
+            return _wait(asyncio.wrap_future(there))
         try:
             record = self._write_record(config, writes, task_id, task_path)
         except UnserializableError as error:
@@ -140,10 +159,18 @@ class Saver(SyncMethods):
         # Two branches from one checkpoint count alike, on any server: hence the rest.
         return f"{counter + 1:0{_COUNTER_DIGITS}}.{os.urandom(_RANDOM_BYTES).hex()}"
 
+    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> Saver:
+        """Returns one that reads further types, (module, name), back from the same storage."""
+        return cast("Saver", super().with_allowlist(extra_allowlist))
+
     # --- reads ---
 
+    @on_own_loop
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place, checkpoint_id = _place(config), get_checkpoint_id(config) or ""
+        sink = current_sink.get()
+        if sink is not None and sink.knows_none(*place):
+            return None
         loaded = await self._read(
             lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek),
             short=True,
@@ -153,6 +180,7 @@ class Saver(SyncMethods):
         self._cache.put(loaded.key, _remembered(loaded.values))
         return self._tuple(loaded)
 
+    @iterate_on_own_loop
     async def alist(
         self,
         config: RunnableConfig | None,
@@ -174,6 +202,7 @@ class Saver(SyncMethods):
                 return
             size = min(2 * size, _MAX_PAGE) if filter else _PAGE
 
+    @on_own_loop
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
@@ -187,15 +216,19 @@ class Saver(SyncMethods):
 
     # --- threads ---
 
+    @on_own_loop
     async def adelete_thread(self, thread_id: str) -> None:
         await self._write(lambda tx: tx.delete_checkpoints(str(thread_id)))
 
+    @on_own_loop
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         await self._write(lambda tx: pruning.delete_for_runs(tx, set(run_ids)))
 
+    @on_own_loop
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         await self._write(lambda tx: tx.copy_checkpoints(source_thread_id, target_thread_id))
 
+    @on_own_loop
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f'strategy must be "keep_latest" or "delete", not {strategy!r}')
@@ -314,6 +347,10 @@ def _remembered(values: Mapping[str, Known]) -> dict[str, Known]:
         for channel, known in values.items()
         if known.value.size >= SMALL and len(known.version) == _VERSION_LENGTH
     }
+
+
+async def _call(function: Callable[[], Awaitable[T]]) -> T:
+    return await function()
 
 
 async def _wait(awaitable: Awaitable[None]) -> None:
