@@ -197,6 +197,29 @@ async def test_a_stream_outlives_its_server(
     assert end.status is RunStatus.SUCCEEDED
 
 
+async def test_a_manual_run_is_left_when_its_server_is_lost(
+    connect: Connect, own_server: OwnServer, tmp_path: Path
+) -> None:
+    process, gate = own_server(), tmp_path / "gate"
+    client = connect(process.address)
+    run = await client.runs.create(
+        None, "gated", input={"path": str(gate)}, recovery_policy="manual"
+    )
+    assert (run.recovery_policy, run.attempt) == (graphwire.RecoveryPolicy.MANUAL, 1)
+    while not Path(f"{gate}.begun").exists():
+        await asyncio.sleep(0.01)
+    process.kill()
+    process.start()
+    lost = await client.runs.wait(run.run_id, timeout=30)
+    assert lost.run.status is RunStatus.FAILED
+    assert lost.run.error is not None
+    assert lost.run.error.type == "ServerLost"
+    gate.touch()
+    resumed = await client.runs.run(run.thread_id, resume=True, timeout=30)
+    assert resumed.values["log"] == ["before", "gate", "after"]
+    assert resumed.run.recovery_policy is graphwire.RecoveryPolicy.MANUAL
+
+
 async def test_assistants_server_and_health_answer(real: AsyncClient) -> None:
     names = [found.assistant_id async for found in real.assistants.list(page_size=10)]
     assert {"linear", "ask"} <= set(names)

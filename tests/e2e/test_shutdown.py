@@ -99,17 +99,18 @@ def test_on_sigterm_nodes_finish_while_nothing_new_begins(
         until(lambda: "draining" in process.log)
         began = time.monotonic()
         gate.open()
-        refusal = _rest(call, events)
+        told = _rest(call, events)
+        assert told is not None
         assert shapes(events) == [
             ("updates", "before", {"log": ["before"]}),
             ("updates", "gate", {"log": ["gate"]}),
         ]
         again = events[:1]
-        assert _rest(joined, again) == refusal
+        assert _rest(joined, again) == told
         assert again == events
-        assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
-        assert refusal.metadata == {"run_id": events[0].run_id, "last_sequence": "3"}
-        assert refusal.retry_after == 1.0
+        assert (told.code, told.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
+        assert told.metadata == {"run_id": events[0].run_id, "last_sequence": "3"}
+        assert told.retry_after == 1.0
     # It does not sit the grace out.
     assert process.wait() == 0
     assert time.monotonic() - began < MARGIN
