@@ -38,7 +38,7 @@ def connected(journal: Journal, *met: str, **given: Any) -> Stepped:
     filled: dict[str, Any] = {
         "gated": lambda namespace: True,
         "absorbs_writes": False,
-        "waits": True,
+        "waits": True, "fresh": False,
     }
     journal.connect(steps, **(filled | given))
     return steps
@@ -243,18 +243,18 @@ async def test_the_steps_of_each_graph_wait_for_their_own_checkpoints(
 
 
 async def test_a_checkpoint_that_ends_a_step_says_where_the_run_stops(journal: Journal) -> None:
-    assert journal.annotations("run", "", "c0", {"source": "loop"}) == {}
+    assert journal.annotations("run", "", {"id": "c0"}, {"source": "loop"}) == {}
     steps = connected(journal, "a", "b")
-    assert journal.annotations("run", "", "c1", {"source": "loop"}) == {
+    assert journal.annotations("run", "", {"id": "c1"}, {"source": "loop"}) == {
         "graphwire_stopped_after": ["a", "b"]
     }
-    assert journal.annotations("run", "child:1", "c2", {"source": "loop"})
+    assert journal.annotations("run", "child:1", {"id": "c2"}, {"source": "loop"})
     for source in ("input", "update", "fork"):
-        assert journal.annotations("run", "", "c3", {"source": source}) == {}
-    assert journal.annotations("other", "", "c4", {"source": "loop"}) == {}
+        assert journal.annotations("run", "", {"id": "c3"}, {"source": source}) == {}
+    assert journal.annotations("other", "", {"id": "c4"}, {"source": "loop"}) == {}
     assert steps.steps == [((), "c1"), (CHILD, "c2")]
     connected(journal)
-    assert journal.annotations("run", "", "c5", {"source": "loop"}) == {}
+    assert journal.annotations("run", "", {"id": "c5"}, {"source": "loop"}) == {}
 
 
 @pytest.mark.parametrize(
