@@ -213,6 +213,7 @@ async def command_applied(
         id=checkpoint["id"],
         channels_to_snapshot=whole,
     )
+    applied["ts"] = checkpoint["ts"]
     rest = [write for write in found.pending_writes or () if write[0] != NULL_TASK_ID]
     return found._replace(checkpoint=applied, pending_writes=rest)
 

@@ -191,6 +191,8 @@ class RunExecution:
             gate,
             gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
             absorbs_writes=spec.kind == "command",
+            waits=spec.durability == "SYNC",
+            fresh=spec.first and self._run.attempt == 1,
         )
         return gate, tap
 
@@ -313,11 +315,11 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
 
     None if the state can't be read, as when the graph is gone.
     """
-    loaded = registry.get(run.assistant_id)
-    if loaded is None:
-        return None
-    config = _config(run, RunSpec.from_json(run.spec))
     try:
+        loaded = registry.get(run.assistant_id)
+        if loaded is None:
+            return None
+        config = _config(run, RunSpec.from_json(run.spec))
         async with loaded.open("threads.read", config) as graph:
             return await read_position(graph, thread_config(run.thread_id))
     except Exception:  # noqa: BLE001  # the run's own end must be recorded in any case

@@ -77,13 +77,7 @@ class Journal(Sink):
     """
 
     def __init__(
-        self,
-        run: RunRecord,
-        storage: Storage,
-        *,
-        on_commit: Callable[[str], None],
-        waits: bool,
-        fresh: bool,
+        self, run: RunRecord, storage: Storage, *, on_commit: Callable[[str], None]
     ) -> None:
         """Goes on after the run's last event.
 
@@ -91,17 +85,14 @@ class Journal(Sink):
             run: The run, RUNNING under a lease of this server's.
             storage: Where it is kept.
             on_commit: Called with the run's id when events were committed.
-            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
-                it is committed: with durability SYNC.
-            fresh: Whether the thread has no checkpoints yet.
         """
         self.run = run
         self.ended = False
         self.head: Mapping[str, Any] | None = None
         self._storage = storage
         self._on_commit = on_commit
-        self._waits = waits
-        self._fresh = fresh
+        self._waits = False
+        self._fresh = False
         self._put_in: set[str] = set()
         self._steps: Steps | None = None
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
@@ -126,7 +117,13 @@ class Journal(Sink):
         self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
 
     def connect(
-        self, steps: Steps, *, gated: Callable[[Namespace], bool], absorbs_writes: bool
+        self,
+        steps: Steps,
+        *,
+        gated: Callable[[Namespace], bool],
+        absorbs_writes: bool,
+        waits: bool,
+        fresh: bool,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -136,10 +133,15 @@ class Journal(Sink):
                 its tasks begin.
             absorbs_writes: Whether what the run starts with is in the first writes at the
                 root (a command) rather than in the first checkpoint there (input).
+            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
+                it is committed: with durability SYNC.
+            fresh: Whether the thread has no checkpoints yet.
         """
         self._steps = steps
         self._gated = gated
         self._absorbs_writes = absorbs_writes
+        self._waits = waits
+        self._fresh = fresh
 
     @property
     def failed(self) -> bool:

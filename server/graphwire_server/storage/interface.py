@@ -180,7 +180,8 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         """Takes at most `limit` RUNNING runs that nobody holds, oldest first.
 
         Nobody holds a run that was handed back, or whose server's lease has lapsed. Each gets
-        a lease of the server's with the next epoch, and its next attempt.
+        a lease of the server's with the next epoch, and its next attempt; one whose server
+        was lost, and did not hand it back, one more of its `losses`.
 
         Raises:
             LeaseLostError: The server's own lease has lapsed.

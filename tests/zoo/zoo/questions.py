@@ -80,6 +80,13 @@ stop_in_child = _chain(
     child=_chain(one=writes("one"), two=writes("two")).compile(interrupt_before=["two"]),
     after=writes("after"),
 ).compile()
+stop_without_saver = _chain(
+    child=_chain(
+        inner=_chain(one=writes("one"), two=writes("two")).compile(
+            checkpointer=False, interrupt_before=["two"]
+        ),
+    ).compile(),
+).compile()
 stop_and_ask = _beside(
     child=_chain(one=writes("one"), danger=writes("danger")).compile(interrupt_before=["danger"]),
     ask=asks("beside"),

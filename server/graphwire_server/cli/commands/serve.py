@@ -92,6 +92,24 @@ def serve(
             _RUNS,
         ),
     ] = None,
+    max_run_attempts: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How often a run is begun that loses its server each time, before it fails.",
+            "5",
+            _RUNS,
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a server may be silent before others take over its runs.",
+            "10",
+            _RUNS,
+        ),
+    ] = None,
     default_recursion_limit: Annotated[
         str | None,
         _setting("N", "The recursion limit of a run that names none.", "25", _RUNS),
@@ -107,7 +125,12 @@ def serve(
     ] = None,
     shutdown_grace_seconds: Annotated[
         str | None,
-        _setting("SECONDS", "How long running runs may go on after SIGTERM.", "10", _RUNS),
+        _setting(
+            "SECONDS",
+            "How long nodes may go on after SIGTERM, before runs are handed back.",
+            "10",
+            _RUNS,
+        ),
     ] = None,
     blocking_threshold_seconds: Annotated[
         str | None,
