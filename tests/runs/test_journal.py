@@ -38,7 +38,8 @@ def connected(journal: Journal, *met: str, **given: Any) -> Stepped:
     filled: dict[str, Any] = {
         "gated": lambda namespace: True,
         "absorbs_writes": False,
-        "waits": True, "fresh": False,
+        "waits": True,
+        "fresh": False,
     }
     journal.connect(steps, **(filled | given))
     return steps
