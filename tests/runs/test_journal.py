@@ -243,18 +243,18 @@ async def test_the_steps_of_each_graph_wait_for_their_own_checkpoints(
 
 
 async def test_a_checkpoint_that_ends_a_step_says_where_the_run_stops(journal: Journal) -> None:
-    assert journal.annotations("run", "", "c0", {"source": "loop"}) == {}
+    assert journal.annotations("run", "", checkpoint("c0"), {"source": "loop"}) == {}
     steps = connected(journal, "a", "b")
-    assert journal.annotations("run", "", "c1", {"source": "loop"}) == {
+    assert journal.annotations("run", "", checkpoint("c1"), {"source": "loop"}) == {
         "graphwire_stopped_after": ["a", "b"]
     }
-    assert journal.annotations("run", "child:1", "c2", {"source": "loop"})
+    assert journal.annotations("run", "child:1", checkpoint("c2"), {"source": "loop"})
     for source in ("input", "update", "fork"):
-        assert journal.annotations("run", "", "c3", {"source": source}) == {}
-    assert journal.annotations("other", "", "c4", {"source": "loop"}) == {}
+        assert journal.annotations("run", "", checkpoint("c3"), {"source": source}) == {}
+    assert journal.annotations("other", "", checkpoint("c4"), {"source": "loop"}) == {}
     assert steps.steps == [((), "c1"), (CHILD, "c2")]
     connected(journal)
-    assert journal.annotations("run", "", "c5", {"source": "loop"}) == {}
+    assert journal.annotations("run", "", checkpoint("c5"), {"source": "loop"}) == {}
 
 
 @pytest.mark.parametrize(
