@@ -189,6 +189,23 @@ async def test_history_begins_with_the_latest_value(
     assert (await graph.aget_state(at())).values == before.values
 
 
+async def test_a_long_history_is_read_to_its_start(saver: Saver, storage: Storage) -> None:
+    async def step(state: DeltaState) -> dict[str, Any]:
+        return {"seldom": [f"s{state['n']}"], "n": state["n"] + 1}
+
+    builder = StateGraph(DeltaState)
+    builder.add_node("step", step)
+    builder.add_edge(START, "step")
+    builder.add_conditional_edges("step", lambda s: END if s["n"] == 150 else "step")
+    graph = builder.compile(checkpointer=saver)
+    config = at() | {"recursion_limit": 200}
+    want = ["in", *(f"s{n}" for n in range(150))]
+    result = await graph.ainvoke({"often": [], "seldom": ["in"], "n": 0}, config)
+    assert result["seldom"] == want
+    await saver.aprune(["t"])
+    assert (await a_delta_graph(Saver(storage)).aget_state(at())).values["seldom"] == want
+
+
 async def test_a_copy_has_the_history_too(saver: Saver) -> None:
     graph = a_delta_graph(saver)
     await graph.ainvoke({"often": ["in"], "seldom": ["in"], "n": 0}, at())

@@ -144,8 +144,8 @@ async def test_a_channel_that_lost_its_value_has_none(saver: Saver, storage: Sto
     first = await put(saver, items=items, n=1)
     emptied = await put(saver, first, n=2, without="items")
     assert "items" in emptied.versions
-    assert await values_at(saver, at()) == {"n": 2}
     again = await put(saver, emptied, items=[*items, "y"])
+    assert await values_at(saver, emptied.config) == {"n": 2}
     assert await values_at(saver, at()) == again.values
     # What is not in the parent is no base.
     bases = await storage.write(lambda tx: tx.channel_versions("t", ""))
@@ -209,12 +209,42 @@ async def test_a_base_that_was_never_committed_is_not_built_on(
     assert await values_at(Saver(storage), at()) == second.values
 
 
+async def test_what_another_server_put_again_is_read_anew(saver: Saver, storage: Storage) -> None:
+    await put(saver, checkpoint_id="1", items=["x" * 50] * 20)
+    other = await put(Saver(storage), checkpoint_id="1", items=["y" * 50] * 20)
+    assert await values_at(saver, at()) == other.values
+
+
 async def test_a_difference_to_what_has_gone_is_refused(saver: Saver, storage: Storage) -> None:
     first = await put(saver, items=["x" * 50] * 20)
     await storage.write(lambda tx: tx.delete_checkpoints("t"))
     with pytest.raises(IntegrityError, match="which has gone"):
         await put(saver, first, items=["x" * 50] * 21)
     assert await saver.aget_tuple(at()) is None
+
+
+async def test_versions_of_another_saver_are_no_base(saver: Saver, storage: Storage) -> None:
+    """Numbers alone don't tell two branches apart."""
+    checkpoints: list[Any] = [
+        {
+            "v": 4,
+            "id": str(version),
+            "ts": "",
+            "channel_values": {"items": ["x" * 50] * (20 + version)},
+            "channel_versions": {"items": version},
+            "versions_seen": {"node": {"items": version}},
+            "updated_channels": None,
+        }
+        for version in (1, 2, 3)
+    ]
+    config = at()
+    for version, checkpoint in enumerate(checkpoints, 1):
+        config = await saver.aput(config, checkpoint, {}, {"items": version})
+    listed = [found.checkpoint async for found in saver.alist(at())]
+    assert listed == list(reversed(checkpoints))
+    bases = await storage.write(lambda tx: tx.channel_versions("t", ""))
+    assert sorted(bases) == [("items", "1", ""), ("items", "2", ""), ("items", "3", "")]
+    assert saver.get_next_version(3, None).startswith("0000000004.")  # type: ignore[arg-type]
 
 
 async def test_what_was_written_already_may_be_written_again(storage: Storage) -> None:

@@ -84,6 +84,18 @@ async def test_reads_wait_until_what_was_put_can_be_read(saver: Saver, storage: 
     assert await values_at(Saver(storage), at()) == second.values
 
 
+async def test_what_the_sink_holds_is_a_base_for_what_follows(
+    saver: Saver, storage: Storage
+) -> None:
+    batch = EditBatch()
+    with through(batch):
+        first = await put(saver, items=["x" * 50] * 20)
+        second = await put(saver, first, items=["x" * 50] * 21)
+    await storage.write(batch.apply)
+    version, base = second.versions["items"], first.versions["items"]
+    assert ("items", version, base) in await storage.write(lambda tx: tx.channel_versions("t", ""))
+
+
 async def test_annotations_are_metadata(saver: Saver, storage: Storage) -> None:
     with through(Journal(storage)):
         await put(saver, namespace="child", metadata={"step": 1, "verdict": "none"})
@@ -168,20 +180,20 @@ async def test_a_batch_lists_its_own_first(saver: Saver) -> None:
     stored = [one.checkpoint_id for one in reversed(puts)]
     child = await put(saver, namespace="child", checkpoint_id="child-stored")
     with through(EditBatch()):
-        await put(saver, checkpoint_id="held-1", metadata={"step": 1})
-        await put(saver, child, checkpoint_id="child-held")
-        await put(saver, checkpoint_id="held-2")
-        assert await ids(config=at()) == ["held-2", "held-1", *stored]
-        assert await ids(config=at(), limit=1) == ["held-2"]
-        assert await ids(config=at(), limit=5) == ["held-2", "held-1", *stored[:3]]
-        assert await ids(config=at(), filter={"step": 1}) == ["held-1", stored[38]]
-        assert await ids(config=at(), before=at(checkpoint_id="held-2")) == ["held-1", *stored]
+        await put(saver, checkpoint_id="0-held-1", metadata={"step": 1})
+        await put(saver, child, checkpoint_id="0-child-held")
+        await put(saver, checkpoint_id="0-held-2")
+        assert await ids(config=at()) == ["0-held-2", "0-held-1", *stored]
+        assert await ids(config=at(), limit=1) == ["0-held-2"]
+        assert await ids(config=at(), limit=5) == ["0-held-2", "0-held-1", *stored[:3]]
+        assert await ids(config=at(), filter={"step": 1}) == ["0-held-1", stored[38]]
+        assert await ids(config=at(), before=at(checkpoint_id="0-held-2")) == ["0-held-1", *stored]
         assert await ids(config=at(), before=at(checkpoint_id=stored[37])) == stored[38:]
-        assert await ids(config=at(checkpoint_id="held-1")) == ["held-1"]
-        child_before = {"config": at(namespace="child"), "before": at(checkpoint_id="held-1")}
+        assert await ids(config=at(checkpoint_id="0-held-1")) == ["0-held-1"]
+        child_before = {"config": at(namespace="child"), "before": at(checkpoint_id="0-held-1")}
         assert await ids(**child_before) == ["child-stored"]
-        child_before["before"] = at(checkpoint_id="held-2")
-        assert await ids(**child_before) == ["child-held", "child-stored"]
+        child_before["before"] = at(checkpoint_id="0-held-2")
+        assert await ids(**child_before) == ["0-child-held", "child-stored"]
 
 
 async def test_a_batch_that_is_dropped_leaves_nothing(saver: Saver, storage: Storage) -> None:
