@@ -14,7 +14,7 @@ from graphwire import errors
 from graphwire_server import jsontext
 from graphwire_server.graphs.places import Breakpoints
 from graphwire_server.runs.clock import new_id
-from graphwire_server.runs.events import metadata_event, sealed
+from graphwire_server.runs.events import metadata_record
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import (
     CommandStart,
@@ -141,7 +141,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     tx.insert_run(run)
     run = replace(run, last_sequence=1)
-    tx.append_events([sealed(metadata_event(run), run.run_id, 1, attempt=1)])
+    tx.append_events([metadata_record(run)])
     _resolve_pauses(tx, request, thread, plan, run)
     tx.update_thread(
         thread.thread_id,

@@ -94,6 +94,9 @@ class Reader(CheckpointReader, Protocol):
     def active_runs(self, thread_id: str) -> list[RunRecord]:
         """Returns a thread's PENDING and RUNNING runs in the order of their acceptance."""
 
+    def has_active_run(self, thread_id: str) -> bool:
+        """Returns whether a thread has a PENDING or RUNNING run."""
+
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that was accepted last and has begun to execute, or None."""
 

@@ -151,6 +151,13 @@ ACTIVE_RUNS = f"""
     ORDER BY number
 """
 
+HAS_ACTIVE_RUN = """
+    SELECT 1 FROM gw_runs WHERE thread_id = ? AND status = 'PENDING'
+    UNION ALL
+    SELECT 1 FROM gw_runs WHERE thread_id = ? AND status = 'RUNNING'
+    LIMIT 1
+"""
+
 LAST_RUN = f"""
     {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL
     ORDER BY r.number DESC LIMIT 1
