@@ -109,7 +109,7 @@ def test_versions_rise_and_are_short(saver: Saver) -> None:
         versions.append(saver.get_next_version(versions[-1], None))
     assert versions == sorted(versions)
     assert [int(version.partition(".")[0]) for version in versions] == list(range(1, 22))
-    assert {len(version) for version in versions} == {27}
+    assert {len(version) for version in versions} == {35}
 
 
 def test_versions_of_two_branches_differ_also_if_random_numbers_do_not(saver: Saver) -> None:
