@@ -18,6 +18,7 @@ _EPILOG = paragraphs(
 )
 
 _RUNS = "Runs"
+_RETENTION = "Retention"
 _LIMITS = "Limits"
 
 
@@ -92,6 +93,24 @@ def serve(
             _RUNS,
         ),
     ] = None,
+    max_run_attempts: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How often a run is begun that loses its server each time, before it fails.",
+            "5",
+            _RUNS,
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a server may be silent before others take over its runs.",
+            "10",
+            _RUNS,
+        ),
+    ] = None,
     default_recursion_limit: Annotated[
         str | None,
         _setting("N", "The recursion limit of a run that names none.", "25", _RUNS),
@@ -102,12 +121,46 @@ def serve(
             "SECONDS",
             "How long the thread of a stateless run is kept after the run's end.",
             "3600",
-            _RUNS,
+            _RETENTION,
+        ),
+    ] = None,
+    thread_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a thread that is neither at work nor paused is kept after its last "
+            "change, unless it has a ttl of its own; 0: for ever.",
+            "0",
+            _RETENTION,
+        ),
+    ] = None,
+    event_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long the events of a run are kept after its end; 0: for ever.",
+            "0",
+            _RETENTION,
+        ),
+    ] = None,
+    checkpoint_retention: Annotated[
+        str | None,
+        _setting(
+            "all|latest",
+            "Which checkpoints of a thread are kept when no run is at it: all, or only "
+            "the latest, from which it can go on.",
+            "all",
+            _RETENTION,
         ),
     ] = None,
     shutdown_grace_seconds: Annotated[
         str | None,
-        _setting("SECONDS", "How long running runs may go on after SIGTERM.", "10", _RUNS),
+        _setting(
+            "SECONDS",
+            "How long nodes may go on after SIGTERM, before runs are handed back.",
+            "10",
+            _RUNS,
+        ),
     ] = None,
     blocking_threshold_seconds: Annotated[
         str | None,

@@ -33,6 +33,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.update_time,
         failure_text(thread.error),
         thread.metadata,
+        thread.ttl,
     )
 
 
@@ -49,6 +50,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         update_time=row[7],
         error=_failure(row[8]),
         metadata=row[9],
+        ttl=row[10],
         values=values,
     )
 
@@ -75,6 +77,7 @@ def run_row(run: RunRecord) -> Row:
         run.absorbed,
         failure_text(run.error),
         run.metadata,
+        run.oldest_sequence,
     )
 
 
@@ -99,7 +102,8 @@ def run_record(row: Row) -> RunRecord:
         absorbed=bool(row[16]),
         error=_failure(row[17]),
         metadata=row[18],
-        spec=row[19],
+        oldest_sequence=row[19],
+        spec=row[20],
     )
 
 
