@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -96,9 +97,13 @@ class Housekeeping:
         for step in self._policy.steps(now):
             more = True
             while more and not self._stopping.is_set():
+                begun = time.monotonic()
                 swept = await self._storage.write(step, long=True)
                 removed += swept.extent
                 more = swept.more
+                if more:
+                    # However much there is to remove, half of the time is left to the runs.
+                    await self._rest(time.monotonic() - begun)
         if removed != Extent():
             _log.info(
                 "swept",
@@ -116,5 +121,9 @@ class Housekeeping:
                 await self.sweep()
             except StorageError:
                 _log.exception("sweep_failed")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), interval)
+            await self._rest(interval)
+
+    async def _rest(self, seconds: float) -> None:
+        """Waits for so many seconds, or until it is stopped."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
