@@ -158,5 +158,5 @@ def test_the_thread_of_a_stateless_run_is_deleted_a_while_after_its_end_and_not_
     # Their checkpoints go with them.
     process.stop()
     with closing(sqlite3.connect(process.database)) as database:
-        rows = database.execute("SELECT DISTINCT thread_id FROM checkpoints").fetchall()
+        rows = database.execute("SELECT DISTINCT thread_id FROM gw_checkpoints").fetchall()
     assert rows == [(kept,)]
