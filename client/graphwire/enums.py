@@ -88,6 +88,14 @@ class MultitaskStrategy(_Name):
     UNKNOWN = "UNKNOWN"
 
 
+class RecoveryPolicy(_Name):
+    """What happens to a run whose server is lost: it goes on, or FAILED it waits for somebody."""
+
+    CONTINUE = "CONTINUE"
+    MANUAL = "MANUAL"
+    UNKNOWN = "UNKNOWN"
+
+
 class OnPause(_Name):
     """What new input does on a paused thread: is refused, or gives up what waits."""
 

@@ -8,7 +8,14 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, TypedDict
 
-from graphwire.enums import Durability, IfNotExists, MultitaskStrategy, OnPause, StreamMode
+from graphwire.enums import (
+    Durability,
+    IfNotExists,
+    MultitaskStrategy,
+    OnPause,
+    RecoveryPolicy,
+    StreamMode,
+)
 
 
 class _NotGiven(Enum):
@@ -111,6 +118,8 @@ class RunOptions(TypedDict, total=False):
         start_delay: Start this much later (seconds, or a timedelta), at most 24 h.
         request_id: Makes the call safe to repeat: 1 to 128 printable ASCII characters,
             kept 24 h. Not given: the client makes one for each call.
+        recovery_policy: What happens to the run when the server that executes it is lost.
+            New runs: CONTINUE.
     """
 
     interrupt_before: str | Iterable[str] | None
@@ -128,3 +137,4 @@ class RunOptions(TypedDict, total=False):
     if_not_exists: IfNotExists | str | None
     start_delay: float | timedelta | None
     request_id: str | None
+    recovery_policy: RecoveryPolicy | str | None

@@ -15,6 +15,7 @@ from graphwire.enums import (
     Durability,
     MultitaskStrategy,
     PauseKind,
+    RecoveryPolicy,
     RunStatus,
     StreamMode,
     ThreadStatus,
@@ -191,6 +192,9 @@ class Run:
         durability: The durability in force.
         last_sequence: The sequence of its last event so far.
         cancel_requested: Whether someone has asked to cancel it.
+        recovery_policy: What happens to it when the server that executes it is lost.
+        attempt: How often it was begun to be executed: 1, unless it went on after its server
+            had stopped or was lost; 0 before it begins.
     """
 
     run_id: str
@@ -212,6 +216,8 @@ class Run:
     durability: Durability
     last_sequence: int
     cancel_requested: bool
+    recovery_policy: RecoveryPolicy
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

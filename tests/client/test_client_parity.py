@@ -93,6 +93,7 @@ def test_all_lists_what_there_is() -> None:
         (enums.StreamMode, run_pb2.StreamMode),
         (enums.Durability, run_pb2.Durability),
         (enums.MultitaskStrategy, run_pb2.MultitaskStrategy),
+        (enums.RecoveryPolicy, run_pb2.RecoveryPolicy),
         (enums.OnPause, run_pb2.OnPause),
         (enums.OnDisconnect, run_pb2.OnDisconnect),
         (enums.IfNotExists, run_pb2.IfNotExists),

@@ -43,6 +43,8 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         durability=run_pb2.DURABILITY_EXIT,
         last_sequence=12,
         cancel_requested=True,
+        recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
+        attempt=3,
     )
     scripted.on("GetRun", pb.GetRunResponse(run=message))
     assert await client.runs.get("r") == graphwire.Run(
@@ -65,6 +67,8 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         durability=graphwire.Durability.EXIT,
         last_sequence=12,
         cancel_requested=True,
+        recovery_policy=graphwire.RecoveryPolicy.MANUAL,
+        attempt=3,
     )
     assert scripted.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
 

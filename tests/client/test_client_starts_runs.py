@@ -160,6 +160,7 @@ OPTIONS: RunOptions = {
     "if_not_exists": "create",
     "start_delay": 1.5,
     "request_id": "mine",
+    "recovery_policy": "manual",
 }
 FIELDS: dict[str, Any] = {
     "thread_id": "t",
@@ -186,6 +187,7 @@ FIELDS: dict[str, Any] = {
     "if_not_exists": run_pb2.IF_NOT_EXISTS_CREATE,
     "start_delay": Duration(seconds=1, nanos=500_000_000),
     "request_id": "mine",
+    "recovery_policy": run_pb2.RECOVERY_POLICY_MANUAL,
 }
 
 
@@ -256,6 +258,7 @@ async def test_on_disconnect_reaches_the_server(
         ({"durability": "fsync"}, "durability: 'fsync' is none of SYNC, ASYNC, EXIT"),
         ({"durability": "unknown"}, "durability: 'unknown' is none of SYNC, ASYNC, EXIT"),
         ({"multitask_strategy": 1}, "multitask_strategy: 1 is none of REJECT, ENQUEUE"),
+        ({"recovery_policy": "x"}, "recovery_policy: 'x' is none of CONTINUE, MANUAL"),
         ({"on_pause": "keep"}, "on_pause: 'keep' is none of REJECT, DISCARD"),
         ({"if_not_exists": "x"}, "if_not_exists: 'x' is none of REJECT, CREATE"),
     ],

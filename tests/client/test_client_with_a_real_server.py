@@ -172,22 +172,52 @@ async def test_a_stream_outlives_its_server(
     connect: Connect, own_server: OwnServer, tmp_path: Path, how: signal.Signals
 ) -> None:
     process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0.2"})
+    gate = tmp_path / "gate"
     stream = connect(process.address).runs.stream(
-        None, "gated", input={"path": str(tmp_path / "gate")}, stream_modes="tasks"
+        None, "gated", input={"path": str(gate)}, stream_modes="tasks"
     )
     events = []
     async for event in stream:
         events.append(event)
         if isinstance(event, graphwire.TaskStarted) and event.node == "gate":
+            if event.attempt > 1:
+                gate.touch()
+                continue
             process.signal(how)
             await asyncio.to_thread(process.wait)
             await asyncio.to_thread(process.start)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert [
+        (event.attempt, event.node) for event in events if isinstance(event, graphwire.TaskStarted)
+    ] == [(1, "before"), (1, "gate"), (2, "gate"), (2, "after")]
+    (again,) = (event for event in events if isinstance(event, graphwire.AttemptStarted))
+    assert again.attempt == 2
     end = events[-1]
     assert isinstance(end, graphwire.End)
-    assert end.status is RunStatus.FAILED
-    assert end.error is not None
-    assert end.error.type in ("ServerLost", "ServerShutdown")
+    assert end.status is RunStatus.SUCCEEDED
+
+
+async def test_a_manual_run_is_left_when_its_server_is_lost(
+    connect: Connect, own_server: OwnServer, tmp_path: Path
+) -> None:
+    process, gate = own_server(), tmp_path / "gate"
+    client = connect(process.address)
+    run = await client.runs.create(
+        None, "gated", input={"path": str(gate)}, recovery_policy="manual"
+    )
+    assert (run.recovery_policy, run.attempt) == (graphwire.RecoveryPolicy.MANUAL, 1)
+    while not Path(f"{gate}.begun").exists():
+        await asyncio.sleep(0.01)
+    process.kill()
+    process.start()
+    lost = await client.runs.wait(run.run_id, timeout=30)
+    assert lost.run.status is RunStatus.FAILED
+    assert lost.run.error is not None
+    assert lost.run.error.type == "ServerLost"
+    gate.touch()
+    resumed = await client.runs.run(run.thread_id, resume=True, timeout=30)
+    assert resumed.values["log"] == ["before", "gate", "after"]
+    assert resumed.run.recovery_policy is graphwire.RecoveryPolicy.MANUAL
 
 
 async def test_assistants_server_and_health_answer(real: AsyncClient) -> None:

@@ -213,18 +213,17 @@ def test_new_input_inherits_no_breakpoints(thread: DrivenThread) -> None:
     assert shapes(thread.start("linear")) == [*ran("a", "b", "c"), DONE]
 
 
-def test_all_sends_of_a_fan_out_are_one_pause_and_each_runs_once(thread: DrivenThread) -> None:
+def test_each_send_of_a_fan_out_is_a_pause_of_its_own_and_runs_once(thread: DrivenThread) -> None:
     first = thread.start("fanout", interrupt_before=["work"], interrupt_after=["work"])
     waiting = ["work", "work", "work"]
-    assert shapes(first) == [
-        *ran("plan"),
-        *paused(("BREAKPOINT_BEFORE", "work"), following=waiting),
-    ]
-    assert thread.stands() == ("INTERRUPTED", waiting, [("BREAKPOINT_BEFORE", "work")])
+    stop = ("BREAKPOINT_BEFORE", "work")
+    assert shapes(first) == [*ran("plan"), *paused(stop, stop, stop, following=waiting)]
+    assert thread.stands() == ("INTERRUPTED", waiting, [stop, stop, stop])
     second = shapes(thread.resume())
     assert sorted(map(str, second[:3])) == [
         str(("updates", "work", {"log": [f"work {n}"]})) for n in (1, 2, 3)
     ]
+    # After them it is one step that has ended.
     assert second[3:] == paused(("BREAKPOINT_AFTER", "work"), following=["join"])
     assert shapes(thread.resume()) == [*ran("join"), DONE]
     assert thread.log == ["in", "plan", "work 1", "work 2", "work 3", "join"]
@@ -270,13 +269,19 @@ def test_approving_a_node_of_a_subgraph_approves_it_for_one_round_only(
         until(lambda: child_is_at_round(number), f"the child is at round {number}")
         thread.cancel(run_id)
 
-    stop = paused(("BREAKPOINT_BEFORE", "child/step"), following=["child", "gate"])
+    stop = ("BREAKPOINT_BEFORE", "child/step")
     cancel_at_round(0, thread.create(assistant_id="loop_beside_gate", input=gate.input))
-    assert shapes(thread.resume()) == stop
-    cancel_at_round(1, thread.create(resume=run_pb2.Resume()))
-    # The root's checkpoint is the one that was approved, but the child has gone on.
-    assert shapes(thread.resume()) == stop
+    # It waits at no pause yet: whoever goes on here lets the node beside it run, and only that.
+    cancel_at_round(0, thread.create(resume=run_pb2.Resume()))
+    gate.open()
+    assert shapes(thread.resume()) == [*ran("gate"), *paused(stop, following=["child"])]
+    assert child_is_at_round(0)
+    (pause,) = thread.pauses
+    assert shapes(thread.resume(pause_ids=[pause.pause_id]))[1:] == paused(
+        stop, following=["child"]
+    )
     assert child_is_at_round(1)
+    assert thread.pauses[0].pause_id != pause.pause_id
 
 
 def test_an_unknown_node_is_refused_with_the_nodes_there_are(thread: DrivenThread) -> None:

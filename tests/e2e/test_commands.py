@@ -191,33 +191,39 @@ def test_a_command_that_discards_without_going_anywhere_ends_the_graph(
 
 @pytest.mark.parametrize(
     ("assistant", "given"),
-    [
-        ("linear", {"interrupt_before": ["b"]}),
-        ("linear", {"interrupt_before": ["*"]}),
-        ("stops", {}),
-    ],
+    [("linear", {"interrupt_before": ["b"]}), ("stops", {})],
     ids=str,
 )
-def test_goto_past_a_breakpoint_is_refused(
-    thread: DrivenThread, assistant: str, given: dict[str, Any]
+@pytest.mark.parametrize("step", ["b", ("b", {"log": []})], ids=["b", "b with input"])
+def test_goto_a_node_with_a_breakpoint_pauses_before_it(
+    thread: DrivenThread, assistant: str, given: dict[str, Any], step: Any
 ) -> None:
     thread.start(assistant)
     while thread.status == "INTERRUPTED":
         thread.resume()
-    steps: list[Any] = [["b"], ["c", "b"], [("b", {"log": []})]]
-    for goto in steps:
-        with thread.refused("FAILED_PRECONDITION", "GOTO_PAST_BREAKPOINT") as refusal:
-            thread.command(goto=goto, **given)
-        assert refusal.metadata["node"] in {"b", "c"}
+    assert shapes(thread.command(goto=[step], update={"log": ["u"]}, **given)) == before("b")
+    assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
+    assert list(thread.state().next) == ["b"]
+    assert thread.log == ["in", "a", "b", "c", "u"]
+    assert shapes(thread.resume())[:2] == ran("b", "c")
+    assert thread.log == ["in", "a", "b", "c", "u", "b", "c"]
 
 
-def test_goto_past_an_inherited_breakpoint_is_refused_unless_it_is_cleared(
+def test_goto_several_nodes_waits_as_a_whole_for_the_one_with_a_breakpoint(
+    thread: DrivenThread,
+) -> None:
+    thread.start("linear")
+    assert shapes(thread.command(goto=["c", "b"], interrupt_before=["b"])) == before("b", "b", "c")
+    assert shapes(thread.resume()) == [*ran("b", "c", "c"), DONE]
+
+
+def test_goto_past_an_inherited_breakpoint_pauses_unless_it_is_cleared(
     thread: DrivenThread,
 ) -> None:
     thread.start("linear", interrupt_before=["b"])
     thread.resume()
-    with thread.refused("FAILED_PRECONDITION", "GOTO_PAST_BREAKPOINT"):
-        thread.command(goto=["b"])
+    assert shapes(thread.command(goto=["b"])) == before("b")
+    thread.resume()
     assert shapes(thread.command(goto=["b"], clear_breakpoints=True))[-1] == DONE
 
 
@@ -225,49 +231,107 @@ def test_clear_breakpoints_lets_no_command_past_a_compiled_breakpoint(
     thread: DrivenThread,
 ) -> None:
     thread.start("stops")
-    with thread.refused("FAILED_PRECONDITION", "GOTO_PAST_BREAKPOINT"):
-        thread.command(goto=["b"], resumes={}, clear_breakpoints=True)
+    while thread.status == "INTERRUPTED":
+        thread.resume()
+    assert shapes(thread.command(goto=["b"], clear_breakpoints=True)) == before("b")
 
 
 def test_approving_the_node_that_waits_approves_no_second_visit_by_goto(
     thread: DrivenThread,
 ) -> None:
     thread.start("linear", interrupt_before=["b"])
-    with thread.refused("FAILED_PRECONDITION", "GOTO_PAST_BREAKPOINT"):
-        thread.command(goto=["b"], resumes={})
-    assert shapes(thread.command(goto=["c"], resumes={})) == [*ran("b", "c", "c"), DONE]
+    assert shapes(thread.command(goto=[("b", {"log": []})], resumes={})) == [
+        *ran("b"),
+        *before("b"),
+    ]
+    # What has run is told again as a cached update.
+    assert shapes(thread.resume()) == [*ran("b", "b", "c"), DONE]
+    assert thread.log == ["in", "a", "b", "b", "c"]
 
 
+def test_going_to_the_node_that_waits_is_no_second_visit(thread: DrivenThread) -> None:
+    thread.start("linear", interrupt_before=["b"])
+    assert shapes(thread.command(goto=["b"], resumes={})) == [*ran("b", "c"), DONE]
+    assert thread.log == ["in", "a", "b", "c"]
+
+
+def test_an_answer_is_taken_while_the_node_gone_to_waits_at_its_breakpoint(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask", interrupt_before=["after"])
+    assert shapes(thread.command(goto=["after"], resumes={"answer": 1})) == [
+        ("updates", "ask", {"log": ["name: 1"]}),
+        *before("after"),
+    ]
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_BEFORE", "after")])
+
+
+def test_the_question_of_a_node_gone_to_is_asked(thread: DrivenThread) -> None:
+    thread.start("ask")
+    thread.resume(answer=1)
+    asked = ("INTERRUPT", "ask", {"question": "name"})
+    assert shapes(thread.command(goto=["ask"])) == [("interrupted", [asked], ["ask"]), PAUSED]
+    assert thread.stands() == ("INTERRUPTED", ["ask"], [asked])
+    thread.resume(answer=2)
+    assert thread.log == ["in", "name: 1", "after", "name: 2", "after"]
+
+
+def test_a_node_gone_to_that_waits_can_be_given_up(thread: DrivenThread) -> None:
+    thread.start("linear")
+    thread.command(goto=["b"], interrupt_before=["b"])
+    (pause,) = thread.pauses
+    events = thread.command(goto=["c"], on_pause=DISCARD, clear_breakpoints=True)
+    assert shapes(events) == [*ran("c"), DONE]
+    assert thread.log == ["in", "a", "b", "c", "c"]
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
+        thread.resume(pause_ids=[pause.pause_id])
+
+    thread.command(goto=["b"], interrupt_before=["b"])
+    thread.edit(as_node="__end__")
+    assert thread.stands() == ("IDLE", [], [])
+
+    thread.command(goto=["b"], interrupt_before=["b"])
+    thread.start("linear", {"log": ["new"]}, on_pause=DISCARD)
+    assert thread.log == ["in", "a", "b", "c", "c", "new", "a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("given", "waiting"),
+    [
+        ({"update": {"count": 1}}, ["gate"]),
+        ({"goto": ["after"]}, ["gate", "after"]),
+        ({"update": {"count": 1}, "resumes": {}}, ["gate"]),
+    ],
+    ids=str,
+)
 def test_a_command_does_not_carry_a_waiting_node_past_its_breakpoint(
-    thread: DrivenThread, gate: Gate
+    thread: DrivenThread, gate: Gate, given: dict[str, Any], waiting: list[str]
 ) -> None:
     thread.cancel(_begun(thread, gate))
-    count = {"count": 1}
-    commands: list[dict[str, Any]] = [
-        {"update": count},
-        {"goto": ["after"]},
-        {"update": count, "resumes": {}},
-    ]
-    for given in commands:
-        with thread.refused("FAILED_PRECONDITION", "GOTO_PAST_BREAKPOINT") as refusal:
-            thread.command(interrupt_before=["gate"], **given)
-        assert refusal.metadata["node"] == "gate"
+    events = thread.command(interrupt_before=["gate"], **given)
+    assert shapes(events) == before("gate", *waiting)
+    assert thread.log == ["in", "before"]
+    assert value(thread.state().values).get("count") == given.get("update", {}).get("count")
+    gate.open()
+    assert shapes(thread.resume())[-1] == DONE
 
 
+@pytest.mark.parametrize(
+    ("given", "waiting"),
+    [({"goto": ["c"]}, ["b", "c"]), ({"update": {"log": ["u"]}}, ["b"])],
+    ids=str,
+)
 def test_a_command_at_an_older_checkpoint_runs_no_node_past_a_breakpoint(
-    thread: DrivenThread,
+    thread: DrivenThread, given: dict[str, Any], waiting: list[str]
 ) -> None:
     thread.start("linear", interrupt_before=["b"])
     before_b = thread.now.checkpoint_id
     thread.resume()
-    commands: list[dict[str, Any]] = [{"goto": ["c"]}, {"update": {"log": ["u"]}}]
-    for given in commands:
-        with thread.refused("FAILED_PRECONDITION", "GOTO_PAST_BREAKPOINT") as refusal:
-            thread.command(checkpoint_id=before_b, **given)
-        assert refusal.metadata["node"] == "b"
+    assert shapes(thread.command(checkpoint_id=before_b, **given)) == before("b", *waiting)
+    assert thread.log == ["in", "a", *given.get("update", {}).get("log", [])]
 
 
-def test_a_queued_command_that_finds_a_node_before_a_breakpoint_fails_and_runs_nothing(
+def test_a_queued_command_that_finds_a_node_before_a_breakpoint_pauses_there(
     thread: DrivenThread, gate: Gate
 ) -> None:
     first = _begun(thread, gate)
@@ -277,18 +341,15 @@ def test_a_queued_command_that_finds_a_node_before_a_breakpoint_fails_and_runs_n
         interrupt_before=["gate"],
     )
     thread.cancel(first)
-    ended = thread.wait(queued).run
-    assert ended.status == run_pb2.RUN_STATUS_FAILED
-    assert (ended.error.type, ended.error.message) == (
-        "GotoPastBreakpoint",
-        "the command would run gate past the breakpoint before it",
-    )
-    assert thread.log == ["in", "before"]
-    assert thread.stands() == ("ERROR", ["gate"], [])
-    assert shapes(thread.resume()) == before("gate")
+    assert thread.wait(queued).run.status == run_pb2.RUN_STATUS_INTERRUPTED
+    assert thread.log == ["in", "before", "u"]
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [("BREAKPOINT_BEFORE", "gate")])
+    gate.open()
+    assert shapes(thread.resume()) == [*ran("gate", "after"), DONE]
+    assert thread.log == ["in", "before", "u", "gate", "after"]
 
 
-def test_a_command_that_finds_a_subgraph_before_its_breakpoint_fails_and_runs_nothing(
+def test_a_command_that_finds_a_subgraph_before_its_breakpoint_does_not_pass_it(
     thread: DrivenThread, gate: Gate
 ) -> None:
     run_id = thread.create(assistant_id="loop_beside_gate", input=gate.input)
@@ -296,10 +357,13 @@ def test_a_command_that_finds_a_subgraph_before_its_breakpoint_fails_and_runs_no
     until(lambda: _inside(thread) == ["step"], "the child stands before its breakpoint")
     thread.cancel(run_id)
     assert thread.stands() == ("IDLE", ["child", "gate"], [])
-    events = thread.command(update={"count": 1})
-    assert shapes(events) == [("end", "FAILED")]
-    assert events[-1].end.error.type == "GotoPastBreakpoint"
-    assert (_inside(thread), thread.log) == (["step"], ["in"])
+    gate.open()
+    assert shapes(thread.command(update={"log": ["u"]})) == [
+        ("updates", "gate", {"log": ["gate"]}),
+        ("interrupted", [("BREAKPOINT_BEFORE", "child/step")], ["child"]),
+        PAUSED,
+    ]
+    assert _inside(thread) == ["step"]
 
 
 def test_the_state_that_a_command_updates_is_an_object_of_known_channels(

@@ -354,20 +354,35 @@ def test_a_breakpoint_before_a_node_that_asks_comes_first(thread: DrivenThread) 
     assert [pause_shape(p) for p in asked(events)] == [("BREAKPOINT_BEFORE", "after")]
 
 
-def test_an_answer_beside_a_breakpoint_that_it_would_release_is_refused(
-    thread: DrivenThread,
-) -> None:
+def test_an_answer_leaves_the_breakpoint_beside_it_as_it_is(thread: DrivenThread) -> None:
     pauses = {pause.node: pause for pause in asked(thread.start("stop_and_ask"))}
     assert {node: pause_shape(pause)[:2] for node, pause in pauses.items()} == {
         "danger": ("BREAKPOINT_BEFORE", "child/danger"),
         "ask": ("INTERRUPT", "ask"),
     }
-    for fields in ({"answer": 1}, {"answers": {pauses["ask"].pause_id: 1}}):
-        with thread.refused("FAILED_PRECONDITION", "PAUSES_NOT_COVERED") as refusal:
-            thread.resume(**fields)
-        assert refusal.metadata == {"pause_id": pauses["danger"].pause_id, "node": "danger"}
     with thread.refused("INVALID_ARGUMENT", "ANSWER_REQUIRED", "resume"):
         thread.resume()
+    events = thread.resume(answer=1)
+    assert shapes(events) == [
+        wrote("ask", "beside: 1"),
+        ("interrupted", [("BREAKPOINT_BEFORE", "child/danger")], ["child"]),
+        ("end", "INTERRUPTED"),
+    ]
+    # It waits as it did before: under the same id, and for what is approved now.
+    assert thread.pauses == [pauses["danger"]]
+    events = thread.resume(pause_ids=[pauses["danger"].pause_id])
+    assert shapes(events)[1:] == [
+        ("updates", "child", {"log": ["in", "one", "danger"]}),
+        wrote("done", "done"),
+        DONE,
+    ]
+    assert cached(events) == {"ask": True, "child": False, "done": False}
+
+
+def test_an_answer_and_the_breakpoint_beside_it_can_be_resumed_at_once(
+    thread: DrivenThread,
+) -> None:
+    pauses = {pause.node: pause for pause in asked(thread.start("stop_and_ask"))}
     events = thread.resume(pause_ids=[pauses["danger"].pause_id], answer=1)
     assert sorted(shapes(events)[:2]) == [
         wrote("ask", "beside: 1"),

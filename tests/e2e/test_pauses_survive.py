@@ -1,4 +1,4 @@
-"""kill -9: what was paused is still paused after a restart, and what was lost says so.
+"""kill -9: what was paused is still paused after a restart, and what was in flight goes on.
 
 One server is killed while threads stand in every way that there is; each test looks at one of
 them, on the server that was started again on the same database.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -22,6 +23,7 @@ from tests.servers import ServerProcess
 PAUSED = ("end", "INTERRUPTED")
 DONE = ("end", "SUCCEEDED")
 ENQUEUE = run_pb2.MULTITASK_STRATEGY_ENQUEUE
+MANUAL = run_pb2.RECOVERY_POLICY_MANUAL
 
 Setting = Callable[[DrivenThread, Gate], None]
 
@@ -110,8 +112,8 @@ def paused_before_a_queue(thread: DrivenThread, gate: Gate) -> None:
     until(lambda: thread.status == "INTERRUPTED", "the first run has paused")
 
 
-def in_flight(thread: DrivenThread, gate: Gate) -> None:
-    thread.create(assistant_id="gated", input=gate.input, interrupt_before=["after"])
+def in_flight(thread: DrivenThread, gate: Gate, **fields: Any) -> None:
+    thread.create(assistant_id="gated", input=gate.input, interrupt_before=["after"], **fields)
     gate.wait_begun()
 
 
@@ -122,23 +124,45 @@ def in_flight_before_a_queue(thread: DrivenThread, gate: Gate) -> None:
         thread.create(assistant_id="gated", input=given, multitask_strategy=ENQUEUE)
 
 
-def approved_and_in_flight(thread: DrivenThread, gate: Gate) -> None:
+def approved_and_in_flight(thread: DrivenThread, gate: Gate, **fields: Any) -> None:
     given = {"log": ["in"], "path": str(gate.path)}
     thread.start("gated", given, interrupt_before=["gate", "after"])
-    thread.create(resume=resume({}))
+    thread.create(resume=resume({}), **fields)
     gate.wait_begun()
 
 
-def in_flight_beside_a_question(thread: DrivenThread, gate: Gate) -> None:
-    thread.create(assistant_id="ask_beside_gate", input=gate.input)
+def in_flight_beside_a_question(thread: DrivenThread, gate: Gate, **fields: Any) -> None:
+    thread.create(assistant_id="ask_beside_gate", input=gate.input, **fields)
     gate.wait_begun()
     until(lambda: any(t.interrupts for t in thread.state().tasks), "the question is asked")
 
 
-def in_flight_beside_a_breakpoint(thread: DrivenThread, gate: Gate) -> None:
-    thread.create(assistant_id="loop_beside_gate", input=gate.input)
+def in_flight_beside_a_breakpoint(thread: DrivenThread, gate: Gate, **fields: Any) -> None:
+    thread.create(assistant_id="loop_beside_gate", input=gate.input, **fields)
     gate.wait_begun()
     until(lambda: inside(thread) == ["step"], "the subgraph stands before its breakpoint")
+
+
+def manual(thread: DrivenThread, gate: Gate) -> None:
+    in_flight(thread, gate, recovery_policy=MANUAL)
+
+
+def manual_before_a_queue(thread: DrivenThread, gate: Gate) -> None:
+    manual(thread, gate)
+    given = payload({"log": ["queued"]})
+    thread.create(assistant_id="gated", input=given, multitask_strategy=ENQUEUE)
+
+
+def manual_and_approved(thread: DrivenThread, gate: Gate) -> None:
+    approved_and_in_flight(thread, gate, recovery_policy=MANUAL)
+
+
+def manual_beside_a_question(thread: DrivenThread, gate: Gate) -> None:
+    in_flight_beside_a_question(thread, gate, recovery_policy=MANUAL)
+
+
+def manual_beside_a_breakpoint(thread: DrivenThread, gate: Gate) -> None:
+    in_flight_beside_a_breakpoint(thread, gate, recovery_policy=MANUAL)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -156,9 +180,14 @@ SETTINGS: tuple[Setting, ...] = (
     approved_and_in_flight,
     in_flight_beside_a_question,
     in_flight_beside_a_breakpoint,
+    manual,
+    manual_before_a_queue,
+    manual_and_approved,
+    manual_beside_a_question,
+    manual_beside_a_breakpoint,
 )
-#: Those in which a run was in flight.
-IN_FLIGHT = SETTINGS[9:]
+#: Those in which a run was in flight that goes on by itself, and that does not.
+GOES_ON, IS_LEFT = SETTINGS[9:14], SETTINGS[14:]
 
 
 def inside(thread: DrivenThread) -> list[str]:
@@ -262,9 +291,9 @@ def test_what_was_answered_before_the_kill_is_not_asked_again(
 def test_a_subgraph_goes_on_from_where_it_stood(survivors: dict[Setting, Survivor]) -> None:
     survivor = as_it_was(survivors[in_a_subgraph_and_at_a_question])
     pauses = {pause.node: pause.pause_id for pause in survivor.was.pauses}
-    with survivor.thread.refused("FAILED_PRECONDITION", "PAUSES_NOT_COVERED"):
-        survivor.thread.resume(answer=1)
-    survivor.thread.resume(pause_ids=[pauses["danger"]], answers={pauses["ask"]: 1})
+    survivor.thread.resume(answers={pauses["ask"]: 1})
+    assert [pause.pause_id for pause in survivor.thread.pauses] == [pauses["danger"]]
+    survivor.thread.resume(pause_ids=[pauses["danger"]])
     assert survivor.thread.log == ["in", "beside: 1", "in", "one", "danger", "done"]
 
 
@@ -306,17 +335,118 @@ def test_runs_that_waited_behind_a_pause_wait_on_and_then_take_their_turns(
     ]
 
 
-# --- after it: what was in flight ---
+# --- after it: what was in flight, and goes on ---
 
 
-@pytest.mark.parametrize("setting", IN_FLIGHT)
-def test_a_run_in_flight_is_failed_as_lost_with_all_that_it_had_streamed(
+@pytest.mark.parametrize("setting", GOES_ON)
+def test_a_run_in_flight_goes_on_by_itself_and_tells_nothing_twice(
+    survivors: dict[Setting, Survivor], setting: Setting
+) -> None:
+    survivor = survivors[setting]
+    thread, run_id = survivor.thread, survivor.lost_run_id
+    run = thread.wait(run_id).run
+    assert (run.status, run.attempt) == (run_pb2.RUN_STATUS_INTERRUPTED, 2)
+    events, seen = join(thread.runs_stub, run_id), survivor.events[run_id]
+    assert seen
+    assert events[: len(seen)] == seen
+    again = events[len(seen) :]
+    assert [event.attempt for event in events] == [1] * len(seen) + [2] * len(again)
+    kinds = [event.WhichOneof("event") for event in events]
+    assert kinds.count("attempt_started") == 1
+    assert kinds[len(seen)] == "attempt_started"
+    started = again[0].attempt_started
+    assert (started.attempt, started.checkpoint_id) == (2, survivor.was.checkpoint_id)
+    told = [update for update in shapes(seen) if update[0] == "updates"]
+    assert not [update for update in shapes(again) if update in told]
+    assert join(thread.runs_stub, run_id, after_sequence=len(seen)) == again
+
+
+def test_a_run_in_flight_repeats_only_the_node_that_had_not_finished(
+    survivors: dict[Setting, Survivor],
+) -> None:
+    survivor = survivors[in_flight]
+    thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_BEFORE", "after")])
+    again = join(thread.runs_stub, survivor.lost_run_id, len(survivor.events[survivor.lost_run_id]))
+    assert shapes(again) == [("attempt_started",), *ran("gate"), *before("after")]
+    # What was before the step that was lost is as it was.
+    assert thread.history()[2:] == survivor.history[1:]
+    assert shapes(thread.resume()) == [*ran("after"), DONE]
+    assert thread.log == ["in", "before", "gate", "after"]
+
+
+def test_runs_that_waited_behind_one_in_flight_take_their_turns_after_it(
+    survivors: dict[Setting, Survivor],
+) -> None:
+    survivor = survivors[in_flight_before_a_queue]
+    thread = survivor.thread
+    second, first, ahead = survivor.runs
+    thread.wait(ahead.run_id)
+    assert {run.status for run in thread.runs()[:2]} == {run_pb2.RUN_STATUS_PENDING}
+    thread.resume()
+    assert thread.wait(first.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
+    assert thread.wait(second.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
+    assert thread.log == [
+        *["in", "before", "gate", "after"],
+        *["first", "before", "gate", "after"],
+        *["second", "before", "gate", "after"],
+    ]
+    assert thread.stands() == ("IDLE", [], [])
+
+
+def test_what_was_approved_before_the_kill_is_approved_for_that_node_alone(
+    survivors: dict[Setting, Survivor],
+) -> None:
+    survivor = survivors[approved_and_in_flight]
+    thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_BEFORE", "after")])
+    approved = survivor.events[survivor.runs[-1].run_id][-2].interrupted.pauses[0]
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
+        thread.resume(pause_ids=[approved.pause_id])
+    assert thread.log == ["in", "before", "gate"]
+
+
+def test_a_question_beside_a_node_in_flight_waits_when_that_is_done(
+    survivors: dict[Setting, Survivor],
+) -> None:
+    survivor = survivors[in_flight_beside_a_question]
+    thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
+    asked = ("INTERRUPT", "ask", {"question": "beside"})
+    assert thread.stands() == ("INTERRUPTED", ["ask"], [asked])
+    (pause,) = thread.pauses
+    assert pause.run_id == survivor.lost_run_id
+    assert shapes(thread.resume(answers={pause.pause_id: 1}))[-1] == DONE
+    assert sorted(thread.log) == ["beside: 1", "gate", "in"]
+
+
+def test_a_breakpoint_beside_a_node_in_flight_still_holds(
+    survivors: dict[Setting, Survivor],
+) -> None:
+    survivor = survivors[in_flight_beside_a_breakpoint]
+    thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
+    stop = ("BREAKPOINT_BEFORE", "child/step")
+    assert thread.stands() == ("INTERRUPTED", ["child"], [stop])
+    assert inside(thread) == ["step"]
+    assert shapes(thread.resume())[-2:] == [("interrupted", [stop], ["child"]), PAUSED]
+    assert value(thread.state(subgraphs=True).tasks[0].state.values)["count"] == 1
+
+
+# --- after it: what was in flight, and is left to somebody ---
+
+
+@pytest.mark.parametrize("setting", IS_LEFT)
+def test_a_manual_run_in_flight_is_failed_as_lost_with_all_that_it_had_streamed(
     survivors: dict[Setting, Survivor], setting: Setting
 ) -> None:
     survivor = survivors[setting]
     thread, run_id = survivor.thread, survivor.lost_run_id
     run = thread.wait(run_id).run
     assert run.status == run_pb2.RUN_STATUS_FAILED
+    assert run.recovery_policy == MANUAL
     assert (run.error.type, run.error.message) == (
         "ServerLost",
         "the server stopped while the run was executing",
@@ -325,7 +455,8 @@ def test_a_run_in_flight_is_failed_as_lost_with_all_that_it_had_streamed(
     events, seen = join(thread.runs_stub, run_id), survivor.events[run_id]
     assert seen
     assert events[: len(seen)] == seen
-    assert shapes(events)[-1] == ("end", "FAILED")
+    assert [event.WhichOneof("event") for event in events[len(seen) :]] == ["end"]
+    assert events[-1].end.status == run.status
     assert events[-1].end.error == run.error
     assert run.last_sequence == events[-1].sequence
     assert join(thread.runs_stub, run_id, after_sequence=len(seen)) == events[len(seen) :]
@@ -334,8 +465,9 @@ def test_a_run_in_flight_is_failed_as_lost_with_all_that_it_had_streamed(
 def test_the_thread_of_a_lost_run_can_be_read_and_goes_on_with_its_breakpoints(
     survivors: dict[Setting, Survivor],
 ) -> None:
-    survivor = survivors[in_flight]
+    survivor = survivors[manual]
     thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
     assert thread.stands() == ("ERROR", ["gate"], [])
     assert thread.now.error.type == "ServerLost"
     assert value(thread.state().values)["log"] == ["in", "before"]
@@ -343,31 +475,26 @@ def test_the_thread_of_a_lost_run_can_be_read_and_goes_on_with_its_breakpoints(
     events = thread.resume()
     assert shapes(events) == [*ran("gate"), *before("after")]
     assert events[0].metadata.resumed_run_id == survivor.lost_run_id
+    assert {run.recovery_policy for run in thread.runs()} == {MANUAL}
     assert shapes(thread.resume()) == [*ran("after"), DONE]
     assert thread.log == ["in", "before", "gate", "after"]
 
 
-def test_runs_that_waited_behind_a_lost_run_go_on_in_their_order(
-    survivors: dict[Setting, Survivor],
-) -> None:
-    survivor = survivors[in_flight_before_a_queue]
+def test_runs_that_waited_behind_a_lost_run_go_on(survivors: dict[Setting, Survivor]) -> None:
+    survivor = survivors[manual_before_a_queue]
     thread = survivor.thread
-    second, first, _ = survivor.runs
-    assert thread.wait(first.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
-    assert thread.wait(second.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
-    assert thread.log == [
-        *["in", "before"],
-        *["first", "before", "gate", "after"],
-        *["second", "before", "gate", "after"],
-    ]
+    queued, _ = survivor.runs
+    assert thread.wait(queued.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
+    assert thread.log == ["in", "before", "queued", "before", "gate", "after"]
     assert thread.stands() == ("IDLE", [], [])
 
 
-def test_what_was_approved_before_the_kill_is_approved_once_and_for_that_node(
+def test_what_was_approved_before_the_kill_stays_approved_and_only_that(
     survivors: dict[Setting, Survivor],
 ) -> None:
-    survivor = survivors[approved_and_in_flight]
+    survivor = survivors[manual_and_approved]
     thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
     assert thread.stands() == ("ERROR", ["gate"], [])
     approved = survivor.events[survivor.runs[-1].run_id][-2].interrupted.pauses[0]
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
@@ -379,13 +506,11 @@ def test_what_was_approved_before_the_kill_is_approved_once_and_for_that_node(
 def test_a_question_that_stood_beside_the_lost_node_is_open(
     survivors: dict[Setting, Survivor],
 ) -> None:
-    survivor = survivors[in_flight_beside_a_question]
+    survivor = survivors[manual_beside_a_question]
     thread = survivor.thread
-    assert thread.stands() == (
-        "INTERRUPTED",
-        ["ask", "gate"],
-        [("INTERRUPT", "ask", {"question": "beside"})],
-    )
+    thread.wait(survivor.lost_run_id)
+    asked = ("INTERRUPT", "ask", {"question": "beside"})
+    assert thread.stands() == ("INTERRUPTED", ["ask", "gate"], [asked])
     assert not thread.now.HasField("error")
     (pause,) = thread.pauses
     assert pause.run_id == survivor.lost_run_id
@@ -396,15 +521,12 @@ def test_a_question_that_stood_beside_the_lost_node_is_open(
 def test_a_breakpoint_at_which_a_subgraph_stood_when_the_server_was_lost_still_holds(
     survivors: dict[Setting, Survivor],
 ) -> None:
-    thread = survivors[in_flight_beside_a_breakpoint].thread
+    survivor = survivors[manual_beside_a_breakpoint]
+    thread = survivor.thread
+    thread.wait(survivor.lost_run_id)
     assert thread.stands() == ("ERROR", ["child", "gate"], [])
-    events = thread.resume()
-    assert shapes(events) == [
-        ("interrupted", [("BREAKPOINT_BEFORE", "child/step")], ["child", "gate"]),
-        PAUSED,
-    ]
+    stop = ("BREAKPOINT_BEFORE", "child/step")
+    # The node beside it runs; the subgraph waits.
+    assert shapes(thread.resume()) == [*ran("gate"), ("interrupted", [stop], ["child"]), PAUSED]
     assert inside(thread) == ["step"]
-    assert shapes(thread.resume())[-2:] == [
-        ("interrupted", [("BREAKPOINT_BEFORE", "child/step")], ["child"]),
-        PAUSED,
-    ]
+    assert shapes(thread.resume())[-2:] == [("interrupted", [stop], ["child"]), PAUSED]

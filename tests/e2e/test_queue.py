@@ -355,7 +355,7 @@ def test_a_delayed_run_starts_when_its_time_has_come_and_not_before(
     assert 600_000 <= waited < 3_000_000
 
 
-def test_a_stream_of_a_delayed_run_begins_when_the_run_does(
+def test_a_stream_of_a_delayed_run_names_it_at_once_and_goes_on_when_the_run_begins(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
 ) -> None:
     events = stream(
@@ -366,7 +366,8 @@ def test_a_stream_of_a_delayed_run_begins_when_the_run_does(
         start_delay=delay(0.3),
     )
     run = get_run(runs, events[0].run_id)
-    assert events[0].event_time.ToNanoseconds() >= run.start_time.ToNanoseconds()
+    assert events[0].event_time == run.create_time
+    assert events[1].event_time.ToNanoseconds() >= run.start_time.ToNanoseconds()
     assert shapes(events)[-1] == ("end", "SUCCEEDED")
 
 
@@ -424,7 +425,13 @@ def test_queued_and_delayed_runs_outlive_their_server(
         runs = runs_pb2_grpc.RunsStub(channel)
         threads = threads_pb2_grpc.ThreadsStub(channel)
         thread, other = new_thread(threads), new_thread(threads)
-        lost = create(runs, thread_id=thread, assistant_id="gated", input=gate.input)
+        lost = create(
+            runs,
+            thread_id=thread,
+            assistant_id="gated",
+            input=gate.input,
+            recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
+        )
         queued = create(
             runs,
             thread_id=thread,
@@ -442,7 +449,7 @@ def test_queued_and_delayed_runs_outlive_their_server(
     with grpc.insecure_channel(process.address) as channel:
         runs = runs_pb2_grpc.RunsStub(channel)
         threads = threads_pb2_grpc.ThreadsStub(channel)
-        assert get_run(runs, lost.run_id).error.type == "ServerLost"
+        assert wait(runs, lost.run_id).run.error.type == "ServerLost"
         assert wait(runs, queued.run_id).run.status == SUCCEEDED
         assert wait(runs, delayed.run_id).run.status == SUCCEEDED
         assert log(threads, thread) == ["in", "before", "second", "before", "gate", "after"]

@@ -1,4 +1,5 @@
-"""Shutting down: what is finished, what is ended, what is told to whom; and refusing to start."""
+"""Shutting down: what is finished, what is handed back, what is told to whom; and refusing to
+start."""
 
 from __future__ import annotations
 
@@ -48,10 +49,10 @@ GRACE = 1.0
 MARGIN = 12.0
 
 
-# --- runs that come to their end ---
+# --- runs that come to the end of a step ---
 
 
-def test_on_sigterm_runs_finish_while_no_new_ones_are_taken(
+def test_on_sigterm_nodes_finish_while_nothing_new_begins(
     own_server: Callable[..., ServerProcess], gate: Gate
 ) -> None:
     process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60"})
@@ -95,19 +96,74 @@ def test_on_sigterm_runs_finish_while_no_new_ones_are_taken(
         joined = runs.JoinRun(runs_pb2.JoinRunRequest(run_id=events[0].run_id), timeout=DEADLINE)
         assert next(joined).event == events[0]
 
+        until(lambda: "draining" in process.log)
         began = time.monotonic()
         gate.open()
-        events += [response.event for response in call]
-        assert shapes(checked(events)) == [
+        told = _rest(call, events)
+        assert told is not None
+        assert shapes(events) == [
             ("updates", "before", {"log": ["before"]}),
             ("updates", "gate", {"log": ["gate"]}),
-            ("updates", "after", {"log": ["after"]}),
-            ("end", "SUCCEEDED"),
         ]
-        assert [response.event for response in joined] == events[1:]
+        again = events[:1]
+        assert _rest(joined, again) == told
+        assert again == events
+        assert (told.code, told.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
+        assert told.metadata == {"run_id": events[0].run_id, "last_sequence": "3"}
+        assert told.retry_after == 1.0
     # It does not sit the grace out.
     assert process.wait() == 0
     assert time.monotonic() - began < MARGIN
+
+    # The run goes on where it stopped; the node that had finished does not run again.
+    process.start()
+    with grpc.insecure_channel(process.address) as channel:
+        runs = runs_pb2_grpc.RunsStub(channel)
+        went_on = join(runs, events[0].run_id, after_sequence=3)
+        assert shapes(went_on) == [
+            ("attempt_started",),
+            ("updates", "after", {"log": ["after"]}),
+            ("end", "SUCCEEDED"),
+        ]
+        run = get_run(runs, events[0].run_id)
+        assert (run.status, run.attempt) == (run_pb2.RUN_STATUS_SUCCEEDED, 2)
+
+
+def test_a_run_may_be_handed_back_any_number_of_times(
+    own_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    process = own_server(env={"GRAPHWIRE_MAX_RUN_ATTEMPTS": "1"})
+    run_id = ""
+    for round_ in range(3):
+        gate = Gate(tmp_path / f"step {round_}")
+        with grpc.insecure_channel(process.address) as channel:
+            runs = runs_pb2_grpc.RunsStub(channel)
+            if not run_id:
+                given = payload({"log": ["in"], "path": str(tmp_path / "step")})
+                run_id = create(
+                    runs,
+                    assistant_id="stairs",
+                    input=given,
+                    recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
+                ).run_id
+            gate.wait_begun()
+            process.signal(signal.SIGTERM)
+            until(lambda number=round_: process.log.count("draining") > number)  # type: ignore[misc]
+            gate.open()
+            assert process.wait() == 0
+        process.start()
+    with grpc.insecure_channel(process.address) as channel:
+        runs = runs_pb2_grpc.RunsStub(channel)
+        events = join(runs, run_id)
+        assert shapes(events) == [
+            ("updates", "step", {"log": ["step"], "count": 1}),
+            ("attempt_started",),
+            ("updates", "step", {"log": ["step"], "count": 2}),
+            ("attempt_started",),
+            ("updates", "step", {"log": ["step"], "count": 3}),
+            ("end", "SUCCEEDED"),
+        ]
+        assert get_run(runs, run_id).attempt == 3
 
 
 def test_a_second_signal_ends_the_server_at_once(
@@ -138,7 +194,8 @@ class Stopped:
         threads: Threads of it.
         code: Its exit code.
         seconds: How long it took to be gone.
-        begun: The runs that were executing, by graph; those of "delayed" had not begun.
+        begun: The runs that were executing, by graph ("manual" is one of `gated` with
+            recovery_policy MANUAL); that of "delayed" had not begun.
         events: What their streams had shown by then.
         refusals: The status with which streams and waits ended that had to; by name.
         accepted: Runs that were started, by many at once, while it was stopped.
@@ -159,7 +216,7 @@ class Stopped:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
     """A server that was stopped in the middle of work, and started again."""
     folder = tmp_path_factory.mktemp("stopped")
-    gates = {graph: Gate(folder / graph) for graph in ("gated", "gated_sync", "stubborn")}
+    gates = {name: Gate(folder / name) for name in ("gated", "gated_sync", "stubborn", "manual")}
     process = ServerProcess(
         folder / "graphwire.db", env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": str(GRACE)}
     ).start()
@@ -185,9 +242,12 @@ def _stop_in_the_middle(
         return runs.JoinRun(runs_pb2.JoinRunRequest(run_id=run.run_id), timeout=DEADLINE)
 
     calls = {}
-    for graph, gate in gates.items():
-        run = create(runs, thread_id=new_thread(threads), assistant_id=graph, input=gate.input)
-        seen.begun[graph], calls[graph] = run, follow(run)
+    for name, gate in gates.items():
+        fields: dict[str, Any] = {"assistant_id": name}
+        if name == "manual":
+            fields = {"assistant_id": "gated", "recovery_policy": run_pb2.RECOVERY_POLICY_MANUAL}
+        run = create(runs, thread_id=new_thread(threads), input=gate.input, **fields)
+        seen.begun[name], calls[name] = run, follow(run)
         gate.wait_begun()
     delayed = create(
         runs, thread_id=new_thread(threads), assistant_id="linear", input=LOG, start_delay=LATER
@@ -212,11 +272,9 @@ def _stop_in_the_middle(
         began = time.monotonic()
         process.signal(signal.SIGTERM)
         for name, call in calls.items():
-            events = seen.events.setdefault(name, [])
-            try:
-                events.extend(response.event for response in call)
-            except grpc.RpcError as error:
-                seen.refusals[name] = _refusal(error)
+            refusal = _rest(call, seen.events.setdefault(name, []))
+            if refusal is not None:
+                seen.refusals[name] = refusal
         seen.refusals["wait"] = _refusal(waiting.exception())
         assert {future.result() for future in starting} == {"UNAVAILABLE"}
     seen.code = process.wait()
@@ -233,6 +291,15 @@ def _start_until_refused(seen: Stopped) -> str:
         except grpc.RpcError as error:
             return _refusal(error).code
         seen.accepted.append(run.run_id)
+
+
+def _rest(call: Any, events: list[run_event_pb2.RunEvent]) -> Refusal | None:
+    """Adds what is left of a stream to `events`; returns the error with which it ends, if any."""
+    try:
+        events.extend(response.event for response in call)
+    except grpc.RpcError as error:
+        return _refusal(error)
+    return None
 
 
 def _refusal(error: Any) -> Refusal:
@@ -253,23 +320,43 @@ def test_a_server_that_is_stopped_is_gone_in_time_whatever_its_nodes_do(
 
 
 @pytest.mark.parametrize("graph", ["gated", "gated_sync", "stubborn"])
-def test_a_run_that_does_not_finish_in_time_ends_as_failed_and_its_stream_says_so(
+def test_a_node_that_does_not_finish_in_time_is_run_again_by_whoever_goes_on(
     stopped: Stopped, graph: str
 ) -> None:
-    events = checked(stopped.events[graph])
+    seen, refusal = stopped.events[graph], stopped.refusals[graph]
+    run_id = stopped.begun[graph].run_id
+    assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
+    assert refusal.metadata == {"run_id": run_id, "last_sequence": str(seen[-1].sequence)}
+    run = wait(stopped.runs, run_id).run
+    assert (run.status, run.attempt) == (run_pb2.RUN_STATUS_SUCCEEDED, 2)
+    events = join(stopped.runs, run_id)
+    assert events[: len(seen)] == seen
+    assert shapes(events[len(seen) :]) == [
+        ("attempt_started",),
+        ("updates", "gate", {"log": ["gate"]}),
+        ("updates", "after", {"log": ["after"]}),
+        ("end", "SUCCEEDED"),
+    ]
+
+
+def test_a_manual_run_that_does_not_finish_in_time_fails_and_its_stream_says_so(
+    stopped: Stopped,
+) -> None:
+    events = checked(stopped.events["manual"])
     end = events[-1].end
     assert end.status == run_pb2.RUN_STATUS_FAILED
     assert (end.error.type, end.error.message) == (
-        "ServerShutdown",
-        "the server was shut down while the run executed",
+        "ServerLost",
+        "the server stopped while the run was executing",
     )
     # After the restart it is what it was, and the thread can be resumed.
-    run = get_run(stopped.runs, stopped.begun[graph].run_id)
-    assert (run.status, run.error) == (end.status, end.error)
+    run = get_run(stopped.runs, stopped.begun["manual"].run_id)
+    assert (run.status, run.error, run.attempt) == (end.status, end.error, 1)
     assert join(stopped.runs, run.run_id) == events
     assert get_thread(stopped.threads, run.thread_id).error == end.error
     resumed = stream(stopped.runs, thread_id=run.thread_id, resume={})
-    assert shapes(resumed)[-2:] == [
+    assert shapes(resumed) == [
+        ("updates", "gate", {"log": ["gate"]}),
         ("updates", "after", {"log": ["after"]}),
         ("end", "SUCCEEDED"),
     ]
@@ -279,11 +366,11 @@ def test_a_stream_that_has_not_come_to_its_end_says_where_to_go_on_and_when(
     stopped: Stopped,
 ) -> None:
     run = stopped.begun["delayed"]
-    assert stopped.events["delayed"] == []
+    assert [event.WhichOneof("event") for event in stopped.events["delayed"]] == ["metadata"]
     for name in ("delayed", "wait"):
         refusal = stopped.refusals[name]
         assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "SHUTTING_DOWN")
-        assert refusal.metadata == {"run_id": run.run_id, "last_sequence": "0"}
+        assert refusal.metadata == {"run_id": run.run_id, "last_sequence": "1"}
         assert refusal.retry_after == 1.0
     # The run itself is not lost: it waits for its time.
     assert get_run(stopped.runs, run.run_id).status == run_pb2.RUN_STATUS_PENDING
@@ -307,11 +394,7 @@ def test_a_reader_that_was_cut_off_behind_the_end_goes_on_where_it_was(
 def test_no_run_that_was_accepted_is_lost_by_the_stop(stopped: Stopped) -> None:
     assert stopped.accepted
     for run_id in stopped.accepted:
-        ended = wait(stopped.runs, run_id).run
-        assert ended.status == run_pb2.RUN_STATUS_SUCCEEDED or (
-            ended.error.type == "ServerShutdown"
-        )
-    assert "lost_run" not in stopped.process.log
+        assert wait(stopped.runs, run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
     assert "Traceback" not in stopped.process.log
 
 

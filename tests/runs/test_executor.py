@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from graphwire.v1 import run_event_pb2, run_pb2
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.executor import Executor
+from graphwire_server.runs.executor import Executor, ExecutorLimits
+from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
-from graphwire_server.runs.request import RunSpec
-from graphwire_server.storage.records import RunStatus, ThreadStatus
+from graphwire_server.runs.request import Recovery, RunSpec
+from graphwire_server.storage.records import Lease, RunStatus, ThreadStatus
 from graphwire_server.storage.sqlite import SqliteStorage
 
 from tests.storage.builders import a_run, a_thread
@@ -39,20 +40,26 @@ async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
     await storage.close()
 
 
-async def executed(storage: SqliteStorage, registry: BrokenRegistry, spec: str) -> str:
+async def executed(
+    storage: SqliteStorage, registry: BrokenRegistry, spec: str, **given: Any
+) -> str:
     """Executes a run; returns the class of the error with which it ended."""
-    log = EventLog(storage, heartbeat_seconds=15)
-    log.start()
+    log = EventLog(storage, heartbeat_seconds=15, poll_seconds=15)
     threads = NodeThreads(1)
+    membership = Membership(storage, lease_seconds=60)
+    await membership.join()
     executor = Executor(
         storage=storage,
         registry=registry,  # type: ignore[arg-type]  # all that it uses
         log=log,
         threads=threads,
-        max_concurrent_runs=1,
-        max_run_seconds=0,
+        membership=membership,
+        limits=ExecutorLimits(concurrent_runs=1, run_seconds=0, attempts=3, poll_seconds=15),
     )
-    run = a_run(status=RunStatus.RUNNING, spec=spec)
+    lease = Lease(membership.server_id, 1)
+    run = a_run(
+        **{"status": RunStatus.RUNNING, "spec": spec, "lease": lease, "attempt": 1, **given}
+    )
 
     def accept(tx: Any) -> None:
         tx.insert_thread(a_thread(status=ThreadStatus.BUSY))
@@ -63,7 +70,8 @@ async def executed(storage: SqliteStorage, registry: BrokenRegistry, spec: str) 
     async with asyncio.timeout(10):
         records = [record async for record in log.follow(run.run_id, after=0) if record]
     events = [run_event_pb2.RunEvent.FromString(record.data) for record in records]
-    assert [event.WhichOneof("event") for event in events] == ["metadata", "end"]
+    kinds = [event.WhichOneof("event") for event in events]
+    assert kinds in (["end"], ["attempt_started", "end"])
     assert events[-1].end.status == run_pb2.RUN_STATUS_FAILED
     kept = await storage.read(lambda db: db.run(run.run_id))
     thread = await storage.read(lambda db: db.thread(run.thread_id))
@@ -71,12 +79,12 @@ async def executed(storage: SqliteStorage, registry: BrokenRegistry, spec: str) 
     assert thread is not None
     assert (kept.status, thread.status) == (RunStatus.FAILED, ThreadStatus.ERROR)
     await executor.drain(0)
-    await log.stop()
+    await membership.leave()
     threads.shutdown()
     return events[-1].end.error.type
 
 
-def a_spec() -> str:
+def a_spec(recovery: Recovery = "CONTINUE") -> str:
     return RunSpec(
         kind="input",
         value={},
@@ -95,6 +103,7 @@ def a_spec() -> str:
         discards=False,
         durability="SYNC",
         multitask="REJECT",
+        recovery=recovery,
     ).to_json()
 
 
@@ -108,3 +117,22 @@ async def test_a_run_ends_where_the_server_is_at_fault(storage: SqliteStorage) -
 
 async def test_a_run_that_cannot_be_read_ends(storage: SqliteStorage) -> None:
     assert await executed(storage, BrokenRegistry(broken=False), "{}") == "TypeError"
+
+
+@pytest.mark.parametrize(
+    ("recovery", "losses", "error"),
+    [
+        ("MANUAL", 0, "LookupError"),
+        ("MANUAL", 1, "ServerLost"),
+        ("CONTINUE", 2, "LookupError"),
+        ("CONTINUE", 3, "TooManyAttempts"),
+    ],
+)
+async def test_a_run_goes_on_by_itself_as_long_as_its_policy_and_its_losses_allow(
+    storage: SqliteStorage, recovery: Recovery, losses: int, error: str
+) -> None:
+    # Of its ten attempts all others were handed back.
+    ended = await executed(
+        storage, BrokenRegistry(), a_spec(recovery), last_sequence=0, attempt=10, losses=losses
+    )
+    assert ended == error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphwire_server.graphs.position import Position, Waiting
+from graphwire_server.graphs.position import Waiting
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.storage.interface import Storage
 from graphwire_server.storage.records import PauseKind, PauseRecord, PauseStatus
@@ -16,6 +16,7 @@ from graphwire_server.storage.sqlite import SqliteStorage
 from tests.storage.builders import a_run, a_thread
 
 NOW = 7
+BEFORE, AFTER = PauseKind.BREAKPOINT_BEFORE, PauseKind.BREAKPOINT_AFTER
 
 
 @pytest.fixture
@@ -29,26 +30,32 @@ async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
 
 
 def asks(node: str, **given: Any) -> Waiting:
-    filled: dict[str, Any] = {"interrupt_id": f"{node}-i", "value": '"?"'}
+    filled: dict[str, Any] = {
+        "interrupt_id": f"{node}-i",
+        "value": '"?"',
+        "task_id": f"{node}-t",
+    }
     return Waiting(PauseKind.INTERRUPT, node, **(filled | given))
 
 
-def stops(node: str) -> Waiting:
-    return Waiting(PauseKind.BREAKPOINT_BEFORE, node)
+def stops(node: str, task_id: str = "", kind: PauseKind = BEFORE) -> Waiting:
+    return Waiting(kind, node, task_id=task_id or f"{node}-t")
 
 
 async def settle(
-    storage: Storage, *waiting: Waiting, run_id: str = "run", checkpoint_id: str = "c1"
+    storage: Storage,
+    *waiting: Waiting,
+    run_id: str = "run",
+    checkpoint_id: str = "c1",
+    keep: tuple[str, ...] = (),
 ) -> list[PauseRecord]:
-    position = Position(checkpoint_id, (), None, waiting)
-    return await storage.write(lambda tx: settle_pauses(tx, "thread", run_id, position, now=NOW))
+    return await storage.write(
+        lambda tx: settle_pauses(tx, "thread", run_id, checkpoint_id, waiting, now=NOW, keep=keep)
+    )
 
 
 async def all_pauses(storage: Storage) -> list[PauseRecord]:
-    return [
-        *await storage.read(lambda db: db.pauses_at("thread", "c1")),
-        *await storage.read(lambda db: db.pauses_at("thread", "c2")),
-    ]
+    return await storage.read(lambda db: db.pauses_of_run("run"))
 
 
 async def test_what_waits_becomes_pauses_in_its_order(storage: Storage) -> None:
@@ -76,7 +83,7 @@ async def test_a_question_that_is_still_asked_keeps_its_pause(storage: Storage) 
     [
         asks("q", value='"another?"'),
         asks("q", interrupt_id="other-i"),
-        asks("q", namespace=("child:1",)),
+        asks("q", task_id="other-t"),
         stops("q"),
     ],
 )
@@ -87,14 +94,41 @@ async def test_what_differs_is_another_pause(storage: Storage, other: Waiting) -
     assert await storage.read(lambda db: db.open_pauses("thread")) == [new]
 
 
-async def test_a_breakpoint_is_a_new_pause_each_time(storage: Storage) -> None:
-    (old,) = await settle(storage, stops("b"))
-    (new,) = await settle(storage, stops("b"), checkpoint_id="c2")
+async def test_a_breakpoint_at_which_the_same_task_still_waits_keeps_its_pause(
+    storage: Storage,
+) -> None:
+    first, second = await settle(storage, stops("work", "w1"), stops("work", "w2"))
+    again = await settle(storage, stops("work", "w2"), run_id="later", checkpoint_id="c2")
+    assert again == [second]
+    (given_up,) = [p for p in await all_pauses(storage) if p.pause_id == first.pause_id]
+    assert given_up.status is PauseStatus.SUPERSEDED
+
+
+@pytest.mark.parametrize("kind", [BEFORE, AFTER])
+async def test_a_breakpoint_that_is_reached_anew_is_a_new_pause(
+    storage: Storage, kind: PauseKind
+) -> None:
+    (old,) = await settle(storage, stops("b", "1", kind))
+    (new,) = await settle(storage, stops("b", "2", kind), checkpoint_id="c2")
     assert new.pause_id != old.pause_id
     assert [p.status for p in await all_pauses(storage)] == [
         PauseStatus.SUPERSEDED,
         PauseStatus.OPEN,
     ]
+
+
+async def test_what_waited_before_a_run_that_did_not_stop_by_itself_goes_on_waiting(
+    storage: Storage,
+) -> None:
+    stop, gone, asked = await settle(storage, stops("b"), stops("c"), asks("q"))
+    kept = await settle(storage, keep=("b-t", "q-t"))
+    # A question is asked, or it is not: there is no keeping it.
+    assert kept == [stop]
+    assert {p.pause_id: p.status for p in await all_pauses(storage)} == {
+        stop.pause_id: PauseStatus.OPEN,
+        gone.pause_id: PauseStatus.SUPERSEDED,
+        asked.pause_id: PauseStatus.SUPERSEDED,
+    }
 
 
 async def test_a_question_that_was_answered_and_is_asked_again_is_a_new_pause(

@@ -141,7 +141,7 @@ async def test_what_nobody_holds_is_claimed_oldest_first(storage: Storage) -> No
     await join(storage, "dead", ttl=0)
     await add(storage, *(a_thread(name) for name in "abcdef"))
     runs = [
-        a_run("gone", "f", status=RUNNING, lease=Lease("long gone", 7), attempt=3),
+        a_run("gone", "f", status=RUNNING, lease=Lease("long gone", 7), attempt=3, losses=2),
         a_run("held", "a", status=RUNNING, lease=FIRST),
         a_run("dead", "b", status=RUNNING, lease=Lease("dead", 1), attempt=1, start_time=5),
         a_run("free", "c", status=RUNNING, absorbed=True, last_sequence=8),
@@ -151,10 +151,10 @@ async def test_what_nobody_holds_is_claimed_oldest_first(storage: Storage) -> No
     await add(storage, *runs)
 
     assert await claim_lost(storage, limit=1) == [
-        replace(runs[0], lease=Lease("other", 8), attempt=4)
+        replace(runs[0], lease=Lease("other", 8), attempt=4, losses=3)
     ]
     assert await claim_lost(storage) == [
-        replace(runs[2], lease=Lease("other", 2), attempt=2),
+        replace(runs[2], lease=Lease("other", 2), attempt=2, losses=1),
         replace(runs[3], lease=Lease("other", 1), attempt=1),
     ]
     assert await claim_lost(storage) == []
@@ -183,7 +183,9 @@ async def test_leaving_twice_or_as_a_stranger_changes_nothing(storage: Storage) 
     assert await storage.write(lambda tx: tx.renew_server("server", ttl=A_DAY)) is True
 
 
-async def test_a_run_that_is_handed_back_goes_to_whoever_claims_it(storage: Storage) -> None:
+async def test_a_run_that_is_handed_back_goes_to_whoever_claims_it_and_is_no_loss(
+    storage: Storage,
+) -> None:
     await join(storage, "server", "other")
     run = a_run(status=RUNNING, lease=FIRST, attempt=1)
     await add(storage, a_thread(), run)

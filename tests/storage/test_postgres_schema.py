@@ -240,10 +240,10 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
             FROM generate_series(1, {THREADS}) AS n;
             INSERT INTO gw_runs (run_id, thread_id, assistant_id, status, create_time, due_time,
                 start_time, end_time, resumed_run_id, resumed_by_run_id, last_sequence,
-                cancel_requested, checkpoint_id, lease_owner, lease_epoch, attempt, absorbed,
-                metadata)
+                cancel_requested, checkpoint_id, lease_owner, lease_epoch, attempt, losses,
+                absorbed, metadata)
             SELECT 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, '', '', 1, 1, TRUE, '{{}}'
+                create_time, 1, 2, '', '', 0, FALSE, '', '', 1, 1, 0, TRUE, '{{}}'
             FROM gw_threads;
             ANALYZE;
             """

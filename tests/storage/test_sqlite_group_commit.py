@@ -137,6 +137,19 @@ async def test_a_write_cancelled_while_it_runs_is_done_wholly(
     assert await exists(sqlite_storage, "held")
 
 
+async def test_a_write_that_is_taken_back_while_it_closes_does_not_keep_it_open(
+    sqlite_storage: SqliteStorage,
+) -> None:
+    held, task = await hold(sqlite_storage)
+    waiting = asyncio.create_task(sqlite_storage.write(partial(insert, "b")))
+    closing = asyncio.create_task(sqlite_storage.close())
+    while not sqlite_storage._writer._closed:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    held.go_on.set()
+    await asyncio.wait_for(asyncio.gather(task, closing), TIMEOUT)
+
+
 async def test_a_full_disk_is_named_and_keeps_nothing_of_the_batch(
     sqlite_storage: SqliteStorage, sqlite_path: Path
 ) -> None:

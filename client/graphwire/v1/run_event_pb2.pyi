@@ -186,7 +186,7 @@ Global___RunEvent: _TypeAlias = RunEvent  # noqa: Y015
 
 @_typing.final
 class MetadataEvent(_message.Message):
-    """The run was accepted and starts."""
+    """The run was accepted. It is recorded then, also for a run that starts later."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -426,7 +426,7 @@ class Command(_message.Message):
 
     @_builtins.property
     def goto(self) -> _containers.RepeatedCompositeFieldContainer[Global___Goto]:
-        """Nodes to run next."""
+        """Nodes to run next. One that has a breakpoint before it waits there."""
 
     @_builtins.property
     def resume(self) -> Global___Resume:

@@ -35,13 +35,13 @@ class Known:
 
     Attributes:
         approved: Ids of approved tasks; for breakpoints after a node the approved checkpoints.
-        begun: Ids of all tasks of steps that have begun already.
+        begun: The namespaces whose step has begun already.
         asking: Tasks that wait for an answer which this run does not bring.
         after: By namespace, the checkpoint at which a breakpoint after a node was met.
     """
 
     approved: frozenset[str] = frozenset()
-    begun: frozenset[str] = frozenset()
+    begun: frozenset[Namespace] = frozenset()
     asking: frozenset[str] = frozenset()
     after: Mapping[Namespace, str] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ class Gate:
         self._breakpoints[()] = breakpoints
         self._places = places
         self._approved = known.approved
-        self._begun = known.begun
+        self._begun = set(known.begun)
         self._asking = known.asking
         self._after = dict(known.after)
         self._durable = durable
@@ -95,7 +95,8 @@ class Gate:
             raise compat.held()
         place = self._places.get(path_of(task.namespace))
         has_door = place is not None and place.has_doors and task.node in place.nodes
-        if not (has_door and task.task_id in self._begun) and self._stands_before(task):
+        begun = has_door and task.namespace in self._begun
+        if not begun and self._stands_before(task):
             raise compat.held()
         return has_door
 
@@ -131,14 +132,22 @@ class Gate:
         Returns the nodes of the step with a breakpoint after them. If there are any, nothing
         begins there until that is approved.
         """
+        self._begun.discard(namespace)
         nodes = dict.fromkeys(self._step.pop(namespace, ()))
-        breakpoints = self._breakpoints.get(path_of(namespace), Breakpoints())
-        met = tuple(node for node in nodes if stops(breakpoints.after, node))
+        path = path_of(namespace)
+        breakpoints = self._breakpoints.get(path, Breakpoints())
+        met = tuple(
+            node for node in nodes if stops(breakpoints.after, node) and self._is_node(path, node)
+        )
         if met:
             self._after[namespace] = checkpoint_id
         else:
             self._after.pop(namespace, None)
         return met
+
+    def stands_after(self) -> bool:
+        """Returns whether the root has stopped after a node with a breakpoint."""
+        return self._stands_after(())
 
     def _stands_after(self, namespace: Namespace) -> bool:
         checkpoint_id = self._after.get(namespace)
@@ -149,5 +158,8 @@ class Gate:
         breakpoints = self._breakpoints.get(path)
         if breakpoints is None or not stops(breakpoints.before, task.node):
             return False
-        # Functions that a node calls as tasks are no nodes; they have no breakpoints.
-        return task.node in self._places[path].nodes and task.task_id not in self._approved
+        return self._is_node(path, task.node) and task.task_id not in self._approved
+
+    def _is_node(self, path: Path, name: str) -> bool:
+        # Functions that a node calls as tasks are none; they have no breakpoints.
+        return name in self._places[path].nodes

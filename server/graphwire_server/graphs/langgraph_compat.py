@@ -24,7 +24,10 @@ from typing import Any, cast
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._constants import NULL_TASK_ID, RESUME
 from langgraph._internal._runnable import RunnableCallable
+from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.ephemeral_value import EphemeralValue
+from langgraph.channels.last_value import LastValue
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
     CheckpointTuple,
@@ -98,6 +101,9 @@ def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
     copy._serde_allowlist = graph._serde_allowlist
     return copy
 
+
+# Channels whose checkpoint is their value.
+_PLAIN = frozenset({LastValue, BinaryOperatorAggregate, EphemeralValue})
 
 #: Among the keys of `updates` and `values`: the graph stops.
 INTERRUPT = "__interrupt__"
@@ -207,6 +213,7 @@ async def command_applied(
         id=checkpoint["id"],
         channels_to_snapshot=whole,
     )
+    applied["ts"] = checkpoint["ts"]
     rest = [write for write in found.pending_writes or () if write[0] != NULL_TASK_ID]
     return found._replace(checkpoint=applied, pending_writes=rest)
 
@@ -295,9 +302,29 @@ def node_updates(data: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     return {node: update for node, update in data.items() if node != _METADATA}, cached
 
 
+def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the state that a checkpoint's values are.
+
+    None where a value may be another thing than the channel's, as with a DeltaChannel, or the
+    state is no object.
+    """
+    names = graph.stream_channels_asis
+    if isinstance(names, str) or any(type(graph.channels[name]) not in _PLAIN for name in names):
+        return None
+    return {name: channel_values[name] for name in names if name in channel_values}
+
+
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
-    """Returns the names of a graph's nodes, in the order of their definition."""
-    return tuple(name for name in graph.nodes if name != START_NODE)
+    """Returns the names of a graph's nodes, in the order of their definition.
+
+    Without those that the engine hides, and error handlers, which run within the step of the
+    node that failed: it stops before none of them.
+    """
+    return tuple(
+        name
+        for name, node in graph.nodes.items()
+        if not node.is_error_handler and TAG_HIDDEN not in (node.tags or ())
+    )
 
 
 def declared_nodes(graph: AnyPregel) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ class Position:
 
     Attributes:
         checkpoint_id: The root's head; empty if nothing has run yet.
-        next: The nodes that come next at the root, one for each task.
+        next: The nodes that come next at the root, one for each task; see `next_nodes`.
         values: The state, as JSON text; None if nothing has run yet.
         tasks: The tasks of the step at which the root stands, and of each subgraph in it.
         stopped_after: The breakpoints after nodes that were met there.
@@ -166,7 +166,7 @@ class Position:
         befores = [w for w in waiting if w.kind is PauseKind.BREAKPOINT_BEFORE]
         barred = {reason.task_id for reason in befores}
         # A step that has not begun waits as a whole.
-        held |= {reason.namespace for reason in befores if reason.task_id not in known.begun}
+        held |= {reason.namespace for reason in befores if reason.namespace not in known.begun}
         if any(self._can_begin(standing, known, held, barred) for standing in self.tasks):
             return ()
         return waiting
@@ -178,14 +178,14 @@ class Position:
             approved: Ids of approved tasks and checkpoints.
             answers: What the run brings, by LangGraph's interrupt id.
         """
-        begun_in = {
+        begun = frozenset(
             standing.task.namespace
             for standing in self.tasks
             if standing.finished
             or standing.questions
             or standing.inside
             or standing.task.task_id in approved
-        }
+        )
         asking = (
             standing.task.task_id
             for standing in self.tasks
@@ -193,14 +193,15 @@ class Position:
             and not standing.inside
             and not any(question.id in answers for question in standing.questions)
         )
-        inside = (standing.task.task_id for standing in self.tasks if standing.inside)
+        # What has begun has passed its breakpoint, whoever adds one now.
+        passed = (
+            standing.task.task_id
+            for standing in self.tasks
+            if standing.inside or standing.questions
+        )
         return Known(
-            approved=frozenset((*approved, *inside)),
-            begun=frozenset(
-                standing.task.task_id
-                for standing in self.tasks
-                if standing.task.namespace in begun_in
-            ),
+            approved=frozenset((*approved, *passed)),
+            begun=begun,
             asking=frozenset(asking),
             after={stopped.namespace: stopped.checkpoint_id for stopped in self.stopped_after},
         )
@@ -272,16 +273,38 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(
         checkpoint_id=checkpoint_id,
-        next=snapshot.next,
+        next=next_nodes(snapshot),
         values=jsontext.dumps(snapshot.values) if checkpoint_id else None,
         tasks=tuple(tasks),
         stopped_after=tuple(stopped_after),
     )
 
 
+def position_at_end(graph: AnyPregel, checkpoint: Mapping[str, Any]) -> Position | None:
+    """Returns the position of a graph that has come to its end, without reading anything.
+
+    Args:
+        graph: The graph.
+        checkpoint: LangGraph's last checkpoint of its root.
+
+    Returns None where the values in the checkpoint are not those of the state.
+    """
+    values = compat.state_values(graph, checkpoint["channel_values"])
+    return None if values is None else Position(checkpoint["id"], (), jsontext.dumps(values))
+
+
 def checkpoint_id_of(config: RunnableConfig | None) -> str:
     """Returns the checkpoint that a config names; empty if none."""
     return str((config or {}).get("configurable", {}).get("checkpoint_id") or "")
+
+
+def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:
+    """Returns the nodes that come next.
+
+    A run may have been stopped when all tasks of a step had finished, and the step had not
+    ended. They come next then: nothing of them runs again, but the step has still to end.
+    """
+    return snapshot.next or tuple(task.name for task in snapshot.tasks)
 
 
 async def _walk(

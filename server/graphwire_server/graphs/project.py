@@ -13,6 +13,8 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from graphwire_server.graphs.checkpoint_types import TypeName, read_checkpoint_types
+
 #: The name of the file that makes a folder a LangGraph project.
 CONFIG_NAME = "langgraph.json"
 
@@ -33,7 +35,7 @@ BUILD_ONLY_KEYS = frozenset(
     }
 )
 
-_HONOURED_KEYS = frozenset({"dependencies", "env", "graphs"})
+_HONOURED_KEYS = frozenset({"checkpointer", "dependencies", "env", "graphs"})
 _EDITOR_KEYS = frozenset({"$schema"})
 _GRAPH_KEYS = frozenset({"path", "description"})
 _JAVASCRIPT = frozenset({".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs", ".jsx"})
@@ -107,6 +109,8 @@ class Project:
         unhonoured: The keys that mean something to LangGraph's server, or to somebody,
             and nothing to this one; sorted. Keys of a graph's own entry come as paths.
         build_only: The keys that matter only when an image is built; sorted.
+        checkpoint_types: The (module, name) of types that checkpoints may be read into, besides
+            those that the graphs' schemas name.
     """
 
     root: Path
@@ -119,6 +123,7 @@ class Project:
     env_file: Path | None = None
     unhonoured: tuple[str, ...] = ()
     build_only: tuple[str, ...] = ()
+    checkpoint_types: frozenset[TypeName] = frozenset()
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
@@ -204,6 +209,7 @@ class _Reader:
         dependencies = self._dependencies(config.get("dependencies", []))
         local = self._local_dependencies(dependencies)
         env, env_file = self._env(config.get("env", {}))
+        types, more = read_checkpoint_types(config.get("checkpointer", {}), self._error)
         unknown = config.keys() - _HONOURED_KEYS - _EDITOR_KEYS - BUILD_ONLY_KEYS
         return Project(
             root=self._root,
@@ -214,7 +220,8 @@ class _Reader:
             distributions=tuple(text for text in dependencies if text not in local),
             env=MappingProxyType(env),
             env_file=env_file,
-            unhonoured=tuple(sorted([*unknown, *extra])),
+            unhonoured=tuple(sorted([*unknown, *extra, *more])),
+            checkpoint_types=types,
             build_only=tuple(sorted(config.keys() & BUILD_ONLY_KEYS)),
         )
 

@@ -15,6 +15,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph_sdk.runtime import AccessContext
 
+from graphwire_server.graphs.checkpoint_types import TypeName
 from graphwire_server.graphs.doors import DooredGraph, with_doors
 from graphwire_server.graphs.factories import AnyPregel, Call, Factory, as_graph
 from graphwire_server.graphs.failures import describe
@@ -22,6 +23,7 @@ from graphwire_server.graphs.langgraph_compat import copy_with
 from graphwire_server.graphs.load_errors import GraphBuildError, NotAGraphError, load_error
 from graphwire_server.graphs.loader import load_object
 from graphwire_server.graphs.project import GraphSpec, Project
+from graphwire_server.storage.checkpoints.allowlist import reachable_types
 
 _CHECK_HINT = "a factory is called once at the start, with an empty config and no context"
 
@@ -33,14 +35,18 @@ class Persistence:
     Attributes:
         checkpointer: Keeps the threads of all graphs, whatever they were compiled with.
         store: For graphs that carry none, or an InMemoryStore.
+        types: The (module, name) of types that checkpoints may be read into, besides those
+            that a graph's schemas reach.
     """
 
     checkpointer: BaseCheckpointSaver[Any]
     store: BaseStore
+    types: frozenset[TypeName] = frozenset()
 
     def attach(self, graph: AnyPregel) -> AnyPregel:
         """Returns a copy of a graph with these; the graph itself stays as it is."""
-        update: dict[str, Any] = {"checkpointer": self.checkpointer}
+        types = reachable_types(graph) | self.types
+        update: dict[str, Any] = {"checkpointer": self.checkpointer.with_allowlist(types)}
         if graph.store is None or type(graph.store) is InMemoryStore:
             update["store"] = self.store
         return copy_with(graph, update)
@@ -137,7 +143,7 @@ class GraphRegistry:
         Raises:
             GraphLoadError: The first graph that can't be loaded, and where it fails.
         """
-        persistence = Persistence(checkpointer, store)
+        persistence = Persistence(checkpointer, store, project.checkpoint_types)
         return cls(
             {spec.name: await _load(project, spec, persistence) for spec in project.graphs.values()}
         )

@@ -17,7 +17,7 @@ from graphwire_server.graphs.checks import check_nodes, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.position import checkpoint_id_of
+from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
 from graphwire_server.graphs.stored import STOPPED_AFTER, checkpoint_ids, stored_checkpoint
 from graphwire_server.storage.records import Failure
 
@@ -122,7 +122,10 @@ async def edit_state(
     if values is not None:
         check_update(graph, values, "values", errors.InvalidUpdateError)
     try:
-        await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
+        config = await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
+        if node == compat.END_NODE and (await graph.aget_state(config)).next:
+            # The nodes that a command went to wait in earnest only now.
+            await graph.aupdate_state(thread_config(thread_id), None, node)
     except GraphRefusedUpdate as error:
         if "Ambiguous update" in str(error):
             raise errors.AmbiguousNodeError(
@@ -148,7 +151,7 @@ def view(snapshot: StateSnapshot) -> StateView:
     namespace = str(snapshot.config.get("configurable", {}).get("checkpoint_ns") or "")
     return StateView(
         values=jsontext.dumps(snapshot.values) if exists else None,
-        next=snapshot.next,
+        next=next_nodes(snapshot),
         tasks=tuple(_task(task) for task in snapshot.tasks),
         checkpoint_id=checkpoint_id if exists else "",
         parent_checkpoint_id=checkpoint_id_of(snapshot.parent_config),

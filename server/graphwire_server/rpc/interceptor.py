@@ -20,6 +20,7 @@ from graphwire import errors
 from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
+from graphwire_server.rpc.event_frames import EventFrame, serializer
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
 from graphwire_server.storage.interface import StorageError
 
@@ -76,10 +77,12 @@ class Call:
             validation.known_fields(request)
         return request
 
-    def finish(self, response: Message) -> Message:
+    def finish(self, response: Message | EventFrame) -> Message | EventFrame:
         """Returns a response in the form that the caller asked for."""
         if self._payload_form == PayloadForm.VALUE:
-            to_value_form(response)
+            message = response.message() if isinstance(response, EventFrame) else response
+            to_value_form(message)
+            return message
         return response
 
     def log(self, code: str) -> None:
@@ -134,7 +137,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # Requests arrive here as bytes: what can't be decoded gets an answer as well.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(method, handler), response_serializer=handler.response_serializer
+                _stream(method, handler),
+                response_serializer=serializer(handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
             _unary(method, handler), response_serializer=handler.response_serializer
@@ -142,7 +146,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _unary(method: str, handler: Any) -> Callable[..., Any]:
-    async def handle(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message:
+    async def handle(
+        data: bytes, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> Message | EventFrame:
         call = Call(method, context)
         try:
             request = call.read(data, handler.request_deserializer)
@@ -162,7 +168,7 @@ def _unary(method: str, handler: Any) -> Callable[..., Any]:
 def _stream(method: str, handler: Any) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[Message | EventFrame]:
         call = Call(method, context)
         responses = None
         try:

@@ -12,6 +12,7 @@ from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc
 
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.convert import payload, run_message
+from graphwire_server.rpc.event_frames import EventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.principal import current_principal
 from graphwire_server.rpc.run_requests import RunRequestReader
@@ -20,7 +21,7 @@ from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.events import timestamp
 from graphwire_server.runs.service import RunService
-from graphwire_server.storage.records import RunStatus
+from graphwire_server.storage.records import EventRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.rpc")
 
@@ -46,8 +47,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         ended = False
         try:
             accepted = await asyncio.shield(starting)
-            async for event in self._events(accepted.run.run_id, after=0):
-                yield runs_pb2.StreamRunResponse(event=event)
+            run_id = accepted.run.run_id
+            async for record in self._runs.follow(run_id, after=0):
+                yield _frame(record, run_id)
             ended = True
         finally:
             # This runs also when the caller has gone; nothing may be awaited here then.
@@ -81,8 +83,8 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         run_id = validation.run_id(request.run_id)
         if request.after_sequence < 0:
             raise errors.InvalidFieldError("must not be negative", field="after_sequence")
-        async for event in self._events(run_id, after=request.after_sequence):
-            yield runs_pb2.JoinRunResponse(event=event)
+        async for record in self._runs.follow(run_id, after=request.after_sequence):
+            yield _frame(record, run_id)
 
     async def GetRun(
         self, request: runs_pb2.GetRunRequest, context: Any
@@ -128,17 +130,6 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         await self._runs.delete(validation.run_id(request.run_id))
         return runs_pb2.DeleteRunResponse()
 
-    async def _events(self, run_id: str, *, after: int) -> AsyncIterator[run_event_pb2.RunEvent]:
-        async for record in self._runs.follow(run_id, after=after):
-            if record is None:
-                yield run_event_pb2.RunEvent(
-                    run_id=run_id,
-                    event_time=timestamp(now_us()),
-                    heartbeat=run_event_pb2.HeartbeatEvent(),
-                )
-            else:
-                yield run_event_pb2.RunEvent.FromString(record.data)
-
     async def _cancel_abandoned(self, starting: asyncio.Task[Accepted]) -> None:
         try:
             run_id = (await starting).run.run_id
@@ -146,3 +137,15 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         except errors.GraphwireError:
             return  # it was not started, or has ended meanwhile
         _log.info("run_cancelled_on_disconnect", run_id=run_id)
+
+
+def _frame(record: EventRecord | None, run_id: str) -> Any:
+    """Returns the response for a record of the log, or a heartbeat for None."""
+    if record is not None:
+        return EventFrame(record.data)
+    event = run_event_pb2.RunEvent(
+        run_id=run_id,
+        event_time=timestamp(now_us()),
+        heartbeat=run_event_pb2.HeartbeatEvent(),
+    )
+    return EventFrame(event.SerializeToString())

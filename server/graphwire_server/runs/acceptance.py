@@ -15,7 +15,7 @@ from graphwire_server import jsontext
 from graphwire_server.graphs.places import Breakpoints
 from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.clock import new_id
-from graphwire_server.runs.events import metadata_event, sealed
+from graphwire_server.runs.events import metadata_record
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import (
     CommandStart,
@@ -123,6 +123,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
+    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
     run = RunRecord(
         run_id=new_id(),
         thread_id=thread.thread_id,
@@ -141,7 +142,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     tx.insert_run(run)
     run = replace(run, last_sequence=1)
-    tx.append_events([sealed(metadata_event(run), run.run_id, 1, attempt=1)])
+    tx.append_events([metadata_record(run)])
     _resolve_pauses(tx, request, thread, plan, run)
     tx.update_thread(
         thread.thread_id,

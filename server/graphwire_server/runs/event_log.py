@@ -83,8 +83,11 @@ class EventLog:
             first, journal = True, None
             while True:
                 wake.clear()
-                journal = self._journals.get(run_id, journal)
-                at_hand = journal.since(after) if journal and not first else None
+                if journal is None or not journal.ended:
+                    # One that was closed before the run's end knows nothing of what follows.
+                    journal = self._journals.get(run_id)
+                sure = journal is not None and (not first or journal.reaches(after))
+                at_hand = journal.since(after) if journal is not None and sure else None
                 if at_hand is None:
                     records, ended = await self._read(run_id, after, check_range=first)
                 else:

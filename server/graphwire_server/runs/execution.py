@@ -24,7 +24,12 @@ from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.gate import Gate, Known
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, path_of
-from graphwire_server.graphs.position import Position, Waiting, read_position
+from graphwire_server.graphs.position import (
+    Position,
+    Waiting,
+    position_at_end,
+    read_position,
+)
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.graphs.tap import Tap
@@ -156,7 +161,7 @@ class RunExecution:
         outcome = await self._run_engine(graph, start, gate, tap)
         if outcome is not None:
             return outcome
-        return await self._where_it_stopped(graph, breakpoints, tap)
+        return await self._where_it_stopped(graph, breakpoints, gate, tap)
 
     def _connect(self, doored: DooredGraph, root: Breakpoints, start: _Start) -> tuple[Gate, Tap]:
         """Puts together what listens to the engine, and what it asks."""
@@ -186,6 +191,8 @@ class RunExecution:
             gate,
             gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
             absorbs_writes=spec.kind == "command",
+            waits=spec.durability == "SYNC",
+            fresh=spec.first and self._run.attempt == 1,
         )
         return gate, tap
 
@@ -219,10 +226,16 @@ class RunExecution:
         self,
         graph: AnyPregel,
         breakpoints: Mapping[Path, Breakpoints],
+        gate: Gate,
         tap: Tap,
     ) -> Outcome:
         if tap.paused and self._draining:
             return Outcome(None)
+        head = self._journal.head
+        if head is not None and not tap.paused and not gate.stands_after():
+            at_end = position_at_end(graph, head)
+            if at_end is not None:
+                return Outcome(RunStatus.SUCCEEDED, at_end)
         await self._journal.durable()
         position = await read_position(graph, thread_config(self._run.thread_id))
         approved = await self._approved(position)
@@ -302,11 +315,11 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
 
     None if the state can't be read, as when the graph is gone.
     """
-    loaded = registry.get(run.assistant_id)
-    if loaded is None:
-        return None
-    config = _config(run, RunSpec.from_json(run.spec))
     try:
+        loaded = registry.get(run.assistant_id)
+        if loaded is None:
+            return None
+        config = _config(run, RunSpec.from_json(run.spec))
         async with loaded.open("threads.read", config) as graph:
             return await read_position(graph, thread_config(run.thread_id))
     except Exception:  # noqa: BLE001  # the run's own end must be recorded in any case

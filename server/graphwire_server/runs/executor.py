@@ -95,6 +95,7 @@ class _Running:
     stop: Outcome | None = None
     abandoned: asyncio.Future[None] = field(default_factory=asyncio.Future)
     lost: bool = False
+    manual: bool = False
     frees_others: bool = True
 
 
@@ -144,7 +145,8 @@ class Executor:
     def release(self) -> None:
         """Gives a slot back, or up to the run that executes in it."""
         self._reserved -= 1
-        self._wake.set()
+        if self._saturated:
+            self._wake.set()
 
     def start(self) -> None:
         """Starts the task that claims runs."""
@@ -175,7 +177,7 @@ class Executor:
         """Starts no more runs, and hands those executing back, each at a step's boundary.
 
         What is still at work after a time is stopped in the middle of its step, which is done
-        again by whoever goes on with the run.
+        again by whoever goes on with the run; with recovery_policy MANUAL it fails instead.
         """
         self.draining = True
         if self._scheduler is not None:
@@ -191,7 +193,8 @@ class Executor:
                     running.attempt.close()
             await self._all_ended(grace_seconds)
         for running in list(self._running.values()):
-            self._stop(running, Outcome(None), abandon=True)
+            left = _server_lost() if running.manual else Outcome(None)
+            self._stop(running, left, abandon=True)
         await self._all_ended(None)
 
     async def _all_ended(self, timeout: float | None) -> None:
@@ -270,11 +273,12 @@ class Executor:
     async def _supervise(self, running: _Running) -> None:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
-        spec = RunSpec.from_json(run.spec)
-        journal = Journal(run, self._storage, on_commit=self._tell, waits=spec.durability == "SYNC")
+        journal = Journal(run, self._storage, on_commit=self._tell)
         self._log.open(journal)
         try:
             try:
+                spec = RunSpec.from_json(run.spec)
+                running.manual = spec.recovery == "MANUAL"
                 outcome = self._refusal(run, spec) or await self._outcome(running, journal)
             except (LeaseLostError, StorageError):
                 raise
@@ -293,12 +297,9 @@ class Executor:
 
     def _refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
         """Returns how a run ends that must not go on by itself; None if it may."""
-        if run.attempt == 1:
-            return None
-        if spec.recovery == "MANUAL":
-            text = "the server stopped while the run was executing"
-            return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text))
-        if run.attempt > self._limits.attempts:
+        if run.losses and spec.recovery == "MANUAL":
+            return _server_lost()
+        if run.losses >= self._limits.attempts:
             text = (
                 f"each of {self._limits.attempts} attempts at the run ended with its server: "
                 "a node may crash it"
@@ -406,6 +407,11 @@ def topics_to_wake(topics: Sequence[str]) -> bool:
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _server_lost() -> Outcome:
+    text = "the server stopped while the run was executing"
+    return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text))
 
 
 def _outcome_of(execution: asyncio.Task[Outcome], stop: Outcome | None) -> Outcome:

@@ -23,7 +23,7 @@ from graphwire_server.graphs.messages import join
 from graphwire_server.graphs.places import Namespace, namespace_of
 from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.runs.clock import now_us
-from graphwire_server.runs.events import sealed, timestamp
+from graphwire_server.runs.events import metadata_record, sealed, timestamp
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
     CheckpointRecord,
@@ -73,15 +73,11 @@ class Journal(Sink):
     Attributes:
         run: The run, as it was when the attempt began.
         ended: Whether the run's last event is committed.
+        head: LangGraph's checkpoint that was put last at the root; None before the first.
     """
 
     def __init__(
-        self,
-        run: RunRecord,
-        storage: Storage,
-        *,
-        on_commit: Callable[[str], None],
-        waits: bool,
+        self, run: RunRecord, storage: Storage, *, on_commit: Callable[[str], None]
     ) -> None:
         """Goes on after the run's last event.
 
@@ -89,14 +85,15 @@ class Journal(Sink):
             run: The run, RUNNING under a lease of this server's.
             storage: Where it is kept.
             on_commit: Called with the run's id when events were committed.
-            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
-                it is committed: with durability SYNC.
         """
         self.run = run
         self.ended = False
+        self.head: Mapping[str, Any] | None = None
         self._storage = storage
         self._on_commit = on_commit
-        self._waits = waits
+        self._waits = False
+        self._fresh = False
+        self._put_in: set[str] = set()
         self._steps: Steps | None = None
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
         self._absorbs_writes = False
@@ -118,9 +115,17 @@ class Journal(Sink):
         self._closed = False
         self._last: _Batch | None = None
         self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
+        if run.last_sequence == 1:
+            self._tail.append(metadata_record(run))
 
     def connect(
-        self, steps: Steps, *, gated: Callable[[Namespace], bool], absorbs_writes: bool
+        self,
+        steps: Steps,
+        *,
+        gated: Callable[[Namespace], bool],
+        absorbs_writes: bool,
+        waits: bool,
+        fresh: bool,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -130,10 +135,15 @@ class Journal(Sink):
                 its tasks begin.
             absorbs_writes: Whether what the run starts with is in the first writes at the
                 root (a command) rather than in the first checkpoint there (input).
+            waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
+                it is committed: with durability SYNC.
+            fresh: Whether the thread has no checkpoints yet.
         """
         self._steps = steps
         self._gated = gated
         self._absorbs_writes = absorbs_writes
+        self._waits = waits
+        self._fresh = fresh
 
     @property
     def failed(self) -> bool:
@@ -177,6 +187,10 @@ class Journal(Sink):
         """Notes that no checkpoint follows, for which an event would have to wait."""
         self._due.clear()
 
+    def reaches(self, after: int) -> bool:
+        """Returns whether the event after a sequence is at hand, or is the next to come."""
+        return bool(self._tail) and self._tail[0].sequence <= after + 1 <= self._sequence + 1
+
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""
         if not self._tail or self._tail[0].sequence > after + 1:
@@ -186,13 +200,20 @@ class Journal(Sink):
     # --- checkpoints: the sink of the server's checkpointer ---
 
     def annotations(
-        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Returns what the metadata of a checkpoint says besides: where the run stops."""
-        ends_a_step = metadata.get("source") == "loop"
-        if self._steps is None or thread_id != self.run.thread_id or not ends_a_step:
+        if thread_id != self.run.thread_id:
             return {}
-        met = self._steps.stepped(namespace_of(namespace), checkpoint_id)
+        if not namespace:
+            self.head = checkpoint
+        if self._steps is None or metadata.get("source") != "loop":
+            return {}
+        met = self._steps.stepped(namespace_of(namespace), checkpoint["id"])
         return {STOPPED_AFTER: list(met)} if met else {}
 
     def put_checkpoint(
@@ -203,6 +224,7 @@ class Journal(Sink):
         own = record.thread_id == self.run.thread_id
         if own:
             self.step_starts(namespace)
+            self._put_in.add(record.namespace)
         self._checkpoints.append((record, values))
         return self._put(own, namespace, absorbs=True)
 
@@ -212,6 +234,11 @@ class Journal(Sink):
         own = bool(records) and records[0].thread_id == self.run.thread_id
         namespace = namespace_of(records[0].namespace) if records else ()
         return self._put(own, namespace, absorbs=self._absorbs_writes)
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        """Returns whether there can be no checkpoint in a namespace, without a look."""
+        own = thread_id == self.run.thread_id
+        return self._fresh and own and namespace not in self._put_in
 
     async def settled(self) -> None:
         """Waits until all that was put is in the database, for whoever reads it there."""

@@ -162,6 +162,7 @@ class RunSpec:
         durability: When checkpoints reach the disk.
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
+        first: Whether nothing had run on the thread when it began.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -182,6 +183,7 @@ class RunSpec:
     durability: str
     multitask: Multitask
     recovery: Recovery
+    first: bool = False
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

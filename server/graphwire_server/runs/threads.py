@@ -405,7 +405,7 @@ def _status_after_edit(
     # Nodes that waited for an answer still wait, to ask again: the thread stays paused.
     if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
         return ThreadStatus.INTERRUPTED
-    return ThreadStatus.BUSY if db.active_runs(thread.thread_id) else ThreadStatus.IDLE
+    return ThreadStatus.BUSY if db.has_active_run(thread.thread_id) else ThreadStatus.IDLE
 
 
 def _no_checkpoint(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:

@@ -96,6 +96,9 @@ class Reader(CheckpointReader, Protocol):
     def active_runs(self, thread_id: str) -> list[RunRecord]:
         """Returns a thread's PENDING and RUNNING runs in the order of their acceptance."""
 
+    def has_active_run(self, thread_id: str) -> bool:
+        """Returns whether a thread has a PENDING or RUNNING run."""
+
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that was accepted last and has begun to execute, or None."""
 
@@ -200,7 +203,8 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         """Takes at most `limit` RUNNING runs that nobody holds, oldest first.
 
         Nobody holds a run that was handed back, or whose server's lease has lapsed. Each gets
-        a lease of the server's with the next epoch, and its next attempt.
+        a lease of the server's with the next epoch, and its next attempt; one whose server
+        was lost, and did not hand it back, one more of its `losses`.
 
         Raises:
             LeaseLostError: The server's own lease has lapsed.

@@ -166,6 +166,7 @@ class RunRecord:
         checkpoint_id: The thread's head at its end; empty before, and if there was none.
         lease: Who executes it; None while nobody does.
         attempt: How often it was begun to be executed; 0 before the first time.
+        losses: How often a server was lost that executed it. Being handed back is none.
         absorbed: Whether what it was started with (input, update, goto) is in a commit of its
             own, so that it must not be applied again.
     """
@@ -188,6 +189,7 @@ class RunRecord:
     checkpoint_id: str = ""
     lease: Lease | None = None
     attempt: int = 0
+    losses: int = 0
     absorbed: bool = False
     oldest_sequence: int = 1
 

@@ -83,13 +83,6 @@ def _resumes(prefix: str) -> list[Bad]:
             named=["resume"],
         ),
         *case(
-            "an answer that would release a breakpoint",
-            "mixed",
-            {"answers": {"world.mixed_question": yes}},
-            BROKEN,
-            "PAUSES_NOT_COVERED",
-        ),
-        *case(
             "an answer to a breakpoint, by id",
             "stopped",
             {"answers": {"world.stopped_pause": yes}},
@@ -168,6 +161,7 @@ COMMANDS = [
         command_for("stopped", {"goto": [{"node": "c"}]}),
         BROKEN,
         "THREAD_INTERRUPTED",
+        covers="command.goto",
     ),
     *start(
         "a command for a new thread",
@@ -218,14 +212,6 @@ COMMANDS = [
         "UNKNOWN_NODE",
         "command.goto[1].node",
         nodes="a, b, c",
-    ),
-    *start(
-        "a goto past a breakpoint",
-        command_for("done", {"goto": [{"node": "c"}]}, interrupt_before=["c"]),
-        BROKEN,
-        "GOTO_PAST_BREAKPOINT",
-        covers="command.goto",
-        node="c",
     ),
     *start(
         "a goto with null",

@@ -110,6 +110,15 @@ ASSISTANT = [
     ),
 ]
 
+UNSUPPORTED = start(
+    "a breakpoint compiled in where no pause could be resumed",
+    {**INPUT, "assistant_id": "stop_without_saver"},
+    BROKEN,
+    "UNSUPPORTED_BREAKPOINT",
+    text="a breakpoint is compiled into the subgraph child/inner, which keeps no checkpoints",
+    path="child/inner",
+)
+
 INPUTS = [
     *start("no start", {"assistant_id": "linear"}, INVALID, "MISSING_FIELD", "start"),
     *start("null", with_input(input=as_json("null")), INVALID, "INVALID_FIELD", "input"),
@@ -424,6 +433,7 @@ LISTS = [
 CASES = [
     *THREAD,
     *ASSISTANT,
+    *UNSUPPORTED,
     *INPUTS,
     *BREAKPOINTS,
     *SETTINGS,

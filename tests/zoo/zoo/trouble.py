@@ -64,6 +64,24 @@ async def _wait(state: Log) -> Log:
     return {"log": ["gate"]}
 
 
+async def _climb(state: Log) -> Log:
+    count = state.get("count", 0)
+    await _wait({**state, "path": f"{state['path']} {count}"})
+    return {"log": ["step"], "count": count + 1}
+
+
+def _stairs() -> StateGraph[Any]:
+    graph = StateGraph(Log)
+    graph.add_node("step", _climb)
+    graph.add_edge(START, "step")
+    graph.add_conditional_edges("step", lambda s: "step" if s["count"] < 3 else END)
+    return graph
+
+
+#: Waits in each of its three rounds, for `<path> 0`, `<path> 1` and `<path> 2`.
+stairs = _stairs().compile()
+
+
 def _wait_in_thread(state: Log) -> Log:
     path = _begin(state)
     while not path.exists():

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -24,13 +33,19 @@ from graphwire_server.storage.checkpoints import body, history, pruning, reading
 from graphwire_server.storage.checkpoints import metadata as metadata_json
 from graphwire_server.storage.checkpoints.cache import Key, ValueCache
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
+from graphwire_server.storage.checkpoints.loops import iterate_on_own_loop, on_own_loop
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
     CheckpointFilter,
     CheckpointRecord,
     WriteRecord,
 )
-from graphwire_server.storage.checkpoints.serde import UnserializableError, dumps, make_serializer
+from graphwire_server.storage.checkpoints.serde import (
+    TypeName,
+    UnserializableError,
+    dumps,
+    make_serializer,
+)
 from graphwire_server.storage.checkpoints.sink import current_sink
 from graphwire_server.storage.checkpoints.sync import SyncMethods
 from graphwire_server.storage.checkpoints.values import SMALL, Encoded, Known
@@ -43,9 +58,10 @@ CACHE_SIZE = 16 * 1024 * 1024
 #: How many checkpoints a list looks at in one piece of work: at first, and at the most.
 _PAGE, _MAX_PAGE = 16, 256
 
-#: A version: a counter, zero-padded so that texts sort as numbers, and what makes it unique.
-_COUNTER_DIGITS, _RANDOM_BYTES = 10, 8
-_VERSION_LENGTH = _COUNTER_DIGITS + 1 + 2 * _RANDOM_BYTES
+#: A version: a counter, zero-padded so that texts sort as numbers, and what makes it unique:
+#: a random number of this saver's, and how many versions it has made.
+_COUNTER_DIGITS, _UNIQUE_DIGITS = 10, 24
+_VERSION_LENGTH = _COUNTER_DIGITS + 1 + _UNIQUE_DIGITS
 
 
 class CheckpointStorage(Protocol):
@@ -78,10 +94,13 @@ class Saver(SyncMethods):
         super().__init__(serde=serde or make_serializer())
         self._storage = storage
         self._cache = ValueCache(cache_size)
+        self._random = os.urandom(6).hex()
+        self._made = itertools.count()
         self._loop = asyncio.get_running_loop()
 
     # --- what a run does at each step ---
 
+    @on_own_loop
     async def aput(
         self,
         config: RunnableConfig,
@@ -94,7 +113,7 @@ class Saver(SyncMethods):
         parent_id = get_checkpoint_id(config) or ""
         noted = dict(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
-            noted |= sink.annotations(thread_id, namespace, checkpoint["id"], noted)
+            noted |= sink.annotations(thread_id, namespace, checkpoint, noted)
         record = CheckpointRecord(
             thread_id,
             namespace,
@@ -124,6 +143,10 @@ class Saver(SyncMethods):
     ) -> Coroutine[Any, Any, None]:
         # Not `async`: LangGraph calls it and leaves what it returns to run later, and an event
         # that follows must not be committed without the writes.
+        if asyncio.get_running_loop() is not self._loop:
+            put = partial(self.aput_writes, config, writes, task_id, task_path)
+            there = asyncio.run_coroutine_threadsafe(_call(put), self._loop)
+            return _wait(asyncio.wrap_future(there))
         try:
             record = self._write_record(config, writes, task_id, task_path)
         except UnserializableError as error:
@@ -138,12 +161,20 @@ class Saver(SyncMethods):
         # An integer is what a thread brings along that another saver began.
         counter = 0 if current is None else int(str(current).partition(".")[0])
         # Two branches from one checkpoint count alike, on any server: hence the rest.
-        return f"{counter + 1:0{_COUNTER_DIGITS}}.{os.urandom(_RANDOM_BYTES).hex()}"
+        return f"{counter + 1:0{_COUNTER_DIGITS}}.{self._random}{next(self._made):012x}"
+
+    def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> Saver:
+        """Returns one that reads further types, (module, name), back from the same storage."""
+        return cast("Saver", super().with_allowlist(extra_allowlist))
 
     # --- reads ---
 
+    @on_own_loop
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         place, checkpoint_id = _place(config), get_checkpoint_id(config) or ""
+        sink = current_sink.get()
+        if sink is not None and sink.knows_none(*place):
+            return None
         loaded = await self._read(
             lambda reader: reading.load(reader, *place, checkpoint_id, self._cache.peek),
             short=True,
@@ -153,6 +184,7 @@ class Saver(SyncMethods):
         self._cache.put(loaded.key, _remembered(loaded.values))
         return self._tuple(loaded)
 
+    @iterate_on_own_loop
     async def alist(
         self,
         config: RunnableConfig | None,
@@ -174,6 +206,7 @@ class Saver(SyncMethods):
                 return
             size = min(2 * size, _MAX_PAGE) if filter else _PAGE
 
+    @on_own_loop
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
@@ -187,15 +220,19 @@ class Saver(SyncMethods):
 
     # --- threads ---
 
+    @on_own_loop
     async def adelete_thread(self, thread_id: str) -> None:
         await self._write(lambda tx: tx.delete_checkpoints(str(thread_id)))
 
+    @on_own_loop
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         await self._write(lambda tx: pruning.delete_for_runs(tx, set(run_ids)))
 
+    @on_own_loop
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         await self._write(lambda tx: tx.copy_checkpoints(source_thread_id, target_thread_id))
 
+    @on_own_loop
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f'strategy must be "keep_latest" or "delete", not {strategy!r}')
@@ -314,6 +351,10 @@ def _remembered(values: Mapping[str, Known]) -> dict[str, Known]:
         for channel, known in values.items()
         if known.value.size >= SMALL and len(known.version) == _VERSION_LENGTH
     }
+
+
+async def _call(function: Callable[[], Awaitable[T]]) -> T:
+    return await function()
 
 
 async def _wait(awaitable: Awaitable[None]) -> None:

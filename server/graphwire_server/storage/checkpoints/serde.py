@@ -1,4 +1,4 @@
-"""How values become bytes: LangGraph's serializer, without what it would trust."""
+"""How values become bytes: by LangGraph's serializer, which is told what it may trust."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ class UnserializableError(TypeError):
     """A value can't be kept in a checkpoint: the text names its channel and its type."""
 
 
-def make_serializer(
-    types: Iterable[TypeName] = (), json_types: Iterable[TypeName] = ()
-) -> JsonPlusSerializer:
+def make_serializer(types: Iterable[TypeName] = ()) -> JsonPlusSerializer:
     """Makes a serializer that reconstructs LangGraph's own safe types, and what is named here.
 
     Objects of any other type are read as the plain data that they were written as (a dict of
@@ -28,13 +26,8 @@ def make_serializer(
 
     Args:
         types: (module, name) of each further type.
-        json_types: The same for values in the old JSON form, (module parts…, name).
     """
-    return JsonPlusSerializer(
-        pickle_fallback=False,
-        allowed_msgpack_modules=tuple(types),
-        allowed_json_modules=tuple(json_types),
-    )
+    return JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=tuple(types))
 
 
 def dumps(serde: SerializerProtocol, channel: str, value: Any) -> tuple[str, bytes]:

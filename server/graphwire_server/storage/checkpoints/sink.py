@@ -40,13 +40,23 @@ class Sink(Protocol):
         """Takes what a task wrote."""
 
     def annotations(
-        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         """Returns what to add to the metadata of a checkpoint, which is put right after this.
+
+        `checkpoint` is LangGraph's, with the values of all channels.
 
         The values must be JSON.
         """
         return {}
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        """Returns whether it is certain, without a look, that a namespace has no checkpoint."""
+        return False
 
     async def settled(self) -> None:
         """Waits until all that was put can be read, by way of `over`."""
@@ -93,7 +103,11 @@ class EditBatch(Sink):
         return Done()
 
     def annotations(
-        self, thread_id: str, namespace: str, checkpoint_id: str, metadata: Mapping[str, Any]
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
         return self._annotations
 

@@ -20,6 +20,8 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from graphwire_server.storage.checkpoints.loops import next_of
+
 T = TypeVar("T")
 
 
@@ -40,13 +42,8 @@ class SyncMethods(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
         tuples = self.alist(config, filter=filter, before=before, limit=limit)
-        end = object()
-
-        async def step() -> object:
-            return await anext(tuples, end)
-
-        while isinstance(found := self._wait(step), CheckpointTuple):
-            yield found
+        while found := self._wait(lambda: next_of(tuples)):
+            yield found[0]
 
     def put(
         self,

@@ -53,7 +53,9 @@ _ANCESTORS = f"""
     ORDER BY line.depth
 """
 _NAMESPACES = "SELECT DISTINCT namespace FROM gw_checkpoints WHERE thread_id = ?"
-_OF_RUN = "SELECT DISTINCT thread_id, namespace FROM gw_checkpoints WHERE run_id = ?"
+_OF_RUN = """
+    SELECT DISTINCT thread_id, namespace FROM gw_checkpoints WHERE run_id = ? AND run_id <> ''
+"""
 _VERSIONS = """
     SELECT channel, version, base_version FROM gw_channel_values
     WHERE thread_id = ? AND namespace = ?
@@ -67,6 +69,14 @@ _PUT_CHECKPOINT = f"""
 """
 _PUT_VALUE = f"""
     INSERT INTO gw_channel_values ({_VALUE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+# Nothing is added if what it is a delta against has gone.
+_PUT_DELTA = f"""
+    INSERT INTO gw_channel_values ({_VALUE})
+    SELECT base.thread_id, base.namespace, base.channel, CAST(? AS TEXT), base.version, ?
+    FROM gw_channel_values base
+    WHERE base.thread_id = ? AND base.namespace = ? AND base.channel = ? AND base.version = ?
+    ON CONFLICT DO NOTHING
 """
 _HAS_VALUE = """
     SELECT 1 FROM gw_channel_values
@@ -270,14 +280,17 @@ class CheckpointWrites(CheckpointReads):
 
     def _put_value(self, value: ChannelValueRecord) -> None:
         place = (value.thread_id, value.namespace, value.channel)
-        if value.base_version:
-            base = self._execute(_HAS_VALUE, (*place, value.base_version)).fetchone()
-            if base is None:
-                raise IntegrityError(
-                    f"version {value.version} of channel {value.channel!r} in thread "
-                    f"{value.thread_id!r} is a delta against {value.base_version}, which is gone"
-                )
-        self._execute(_PUT_VALUE, (*place, value.version, value.base_version, value.body))
+        if not value.base_version:
+            self._execute(_PUT_VALUE, (*place, value.version, "", value.body))
+            return
+        parameters = (value.version, value.body, *place, value.base_version)
+        if self._execute(_PUT_DELTA, parameters).rowcount == 1:
+            return
+        if self._execute(_HAS_VALUE, (*place, value.version)).fetchone() is None:
+            raise IntegrityError(
+                f"version {value.version} of channel {value.channel!r} in thread "
+                f"{value.thread_id!r} is a delta against {value.base_version}, which has gone"
+            )
 
 
 def _values_with_bases(

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import ormsgpack
 
 from graphwire_server.storage.checkpoints import deltas
+from graphwire_server.storage.checkpoints.deltas import Kept
 from graphwire_server.storage.checkpoints.records import ChannelValueRecord
 from graphwire_server.storage.checkpoints.serde import MSGPACK
 from graphwire_server.storage.interface import StorageError
@@ -65,11 +66,10 @@ class Encoded(NamedTuple):
 
 
 class _Anchor(NamedTuple):
-    """Where the next long stride starts from, and what the versions since then have kept of it."""
+    """Where the next long difference starts from, what is left of it, and what it costs."""
 
     version: str
-    first: int
-    last: int
+    kept: Kept
     cost: int
 
 
@@ -148,27 +148,28 @@ def _whole(version: str, value: Encoded) -> Known:
 
 
 def _at_anchor(version: str, value: Encoded, cost: int) -> Known:
-    length = len(value.body)
-    return Known(version, value, cost, 0, _Anchor(version, length, length, cost))
+    return Known(version, value, cost, 0, _Anchor(version, _all(len(value.body)), cost))
+
+
+def _all(length: int) -> Kept:
+    """Returns what two equal values have in common."""
+    return Kept(0, length, length)
 
 
 def _difference(version: str, value: Encoded, base: Known) -> tuple[str, bytes, Known] | None:
     """Returns what to write as a difference; None if the value is better written whole."""
-    first, last = deltas.kept(base.value.body, value.body)
+    kept = deltas.kept(base.value.body, value.body)
+    spanned = base.anchor._replace(kept=deltas.both(base.anchor.kept, kept))
     stride = base.run + 1 >= _STRIDE
-    # What two differences in a row have both kept is kept by the one that spans them.
-    spanned = base.anchor._replace(
-        first=min(base.anchor.first, first), last=min(base.anchor.last, last)
-    )
     base_version, base_cost = base.version, base.cost
     if stride:
-        base_version, first, last, base_cost = spanned
-    middle = value.body[first : len(value.body) - last]
+        base_version, kept, base_cost = spanned
+    middle = value.body[kept.first : len(value.body) - kept.last]
     cost = base_cost + _ROW + len(middle)
     if 2 * len(middle) > value.size or cost > 2 * (_ROW + value.size):
         return None
     run = 0 if stride else base.run + 1
-    body = ormsgpack.packb((middle, first, last, value.head, run))
+    body = ormsgpack.packb((middle, *kept, value.head, run))
     if stride:
         return base_version, body, _at_anchor(version, value, cost)
     return base_version, body, Known(version, value, cost, run, spanned)
@@ -179,18 +180,19 @@ def _rebuild(whole: Encoded, version: str, way: list[ChannelValueRecord]) -> Kno
     buffer = bytearray(whole.body)
     head, run = whole.head, 0
     cost = _ROW + whole.size
-    anchor = _Anchor(version, len(buffer), len(buffer), cost)
+    anchor = _Anchor(version, _all(len(buffer)), cost)
     for record in reversed(way):
-        middle, first, last, head, run = ormsgpack.unpackb(record.body)
+        middle, skip, first, last, head, run = ormsgpack.unpackb(record.body)
+        kept = Kept(skip, first, last)
         try:
-            deltas.apply(buffer, first, last, middle)
+            deltas.apply(buffer, kept, middle)
         except ValueError as error:
             raise _damaged(record, str(error)) from error
         cost += _ROW + len(middle)
         if run:
-            anchor = anchor._replace(first=min(anchor.first, first), last=min(anchor.last, last))
+            anchor = anchor._replace(kept=deltas.both(anchor.kept, kept))
         else:
-            anchor = _Anchor(record.version, len(buffer), len(buffer), cost)
+            anchor = _Anchor(record.version, _all(len(buffer)), cost)
     return Known(way[0].version, Encoded(whole.tag, head, bytes(buffer)), cost, run, anchor)
 
 

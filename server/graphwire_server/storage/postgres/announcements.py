@@ -125,7 +125,8 @@ class Announcements:
         self._probe = False
 
     async def _keep_listening(self) -> None:
-        while True:
+        # Cancelling it is not enough: psycopg may take that for the end of a wait.
+        while not self._closed:
             polls = 1
             try:
                 async with await self._connect() as connection:
@@ -134,12 +135,14 @@ class Announcements:
                     self._local.tell(())
                     if not await self._hear(connection):
                         polls = _POLLS
-                        _log.info("announcements_do_not_arrive", database=str(self._address))
             except psycopg.Error as error:
                 _log.debug("not_listening", reason=reason(error))
-            for _ in range(polls):
+            if polls == _POLLS and not self._closed:
+                _log.info("announcements_do_not_arrive", database=str(self._address))
+            while polls and not self._closed:
                 await asyncio.sleep(_POLL)
                 self._local.tell(())
+                polls -= 1
 
     async def _hear(self, connection: psycopg.AsyncConnection[TupleRow]) -> bool:
         """Passes notifications on until they do not arrive any more.
@@ -148,7 +151,7 @@ class Announcements:
         """
         heard = False
         quiet = True
-        while True:
+        while not self._closed:
             if quiet:
                 # Through the other connection, as those of other servers come.
                 self._probe = True
@@ -156,11 +159,12 @@ class Announcements:
             waiting = connection.notifies(timeout=_PROBE if quiet else _QUIET, stop_after=1)
             payloads = [notify.payload async for notify in waiting]
             if quiet and not payloads:
-                return heard
+                break
             quiet = not payloads
             heard = heard or bool(payloads)
             for payload in payloads:
                 self._pass_on(payload)
+        return heard
 
     def _pass_on(self, payload: str) -> None:
         message = orjson.loads(payload)

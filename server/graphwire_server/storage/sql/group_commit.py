@@ -92,7 +92,7 @@ class GroupCommit:
                 batch = self._next_batch()
                 if batch:
                     await self._commit(batch)
-                else:
+                elif not self._closed:
                     self._wake.clear()
                     await self._wake.wait()
         finally:

@@ -71,6 +71,10 @@ class SqlReader(CheckpointReads):
         cursor = self._execute(sql.ACTIVE_RUNS, (thread_id, thread_id))
         return [rows.run_record(row) for row in cursor]
 
+    def has_active_run(self, thread_id: str) -> bool:
+        parameters = (thread_id, thread_id)
+        return self._execute(sql.HAS_ACTIVE_RUN, parameters).fetchone() is not None
+
     def last_run(self, thread_id: str) -> RunRecord | None:
         row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
         return None if row is None else rows.run_record(row)

@@ -74,6 +74,7 @@ def run_row(run: RunRecord) -> Row:
         run.lease.server_id if run.lease else "",
         run.lease.epoch if run.lease else 0,
         run.attempt,
+        run.losses,
         run.absorbed,
         failure_text(run.error),
         run.metadata,
@@ -99,11 +100,12 @@ def run_record(row: Row) -> RunRecord:
         checkpoint_id=row[12],
         lease=Lease(row[13], row[14]) if row[13] else None,
         attempt=row[15],
-        absorbed=bool(row[16]),
-        error=_failure(row[17]),
-        metadata=row[18],
-        oldest_sequence=row[19],
-        spec=row[20],
+        losses=row[16],
+        absorbed=bool(row[17]),
+        error=_failure(row[18]),
+        metadata=row[19],
+        oldest_sequence=row[20],
+        spec=row[21],
     )
 
 

@@ -170,7 +170,7 @@ def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
 RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
-    "lease_owner, lease_epoch, attempt, absorbed, error, metadata, oldest_sequence"
+    "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence"
 )
 
 INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
@@ -189,6 +189,13 @@ ACTIVE_RUNS = f"""
     SELECT {_RUN_LIST}, b.spec, r.number FROM {_RUNS}
     WHERE r.thread_id = ? AND r.status = 'RUNNING'
     ORDER BY number
+"""
+
+HAS_ACTIVE_RUN = """
+    SELECT 1 FROM gw_runs WHERE thread_id = ? AND status = 'PENDING'
+    UNION ALL
+    SELECT 1 FROM gw_runs WHERE thread_id = ? AND status = 'RUNNING'
+    LIMIT 1
 """
 
 LAST_RUN = f"""
@@ -310,7 +317,11 @@ def take_lost(runs: int) -> str:
 
     Parameters: server_id, the time, the run_ids.
     """
-    return f"{_TAKE} attempt = attempt + 1 WHERE {_IS_LOST} AND r.run_id IN ({_marks(runs)})"
+    return (
+        f"{_TAKE} attempt = attempt + 1,"
+        " losses = losses + CASE WHEN lease_owner = '' THEN 0 ELSE 1 END"
+        f" WHERE {_IS_LOST} AND r.run_id IN ({_marks(runs)})"
+    )
 
 
 def taken_runs(runs: int) -> str:

@@ -57,6 +57,7 @@ CREATE TABLE gw_runs (
     lease_owner       TEXT    NOT NULL, -- the server that executes it; empty: none
     lease_epoch       BIGINT  NOT NULL, -- rises each time it changes hands
     attempt           BIGINT  NOT NULL,
+    losses            BIGINT  NOT NULL, -- how often a server was lost that executed it
     absorbed          BOOLEAN NOT NULL,
     error             TEXT,             -- a JSON object, see rows.py
     metadata          TEXT    NOT NULL  -- a JSON object
