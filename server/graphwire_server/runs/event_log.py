@@ -72,7 +72,8 @@ class EventLog:
 
         Raises:
             RunNotFoundError: There is no such run, or it was deleted meanwhile.
-            SequenceOutOfRangeError: `after` lies beyond the run's last event.
+            SequenceOutOfRangeError: `after` lies beyond the run's last event, or events after
+                it were removed, be it while they were waited for.
             ShuttingDownError: The server is shutting down.
         """
         wake, loop = _Wake(), asyncio.get_running_loop()
@@ -132,6 +133,8 @@ class EventLog:
                 field="after_sequence",
                 metadata={"last_sequence": str(run.last_sequence)},
             )
+        if after + 1 < run.oldest_sequence:
+            raise _events_removed(run)
         last = records[-1].sequence if records else after
         return records, run.status.ended and last >= run.last_sequence
 
@@ -147,6 +150,20 @@ class EventLog:
 def run_not_found(run_id: str) -> errors.RunNotFoundError:
     """Returns the error for a run that does not exist."""
     return errors.RunNotFoundError(f"there is no run {run_id}", resource=("run", run_id))
+
+
+def _events_removed(run: RunRecord) -> errors.SequenceOutOfRangeError:
+    oldest = run.oldest_sequence
+    return errors.SequenceOutOfRangeError(
+        f"the first {oldest - 1} events of run {run.run_id} were removed, as it ended long enough "
+        f"ago; those from {oldest} to {run.last_sequence} are kept: join with after_sequence "
+        f"{oldest - 1} to get them",
+        metadata={
+            "oldest_sequence": str(oldest),
+            "last_sequence": str(run.last_sequence),
+            "after_sequence": str(oldest - 1),
+        },
+    )
 
 
 class _Wake:
