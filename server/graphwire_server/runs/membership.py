@@ -26,7 +26,8 @@ class Membership:
     """The lease of this server.
 
     Attributes:
-        server_id: Under which it holds runs; another one after the lease was lost.
+        server_id: Under which it holds runs; another one after the lease was lost, and empty
+            while there is none.
     """
 
     def __init__(self, storage: Storage, *, lease_seconds: float) -> None:
@@ -60,6 +61,8 @@ class Membership:
         if self._rejoining is not None:
             await asyncio.wait([self._rejoining])
         server_id = self.server_id
+        if not server_id:
+            return
         try:
             await self._storage.write(lambda tx: tx.leave_servers(server_id))
         except StorageError:
@@ -77,7 +80,7 @@ class Membership:
             server_id = self.server_id
             try:
                 renewed = self._storage.renew_server(server_id, ttl=self._ttl)
-            except StorageError:
+            except Exception:  # noqa: BLE001  # whatever it is, this thread must go on
                 _log.warning("lease_not_renewed", exc_info=True)
                 continue
             if not renewed and not self._leaving.is_set():
@@ -92,6 +95,7 @@ class Membership:
             hint="this server was out of reach for longer than its lease; its runs are "
             "recovered by whoever is free, and it joins anew",
         )
+        self.server_id = ""
         self._on_lost()
         self._rejoining = asyncio.create_task(self._rejoin(), name="rejoin")
         await asyncio.wait([self._rejoining])

@@ -34,7 +34,7 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.executor import CANCEL_TOPIC, QUEUE_TOPIC, Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
-from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
     Position,
@@ -110,6 +110,9 @@ class RunService:
                 starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
                 if starts:
                     self._executor.execute(accepted.run)
+            except StorageError:
+                self._executor.doubt()
+                raise
             finally:
                 if slot_free:
                     self._executor.release()
@@ -190,7 +193,7 @@ class RunService:
                     metadata={"run_id": run_id, "status": run.status},
                     resource=("run", run_id),
                 )
-            tx.request_cancel(run_id)
+            tx.request_cancel(run_id, abandon=abandon)
             if run.status is RunStatus.PENDING:
                 end_run(tx, run, Outcome(RunStatus.CANCELLED), Sealer(run))
             cancelled = tx.run(run_id)
