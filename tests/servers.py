@@ -22,12 +22,12 @@ class ServerProcess:
 
     Attributes:
         address: Where it listens.
-        database: Its SQLite file.
+        database: Its SQLite file, or the address of its database.
         log: Everything that it has written to standard error so far.
     """
 
     def __init__(
-        self, database: Path, project: Path = ZOO, *, env: Mapping[str, str] | None = None
+        self, database: Path | str, project: Path = ZOO, *, env: Mapping[str, str] | None = None
     ) -> None:
         """Describes a server; `start` starts it."""
         self.address = ""

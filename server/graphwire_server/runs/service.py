@@ -27,6 +27,7 @@ from graphwire_server.runs.acceptance import (
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
@@ -106,7 +107,7 @@ class RunService:
         async def begin() -> Accepted:
             slot_free = self._executor.reserve()
             try:
-                accepted = await self._storage.write(lambda tx: work(tx, slot_free))
+                accepted = await decide(self._storage, lambda tx: work(tx, slot_free))
                 starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
                 if starts:
                     self._executor.execute(accepted.run)
