@@ -6,11 +6,13 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -29,9 +31,24 @@ class PostgresServer:
         folder: Where its data and its socket are.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Any) -> None:
         self.folder = folder
+        self._server = server
         self._numbers = itertools.count()
+
+    def stop(self) -> None:
+        """Stops it in order: connections are ended, what was committed is kept."""
+        self._server.stop()
+
+    def crash(self) -> None:
+        """Stops it as if the power had gone; what was committed is recovered at its start."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
+
+    def start(self) -> None:
+        """Starts it again."""
+        self._server.start()
 
     def url(self, database: str = "postgres", **options: str) -> str:
         """Returns the address of a database, with further options of libpq."""
@@ -72,7 +89,7 @@ def running_postgres() -> Iterator[PostgresServer]:
             settings.write(_SETTINGS)
         server.start()
         try:
-            yield PostgresServer(folder)
+            yield PostgresServer(folder, server)
         finally:
             server.cleanup()
     finally:

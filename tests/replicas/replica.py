@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
 
-from tests.e2e.gates import until
+from tests.e2e.drive import payload, value
+from tests.e2e.gates import Gate, until
 from tests.postgres import PostgresServer
 from tests.servers import ServerProcess
 
@@ -25,6 +26,8 @@ PATIENCE = 60.0
 
 SUCCEEDED = run_pb2.RUN_STATUS_SUCCEEDED
 CANCELLED = run_pb2.RUN_STATUS_CANCELLED
+#: For runs of many steps.
+LONG = run_pb2.RunConfig(recursion_limit=200)
 #: Events of all kinds that a run of this project makes.
 MODES = [
     run_pb2.STREAM_MODE_VALUES,
@@ -191,20 +194,25 @@ def marched(steps: int) -> list[str]:
     return ["in", *(f"step {number}" for number in range(steps))]
 
 
-def get_when(condition: Callable[[], Any], what: str) -> Any:
-    """Waits until a condition has a value, and returns it."""
-    found: list[Any] = []
-
-    def look() -> bool:
-        value = condition()
-        if value:
-            found.append(value)
-        return bool(value)
-
-    until(look, what, seconds=PATIENCE)
-    return found[-1]
-
-
 def wait_run(replica: Replica, run_id: str) -> runs_pb2.WaitRunResponse:
     """Waits for a run's end on a server."""
     return replica.runs.WaitRun(runs_pb2.WaitRunRequest(run_id=run_id), timeout=PATIENCE)
+
+
+def attempts(events: list[run_event_pb2.RunEvent]) -> list[int]:
+    """Returns the attempts that the events tell of, after the first."""
+    return [e.attempt for e in events if e.WhichOneof("event") == "attempt_started"]
+
+
+def customs(events: list[run_event_pb2.RunEvent]) -> list[int]:
+    """Returns the steps that have announced themselves."""
+    return [value(e.custom.data)["step"] for e in events if e.WhichOneof("event") == "custom"]
+
+
+def begin(replica: Replica, gate: Gate, ledger: Ledger, *, steps: int, halt: int) -> Reader:
+    """Starts a march on a server, and waits until it waits in a step."""
+    given = march(ledger, steps=steps, halt=halt, path=str(gate.path))
+    reader = Reader.stream(replica, assistant_id="march", input=payload(given), stream_modes=MODES)
+    gate.wait_begun()
+    until(lambda: halt in customs(reader.events), "the last event before the gate")
+    return reader

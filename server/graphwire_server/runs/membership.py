@@ -108,4 +108,5 @@ class Membership:
                 _log.warning("lease_not_taken", exc_info=True)
                 await asyncio.sleep(self._interval)
             else:
+                _log.info("joined_anew", server_id=self.server_id)
                 return
