@@ -106,7 +106,7 @@ def test_when_a_server_hears_nothing_from_the_others_its_streams_go_on(
     for step in (5, 15):
         marches.wait_for_step(step)
         for name in "ab":
-            terminate(own_postgres, name, "AND query LIKE 'LISTEN%'")
+            terminate(own_postgres, name, "AND query = 'LISTEN graphwire'")
     marches.check(most_attempts=1)
     until(lambda: listening(own_postgres) == 2, "both listen again")
 
@@ -160,7 +160,7 @@ def listening(postgres: PostgresServer) -> int:
     """Returns how many connections listen."""
     with postgres.connect() as admin:
         row = admin.execute(
-            "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'LISTEN graphwire'"
         ).fetchone()
     assert row is not None
     return int(row[0])
