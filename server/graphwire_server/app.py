@@ -209,8 +209,8 @@ class App:
     async def _stop_parts(self, grace_seconds: float) -> None:
         if self._watch is not None:
             self._watch.stop()
-        await self._housekeeping.stop()
-        await self._executor.drain(grace_seconds)
+        # At once: where the database can't be reached, either takes a while.
+        await asyncio.gather(self._housekeeping.stop(), self._executor.drain(grace_seconds))
         self._log.end_streams()
         await self._membership.leave()
 

@@ -37,6 +37,8 @@ _log = structlog.get_logger("graphwire.runs")
 
 #: How long to wait before the database is tried again, in seconds.
 _RETRY_SECONDS = 1.0
+#: How long a server that stops waits for what it was writing, in seconds.
+_WRITE_SECONDS = 2.0
 #: How long nodes that are to stop, and are not waited for, get to do so.
 _ABANDON_SECONDS = 1.0
 
@@ -202,9 +204,10 @@ class Executor:
         if self._scheduler is not None:
             self._wake.set()
             await self._scheduler
-        with contextlib.suppress(StorageError):
+        with contextlib.suppress(StorageError, TimeoutError):
             # What was accepted before is executing after this write: they are in order.
-            await self._storage.write(lambda tx: None)
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await self._storage.write(lambda tx: None)
         if self._running:
             _log.info("draining", runs=len(self._running), grace_seconds=grace_seconds)
             for running in self._running.values():

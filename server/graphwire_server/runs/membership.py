@@ -20,6 +20,8 @@ _log = structlog.get_logger("graphwire.runs")
 
 #: How many renewals fall into the time of a lease.
 _RENEWALS = 4
+#: How long, in seconds, a server that stops tries to give its lease up.
+_LEAVE_SECONDS = 2.0
 
 
 class Membership:
@@ -64,9 +66,10 @@ class Membership:
         if not server_id:
             return
         try:
-            await self._storage.write(lambda tx: tx.leave_servers(server_id))
-        except StorageError:
-            _log.warning("lease_not_given_up", exc_info=True)
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._storage.write(lambda tx: tx.leave_servers(server_id))
+        except (StorageError, TimeoutError):
+            _log.warning("lease_not_given_up", hint="its runs are free when it has run out")
 
     async def _take_lease(self) -> None:
         server_id = new_id()
