@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.gates import Gate
+from tests.postgres import PostgresServer
 from tests.replicas.replica import Ledger
+
+
+@pytest.fixture(scope="module")
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh database."""
+    with postgres.fresh_database() as name:
+        yield postgres.url(name)
 
 
 @pytest.fixture

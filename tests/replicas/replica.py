@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
@@ -35,6 +35,16 @@ MODES = [
     run_pb2.STREAM_MODE_TASKS,
     run_pb2.STREAM_MODE_CUSTOM,
 ]
+
+
+class Called(Protocol):
+    """Whatever can be called.
+
+    Attributes:
+        runs: The stub of Runs.
+    """
+
+    runs: runs_pb2_grpc.RunsStub
 
 
 class Replica:
@@ -99,13 +109,13 @@ class Reader:
         self._thread.start()
 
     @classmethod
-    def stream(cls, replica: Replica, **fields: Any) -> Reader:
+    def stream(cls, replica: Called, **fields: Any) -> Reader:
         """Starts a run on a server and reads its stream."""
         request = runs_pb2.StreamRunRequest(**fields)
         return cls(replica.runs.StreamRun(request, timeout=PATIENCE))
 
     @classmethod
-    def join(cls, replica: Replica, run_id: str, *, after: int = 0) -> Reader:
+    def join(cls, replica: Called, run_id: str, *, after: int = 0) -> Reader:
         """Joins a run on a server."""
         request = runs_pb2.JoinRunRequest(run_id=run_id, after_sequence=after)
         return cls(replica.runs.JoinRun(request, timeout=PATIENCE))
@@ -194,7 +204,7 @@ def marched(steps: int) -> list[str]:
     return ["in", *(f"step {number}" for number in range(steps))]
 
 
-def wait_run(replica: Replica, run_id: str) -> runs_pb2.WaitRunResponse:
+def wait_run(replica: Called, run_id: str) -> runs_pb2.WaitRunResponse:
     """Waits for a run's end on a server."""
     return replica.runs.WaitRun(runs_pb2.WaitRunRequest(run_id=run_id), timeout=PATIENCE)
 
@@ -209,7 +219,7 @@ def customs(events: list[run_event_pb2.RunEvent]) -> list[int]:
     return [value(e.custom.data)["step"] for e in events if e.WhichOneof("event") == "custom"]
 
 
-def begin(replica: Replica, gate: Gate, ledger: Ledger, *, steps: int, halt: int) -> Reader:
+def begin(replica: Called, gate: Gate, ledger: Ledger, *, steps: int, halt: int) -> Reader:
     """Starts a march on a server, and waits until it waits in a step."""
     given = march(ledger, steps=steps, halt=halt, path=str(gate.path))
     reader = Reader.stream(replica, assistant_id="march", input=payload(given), stream_modes=MODES)
