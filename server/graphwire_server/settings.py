@@ -30,6 +30,9 @@ class Settings(BaseSettings):
         "empty: .graphwire/graphwire.db in the project.",
         repr=False,  # it may hold a password
     )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="How many processes serve, behind one port; more than 1 needs Postgres."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log lines to write."
     )

@@ -266,6 +266,7 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("due", (sql.DUE_RUNS, (1, 50)), "gw_runs_queue"),
         ("lost", (sql.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
+        ("held", (sql.HELD_RUNS, ("server",)), "gw_runs_under_way"),
         ("last run", (sql.LAST_RUN, ("thread-5",)), "gw_runs_by_"),
         ("held", (sql.HELD_RUN, ("run-5", "server", 1)), "gw_runs_run_id_key"),
         *(

@@ -51,7 +51,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
             FROM number;
             INSERT INTO gw_runs
             SELECT NULL, 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, '', '', 0, 1, 0, TRUE, NULL, '{{}}', 1, TRUE
+                create_time, 1, 2, '', '', 0, FALSE, FALSE, '', '', 0, 1, 0, TRUE, NULL, '{{}}', 1, TRUE
             FROM gw_threads;
             INSERT INTO gw_run_bodies SELECT run_id, '{{}}' FROM gw_runs;
             UPDATE gw_runs SET status = 'PENDING', start_time = NULL, end_time = NULL
@@ -124,6 +124,7 @@ LISTS: dict[str, tuple[Work, str]] = {
     "last run": (lambda r: r.last_run("thread-5"), "gw_runs_by_number"),
     "active runs": (lambda r: r.active_runs("thread-5"), "gw_runs_pending"),
     "runs to cancel": (lambda r: r.cancelled_runs("server"), "gw_runs_under_way"),
+    "runs that are held": (lambda r: r.held_runs("server"), "gw_runs_under_way"),
     "next due time": (lambda r: r.next_due_time(now=1), "gw_runs_due"),
     "threads with a ttl": (
         lambda r: r.expired_threads(Expiry(ThreadsKept.OWN, 1), limit=50),

@@ -107,6 +107,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
 
     _check_resumable(context.graph)
     thread = _thread(tx, request, context)
+    # Whoever was asked the same on another server may have had the thread until now.
+    earlier = started_earlier(tx, context.key)
+    if earlier is not None:
+        return earlier
     active = tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
     previous = None if isinstance(request.start, InputStart) else tx.last_run(thread.thread_id)

@@ -88,6 +88,8 @@ class EventLog:
                     journal = self._journals.get(run_id)
                 sure = journal is not None and (not first or journal.reaches(after))
                 at_hand = journal.since(after) if journal is not None and sure else None
+                if not at_hand and not self._is_told_by(journal):
+                    at_hand = None
                 if at_hand is None:
                     records, ended = await self._read(run_id, after, check_range=first)
                 else:
@@ -115,6 +117,12 @@ class EventLog:
             readers.discard(wake)
             if not readers:
                 del self._readers[run_id]
+
+    def _is_told_by(self, journal: Journal | None) -> bool:
+        """Returns whether a journal knows of all there is: others may have gone on with its run."""
+        if journal is None:
+            return False
+        return journal.ended or self._journals.get(journal.run.run_id) is journal
 
     async def _read(
         self, run_id: str, after: int, *, check_range: bool

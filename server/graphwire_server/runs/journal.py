@@ -3,7 +3,7 @@
 Commit, then show. All that the run makes goes through its journal, and each commit takes all
 that has gathered: what a task wrote with the event that tells of it, a checkpoint with the
 values of its step, and usually a whole step at once. Every commit is made under the run's
-lease, so that whoever has lost it can write nothing. Docs: adr/0008.
+lease, so that whoever has lost it can write nothing. Docs: adr/0007.
 
 A task begins only when what it builds on is on the disk (`durable`, which the gate awaits), so
 the engine itself never waits for a checkpoint.

@@ -28,6 +28,7 @@ from graphwire_server.runs.acceptance import (
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
@@ -35,7 +36,7 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.executor import CANCEL_TOPIC, QUEUE_TOPIC, Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
-from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
     Position,
@@ -107,10 +108,13 @@ class RunService:
         async def begin() -> Accepted:
             slot_free = self._executor.reserve()
             try:
-                accepted = await self._storage.write(lambda tx: work(tx, slot_free))
+                accepted = await decide(self._storage, lambda tx: work(tx, slot_free))
                 starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
                 if starts:
                     self._executor.execute(accepted.run)
+            except StorageError:
+                self._executor.doubt()
+                raise
             finally:
                 if slot_free:
                     self._executor.release()
@@ -193,7 +197,7 @@ class RunService:
                     metadata={"run_id": run_id, "status": run.status},
                     resource=("run", run_id),
                 )
-            tx.request_cancel(run_id)
+            tx.request_cancel(run_id, abandon=abandon)
             if run.status is RunStatus.PENDING:
                 end_run(tx, run, Outcome(RunStatus.CANCELLED), Sealer(run))
             cancelled = tx.run(run_id)

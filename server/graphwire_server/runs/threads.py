@@ -34,6 +34,7 @@ from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.executor import QUEUE_TOPIC
 from graphwire_server.runs.idempotency import RequestKey, remembered
@@ -146,7 +147,7 @@ class ThreadService:
                 tx.insert_request(key.record(thread.thread_id, now=now))
             return ThreadView(thread, ())
 
-        return await self._storage.write(work)
+        return await decide(self._storage, work)
 
     async def get(self, thread_id: str) -> ThreadView:
         """Returns a thread. Raises ThreadNotFoundError."""
@@ -197,7 +198,7 @@ class ThreadService:
                 tx.insert_request(key.record(thread_id, now=now))
             return _view(tx, thread_id)
 
-        return await self._storage.write(work)
+        return await decide(self._storage, work)
 
     async def delete(self, thread_id: str) -> None:
         """Deletes a thread with everything that belongs to it.
@@ -330,7 +331,7 @@ class ThreadService:
                 tx.insert_request(key.record(thread_id, now=now))
             return pauses
 
-        pauses = await self._storage.write(record)
+        pauses = await decide(self._storage, record)
         if pauses is None:
             return None
         self._storage.announce(QUEUE_TOPIC)

@@ -102,8 +102,14 @@ class Reader(CheckpointReader, Protocol):
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that was accepted last and has begun to execute, or None."""
 
-    def cancelled_runs(self, server_id: str) -> list[str]:
-        """Returns ids of RUNNING runs under a server's lease that somebody asked to cancel."""
+    def cancelled_runs(self, server_id: str) -> dict[str, bool]:
+        """Returns the RUNNING runs under a server's lease that somebody asked to cancel.
+
+        The value says whether somebody asked not to wait for the run's nodes.
+        """
+
+    def held_runs(self, server_id: str) -> dict[str, Lease]:
+        """Returns all RUNNING runs under a server's lease, by id."""
 
     def has_lost_run(self) -> bool:
         """Returns whether there is a run for `Transaction.claim_lost`."""
@@ -274,8 +280,8 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         there is no run.
         """
 
-    def request_cancel(self, run_id: str) -> None:
-        """Sets a run's cancel_requested."""
+    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
+        """Sets a run's cancel_requested; `abandon`: its nodes are not to be waited for."""
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         """Notes on a run which run continued it."""

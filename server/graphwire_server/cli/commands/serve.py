@@ -13,6 +13,7 @@ _EPILOG = paragraphs(
     "    graphwire serve",
     "    graphwire serve examples/weather_agent --reload",
     "    graphwire serve --listen 0.0.0.0:50051 --database data.db --log-format json",
+    "    graphwire serve --workers 4 --database postgresql://graphwire@db/graphwire",
     "Every setting can also be given in the environment: --listen as GRAPHWIRE_LISTEN, and so on.",
     "Exit codes: 0 stopped, 2 wrong usage, 3 it can't start.",
 )
@@ -52,6 +53,14 @@ def serve(
             "postgresql://user:password@host/database; "
             "empty: .graphwire/graphwire.db in the project.",
             "",
+        ),
+    ] = None,
+    workers: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many processes serve, behind one port; more than 1 needs Postgres.",
+            "1",
         ),
     ] = None,
     reload: Annotated[
@@ -200,16 +209,18 @@ def serve(
             _LIMITS,
         ),
     ] = None,
+    worker_link: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve a LangGraph project over gRPC."""
     options = {name: value for name, value in context.params.items() if value is not None}
-    given = {name: value for name, value in options.items() if name not in ("reload", "settings")}
+    apart = ("reload", "settings", "worker_link")
+    given = {name: value for name, value in options.items() if name not in apart}
     from graphwire_server.cli import serve as command
 
     if settings:
         command.show_settings(given)
     else:
-        command.serve(given, reload=reload)
+        command.serve(given, reload=reload, worker_link=worker_link)
 
 
 def add_to(app: typer.Typer) -> None:

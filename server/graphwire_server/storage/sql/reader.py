@@ -12,6 +12,7 @@ from graphwire_server.storage.records import (
     EventRecord,
     Expiry,
     Extent,
+    Lease,
     PauseRecord,
     Position,
     RequestRecord,
@@ -79,8 +80,13 @@ class SqlReader(CheckpointReads):
         row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
         return None if row is None else rows.run_record(row)
 
-    def cancelled_runs(self, server_id: str) -> list[str]:
-        return [row[0] for row in self._execute(sql.CANCELLED_RUNS, (server_id,))]
+    def cancelled_runs(self, server_id: str) -> dict[str, bool]:
+        rows = self._execute(sql.CANCELLED_RUNS, (server_id,))
+        return {run_id: bool(abandon) for run_id, abandon in rows}
+
+    def held_runs(self, server_id: str) -> dict[str, Lease]:
+        rows = self._execute(sql.HELD_RUNS, (server_id,))
+        return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
 
     def has_lost_run(self) -> bool:
         return self._execute(sql.LOST_RUNS, (self.now(), 1)).fetchone() is not None

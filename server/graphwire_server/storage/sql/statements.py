@@ -206,12 +206,20 @@ LAST_RUN = f"""
 NEXT_DUE_TIME = "SELECT MIN(due_time) FROM gw_runs WHERE status = 'PENDING' AND due_time > ?"
 
 CANCELLED_RUNS = """
-    SELECT run_id FROM gw_runs
+    SELECT run_id, abandon_requested FROM gw_runs
     WHERE status = 'RUNNING' AND cancel_requested AND lease_owner = ? ORDER BY number
 """
 
+HELD_RUNS = """
+    SELECT run_id, lease_epoch FROM gw_runs
+    WHERE status = 'RUNNING' AND lease_owner = ? ORDER BY number
+"""
+
 ABSORB = "UPDATE gw_runs SET absorbed = TRUE WHERE run_id = ?"
-REQUEST_CANCEL = "UPDATE gw_runs SET cancel_requested = TRUE WHERE run_id = ?"
+REQUEST_CANCEL = """
+    UPDATE gw_runs SET cancel_requested = TRUE, abandon_requested = (abandon_requested OR ?)
+    WHERE run_id = ?
+"""
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
 

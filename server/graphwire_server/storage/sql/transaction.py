@@ -151,8 +151,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         parameters = (to, rows.failure_text(error), checkpoint_id, now, run_id, *origins)
         return self._execute(statement, parameters).rowcount == 1
 
-    def request_cancel(self, run_id: str) -> None:
-        self._execute(sql.REQUEST_CANCEL, (run_id,))
+    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
+        self._execute(sql.REQUEST_CANCEL, (abandon, run_id))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
