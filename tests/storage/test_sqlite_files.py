@@ -251,7 +251,7 @@ async def test_what_the_server_before_has_held_can_be_claimed_at_once(
     after = await open_sqlite(sqlite_path)
     await after.write(lambda tx: tx.join_servers("after", ttl=A_DAY))
     claimed = await after.write(lambda tx: tx.claim_lost("after", limit=9))
-    assert claimed == [replace(run, lease=Lease("after", 2), attempt=2)]
+    assert claimed == [replace(run, lease=Lease("after", 2), attempt=2, losses=1)]
 
 
 HOLDER = """

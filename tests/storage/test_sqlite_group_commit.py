@@ -58,7 +58,8 @@ class Held:
 
 async def hold(storage: SqliteStorage) -> tuple[Held, asyncio.Task[None]]:
     held = Held()
-    task = asyncio.create_task(storage.write(held))
+    # Long, so that it does not keep the event loop from running.
+    task = asyncio.create_task(storage.write(held, long=True))
     assert await asyncio.to_thread(held.started.wait, TIMEOUT)
     return held, task
 
@@ -67,7 +68,7 @@ async def test_a_lone_work_needs_no_savepoint(
     sqlite_storage: SqliteStorage, log: list[str]
 ) -> None:
     await sqlite_storage.write(partial(insert, "a"))
-    assert log == ["BEGIN IMMEDIATE", "INSERT INTO", "COMMIT"]
+    assert log == ["PRAGMA busy_timeout", "BEGIN IMMEDIATE", "INSERT INTO", "COMMIT"]
 
 
 async def test_what_waits_is_committed_together_and_each_can_fail_alone(
@@ -79,6 +80,7 @@ async def test_what_waits_is_committed_together_and_each_can_fail_alone(
     assert results[:2] == ["a", "b"]
     assert isinstance(results[2], IntegrityError)
     assert log == [
+        "PRAGMA busy_timeout",
         "BEGIN IMMEDIATE",
         *["SAVEPOINT work", "INSERT INTO", "RELEASE work"] * 2,
         *["SAVEPOINT work", "INSERT INTO", "ROLLBACK TO", "RELEASE work"],

@@ -51,7 +51,8 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
             FROM number;
             INSERT INTO gw_runs
             SELECT NULL, 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, FALSE, '', '', 0, 1, 0, TRUE, NULL, '{{}}', 1, TRUE
+                create_time, 1, 2, '', '', 0, FALSE, FALSE, '', '', 0, 1, 0, TRUE, NULL, '{{}}',
+                1, TRUE
             FROM gw_threads;
             INSERT INTO gw_run_bodies SELECT run_id, '{{}}' FROM gw_runs;
             UPDATE gw_runs SET status = 'PENDING', start_time = NULL, end_time = NULL
