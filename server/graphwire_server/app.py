@@ -29,7 +29,7 @@ from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits, topics_to_wake
-from graphwire_server.runs.housekeeping import Housekeeping
+from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
@@ -168,7 +168,15 @@ class App:
             watch = BlockingWatch(
                 project.source_roots, threshold=settings.blocking_threshold_seconds
             )
-        housekeeping = Housekeeping(storage, stateless_ttl=settings.stateless_ttl_seconds)
+        housekeeping = Housekeeping(
+            storage,
+            RetentionPolicy(
+                stateless_ttl=settings.stateless_ttl_seconds,
+                thread_ttl=settings.thread_ttl_seconds,
+                event_ttl=settings.event_ttl_seconds,
+                latest_checkpoints=settings.checkpoint_retention == "latest",
+            ),
+        )
         app = cls(
             settings=settings,
             storage=storage,

@@ -38,7 +38,8 @@ def connected(journal: Journal, *met: str, **given: Any) -> Stepped:
     filled: dict[str, Any] = {
         "gated": lambda namespace: True,
         "absorbs_writes": False,
-        "waits": True, "fresh": False,
+        "waits": True,
+        "fresh": False,
     }
     journal.connect(steps, **(filled | given))
     return steps
@@ -46,6 +47,11 @@ def connected(journal: Journal, *met: str, **given: Any) -> Stepped:
 
 def a_checkpoint(name: str, namespace: str = "", thread_id: str = "run") -> CheckpointRecord:
     return CheckpointRecord(thread_id, namespace, name, "", "run", "{}", b"")
+
+
+def checkpoint(name: str) -> dict[str, Any]:
+    """A checkpoint as LangGraph has it, as far as anybody looks."""
+    return {"id": name}
 
 
 def writes(name: str, namespace: str = "", thread_id: str = "run") -> list[WriteRecord]:
@@ -243,18 +249,34 @@ async def test_the_steps_of_each_graph_wait_for_their_own_checkpoints(
 
 
 async def test_a_checkpoint_that_ends_a_step_says_where_the_run_stops(journal: Journal) -> None:
-    assert journal.annotations("run", "", {"id": "c0"}, {"source": "loop"}) == {}
+    assert journal.annotations("run", "", checkpoint("c0"), {"source": "loop"}) == {}
     steps = connected(journal, "a", "b")
-    assert journal.annotations("run", "", {"id": "c1"}, {"source": "loop"}) == {
+    assert journal.annotations("run", "", checkpoint("c1"), {"source": "loop"}) == {
         "graphwire_stopped_after": ["a", "b"]
     }
-    assert journal.annotations("run", "child:1", {"id": "c2"}, {"source": "loop"})
+    assert journal.annotations("run", "child:1", checkpoint("c2"), {"source": "loop"})
     for source in ("input", "update", "fork"):
-        assert journal.annotations("run", "", {"id": "c3"}, {"source": source}) == {}
-    assert journal.annotations("other", "", {"id": "c4"}, {"source": "loop"}) == {}
+        assert journal.annotations("run", "", checkpoint("c3"), {"source": source}) == {}
+    assert journal.annotations("other", "", checkpoint("c4"), {"source": "loop"}) == {}
     assert steps.steps == [((), "c1"), (CHILD, "c2")]
     connected(journal)
-    assert journal.annotations("run", "", {"id": "c5"}, {"source": "loop"}) == {}
+    assert journal.annotations("run", "", checkpoint("c5"), {"source": "loop"}) == {}
+    # Where the run stands at its end need not be read again.
+    assert journal.head == checkpoint("c5")
+
+
+async def test_only_on_a_new_thread_it_is_known_that_there_is_no_checkpoint(
+    journal: Journal,
+) -> None:
+    assert not journal.knows_none("run", "")
+    connected(journal, fresh=True)
+    assert journal.knows_none("run", "")
+    assert journal.knows_none("run", "child:1")
+    assert not journal.knows_none("other", "")
+    journal.put_checkpoint(a_checkpoint("c1"), []).close()
+    assert not journal.knows_none("run", "")
+    assert journal.knows_none("run", "child:1")
+    await journal.settled()
 
 
 @pytest.mark.parametrize(

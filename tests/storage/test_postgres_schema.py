@@ -257,6 +257,16 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
         ("last run", (sql.LAST_RUN, ("thread-5",)), "gw_runs_by_"),
         ("held", (sql.HELD_RUN, ("run-5", "server", 1)), "gw_runs_run_id_key"),
+        *(
+            (f"expired {kept}", (statement, (9, 50, 0)), index)
+            for (kept, statement), index in zip(
+                sql.EXPIRED_THREADS.items(),
+                ("gw_threads_with_ttl", "gw_threads_unused", "gw_threads_stateless"),
+                strict=True,
+            )
+        ),
+        ("unpruned", (sql.UNPRUNED_THREADS, (50, 0)), "gw_threads_unpruned"),
+        ("untrimmed", (sql.UNTRIMMED_RUNS, (2, 50, 0)), "gw_runs_untrimmed"),
     ]
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 from graphwire_server.storage.interface import Transaction
-from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
+from graphwire_server.storage.records import (
+    Expiry,
+    Position,
+    RunStatus,
+    ThreadFilter,
+    ThreadsKept,
+    ThreadStatus,
+)
 from graphwire_server.storage.sql import statements
 from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.transaction import SqlTransaction
@@ -108,10 +115,20 @@ LISTS: dict[str, tuple[Work, str]] = {
     "active runs": (lambda r: r.active_runs("thread-5"), "gw_runs_pending"),
     "runs to cancel": (lambda r: r.cancelled_runs("server"), "gw_runs_under_way"),
     "next due time": (lambda r: r.next_due_time(now=1), "gw_runs_due"),
-    "expired threads": (
-        lambda r: r.expired_stateless_threads(before=1, limit=50),
+    "threads with a ttl": (
+        lambda r: r.expired_threads(Expiry(ThreadsKept.OWN, 1), limit=50),
+        "gw_threads_with_ttl",
+    ),
+    "unused threads": (
+        lambda r: r.expired_threads(Expiry(ThreadsKept.DEFAULT, 1), limit=50),
+        "gw_threads_unused",
+    ),
+    "threads of stateless runs": (
+        lambda r: r.expired_threads(Expiry(ThreadsKept.STATELESS, 1), limit=50),
         "gw_threads_stateless",
     ),
+    "unpruned threads": (lambda r: r.unpruned_threads(limit=50), "gw_threads_unpruned"),
+    "untrimmed runs": (lambda r: r.untrimmed_runs(before=9, limit=50), "gw_runs_untrimmed"),
     "open pauses": (lambda r: r.open_pauses("thread-5"), "gw_pauses_open"),
     "pauses of tasks": (lambda r: r.pauses_of_tasks("thread-5", ["t", "u"]), "gw_pauses_by_task"),
     "pauses of a run": (lambda r: r.pauses_of_run("run-5"), "gw_pauses_by_run"),
@@ -140,6 +157,11 @@ def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: s
         "runs",
         "last run",
         "events",
+        "threads with a ttl",
+        "unused threads",
+        "threads of stateless runs",
+        "unpruned threads",
+        "untrimmed runs",
     ],
 )
 def test_lists_are_walked_in_order_and_not_sorted(crowd: sqlite3.Connection, name: str) -> None:
@@ -194,6 +216,10 @@ def test_deleting_a_thread_finds_what_is_its(crowd: sqlite3.Connection) -> None:
     crowd.execute("PRAGMA foreign_keys = ON")
     assert run(crowd, lambda tx: tx.delete_thread("thread-5")) is True
     assert steps(crowd, lambda tx: tx.delete_thread("thread-5")) < 5000
+
+
+def test_the_extent_of_a_thread_is_found_among_others(crowd: sqlite3.Connection) -> None:
+    assert steps(crowd, lambda r: r.extent("thread-5")) < 1000
 
 
 def test_counting_the_steps_notices_a_scan(crowd: sqlite3.Connection) -> None:

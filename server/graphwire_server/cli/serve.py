@@ -32,6 +32,9 @@ def serve(given: Mapping[str, Any], *, reload: bool) -> None:
         reload: Start again whenever a file of the project changes.
     """
     settings = read_settings(given)
+    # Read when langgraph is imported. It makes each graph bring the types that its checkpoints
+    # may be read into, also one that only a node's code calls.
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
     try:
         if reload:
             from graphwire_server.cli.reload import serve_reloading

@@ -134,8 +134,11 @@ class Gate:
         """
         self._begun.discard(namespace)
         nodes = dict.fromkeys(self._step.pop(namespace, ()))
-        breakpoints = self._breakpoints.get(path_of(namespace), Breakpoints())
-        met = tuple(node for node in nodes if stops(breakpoints.after, node))
+        path = path_of(namespace)
+        breakpoints = self._breakpoints.get(path, Breakpoints())
+        met = tuple(
+            node for node in nodes if stops(breakpoints.after, node) and self._is_node(path, node)
+        )
         if met:
             self._after[namespace] = checkpoint_id
         else:
@@ -155,5 +158,8 @@ class Gate:
         breakpoints = self._breakpoints.get(path)
         if breakpoints is None or not stops(breakpoints.before, task.node):
             return False
-        # Functions that a node calls as tasks are no nodes; they have no breakpoints.
-        return task.node in self._places[path].nodes and task.task_id not in self._approved
+        return self._is_node(path, task.node) and task.task_id not in self._approved
+
+    def _is_node(self, path: Path, name: str) -> bool:
+        # Functions that a node calls as tasks are none; they have no breakpoints.
+        return name in self._places[path].nodes

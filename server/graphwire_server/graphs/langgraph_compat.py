@@ -315,8 +315,16 @@ def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[st
 
 
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
-    """Returns the names of a graph's nodes, in the order of their definition."""
-    return tuple(name for name in graph.nodes if name != START_NODE)
+    """Returns the names of a graph's nodes, in the order of their definition.
+
+    Without those that the engine hides, and error handlers, which run within the step of the
+    node that failed: it stops before none of them.
+    """
+    return tuple(
+        name
+        for name, node in graph.nodes.items()
+        if not node.is_error_handler and TAG_HIDDEN not in (node.tags or ())
+    )
 
 
 def declared_nodes(graph: AnyPregel) -> tuple[str, ...]:

@@ -145,7 +145,8 @@ class Executor:
     def release(self) -> None:
         """Gives a slot back, or up to the run that executes in it."""
         self._reserved -= 1
-        self._wake.set()
+        if self._saturated:
+            self._wake.set()
 
     def start(self) -> None:
         """Starts the task that claims runs."""

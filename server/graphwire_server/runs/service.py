@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from graphwire import errors
@@ -131,8 +132,10 @@ class RunService:
             ShuttingDownError: The server is shutting down.
         """
         run = await self.get(run_id)
-        async for _ in self._log.follow(run_id, after=run.last_sequence):
-            pass
+        # Events are removed of a run that has ended, which is all that is waited for.
+        with suppress(errors.SequenceOutOfRangeError):
+            async for _ in self._log.follow(run_id, after=run.last_sequence):
+                pass
 
         def read(db: Reader) -> tuple[RunRecord | None, str | None, Sequence[pause_pb2.Pause]]:
             run = db.run(run_id)
@@ -320,6 +323,7 @@ def _pauses_at_end(db: Reader, run: RunRecord) -> Sequence[pause_pb2.Pause]:
     """Returns the pauses with which a run ended, those included that earlier runs made."""
     if run.status is not RunStatus.INTERRUPTED:
         return ()
+    # The last two events stay, however old they are.
     interrupted, _ = db.events(run.run_id, after=run.last_sequence - 2, limit=2)
     return pb.RunEvent.FromString(interrupted.data).interrupted.pauses
 

@@ -25,3 +25,12 @@ def writes(name: str) -> Node:
         return {"log": [name]}
 
     return node
+
+
+def writes_in_thread(name: str) -> Node:
+    """Returns a plain function that does so."""
+
+    def node(state: Log) -> Log:
+        return {"log": [name]}
+
+    return node

@@ -21,7 +21,8 @@ def asks(name: str, **options: Any) -> Node:
     return node
 
 
-def _chain(**nodes: Any) -> StateGraph[Any]:
+def chain(**nodes: Any) -> StateGraph[Any]:
+    """Returns a graph of nodes, one after the other."""
     graph = StateGraph(Log)
     names = list(nodes)
     for name, node in nodes.items():
@@ -31,7 +32,8 @@ def _chain(**nodes: Any) -> StateGraph[Any]:
     return graph
 
 
-def _beside(**nodes: Any) -> StateGraph[Any]:
+def beside(**nodes: Any) -> StateGraph[Any]:
+    """Returns a graph of nodes beside each other, and `done` after them."""
     graph = StateGraph(Log)
     for name, node in nodes.items():
         graph.add_node(name, node)
@@ -66,34 +68,34 @@ _SCHEMA = {
     "required": ["amount"],
 }
 
-ask = _chain(ask=asks("name"), after=writes("after")).compile()
-ask_twice = _chain(ask=_twice, after=writes("after")).compile()
+ask = chain(ask=asks("name"), after=writes("after")).compile()
+ask_twice = chain(ask=_twice, after=writes("after")).compile()
 ask_each = _each().compile()
-ask_parallel = _beside(left=asks("left"), right=asks("right")).compile()
-ask_schema = _chain(ask=asks("amount", response_schema=_SCHEMA)).compile()
-ask_in_child = _chain(
+ask_parallel = beside(left=asks("left"), right=asks("right")).compile()
+ask_schema = chain(ask=asks("amount", response_schema=_SCHEMA)).compile()
+ask_in_child = chain(
     before=writes("before"),
-    child=_chain(first=writes("first"), ask=asks("child")).compile(),
+    child=chain(first=writes("first"), ask=asks("child")).compile(),
     after=writes("after"),
 ).compile()
-stop_in_child = _chain(
-    child=_chain(one=writes("one"), two=writes("two")).compile(interrupt_before=["two"]),
+stop_in_child = chain(
+    child=chain(one=writes("one"), two=writes("two")).compile(interrupt_before=["two"]),
     after=writes("after"),
 ).compile()
-stop_without_saver = _chain(
-    child=_chain(
-        inner=_chain(one=writes("one"), two=writes("two")).compile(
+stop_without_saver = chain(
+    child=chain(
+        inner=chain(one=writes("one"), two=writes("two")).compile(
             checkpointer=False, interrupt_before=["two"]
         ),
     ).compile(),
 ).compile()
-stop_and_ask = _beside(
-    child=_chain(one=writes("one"), danger=writes("danger")).compile(interrupt_before=["danger"]),
+stop_and_ask = beside(
+    child=chain(one=writes("one"), danger=writes("danger")).compile(interrupt_before=["danger"]),
     ask=asks("beside"),
 ).compile()
-deep = _chain(
-    middle=_chain(
-        low=_chain(one=writes("one"), two=asks("two"), three=writes("three")).compile(
+deep = chain(
+    middle=chain(
+        low=chain(one=writes("one"), two=asks("two"), three=writes("three")).compile(
             interrupt_before=["two"], interrupt_after=["two"]
         ),
     ).compile(),

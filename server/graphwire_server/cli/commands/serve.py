@@ -18,6 +18,7 @@ _EPILOG = paragraphs(
 )
 
 _RUNS = "Runs"
+_RETENTION = "Retention"
 _LIMITS = "Limits"
 
 
@@ -120,7 +121,36 @@ def serve(
             "SECONDS",
             "How long the thread of a stateless run is kept after the run's end.",
             "3600",
-            _RUNS,
+            _RETENTION,
+        ),
+    ] = None,
+    thread_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a thread that is neither at work nor paused is kept after its last "
+            "change, unless it has a ttl of its own; 0: for ever.",
+            "0",
+            _RETENTION,
+        ),
+    ] = None,
+    event_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long the events of a run are kept after its end; 0: for ever.",
+            "0",
+            _RETENTION,
+        ),
+    ] = None,
+    checkpoint_retention: Annotated[
+        str | None,
+        _setting(
+            "all|latest",
+            "Which checkpoints of a thread are kept when no run is at it: all, or only "
+            "the latest, from which it can go on.",
+            "all",
+            _RETENTION,
         ),
     ] = None,
     shutdown_grace_seconds: Annotated[

@@ -1,0 +1,73 @@
+"""Graphs in graphs: as nodes, and called by a node's code; with breakpoints compiled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+
+from zoo.log import Log, Node, writes, writes_in_thread
+from zoo.questions import asks, beside, chain
+from zoo.shapes import loop
+
+
+def _danger(*stops: str) -> Any:
+    return chain(one=writes("one"), danger=writes("danger")).compile(interrupt_before=list(stops))
+
+
+both_stop = beside(left=_danger("danger"), right=_danger("danger")).compile()
+each_node_stops = chain(child=_danger("one", "danger"), after=writes("after")).compile()
+child_asks_and_stops = chain(
+    child=chain(ask=asks("child"), danger=writes("danger")).compile(interrupt_before=["danger"]),
+    after=writes("after"),
+).compile()
+
+stop_after_child = chain(
+    child=chain(one=writes("one"), two=writes("two")).compile(interrupt_after=["two"]),
+    after=writes("after"),
+).compile()
+stop_after_each_round = chain(
+    child=loop.builder.compile(interrupt_after=["step"]), after=writes("after")
+).compile()
+stop_after_last = chain(
+    child=chain(one=writes("one")).compile(interrupt_after=["one"]),
+).compile(interrupt_after=["child"])
+
+_child = chain(one=writes("one"), ask=asks("child"), two=writes("two"))
+ask_in_child_with_memory = chain(
+    before=writes("before"), child=_child.compile(checkpointer=True), after=writes("after")
+).compile()
+ask_in_child_without_saver = chain(
+    before=writes("before"), child=_child.compile(checkpointer=False), after=writes("after")
+).compile()
+stop_in_child_with_memory = chain(
+    child=chain(one=writes("one"), two=writes("two")).compile(
+        checkpointer=True, interrupt_before=["two"]
+    ),
+    after=writes("after"),
+).compile()
+
+_called = chain(one=writes("one"), two=writes("two")).compile(
+    interrupt_before=["two"], interrupt_after=["one"]
+)
+_called_in_thread = chain(one=writes_in_thread("one"), two=writes_in_thread("two")).compile(
+    interrupt_before=["two"], interrupt_after=["one"]
+)
+
+
+async def _call(state: Log, config: RunnableConfig) -> Log:
+    result = await _called.ainvoke({"log": ["call"]}, config)
+    return {"log": ["called", *result["log"]]}
+
+
+def _call_in_thread(state: Log, config: RunnableConfig) -> Log:
+    result = _called_in_thread.invoke({"log": ["call"]}, config)
+    return {"log": ["called", *result["log"]]}
+
+
+def _calls(node: Node) -> Any:
+    return chain(call=node, after=writes("after")).compile()
+
+
+calls_graph = _calls(_call)
+calls_graph_in_thread = _calls(_call_in_thread)
