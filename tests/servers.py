@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 ZOO = Path(__file__).parent / "zoo"
 WEATHER = Path(__file__).parent.parent / "examples" / "weather_agent"
@@ -22,12 +23,12 @@ class ServerProcess:
 
     Attributes:
         address: Where it listens.
-        database: Its SQLite file.
+        database: Its SQLite file, or the address of its database.
         log: Everything that it has written to standard error so far.
     """
 
     def __init__(
-        self, database: Path, project: Path = ZOO, *, env: Mapping[str, str] | None = None
+        self, database: Path | str, project: Path = ZOO, *, env: Mapping[str, str] | None = None
     ) -> None:
         """Describes a server; `start` starts it."""
         self.address = ""
@@ -44,7 +45,7 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> ServerProcess:
+    def start(self) -> Self:
         """Starts it and waits until it listens. On a second start it keeps its port."""
         listen = self.address or "127.0.0.1:0"
         command = [sys.executable, "-m", "graphwire", "serve", str(self._project)]

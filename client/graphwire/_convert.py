@@ -60,6 +60,7 @@ def thread(message: threads_pb2.Thread) -> values.Thread:
         create_time=_instant_if_set(message, "create_time"),
         update_time=_instant_if_set(message, "update_time"),
         stateless=message.stateless,
+        ttl=_duration_if_set(message, "ttl"),
     )
 
 

@@ -95,7 +95,8 @@ def join_run(
 
     Raises:
         RunNotFoundError: When iterating: there is no such run.
-        SequenceOutOfRangeError: When iterating: the run has no such event yet.
+        SequenceOutOfRangeError: When iterating: the run has no such event yet, or the server
+            has removed what comes after it.
     """
     request = pb.JoinRunRequest(run_id=run_id, after_sequence=after_sequence)
     return Stream(

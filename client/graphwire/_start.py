@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from graphwire import _enums as enums
 from graphwire._calls import new_request_id
+from graphwire._durations import duration
 from graphwire._payload import encode, encode_if_given, encode_if_set
 from graphwire.start import NOT_GIVEN, Command, Goto, Resume, RunOptions
 from graphwire.v1 import run_pb2 as pb
@@ -126,9 +127,7 @@ def _config(config: Mapping[str, Any], field: str) -> pb.RunConfig:
 
 
 def _duration(delay: float | timedelta, _field: str) -> Duration:
-    duration = Duration()
-    duration.FromTimedelta(delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
-    return duration
+    return duration(delay)
 
 
 _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from graphwire import _convert as convert
 from graphwire import _enums
 from graphwire._calls import Call, Page, call, new_request_id, pages
-from graphwire._payload import encode, encode_if_given, encode_if_set
+from graphwire._durations import duration_if_set
+from graphwire._payload import encode_if_given, encode_if_set
 from graphwire.enums import IfExists, ThreadStatus
 from graphwire.start import NOT_GIVEN
 from graphwire.v1 import threads_pb2 as pb
@@ -19,6 +21,7 @@ def create_thread(
     thread_id: str = "",
     *,
     metadata: Mapping[str, Any] | None = None,
+    ttl: float | timedelta | None = None,
     if_exists: IfExists | str | None = None,
     request_id: str | None = None,
     timeout: float | None = None,
@@ -29,6 +32,8 @@ def create_thread(
         thread_id: Its id: 1 to 128 letters, digits and "-_.:", beginning with a letter or
             digit; empty: the server chooses a UUID.
         metadata: A JSON object for your own use.
+        ttl: How long to keep it after its last change (seconds, or a timedelta), unless it is
+            at work or paused; 0: for ever; None: as long as the server says.
         if_exists: What to do if the id is taken: REJECT (the default) or RETURN, which
             returns that thread as it is.
         request_id: Makes the call safe to repeat; None: the client makes one.
@@ -41,6 +46,7 @@ def create_thread(
     request = pb.CreateThreadRequest(
         thread_id=thread_id,
         metadata=encode_if_set(metadata, "metadata"),
+        ttl=duration_if_set(ttl),
         if_exists=_enums.IF_EXISTS.write_if_set(if_exists, "if_exists"),
         request_id=new_request_id(request_id),
     )
@@ -118,26 +124,30 @@ def count_threads(
 
 def update_thread(
     thread_id: str,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
     *,
+    ttl: float | timedelta | None = None,
     request_id: str | None = None,
     timeout: float | None = None,
 ) -> Call[Thread]:
-    """Changes a thread's metadata, and returns the thread.
+    """Changes a thread's metadata, or how long it is kept, and returns the thread.
 
     Args:
         thread_id: The thread.
         metadata: Merged into what there is (JSON merge patch): keys given are set, keys
-            given as None are removed, the others stay.
+            given as None are removed, the others stay. None: they all stay.
+        ttl: How long to keep it from now on, as in `threads.create`; None: as before.
         request_id: Makes the call safe to repeat; None: the client makes one.
         timeout: The limit in seconds; None: the client's default.
 
     Raises:
         ThreadNotFoundError: There is no such thread.
+        MissingFieldError: Neither is given.
     """
     request = pb.UpdateThreadRequest(
         thread_id=thread_id,
-        metadata=encode(metadata, "metadata"),
+        metadata=encode_if_set(metadata, "metadata"),
+        ttl=duration_if_set(ttl),
         request_id=new_request_id(request_id),
     )
     return call(

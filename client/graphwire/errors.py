@@ -296,7 +296,12 @@ class GraphChangedError(FailedPreconditionError):
 
 
 class SequenceOutOfRangeError(GraphwireError):
-    """`after_sequence` lies beyond the run's last event, or before the oldest that is kept."""
+    """`after_sequence` lies beyond the run's last event, or before the oldest that is kept.
+
+    In the second case events were removed, the run having ended long enough ago: `metadata` has
+    the `oldest_sequence` and the `last_sequence` that are kept, and the `after_sequence` with
+    which to join to get them.
+    """
 
     code = "OUT_OF_RANGE"
     reason = "SEQUENCE_OUT_OF_RANGE"

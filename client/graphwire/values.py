@@ -89,6 +89,8 @@ class Thread:
         create_time: When it was created.
         update_time: When its status, state or metadata last changed.
         stateless: Whether it was made for a stateless run.
+        ttl: How long it is kept after its last change; zero: for ever; None: as long as the
+            server says.
     """
 
     thread_id: str
@@ -102,6 +104,7 @@ class Thread:
     create_time: datetime | None
     update_time: datetime | None
     stateless: bool
+    ttl: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits, topics_to_wake
-from graphwire_server.runs.housekeeping import Housekeeping
+from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
@@ -87,8 +87,11 @@ class App:
         self._watch = watch
 
     @classmethod
-    async def start(cls, settings: Settings, project: Project) -> App:
+    async def start(cls, settings: Settings, project: Project, *, shares_port: bool = False) -> App:
         """Loads a project's graphs, opens the database, and listens.
+
+        With `shares_port` other servers may listen on the same port, and each gets a part of
+        the connections.
 
         Raises:
             GraphLoadError: A graph can't be loaded.
@@ -107,7 +110,7 @@ class App:
             _keep_out_of_git(location.parent)
         storage = await open_storage(location)
         try:
-            app = await cls._assemble(settings, project, storage, threads)
+            app = await cls._assemble(settings, project, storage, threads, shares_port=shares_port)
         except BaseException:
             await storage.close()
             threads.shutdown(wait=False)
@@ -116,7 +119,13 @@ class App:
 
     @classmethod
     async def _assemble(
-        cls, settings: Settings, project: Project, storage: Storage, threads: NodeThreads
+        cls,
+        settings: Settings,
+        project: Project,
+        storage: Storage,
+        threads: NodeThreads,
+        *,
+        shares_port: bool,
     ) -> App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
@@ -162,13 +171,22 @@ class App:
             assistants=AssistantsServicer(registry),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
+            shares_port=shares_port,
         )
         watch = None
         if settings.blocking_threshold_seconds:
             watch = BlockingWatch(
                 project.source_roots, threshold=settings.blocking_threshold_seconds
             )
-        housekeeping = Housekeeping(storage, stateless_ttl=settings.stateless_ttl_seconds)
+        housekeeping = Housekeeping(
+            storage,
+            RetentionPolicy(
+                stateless_ttl=settings.stateless_ttl_seconds,
+                thread_ttl=settings.thread_ttl_seconds,
+                event_ttl=settings.event_ttl_seconds,
+                latest_checkpoints=settings.checkpoint_retention == "latest",
+            ),
+        )
         app = cls(
             settings=settings,
             storage=storage,
@@ -209,8 +227,8 @@ class App:
     async def _stop_parts(self, grace_seconds: float) -> None:
         if self._watch is not None:
             self._watch.stop()
-        await self._housekeeping.stop()
-        await self._executor.drain(grace_seconds)
+        # At once: where the database can't be reached, either takes a while.
+        await asyncio.gather(self._housekeeping.stop(), self._executor.drain(grace_seconds))
         self._log.end_streams()
         await self._membership.leave()
 
@@ -249,8 +267,20 @@ def _keep_out_of_git(folder: Path) -> None:
         raise StorageError(f"{folder}: can't keep data here: {error.strerror}") from error
 
 
-async def serve(settings: Settings, project: Project, on_started: Callable[[App], None]) -> None:
+async def serve(
+    settings: Settings,
+    project: Project,
+    on_started: Callable[[App], None],
+    *,
+    shares_port: bool = False,
+) -> None:
     """Runs a server until SIGTERM or SIGINT; a second signal kills it at once.
+
+    Args:
+        settings: The settings.
+        project: The project to serve.
+        on_started: Called when it listens.
+        shares_port: Whether other servers may listen on the same port.
 
     Raises:
         GraphLoadError, StorageError, OSError: As `App.start`.
@@ -264,7 +294,7 @@ async def serve(settings: Settings, project: Project, on_started: Callable[[App]
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
 
-    app = await App.start(settings, project)
+    app = await App.start(settings, project, shares_port=shares_port)
     _spare_the_collector()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
         "empty: .graphwire/graphwire.db in the project.",
         repr=False,  # it may hold a password
     )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="How many processes serve, behind one port; more than 1 needs Postgres."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe log lines to write."
     )
@@ -70,6 +73,19 @@ class Settings(BaseSettings):
     )
     stateless_ttl_seconds: Annotated[float, Field(ge=0)] = Field(
         3600, description="How long the thread of a stateless run is kept after the run's end."
+    )
+    thread_ttl_seconds: Annotated[float, Field(ge=0)] = Field(
+        0,
+        description="How long a thread that is neither at work nor paused is kept after its last "
+        "change, unless it has a ttl of its own; 0: for ever.",
+    )
+    event_ttl_seconds: Annotated[float, Field(ge=0)] = Field(
+        0, description="How long the events of a run are kept after its end; 0: for ever."
+    )
+    checkpoint_retention: Literal["all", "latest"] = Field(
+        "all",
+        description="Which checkpoints of a thread are kept when no run is at it: all, or only "
+        "the latest, from which it can go on.",
     )
     shutdown_grace_seconds: Annotated[float, Field(ge=0)] = Field(
         10, description="How long nodes may go on after SIGTERM, before runs are handed back."

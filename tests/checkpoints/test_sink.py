@@ -53,8 +53,18 @@ class Journal(Sink):
         self.entries += [f"writes {write.task_id} at {write.checkpoint_id}" for write in writes]
         return self.batch.put_writes(writes)
 
-    def annotations(self, namespace: str) -> Mapping[str, Any]:
-        return {"verdict": f"of {namespace!r}"}
+    def annotations(
+        self,
+        thread_id: str,
+        namespace: str,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        place = f"{thread_id} {namespace} {checkpoint['channel_values']} {metadata}"
+        return {"verdict": place}
+
+    def knows_none(self, thread_id: str, namespace: str) -> bool:
+        return namespace == "fresh"
 
     async def settled(self) -> None:
         batch, self.batch = self.batch, EditBatch()
@@ -98,10 +108,26 @@ async def test_what_the_sink_holds_is_a_base_for_what_follows(
 
 async def test_annotations_are_metadata(saver: Saver, storage: Storage) -> None:
     with through(Journal(storage)):
-        await put(saver, namespace="child", metadata={"step": 1, "verdict": "none"})
+        await put(saver, namespace="child", metadata={"step": 1, "verdict": "none"}, a=1)
         found = await saver.aget_tuple(at(namespace="child"))
     assert found is not None
-    assert found.metadata == {"step": 1, "verdict": "of 'child'"}
+    assert found.metadata == {
+        "step": 1,
+        "verdict": "t child {'a': 1} {'step': 1, 'verdict': 'none'}",
+    }
+
+
+async def test_nobody_looks_where_a_sink_knows_of_nothing(
+    saver: Saver, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_read(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was looked for")
+
+    monkeypatch.setattr(storage, "read", no_read)
+    with through(Journal(storage)):
+        assert await saver.aget_tuple(at(namespace="fresh")) is None
+        with pytest.raises(AssertionError, match="it was looked for"):
+            await saver.aget_tuple(at(namespace="other"))
 
 
 async def test_the_run_of_a_checkpoint_is_the_one_of_its_metadata(saver: Saver) -> None:

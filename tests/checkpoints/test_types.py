@@ -180,39 +180,39 @@ async def test_what_was_read_without_its_type_is_still_stored_with_it(storage: S
     assert await values_at(allowed, at()) == {"model": VALUES["model"], "n": 2}
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        HumanMessage("hello", id="1"),
-        AIMessage("", tool_calls=[{"name": "t", "args": {"a": [1]}, "id": "c"}], id="2"),
-        ToolMessage("done", tool_call_id="c", id="3", artifact={"deep": [None]}),
-        Document("text", metadata={"a": 1}),
-        Send("node", {"a": [1]}),
-        Interrupt(value={"q": 1}, id="i"),
-        Command(update={"a": 1}, goto="b"),
-        Overwrite([1]),
-        datetime.datetime(2026, 11, 25, 20, 56, tzinfo=datetime.UTC),
-        datetime.date(2026, 11, 25),
-        datetime.timedelta(days=1, microseconds=2),
-        uuid.UUID(int=7),
-        decimal.Decimal("1.20"),
-        {1, 2},
-        frozenset({"a"}),
-        collections.deque([1]),
-        b"bytes",
-        pathlib.Path("/a/b"),
-        ipaddress.ip_address("::1"),
-    ],
-    ids=lambda value: type(value).__name__,
+COMMON: tuple[Any, ...] = (
+    HumanMessage("hello", id="1"),
+    AIMessage("", tool_calls=[{"name": "t", "args": {"a": [1]}, "id": "c"}], id="2"),
+    ToolMessage("done", tool_call_id="c", id="3", artifact={"deep": [None]}),
+    Document("text", metadata={"a": 1}),
+    Send("node", {"a": [1]}),
+    Interrupt(value={"q": 1}, id="i"),
+    Command(update={"a": 1}, goto="b"),
+    Overwrite([1]),
+    datetime.datetime(2026, 11, 25, 20, 56, tzinfo=datetime.UTC),
+    datetime.date(2026, 11, 25),
+    datetime.timedelta(days=1, microseconds=2),
+    uuid.UUID(int=7),
+    decimal.Decimal("1.20"),
+    {1, 2},
+    frozenset({"a"}),
+    collections.deque([1]),
+    b"bytes",
+    pathlib.Path("/a/b"),
+    ipaddress.ip_address("::1"),
 )
-async def test_langgraphs_own_types_and_the_common_ones_always_come_back(
-    saver: Saver, value: object
-) -> None:
-    first = await put(saver, one=value, several=[value] * 20)
-    await put(saver, first, several=[value] * 21)
+
+
+async def test_langgraphs_own_types_and_the_common_ones_always_come_back(saver: Saver) -> None:
+    values = {type(value).__name__: value for value in COMMON}
+    lists: dict[str, Any] = {f"{name}-list": [value] * 20 for name, value in values.items()}
+    first = await put(saver, **values, **lists)
+    longer: dict[str, Any] = {name: [*some, some[0]] for name, some in lists.items()}
+    await put(saver, first, **longer)
     found = await values_at(saver, at())
-    assert found == {"one": value, "several": [value] * 21}
-    assert type(found["one"]) is type(value)
+    assert found == values | longer
+    for name, value in values.items():
+        assert type(found[name]) is type(value)
 
 
 async def test_errors_are_kept_as_text(saver: Saver) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from graphwire import Client
 
 from tests.cli.command import ID, AtATerminal, Result, call, masked
 from tests.e2e.gates import Gate
@@ -52,6 +54,17 @@ def test_a_thread_shows_what_it_is_paused_at_and_how_to_go_on(weather: str, paus
     command = f"graphwire run --thread {paused} --resume --server {weather}"
     assert result.err == f"graphwire: paused before action; to go on:\n    {command}\n"
     assert result.code == 0
+
+
+def test_a_thread_says_for_how_long_it_is_kept(zoo: str) -> None:
+    with Client(zoo) as client:
+        for ttl, shown in (
+            (timedelta(days=1, hours=2), "1 day, 2:00:00 after its last change"),
+            (0, "ever"),
+        ):
+            thread_id = client.threads.create(ttl=ttl).thread_id
+            lines = call("threads", "show", thread_id, server=zoo).out.splitlines()
+            assert f"kept for  {shown}" in lines
 
 
 def test_a_thread_whose_run_failed_says_how(zoo: str, failed: str) -> None:

@@ -292,6 +292,17 @@ async def test_a_join_beyond_the_end_is_refused(
     assert caught.value.metadata == {"last": "3", "run_id": "r", "last_sequence": "9"}
 
 
+async def test_a_join_before_the_oldest_event_that_is_kept_says_which_that_is(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    kept = {"oldest_sequence": "7", "last_sequence": "8", "after_sequence": "6"}
+    error = graphwire.SequenceOutOfRangeError("the first 6 events were removed", metadata=kept)
+    scripted.on("JoinRun", refuse(error))
+    with pytest.raises(graphwire.SequenceOutOfRangeError) as caught:
+        await anext(client.runs.join("r", after_sequence=2))
+    assert caught.value.metadata == {**kept, "run_id": "r"}
+
+
 async def test_nothing_is_sent_before_the_first_event_is_asked_for(
     client: AsyncClient, scripted: ScriptedServer
 ) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import graphwire
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from graphwire import AsyncClient, ThreadStatus
 from graphwire.v1 import run_pb2
 from graphwire.v1 import threads_pb2 as pb
@@ -51,6 +52,7 @@ async def test_get_returns_all_of_a_thread(client: AsyncClient, scripted: Script
         create_time=wire.NOON,
         update_time=wire.NOON,
         stateless=True,
+        ttl=Duration(seconds=3, nanos=500_000_000),
     )
     scripted.on("GetThread", pb.GetThreadResponse(thread=message))
     thread = await client.threads.get("t")
@@ -68,6 +70,7 @@ async def test_get_returns_all_of_a_thread(client: AsyncClient, scripted: Script
         create_time=NOON,
         update_time=NOON,
         stateless=True,
+        ttl=timedelta(seconds=3.5),
     )
 
 
@@ -77,6 +80,7 @@ async def test_times_that_are_not_set_are_none(
     scripted.on("GetThread", pb.GetThreadResponse(thread=wire.thread()))
     thread = await client.threads.get("t")
     assert (thread.create_time, thread.error, thread.pauses) == (None, None, ())
+    assert thread.ttl is None
 
 
 def page(*thread_ids: str, token: str = "") -> pb.ListThreadsResponse:
@@ -173,6 +177,29 @@ async def test_update_sends_a_merge_patch(client: AsyncClient, scripted: Scripte
     assert without_id(scripted.requests("UpdateThread")[0]) == pb.UpdateThreadRequest(
         thread_id="t", metadata=wire.payload('{"user":null}')
     )
+
+
+@pytest.mark.parametrize(
+    ("ttl", "sent"),
+    [
+        (90, Duration(seconds=90)),
+        (0.5, Duration(nanos=500_000_000)),
+        (timedelta(days=2), Duration(seconds=2 * 86400)),
+        (0, Duration()),
+    ],
+)
+async def test_how_long_to_keep_a_thread_is_sent_with_it_or_by_itself(
+    client: AsyncClient, scripted: ScriptedServer, ttl: float | timedelta, sent: Duration
+) -> None:
+    scripted.on("CreateThread", pb.CreateThreadResponse(thread=wire.thread()))
+    scripted.on("UpdateThread", pb.UpdateThreadResponse(thread=wire.thread()))
+    await client.threads.create("t", ttl=ttl)
+    await client.threads.update("t", ttl=ttl)
+    created = without_id(scripted.requests("CreateThread")[0])
+    assert created == pb.CreateThreadRequest(thread_id="t", ttl=sent)
+    assert created.HasField("ttl")
+    updated = without_id(scripted.requests("UpdateThread")[0])
+    assert updated == pb.UpdateThreadRequest(thread_id="t", ttl=sent)
 
 
 async def test_delete_returns_nothing(client: AsyncClient, scripted: ScriptedServer) -> None:

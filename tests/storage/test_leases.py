@@ -226,9 +226,30 @@ async def test_a_server_sees_which_of_its_runs_are_to_be_cancelled(storage: Stor
         a_run("free", "e", status=RUNNING, cancel_requested=True),
         a_run("over", "f", status=RunStatus.CANCELLED, cancel_requested=True),
     )
-    assert await storage.read(lambda r: r.cancelled_runs("server")) == ["b", "a"]
-    assert await storage.read(lambda r: r.cancelled_runs("other")) == ["other"]
-    assert await storage.read(lambda r: r.cancelled_runs("nobody")) == []
+    assert await storage.read(lambda r: list(r.cancelled_runs("server"))) == ["b", "a"]
+    assert await storage.read(lambda r: r.cancelled_runs("other")) == {"other": False}
+    assert await storage.read(lambda r: r.cancelled_runs("nobody")) == {}
+
+
+async def test_who_asks_for_it_once_has_a_cancelled_run_abandoned(storage: Storage) -> None:
+    await add(storage, a_thread(), a_run(status=RUNNING, lease=FIRST))
+    for abandon, seen in ((False, False), (True, True), (False, True)):
+        await storage.write(lambda tx, abandon=abandon: tx.request_cancel("run", abandon=abandon))  # type: ignore[misc]
+        assert await storage.read(lambda r: r.cancelled_runs("server")) == {"run": seen}
+
+
+async def test_the_runs_that_a_server_holds(storage: Storage) -> None:
+    await add(storage, *(a_thread(thread_id) for thread_id in "abcd"))
+    await add(
+        storage,
+        a_run("b", "b", status=RUNNING, lease=FIRST),
+        a_run("a", "a", status=RUNNING, lease=Lease("server", 7)),
+        a_run("other", "c", status=RUNNING, lease=Lease("other", 1)),
+        a_run("free", "d", status=RUNNING),
+    )
+    held = await storage.read(lambda r: r.held_runs("server"))
+    assert held == {"b": FIRST, "a": Lease("server", 7)}
+    assert await storage.read(lambda r: r.held_runs("nobody")) == {}
 
 
 async def test_very_many_lost_runs_are_claimed_at_once(storage: Storage) -> None:

@@ -240,10 +240,10 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
             FROM generate_series(1, {THREADS}) AS n;
             INSERT INTO gw_runs (run_id, thread_id, assistant_id, status, create_time, due_time,
                 start_time, end_time, resumed_run_id, resumed_by_run_id, last_sequence,
-                cancel_requested, checkpoint_id, lease_owner, lease_epoch, attempt, absorbed,
-                metadata)
+                cancel_requested, checkpoint_id, lease_owner, lease_epoch, attempt, losses,
+                absorbed, metadata)
             SELECT 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, '', '', 1, 1, TRUE, '{{}}'
+                create_time, 1, 2, '', '', 0, FALSE, '', '', 1, 1, 0, TRUE, '{{}}'
             FROM gw_threads;
             ANALYZE;
             """
@@ -266,8 +266,19 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("due", (sql.DUE_RUNS, (1, 50)), "gw_runs_queue"),
         ("lost", (sql.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
+        ("held", (sql.HELD_RUNS, ("server",)), "gw_runs_under_way"),
         ("last run", (sql.LAST_RUN, ("thread-5",)), "gw_runs_by_"),
         ("held", (sql.HELD_RUN, ("run-5", "server", 1)), "gw_runs_run_id_key"),
+        *(
+            (f"expired {kept}", (statement, (9, 50, 0)), index)
+            for (kept, statement), index in zip(
+                sql.EXPIRED_THREADS.items(),
+                ("gw_threads_with_ttl", "gw_threads_unused", "gw_threads_stateless"),
+                strict=True,
+            )
+        ),
+        ("unpruned", (sql.UNPRUNED_THREADS, (50, 0)), "gw_threads_unpruned"),
+        ("untrimmed", (sql.UNTRIMMED_RUNS, (2, 50, 0)), "gw_runs_untrimmed"),
     ]
 
 

@@ -120,21 +120,6 @@ async def test_a_run_that_is_claimed_is_running_under_a_lease(storage: Storage) 
     ]
 
 
-async def test_stateless_threads_expire_once_they_are_out_of_use(storage: Storage) -> None:
-    await add(
-        storage,
-        a_thread("idle", stateless=True, update_time=5),
-        a_thread("error", stateless=True, update_time=4, status=ThreadStatus.ERROR),
-        a_thread("paused", stateless=True, update_time=1, status=ThreadStatus.INTERRUPTED),
-        a_thread("busy", stateless=True, update_time=1, status=ThreadStatus.BUSY),
-        a_thread("kept", update_time=1),
-    )
-    read = storage.read
-    assert await read(lambda r: r.expired_stateless_threads(before=4, limit=9)) == []
-    assert await read(lambda r: r.expired_stateless_threads(before=6, limit=9)) == ["error", "idle"]
-    assert await read(lambda r: r.expired_stateless_threads(before=6, limit=1)) == ["error"]
-
-
 async def test_the_next_due_time_is_the_earliest_after_now(storage: Storage) -> None:
     await add(storage, a_thread())
 

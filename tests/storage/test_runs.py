@@ -38,6 +38,7 @@ FULL = RunRecord(
     lease=Lease("server", 3),
     attempt=4,
     absorbed=True,
+    oldest_sequence=15,
 )
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 from graphwire_server.storage.interface import Transaction
-from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
+from graphwire_server.storage.records import (
+    Expiry,
+    Position,
+    RunStatus,
+    ThreadFilter,
+    ThreadsKept,
+    ThreadStatus,
+)
 from graphwire_server.storage.sql import statements
 from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.transaction import SqlTransaction
@@ -40,11 +47,11 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
             WITH RECURSIVE number (n) AS
                 (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {THREADS})
             INSERT INTO gw_threads
-            SELECT 'thread-' || n, 'IDLE', 'agent', '', '[]', FALSE, n, n, NULL, '{{}}'
+            SELECT 'thread-' || n, 'IDLE', 'agent', '', '[]', FALSE, n, n, NULL, '{{}}', NULL, FALSE
             FROM number;
             INSERT INTO gw_runs
             SELECT NULL, 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, '', '', 0, 1, TRUE, NULL, '{{}}'
+                create_time, 1, 2, '', '', 0, FALSE, FALSE, '', '', 0, 1, 0, TRUE, NULL, '{{}}', 1, TRUE
             FROM gw_threads;
             INSERT INTO gw_run_bodies SELECT run_id, '{{}}' FROM gw_runs;
             UPDATE gw_runs SET status = 'PENDING', start_time = NULL, end_time = NULL
@@ -117,11 +124,22 @@ LISTS: dict[str, tuple[Work, str]] = {
     "last run": (lambda r: r.last_run("thread-5"), "gw_runs_by_number"),
     "active runs": (lambda r: r.active_runs("thread-5"), "gw_runs_pending"),
     "runs to cancel": (lambda r: r.cancelled_runs("server"), "gw_runs_under_way"),
+    "runs that are held": (lambda r: r.held_runs("server"), "gw_runs_under_way"),
     "next due time": (lambda r: r.next_due_time(now=1), "gw_runs_due"),
-    "expired threads": (
-        lambda r: r.expired_stateless_threads(before=1, limit=50),
+    "threads with a ttl": (
+        lambda r: r.expired_threads(Expiry(ThreadsKept.OWN, 1), limit=50),
+        "gw_threads_with_ttl",
+    ),
+    "unused threads": (
+        lambda r: r.expired_threads(Expiry(ThreadsKept.DEFAULT, 1), limit=50),
+        "gw_threads_unused",
+    ),
+    "threads of stateless runs": (
+        lambda r: r.expired_threads(Expiry(ThreadsKept.STATELESS, 1), limit=50),
         "gw_threads_stateless",
     ),
+    "unpruned threads": (lambda r: r.unpruned_threads(limit=50), "gw_threads_unpruned"),
+    "untrimmed runs": (lambda r: r.untrimmed_runs(before=9, limit=50), "gw_runs_untrimmed"),
     "open pauses": (lambda r: r.open_pauses("thread-5"), "gw_pauses_open"),
     "pauses of tasks": (lambda r: r.pauses_of_tasks("thread-5", ["t", "u"]), "gw_pauses_by_task"),
     "pauses of a run": (lambda r: r.pauses_of_run("run-5"), "gw_pauses_by_run"),
@@ -150,6 +168,11 @@ def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: s
         "runs",
         "last run",
         "events",
+        "threads with a ttl",
+        "unused threads",
+        "threads of stateless runs",
+        "unpruned threads",
+        "untrimmed runs",
     ],
 )
 def test_lists_are_walked_in_order_and_not_sorted(crowd: sqlite3.Connection, name: str) -> None:
@@ -203,6 +226,10 @@ def test_deleting_a_thread_finds_what_is_its(crowd: sqlite3.Connection) -> None:
     crowd.execute("PRAGMA foreign_keys = ON")
     assert run(crowd, lambda tx: tx.delete_thread("thread-5")) is True
     assert steps(crowd, lambda tx: tx.delete_thread("thread-5")) < 5000
+
+
+def test_the_extent_of_a_thread_is_found_among_others(crowd: sqlite3.Connection) -> None:
+    assert steps(crowd, lambda r: r.extent("thread-5")) < 1000
 
 
 def test_counting_the_steps_notices_a_scan(crowd: sqlite3.Connection) -> None:

@@ -29,6 +29,7 @@ FULL = ThreadRecord(
     values='{"big": 18446744073709551615, "x": null}',
     error=Failure("ValueError", "no — such\nthing", "action", ("sub:1", "inner:2")),
     stateless=True,
+    ttl=5_000_000,
 )
 
 

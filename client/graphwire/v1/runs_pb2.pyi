@@ -435,7 +435,7 @@ class WaitRunResponse(_message.Message):
     @_builtins.property
     def values(self) -> _payload_pb2.Payload:
         """The thread's state when the run ended. Unset if the run made none, or if its
-        thread is gone.
+        checkpoint is kept no more.
         """
 
     @_builtins.property

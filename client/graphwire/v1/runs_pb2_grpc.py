@@ -108,6 +108,8 @@ class RunsServicer(object):
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
         PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
         UNSUPPORTED_BREAKPOINT.
+        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
+        see JoinRun. CreateRun streams none.)
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
         GRAPH_UNAVAILABLE.
         """
@@ -136,7 +138,11 @@ class RunsServicer(object):
 
     def JoinRun(self, request, context):
         """Streams the events of a run after a given one: first those recorded, then
-        those to come, to its end. Works the same when the run is over.
+        those to come, to its end. Works the same when the run is over, for as long as
+        the server keeps its events. When events after `after_sequence` were removed,
+        also while the stream is open, it is refused: SEQUENCE_OUT_OF_RANGE says in its
+        metadata which are kept (`oldest_sequence` to `last_sequence`), and with which
+        `after_sequence` they can be had. The last two always are.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
         OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN.

@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from graphwire.v1 import pause_pb2 as graphwire_dot_v1_dot_pause__pb2
 from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
 from graphwire.v1 import run_pb2 as graphwire_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agraphwire/v1/threads.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\"\xec\x02\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.graphwire.v1.ThreadStatus\x12\'\n\x08metadata\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x14\n\x0c\x61ssistant_id\x18\x04 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x05 \x01(\t\x12\x0c\n\x04next\x18\x06 \x03(\t\x12#\n\x06pauses\x18\x07 \x03(\x0b\x32\x13.graphwire.v1.Pause\x12%\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tstateless\x18\x0b \x01(\x08\"\x90\x01\n\x13\x43reateThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12)\n\tif_exists\x18\x03 \x01(\x0e\x32\x16.graphwire.v1.IfExists\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"<\n\x14\x43reateThreadResponse\x12$\n\x06thread\x18\x01 \x01(\x0b\x32\x14.graphwire.v1.Thread\"%\n\x10GetThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\"9\n\x11GetThreadResponse\x12$\n\x06thread\x18\x01 \x01(\x0b\x32\x14.graphwire.v1.Thread\"\xa2\x01\n\x0cThreadFilter\x12,\n\x08statuses\x18\x01 \x03(\x0e\x32\x1a.graphwire.v1.ThreadStatus\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x14\n\x0c\x61ssistant_id\x18\x03 \x01(\t\x12%\n\x06values\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.Payload\"g\n\x12ListThreadsRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.graphwire.v1.ThreadFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListThreadsResponse\x12%\n\x07threads\x18\x01 \x03(\x0b\x32\x14.graphwire.v1.Thread\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13\x43ountThreadsRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.graphwire.v1.ThreadFilter\"%\n\x14\x43ountThreadsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"e\n\x13UpdateThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"<\n\x14UpdateThreadResponse\x12$\n\x06thread\x18\x01 \x01(\x0b\x32\x14.graphwire.v1.Thread\"(\n\x13\x44\x65leteThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteThreadResponse\"\xb1\x02\n\x0bThreadState\x12%\n\x06values\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0c\n\x04next\x18\x02 \x03(\t\x12&\n\x05tasks\x18\x03 \x03(\x0b\x32\x17.graphwire.v1.TaskState\x12\x15\n\rcheckpoint_id\x18\x04 \x01(\t\x12\x1c\n\x14parent_checkpoint_id\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x03(\t\x12\'\n\x08metadata\x18\x07 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06pauses\x18\t \x03(\x0b\x32\x13.graphwire.v1.Pause\"\xd4\x01\n\tTaskState\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12%\n\x06result\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x30\n\ninterrupts\x18\x05 \x03(\x0b\x32\x1c.graphwire.v1.InterruptState\x12(\n\x05state\x18\x06 \x01(\x0b\x32\x19.graphwire.v1.ThreadState\"L\n\x0eInterruptState\x12\x14\n\x0cinterrupt_id\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\"T\n\x15GetThreadStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\x12\x11\n\tsubgraphs\x18\x03 \x01(\x08\"B\n\x16GetThreadStateResponse\x12(\n\x05state\x18\x01 \x01(\x0b\x32\x19.graphwire.v1.ThreadState\"\xc6\x01\n\x18UpdateThreadStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12%\n\x06values\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0f\n\x07\x61s_node\x18\x03 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x04 \x01(\t\x12\x1e\n\x16\x65xpected_checkpoint_id\x18\x05 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"E\n\x19UpdateThreadStateResponse\x12(\n\x05state\x18\x01 \x01(\x0b\x32\x19.graphwire.v1.ThreadState\"T\n\x18ListThreadHistoryRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x19ListThreadHistoryResponse\x12)\n\x06states\x18\x01 \x03(\x0b\x32\x19.graphwire.v1.ThreadState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x95\x01\n\x0cThreadStatus\x12\x1d\n\x19THREAD_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12THREAD_STATUS_IDLE\x10\x01\x12\x16\n\x12THREAD_STATUS_BUSY\x10\x02\x12\x1d\n\x19THREAD_STATUS_INTERRUPTED\x10\x03\x12\x17\n\x13THREAD_STATUS_ERROR\x10\x04*Q\n\x08IfExists\x12\x19\n\x15IF_EXISTS_UNSPECIFIED\x10\x00\x12\x14\n\x10IF_EXISTS_REJECT\x10\x01\x12\x14\n\x10IF_EXISTS_RETURN\x10\x02\x32\xb0\x06\n\x07Threads\x12U\n\x0c\x43reateThread\x12!.graphwire.v1.CreateThreadRequest\x1a\".graphwire.v1.CreateThreadResponse\x12L\n\tGetThread\x12\x1e.graphwire.v1.GetThreadRequest\x1a\x1f.graphwire.v1.GetThreadResponse\x12R\n\x0bListThreads\x12 .graphwire.v1.ListThreadsRequest\x1a!.graphwire.v1.ListThreadsResponse\x12U\n\x0c\x43ountThreads\x12!.graphwire.v1.CountThreadsRequest\x1a\".graphwire.v1.CountThreadsResponse\x12U\n\x0cUpdateThread\x12!.graphwire.v1.UpdateThreadRequest\x1a\".graphwire.v1.UpdateThreadResponse\x12U\n\x0c\x44\x65leteThread\x12!.graphwire.v1.DeleteThreadRequest\x1a\".graphwire.v1.DeleteThreadResponse\x12[\n\x0eGetThreadState\x12#.graphwire.v1.GetThreadStateRequest\x1a$.graphwire.v1.GetThreadStateResponse\x12\x64\n\x11UpdateThreadState\x12&.graphwire.v1.UpdateThreadStateRequest\x1a\'.graphwire.v1.UpdateThreadStateResponse\x12\x64\n\x11ListThreadHistory\x12&.graphwire.v1.ListThreadHistoryRequest\x1a\'.graphwire.v1.ListThreadHistoryResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1agraphwire/v1/threads.proto\x12\x0cgraphwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\"\x94\x03\n\x06Thread\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12*\n\x06status\x18\x02 \x01(\x0e\x32\x1a.graphwire.v1.ThreadStatus\x12\'\n\x08metadata\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x14\n\x0c\x61ssistant_id\x18\x04 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x05 \x01(\t\x12\x0c\n\x04next\x18\x06 \x03(\t\x12#\n\x06pauses\x18\x07 \x03(\x0b\x32\x13.graphwire.v1.Pause\x12%\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tstateless\x18\x0b \x01(\x08\x12&\n\x03ttl\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb8\x01\n\x13\x43reateThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12)\n\tif_exists\x18\x03 \x01(\x0e\x32\x16.graphwire.v1.IfExists\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x14\x43reateThreadResponse\x12$\n\x06thread\x18\x01 \x01(\x0b\x32\x14.graphwire.v1.Thread\"%\n\x10GetThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\"9\n\x11GetThreadResponse\x12$\n\x06thread\x18\x01 \x01(\x0b\x32\x14.graphwire.v1.Thread\"\xa2\x01\n\x0cThreadFilter\x12,\n\x08statuses\x18\x01 \x03(\x0e\x32\x1a.graphwire.v1.ThreadStatus\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x14\n\x0c\x61ssistant_id\x18\x03 \x01(\t\x12%\n\x06values\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.Payload\"g\n\x12ListThreadsRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.graphwire.v1.ThreadFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListThreadsResponse\x12%\n\x07threads\x18\x01 \x03(\x0b\x32\x14.graphwire.v1.Thread\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13\x43ountThreadsRequest\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1a.graphwire.v1.ThreadFilter\"%\n\x14\x43ountThreadsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"\x8d\x01\n\x13UpdateThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12&\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"<\n\x14UpdateThreadResponse\x12$\n\x06thread\x18\x01 \x01(\x0b\x32\x14.graphwire.v1.Thread\"(\n\x13\x44\x65leteThreadRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteThreadResponse\"\xb1\x02\n\x0bThreadState\x12%\n\x06values\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0c\n\x04next\x18\x02 \x03(\t\x12&\n\x05tasks\x18\x03 \x03(\x0b\x32\x17.graphwire.v1.TaskState\x12\x15\n\rcheckpoint_id\x18\x04 \x01(\t\x12\x1c\n\x14parent_checkpoint_id\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x03(\t\x12\'\n\x08metadata\x18\x07 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06pauses\x18\t \x03(\x0b\x32\x13.graphwire.v1.Pause\"\xd4\x01\n\tTaskState\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12%\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12%\n\x06result\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x30\n\ninterrupts\x18\x05 \x03(\x0b\x32\x1c.graphwire.v1.InterruptState\x12(\n\x05state\x18\x06 \x01(\x0b\x32\x19.graphwire.v1.ThreadState\"L\n\x0eInterruptState\x12\x14\n\x0cinterrupt_id\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\"T\n\x15GetThreadStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x02 \x01(\t\x12\x11\n\tsubgraphs\x18\x03 \x01(\x08\"B\n\x16GetThreadStateResponse\x12(\n\x05state\x18\x01 \x01(\x0b\x32\x19.graphwire.v1.ThreadState\"\xc6\x01\n\x18UpdateThreadStateRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12%\n\x06values\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0f\n\x07\x61s_node\x18\x03 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x04 \x01(\t\x12\x1e\n\x16\x65xpected_checkpoint_id\x18\x05 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"E\n\x19UpdateThreadStateResponse\x12(\n\x05state\x18\x01 \x01(\x0b\x32\x19.graphwire.v1.ThreadState\"T\n\x18ListThreadHistoryRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x19ListThreadHistoryResponse\x12)\n\x06states\x18\x01 \x03(\x0b\x32\x19.graphwire.v1.ThreadState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x95\x01\n\x0cThreadStatus\x12\x1d\n\x19THREAD_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12THREAD_STATUS_IDLE\x10\x01\x12\x16\n\x12THREAD_STATUS_BUSY\x10\x02\x12\x1d\n\x19THREAD_STATUS_INTERRUPTED\x10\x03\x12\x17\n\x13THREAD_STATUS_ERROR\x10\x04*Q\n\x08IfExists\x12\x19\n\x15IF_EXISTS_UNSPECIFIED\x10\x00\x12\x14\n\x10IF_EXISTS_REJECT\x10\x01\x12\x14\n\x10IF_EXISTS_RETURN\x10\x02\x32\xb0\x06\n\x07Threads\x12U\n\x0c\x43reateThread\x12!.graphwire.v1.CreateThreadRequest\x1a\".graphwire.v1.CreateThreadResponse\x12L\n\tGetThread\x12\x1e.graphwire.v1.GetThreadRequest\x1a\x1f.graphwire.v1.GetThreadResponse\x12R\n\x0bListThreads\x12 .graphwire.v1.ListThreadsRequest\x1a!.graphwire.v1.ListThreadsResponse\x12U\n\x0c\x43ountThreads\x12!.graphwire.v1.CountThreadsRequest\x1a\".graphwire.v1.CountThreadsResponse\x12U\n\x0cUpdateThread\x12!.graphwire.v1.UpdateThreadRequest\x1a\".graphwire.v1.UpdateThreadResponse\x12U\n\x0c\x44\x65leteThread\x12!.graphwire.v1.DeleteThreadRequest\x1a\".graphwire.v1.DeleteThreadResponse\x12[\n\x0eGetThreadState\x12#.graphwire.v1.GetThreadStateRequest\x1a$.graphwire.v1.GetThreadStateResponse\x12\x64\n\x11UpdateThreadState\x12&.graphwire.v1.UpdateThreadStateRequest\x1a\'.graphwire.v1.UpdateThreadStateResponse\x12\x64\n\x11ListThreadHistory\x12&.graphwire.v1.ListThreadHistoryRequest\x1a\'.graphwire.v1.ListThreadHistoryResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,56 +37,56 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.threads_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
-  _globals['_THREADSTATUS']._serialized_start=2734
-  _globals['_THREADSTATUS']._serialized_end=2883
-  _globals['_IFEXISTS']._serialized_start=2885
-  _globals['_IFEXISTS']._serialized_end=2966
-  _globals['_THREAD']._serialized_start=156
-  _globals['_THREAD']._serialized_end=520
-  _globals['_CREATETHREADREQUEST']._serialized_start=523
-  _globals['_CREATETHREADREQUEST']._serialized_end=667
-  _globals['_CREATETHREADRESPONSE']._serialized_start=669
-  _globals['_CREATETHREADRESPONSE']._serialized_end=729
-  _globals['_GETTHREADREQUEST']._serialized_start=731
-  _globals['_GETTHREADREQUEST']._serialized_end=768
-  _globals['_GETTHREADRESPONSE']._serialized_start=770
-  _globals['_GETTHREADRESPONSE']._serialized_end=827
-  _globals['_THREADFILTER']._serialized_start=830
-  _globals['_THREADFILTER']._serialized_end=992
-  _globals['_LISTTHREADSREQUEST']._serialized_start=994
-  _globals['_LISTTHREADSREQUEST']._serialized_end=1097
-  _globals['_LISTTHREADSRESPONSE']._serialized_start=1099
-  _globals['_LISTTHREADSRESPONSE']._serialized_end=1184
-  _globals['_COUNTTHREADSREQUEST']._serialized_start=1186
-  _globals['_COUNTTHREADSREQUEST']._serialized_end=1251
-  _globals['_COUNTTHREADSRESPONSE']._serialized_start=1253
-  _globals['_COUNTTHREADSRESPONSE']._serialized_end=1290
-  _globals['_UPDATETHREADREQUEST']._serialized_start=1292
-  _globals['_UPDATETHREADREQUEST']._serialized_end=1393
-  _globals['_UPDATETHREADRESPONSE']._serialized_start=1395
-  _globals['_UPDATETHREADRESPONSE']._serialized_end=1455
-  _globals['_DELETETHREADREQUEST']._serialized_start=1457
-  _globals['_DELETETHREADREQUEST']._serialized_end=1497
-  _globals['_DELETETHREADRESPONSE']._serialized_start=1499
-  _globals['_DELETETHREADRESPONSE']._serialized_end=1521
-  _globals['_THREADSTATE']._serialized_start=1524
-  _globals['_THREADSTATE']._serialized_end=1829
-  _globals['_TASKSTATE']._serialized_start=1832
-  _globals['_TASKSTATE']._serialized_end=2044
-  _globals['_INTERRUPTSTATE']._serialized_start=2046
-  _globals['_INTERRUPTSTATE']._serialized_end=2122
-  _globals['_GETTHREADSTATEREQUEST']._serialized_start=2124
-  _globals['_GETTHREADSTATEREQUEST']._serialized_end=2208
-  _globals['_GETTHREADSTATERESPONSE']._serialized_start=2210
-  _globals['_GETTHREADSTATERESPONSE']._serialized_end=2276
-  _globals['_UPDATETHREADSTATEREQUEST']._serialized_start=2279
-  _globals['_UPDATETHREADSTATEREQUEST']._serialized_end=2477
-  _globals['_UPDATETHREADSTATERESPONSE']._serialized_start=2479
-  _globals['_UPDATETHREADSTATERESPONSE']._serialized_end=2548
-  _globals['_LISTTHREADHISTORYREQUEST']._serialized_start=2550
-  _globals['_LISTTHREADHISTORYREQUEST']._serialized_end=2634
-  _globals['_LISTTHREADHISTORYRESPONSE']._serialized_start=2636
-  _globals['_LISTTHREADHISTORYRESPONSE']._serialized_end=2731
-  _globals['_THREADS']._serialized_start=2969
-  _globals['_THREADS']._serialized_end=3785
+  _globals['_THREADSTATUS']._serialized_start=2887
+  _globals['_THREADSTATUS']._serialized_end=3036
+  _globals['_IFEXISTS']._serialized_start=3038
+  _globals['_IFEXISTS']._serialized_end=3119
+  _globals['_THREAD']._serialized_start=188
+  _globals['_THREAD']._serialized_end=592
+  _globals['_CREATETHREADREQUEST']._serialized_start=595
+  _globals['_CREATETHREADREQUEST']._serialized_end=779
+  _globals['_CREATETHREADRESPONSE']._serialized_start=781
+  _globals['_CREATETHREADRESPONSE']._serialized_end=841
+  _globals['_GETTHREADREQUEST']._serialized_start=843
+  _globals['_GETTHREADREQUEST']._serialized_end=880
+  _globals['_GETTHREADRESPONSE']._serialized_start=882
+  _globals['_GETTHREADRESPONSE']._serialized_end=939
+  _globals['_THREADFILTER']._serialized_start=942
+  _globals['_THREADFILTER']._serialized_end=1104
+  _globals['_LISTTHREADSREQUEST']._serialized_start=1106
+  _globals['_LISTTHREADSREQUEST']._serialized_end=1209
+  _globals['_LISTTHREADSRESPONSE']._serialized_start=1211
+  _globals['_LISTTHREADSRESPONSE']._serialized_end=1296
+  _globals['_COUNTTHREADSREQUEST']._serialized_start=1298
+  _globals['_COUNTTHREADSREQUEST']._serialized_end=1363
+  _globals['_COUNTTHREADSRESPONSE']._serialized_start=1365
+  _globals['_COUNTTHREADSRESPONSE']._serialized_end=1402
+  _globals['_UPDATETHREADREQUEST']._serialized_start=1405
+  _globals['_UPDATETHREADREQUEST']._serialized_end=1546
+  _globals['_UPDATETHREADRESPONSE']._serialized_start=1548
+  _globals['_UPDATETHREADRESPONSE']._serialized_end=1608
+  _globals['_DELETETHREADREQUEST']._serialized_start=1610
+  _globals['_DELETETHREADREQUEST']._serialized_end=1650
+  _globals['_DELETETHREADRESPONSE']._serialized_start=1652
+  _globals['_DELETETHREADRESPONSE']._serialized_end=1674
+  _globals['_THREADSTATE']._serialized_start=1677
+  _globals['_THREADSTATE']._serialized_end=1982
+  _globals['_TASKSTATE']._serialized_start=1985
+  _globals['_TASKSTATE']._serialized_end=2197
+  _globals['_INTERRUPTSTATE']._serialized_start=2199
+  _globals['_INTERRUPTSTATE']._serialized_end=2275
+  _globals['_GETTHREADSTATEREQUEST']._serialized_start=2277
+  _globals['_GETTHREADSTATEREQUEST']._serialized_end=2361
+  _globals['_GETTHREADSTATERESPONSE']._serialized_start=2363
+  _globals['_GETTHREADSTATERESPONSE']._serialized_end=2429
+  _globals['_UPDATETHREADSTATEREQUEST']._serialized_start=2432
+  _globals['_UPDATETHREADSTATEREQUEST']._serialized_end=2630
+  _globals['_UPDATETHREADSTATERESPONSE']._serialized_start=2632
+  _globals['_UPDATETHREADSTATERESPONSE']._serialized_end=2701
+  _globals['_LISTTHREADHISTORYREQUEST']._serialized_start=2703
+  _globals['_LISTTHREADHISTORYREQUEST']._serialized_end=2787
+  _globals['_LISTTHREADHISTORYRESPONSE']._serialized_start=2789
+  _globals['_LISTTHREADHISTORYRESPONSE']._serialized_end=2884
+  _globals['_THREADS']._serialized_start=3122
+  _globals['_THREADS']._serialized_end=3938
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -70,7 +71,7 @@ class _IfExistsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IfExists.Val
     IF_EXISTS_REJECT: _IfExists.ValueType  # 1
     """Refuse with ALREADY_EXISTS, reason THREAD_EXISTS."""
     IF_EXISTS_RETURN: _IfExists.ValueType  # 2
-    """Return it as it is; the metadata of the request is not applied."""
+    """Return it as it is; metadata and ttl of the request are not applied."""
 
 class IfExists(_IfExists, metaclass=_IfExistsEnumTypeWrapper):
     """What to do when the thread exists."""
@@ -80,7 +81,7 @@ IF_EXISTS_UNSPECIFIED: IfExists.ValueType  # 0
 IF_EXISTS_REJECT: IfExists.ValueType  # 1
 """Refuse with ALREADY_EXISTS, reason THREAD_EXISTS."""
 IF_EXISTS_RETURN: IfExists.ValueType  # 2
-"""Return it as it is; the metadata of the request is not applied."""
+"""Return it as it is; metadata and ttl of the request are not applied."""
 Global___IfExists: _TypeAlias = IfExists  # noqa: Y015
 
 @_typing.final
@@ -100,6 +101,7 @@ class Thread(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     STATELESS_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """Identifies it: 1 to 128 letters, digits and "-_.:", beginning with a letter or
     digit.
@@ -140,6 +142,13 @@ class Thread(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When its status, state or metadata last changed."""
 
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long it is kept after its last change (update_time); 0: for ever. Then it is
+        deleted with all that belongs to it, unless it is BUSY or INTERRUPTED. Unset: as
+        long as the server keeps such threads, which is for ever if nobody says otherwise.
+        """
+
     def __init__(
         self,
         *,
@@ -154,10 +163,11 @@ class Thread(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         stateless: _builtins.bool = ...,
+        ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "metadata", b"metadata", "ttl", b"ttl", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "error", b"error", "metadata", b"metadata", "next", b"next", "pauses", b"pauses", "stateless", b"stateless", "status", b"status", "thread_id", b"thread_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "error", b"error", "metadata", b"metadata", "next", b"next", "pauses", b"pauses", "stateless", b"stateless", "status", b"status", "thread_id", b"thread_id", "ttl", b"ttl", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -173,6 +183,7 @@ class CreateThreadRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     IF_EXISTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """Its id; empty: the server chooses one (a UUID)."""
     if_exists: Global___IfExists.ValueType
@@ -186,6 +197,12 @@ class CreateThreadRequest(_message.Message):
     def metadata(self) -> _payload_pb2.Payload:
         """A JSON object, for the caller's use. Unset: {}."""
 
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long to keep it after its last change; see Thread. Unset: as long as the
+        server says.
+        """
+
     def __init__(
         self,
         *,
@@ -193,10 +210,11 @@ class CreateThreadRequest(_message.Message):
         metadata: _payload_pb2.Payload | None = ...,
         if_exists: Global___IfExists.ValueType = ...,
         request_id: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["if_exists", b"if_exists", "metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["if_exists", b"if_exists", "metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -431,6 +449,7 @@ class UpdateThreadRequest(_message.Message):
     THREAD_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread. Required."""
     request_id: _builtins.str
@@ -438,7 +457,14 @@ class UpdateThreadRequest(_message.Message):
     @_builtins.property
     def metadata(self) -> _payload_pb2.Payload:
         """Merged into the thread's metadata (RFC 7396, JSON merge patch): keys given are
-        set, keys given as null are removed, the others stay. Required.
+        set, keys given as null are removed, the others stay. Required, unless `ttl` is
+        given; unset: they stay.
+        """
+
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long to keep it after its last change, which this is; see Thread. Unset: as
+        before.
         """
 
     def __init__(
@@ -447,10 +473,11 @@ class UpdateThreadRequest(_message.Message):
         thread_id: _builtins.str = ...,
         metadata: _payload_pb2.Payload | None = ...,
         request_id: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -127,7 +127,7 @@ class ThreadsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateThread(self, request, context):
-        """Changes a thread's metadata.
+        """Changes a thread's metadata, or how long it is kept.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
         INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
@@ -149,7 +149,8 @@ class ThreadsServicer(object):
 
     def GetThreadState(self, request, context):
         """Returns a thread's state at its head or at any checkpoint. A thread on which
-        nothing has run yet has an empty state.
+        nothing has run yet has an empty state. A server may keep the checkpoints at
+        which a thread stands and no others.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
         CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.

@@ -58,7 +58,7 @@ class ThreadsStub:
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
     """
     UpdateThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.UpdateThreadRequest, _threads_pb2.UpdateThreadResponse]
-    """Changes a thread's metadata.
+    """Changes a thread's metadata, or how long it is kept.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
     INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
@@ -72,7 +72,8 @@ class ThreadsStub:
     """
     GetThreadState: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadStateRequest, _threads_pb2.GetThreadStateResponse]
     """Returns a thread's state at its head or at any checkpoint. A thread on which
-    nothing has run yet has an empty state.
+    nothing has run yet has an empty state. A server may keep the checkpoints at
+    which a thread stands and no others.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
     CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
@@ -126,7 +127,7 @@ class ThreadsAsyncStub(ThreadsStub):
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
     """
     UpdateThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.UpdateThreadRequest, _threads_pb2.UpdateThreadResponse]  # type: ignore[assignment]
-    """Changes a thread's metadata.
+    """Changes a thread's metadata, or how long it is kept.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
     INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
@@ -140,7 +141,8 @@ class ThreadsAsyncStub(ThreadsStub):
     """
     GetThreadState: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadStateRequest, _threads_pb2.GetThreadStateResponse]  # type: ignore[assignment]
     """Returns a thread's state at its head or at any checkpoint. A thread on which
-    nothing has run yet has an empty state.
+    nothing has run yet has an empty state. A server may keep the checkpoints at
+    which a thread stands and no others.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
     CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
@@ -221,7 +223,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         request: _threads_pb2.UpdateThreadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_threads_pb2.UpdateThreadResponse, _abc.Awaitable[_threads_pb2.UpdateThreadResponse]]:
-        """Changes a thread's metadata.
+        """Changes a thread's metadata, or how long it is kept.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
         INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
@@ -247,7 +249,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_threads_pb2.GetThreadStateResponse, _abc.Awaitable[_threads_pb2.GetThreadStateResponse]]:
         """Returns a thread's state at its head or at any checkpoint. A thread on which
-        nothing has run yet has an empty state.
+        nothing has run yet has an empty state. A server may keep the checkpoints at
+        which a thread stands and no others.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
         CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.

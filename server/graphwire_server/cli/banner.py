@@ -61,6 +61,8 @@ def _lines(address: str, settings: Settings, project: Project) -> Iterator[Text]
     yield _field("project", _shown(project.root))
     location = settings.location
     yield _field("data", _shown(location) if isinstance(location, Path) else str(location))
+    if settings.workers > 1:
+        yield _field("workers", str(settings.workers))
     for key in project.unhonoured:
         yield _field("ignored", key, f"in {project.file.name}: not supported by this version")
     for key in project.build_only:

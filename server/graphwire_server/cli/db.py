@@ -20,7 +20,7 @@ from graphwire_server.storage.schema import SchemaVersion, schema_version, upgra
 
 def show_status(project: str | None, database: str | None, *, as_json: bool) -> None:
     """Shows a database's place and version; exits with FAILED unless it is the newest."""
-    location = _location(project, database)
+    location = location_of(project, database)
     try:
         version = schema_version(location)
     except StorageError as error:
@@ -39,7 +39,7 @@ def show_status(project: str | None, database: str | None, *, as_json: bool) -> 
 
 def upgrade(project: str | None, database: str | None) -> None:
     """Brings a database to the newest version, and says from which."""
-    location = _location(project, database)
+    location = location_of(project, database)
     try:
         before = upgrade_schema(location)
     except StorageError as error:
@@ -48,7 +48,8 @@ def upgrade(project: str | None, database: str | None) -> None:
     sys.stdout.write(f"{location} {done} schema version {before.newest}\n")
 
 
-def _location(project: str | None, database: str | None) -> Location:
+def location_of(project: str | None, database: str | None) -> Location:
+    """Returns where the database is; exits if what was given means none."""
     options = {"project": project, "database": database}
     given = {name: value for name, value in options.items() if value is not None}
     location = read_settings(given).location

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.text import Text
 
 from graphwire_server.cli.console import fail, out
 from graphwire_server.cli.exit_codes import ExitCode
+from graphwire_server.cli.listening import check_free, check_listen
 from graphwire_server.cli.tables import show_table
+from graphwire_server.cli.worker_link import WorkerLink
 from graphwire_server.storage.interface import StorageError
 
 if TYPE_CHECKING:
@@ -24,21 +26,30 @@ if TYPE_CHECKING:
 _EXIT_SECONDS = 2.0
 
 
-def serve(given: Mapping[str, Any], *, reload: bool) -> None:
+def serve(given: Mapping[str, Any], *, reload: bool, worker_link: int | None) -> None:
     """Serves a project until SIGTERM or Ctrl-C, or until it is clear that it can't.
 
     Args:
         given: The settings given as options; the others come from the environment.
         reload: Start again whenever a file of the project changes.
+        worker_link: The descriptor of this worker's `WorkerLink`; None if it is no worker.
     """
     settings = read_settings(given)
+    # Read when langgraph is imported. It makes each graph bring the types that its checkpoints
+    # may be read into, also one that only a node's code calls.
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+    _check_workers(settings, reload=reload)
     try:
-        if reload:
+        if worker_link is None and settings.workers > 1:
+            from graphwire_server.cli.workers import serve_with_workers
+
+            serve_with_workers(settings, given)
+        elif reload:
             from graphwire_server.cli.reload import serve_reloading
 
             serve_reloading(settings, given)
         else:
-            _serve_once(settings)
+            _serve_once(settings, worker_link)
     except ModuleNotFoundError as missing:
         _install_server(missing)
 
@@ -83,33 +94,22 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             reason = problem["msg"].removeprefix("Input should be ")
             wrong.append(f"{option}: should be {reason}, and is {problem['input']!r}")
         fail("; ".join(wrong), ExitCode.USAGE)
-    _check_listen(settings.listen)
+    check_listen(settings.listen)
     _check_database(settings)
     return settings
 
 
-def _check_listen(listen: str) -> None:
-    host, colon, port = listen.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+def _check_workers(settings: Settings, *, reload: bool) -> None:
+    if settings.workers == 1:
+        return
+    if reload:
+        fail("--workers and --reload can't be given together", ExitCode.USAGE)
+    if isinstance(settings.location, Path):
         fail(
-            f"--listen: {listen!r} is no address: write host:port, such as 127.0.0.1:50051",
+            "--workers: several processes need Postgres, as one server at a time can use a "
+            "SQLite file: name it with --database postgresql://user@host/database",
             ExitCode.USAGE,
         )
-
-
-def _check_free(listen: str) -> None:
-    """Exits if the address can't be listened on: at once, and saying why, as gRPC does not."""
-    host, _, port = listen.rpartition(":")
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        fail(f"can't listen on {listen}: {error.strerror}", ExitCode.UNAVAILABLE)
 
 
 def _check_database(settings: Settings) -> None:
@@ -119,7 +119,7 @@ def _check_database(settings: Settings) -> None:
         fail(f"--database: {error}", ExitCode.USAGE)
 
 
-def _serve_once(settings: Settings) -> None:
+def _serve_once(settings: Settings, worker_link: int | None) -> None:
     from graphwire_server.graphs.project import ProjectError, load_project
     from graphwire_server.logs import configure_logging
 
@@ -128,19 +128,27 @@ def _serve_once(settings: Settings) -> None:
         project = load_project(settings.project)
     except ProjectError as error:
         fail(str(error), ExitCode.UNAVAILABLE)
-    _check_free(settings.listen)
+    link = None if worker_link is None else WorkerLink(worker_link)
+    if link is None:
+        check_free(settings.listen)
+    else:
+        link.stop_with_parent()
     configure_logging(settings.log_level, settings.log_format)
 
     from graphwire_server import app
     from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
 
+    def on_started(started: app.App) -> None:
+        if link is None:
+            announce(started.address, settings, project)
+        else:
+            link.listens()
+
     async def until_stopped() -> None:
         code = ExitCode.UNAVAILABLE
         try:
-            await app.serve(
-                settings, project, lambda started: announce(started.address, settings, project)
-            )
+            await app.serve(settings, project, on_started, shares_port=link is not None)
             code = ExitCode.OK
         except asyncio.CancelledError:
             code = ExitCode.INTERRUPTED

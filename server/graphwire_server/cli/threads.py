@@ -79,6 +79,7 @@ def show_thread(client: Client, connection: Connection, thread_id: str, *, as_js
             ("checkpoint", optional(thread.checkpoint_id)),
             ("created", time_text(console, thread.create_time)),
             ("updated", time_text(console, thread.update_time)),
+            ("kept for", _kept_for(thread)),
             ("metadata", json_value(thread.metadata)),
         ],
     )
@@ -138,6 +139,12 @@ def _state_fields(state: ThreadState) -> list[tuple[str, Text | None]]:
         ("next", optional(", ".join(state.next))),
         ("tasks", optional(", ".join(tasks))),
     ]
+
+
+def _kept_for(thread: Thread) -> Text | None:
+    if thread.ttl is None:
+        return None
+    return Text(f"{thread.ttl} after its last change" if thread.ttl else "ever")
 
 
 def _error(thread: Thread) -> str:

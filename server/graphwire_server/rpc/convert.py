@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from google.protobuf import timestamp_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 from graphwire.v1 import (
     assistants_pb2,
     payload_pb2,
@@ -41,6 +41,7 @@ def thread_message(view: ThreadView) -> threads_pb2.Thread:
         create_time=timestamp(thread.create_time),
         update_time=timestamp(thread.update_time),
         stateless=thread.stateless,
+        ttl=None if thread.ttl is None else _duration(thread.ttl),
     )
 
 
@@ -120,6 +121,12 @@ def _task_message(task: TaskView) -> threads_pb2.TaskState:
         ],
         state=state_message(task.state) if task.state else None,
     )
+
+
+def _duration(microseconds: int) -> duration_pb2.Duration:
+    duration = duration_pb2.Duration()
+    duration.FromMicroseconds(microseconds)
+    return duration
 
 
 def _iso_timestamp(text: str) -> timestamp_pb2.Timestamp | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, cast
 
 from graphwire import errors
@@ -23,7 +24,7 @@ from graphwire_server.runs.request import (
 
 RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 
-_MAX_START_DELAY_SECONDS = 24 * 3600
+_MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
 
@@ -207,11 +208,10 @@ def _start_delay(message: RunMessage, *, resumes: bool) -> int:
     """Returns the start delay in microseconds."""
     if not message.HasField("start_delay"):
         return 0
-    delay = message.start_delay
-    nanos = delay.seconds * 10**9 + delay.nanos
-    if not 0 <= delay.nanos < 10**9 or not 0 <= nanos <= _MAX_START_DELAY_SECONDS * 10**9:
-        raise errors.InvalidFieldError("must be 0 s to 24 h", field="start_delay")
-    if resumes and nanos:
+    delay = validation.duration(
+        message.start_delay, "start_delay", most=_MAX_START_DELAY, words="0 s to 24 h"
+    )
+    if resumes and delay:
         text = "a resume is never delayed: it is for what waits now; leave it out"
         raise errors.InvalidFieldError(text, field="start_delay")
-    return round(nanos / 1000)
+    return delay

@@ -34,15 +34,19 @@ class RpcServer:
         assistants: assistants_pb2_grpc.AssistantsServicer,
         server: server_pb2_grpc.ServerServicer,
         max_request_bytes: int,
+        shares_port: bool,
     ) -> None:
-        """Puts the server together; it does not listen yet."""
+        """Puts the server together; it does not listen yet.
+
+        `shares_port` says whether it may listen where another one does.
+        """
         self._server = grpc.aio.server(
             interceptors=[CallInterceptor()],
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.max_send_message_length", -1),
-                # A second server on a port must fail, not share it.
-                ("grpc.so_reuseport", 0),
+                # A second server on a port must fail, unless it is another worker.
+                ("grpc.so_reuseport", int(shares_port)),
                 # Clients may ping every 10 s, also without a call, to keep streams open.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 from graphwire import errors
@@ -20,6 +21,9 @@ from graphwire_server.runs.threads import StateEdit, ThreadService
 from graphwire_server.storage.records import ThreadFilter, ThreadStatus
 
 _HISTORY_PAGE = 20
+
+#: The longest ttl of a thread.
+_LONGEST_TTL = timedelta(days=36_500)
 
 
 class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
@@ -41,12 +45,14 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
             else {}
         )
         returns = request.if_exists == pb.IF_EXISTS_RETURN
+        ttl = _ttl(request)
         meaning = {"thread_id": thread_id, "metadata": metadata, "return": returns}
         view = await self._threads.create(
             thread_id,
             metadata,
+            ttl=ttl,
             return_existing=returns,
-            key=_request_key("CreateThread", request.request_id, meaning),
+            key=_request_key("CreateThread", request.request_id, _with_ttl(meaning, ttl)),
         )
         return pb.CreateThreadResponse(thread=thread_message(view))
 
@@ -83,15 +89,17 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
     async def UpdateThread(
         self, request: pb.UpdateThreadRequest, context: Any
     ) -> pb.UpdateThreadResponse:
-        """Changes a thread's metadata."""
+        """Changes a thread's metadata, or how long it is kept."""
         thread_id = validation.thread_id(request.thread_id)
-        if not request.HasField("metadata"):
-            raise errors.MissingFieldError("required: what to change", field="metadata")
-        patch = self._codec.read_object(request.metadata, "metadata")
+        ttl = _ttl(request)
+        patch = None
+        if request.HasField("metadata"):
+            patch = self._codec.read_object(request.metadata, "metadata")
+        elif ttl is None:
+            raise errors.MissingFieldError("required: what to change, or ttl", field="metadata")
         meaning = {"thread_id": thread_id, "metadata": patch}
-        view = await self._threads.update(
-            thread_id, patch, key=_request_key("UpdateThread", request.request_id, meaning)
-        )
+        key = _request_key("UpdateThread", request.request_id, _with_ttl(meaning, ttl))
+        view = await self._threads.update(thread_id, patch, ttl=ttl, key=key)
         return pb.UpdateThreadResponse(thread=thread_message(view))
 
     async def DeleteThread(
@@ -169,6 +177,19 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         if not message.HasField(name):  # type: ignore[arg-type]  # one of two fields
             return None
         return jsontext.dumps(self._codec.read_object(getattr(message, name), f"filter.{name}"))
+
+
+def _ttl(request: pb.CreateThreadRequest | pb.UpdateThreadRequest) -> int | None:
+    """Returns how long to keep a thread, in microseconds; None if the request does not say."""
+    if not request.HasField("ttl"):
+        return None
+    return validation.duration(
+        request.ttl, "ttl", most=_LONGEST_TTL, words="0 s (for ever) to 36500 days"
+    )
+
+
+def _with_ttl(meaning: dict[str, Any], ttl: int | None) -> dict[str, Any]:
+    return meaning if ttl is None else {**meaning, "ttl": ttl}
 
 
 def _request_key(method: str, request_id: str, meaning: dict[str, Any]) -> RequestKey | None:

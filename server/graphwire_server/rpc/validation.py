@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from graphwire import errors
@@ -68,6 +70,21 @@ def request_id(value: str) -> str:
             "must be 1 to 128 printable ASCII characters", field="request_id"
         )
     return value
+
+
+def duration(value: Duration, field: str, *, most: timedelta, words: str) -> int:
+    """Returns a duration in microseconds, of which a part counts as a whole one.
+
+    Args:
+        value: The duration.
+        field: Its field.
+        most: The longest that is allowed; the shortest is 0.
+        words: What is allowed, in words.
+    """
+    nanos = value.seconds * 10**9 + value.nanos
+    if not 0 <= value.nanos < 10**9 or not 0 <= nanos <= most // timedelta(microseconds=1) * 1000:
+        raise errors.InvalidFieldError(f"must be {words}", field=field)
+    return -(-nanos // 1000)
 
 
 def enum_name(kind: _EnumWrapper, number: int, prefix: str) -> str:

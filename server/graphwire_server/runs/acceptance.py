@@ -13,8 +13,9 @@ from graphwire import errors
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.places import Breakpoints
+from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.clock import new_id
-from graphwire_server.runs.events import metadata_event, sealed
+from graphwire_server.runs.events import metadata_record
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import (
     CommandStart,
@@ -106,6 +107,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
 
     _check_resumable(context.graph)
     thread = _thread(tx, request, context)
+    # Whoever was asked the same on another server may have had the thread until now.
+    earlier = started_earlier(tx, context.key)
+    if earlier is not None:
+        return earlier
     active = tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
     previous = None if isinstance(request.start, InputStart) else tx.last_run(thread.thread_id)
@@ -141,7 +146,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     tx.insert_run(run)
     run = replace(run, last_sequence=1)
-    tx.append_events([sealed(metadata_event(run), run.run_id, 1, attempt=1)])
+    tx.append_events([metadata_record(run)])
     _resolve_pauses(tx, request, thread, plan, run)
     tx.update_thread(
         thread.thread_id,
@@ -261,6 +266,10 @@ def _check_thread(
     active: Sequence[RunRecord],
 ) -> ResumePlan | None:
     """Checks the request against what the thread is doing; plans its resume if it has one."""
+    checkpoint_id = request.checkpoint_id
+    if checkpoint_id and tx.checkpoint(thread.thread_id, "", checkpoint_id) is None:
+        # It was there a moment ago, and was pruned. With a run that waits, none is.
+        raise checkpoint_not_found(thread.thread_id, checkpoint_id)
     resume = request.resume
     if resume is None:
         if thread.status is ThreadStatus.INTERRUPTED and not request.discard_pause:

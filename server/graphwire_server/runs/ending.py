@@ -59,7 +59,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     if interrupted and position is not None:
         events.insert(0, interrupted_event(pauses, position.next, checkpoint_id))
     tx.append_events(seal(events))
-    queued = bool(tx.active_runs(thread.thread_id))
+    queued = tx.has_active_run(thread.thread_id)
     status = _thread_status(thread, outcome, pauses, queued=queued)
     tx.update_thread(
         run.thread_id,

@@ -72,7 +72,8 @@ class EventLog:
 
         Raises:
             RunNotFoundError: There is no such run, or it was deleted meanwhile.
-            SequenceOutOfRangeError: `after` lies beyond the run's last event.
+            SequenceOutOfRangeError: `after` lies beyond the run's last event, or events after
+                it were removed, be it while they were waited for.
             ShuttingDownError: The server is shutting down.
         """
         wake, loop = _Wake(), asyncio.get_running_loop()
@@ -85,7 +86,10 @@ class EventLog:
                 if journal is None or not journal.ended:
                     # One that was closed before the run's end knows nothing of what follows.
                     journal = self._journals.get(run_id)
-                at_hand = journal.since(after) if journal and not first else None
+                sure = journal is not None and (not first or journal.reaches(after))
+                at_hand = journal.since(after) if journal is not None and sure else None
+                if not at_hand and not self._is_told_by(journal):
+                    at_hand = None
                 if at_hand is None:
                     records, ended = await self._read(run_id, after, check_range=first)
                 else:
@@ -114,6 +118,12 @@ class EventLog:
             if not readers:
                 del self._readers[run_id]
 
+    def _is_told_by(self, journal: Journal | None) -> bool:
+        """Returns whether a journal knows of all there is: others may have gone on with its run."""
+        if journal is None:
+            return False
+        return journal.ended or self._journals.get(journal.run.run_id) is journal
+
     async def _read(
         self, run_id: str, after: int, *, check_range: bool
     ) -> tuple[list[EventRecord], bool]:
@@ -131,6 +141,8 @@ class EventLog:
                 field="after_sequence",
                 metadata={"last_sequence": str(run.last_sequence)},
             )
+        if after + 1 < run.oldest_sequence:
+            raise _events_removed(run)
         last = records[-1].sequence if records else after
         return records, run.status.ended and last >= run.last_sequence
 
@@ -146,6 +158,20 @@ class EventLog:
 def run_not_found(run_id: str) -> errors.RunNotFoundError:
     """Returns the error for a run that does not exist."""
     return errors.RunNotFoundError(f"there is no run {run_id}", resource=("run", run_id))
+
+
+def _events_removed(run: RunRecord) -> errors.SequenceOutOfRangeError:
+    oldest = run.oldest_sequence
+    return errors.SequenceOutOfRangeError(
+        f"the first {oldest - 1} events of run {run.run_id} were removed, as it ended long enough "
+        f"ago; those from {oldest} to {run.last_sequence} are kept: join with after_sequence "
+        f"{oldest - 1} to get them",
+        metadata={
+            "oldest_sequence": str(oldest),
+            "last_sequence": str(run.last_sequence),
+            "after_sequence": str(oldest - 1),
+        },
+    )
 
 
 class _Wake:

@@ -35,6 +35,11 @@ def metadata_event(run: RunRecord) -> pb.RunEvent:
     )
 
 
+def metadata_record(run: RunRecord) -> EventRecord:
+    """That event as it is kept; the same whenever it is made."""
+    return sealed(metadata_event(run), run.run_id, 1, attempt=1)
+
+
 def attempt_event(run: RunRecord, checkpoint_id: str) -> pb.RunEvent:
     """The first event of a further attempt at a run."""
     return pb.RunEvent(

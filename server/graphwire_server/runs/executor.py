@@ -37,6 +37,8 @@ _log = structlog.get_logger("graphwire.runs")
 
 #: How long to wait before the database is tried again, in seconds.
 _RETRY_SECONDS = 1.0
+#: How long a server that stops waits for what it was writing, in seconds.
+_WRITE_SECONDS = 2.0
 #: How long nodes that are to stop, and are not waited for, get to do so.
 _ABANDON_SECONDS = 1.0
 
@@ -66,7 +68,7 @@ class ExecutorLimits:
 class _Work:
     """What there is to do for a server."""
 
-    cancelled: list[str]
+    cancelled: dict[str, bool]
     lost: bool
     due: bool
     due_in: float | None
@@ -97,6 +99,7 @@ class _Running:
     lost: bool = False
     manual: bool = False
     frees_others: bool = True
+    before: asyncio.Task[None] | None = None
 
 
 class Executor:
@@ -126,6 +129,7 @@ class Executor:
         self._running: dict[str, _Running] = {}
         self._reserved = 0
         self._saturated = False
+        self._in_doubt = False
         self._wake = asyncio.Event()
         self._scheduler: asyncio.Task[None] | None = None
         self.draining = False
@@ -133,7 +137,7 @@ class Executor:
 
     @property
     def server_id(self) -> str:
-        """Under which this server holds runs."""
+        """Under which this server holds runs; empty while it can hold none."""
         return self._membership.server_id
 
     def reserve(self) -> bool:
@@ -145,7 +149,8 @@ class Executor:
     def release(self) -> None:
         """Gives a slot back, or up to the run that executes in it."""
         self._reserved -= 1
-        self._wake.set()
+        if self._saturated:
+            self._wake.set()
 
     def start(self) -> None:
         """Starts the task that claims runs."""
@@ -157,9 +162,27 @@ class Executor:
         self._wake.set()
 
     def execute(self, run: RunRecord) -> None:
-        """Begins to execute a run that has just become RUNNING under this server's lease."""
+        """Begins to execute a run that has just become RUNNING under this server's lease.
+
+        If that lease was lost meanwhile, the run is somebody else's to claim.
+        """
+        assert run.lease is not None
+        if run.lease.server_id != self.server_id or not self.server_id:
+            self._wake.set()
+            return
+        before = self._running.get(run.run_id)
         running = self._running[run.run_id] = _Running(run)
+        running.before = before.supervisor if before else None
         running.supervisor = asyncio.create_task(self._supervise(running), name=f"run {run.run_id}")
+
+    def doubt(self) -> None:
+        """Notes that this server may hold runs of which it does not know.
+
+        To be called when a write failed that would have given it some: that the connection was
+        lost does not always tell whether the write was done.
+        """
+        self._in_doubt = True
+        self._wake.set()
 
     def cancel(self, run_id: str, *, abandon: bool = False) -> bool:
         """Stops a run, which ends as CANCELLED once its nodes have returned.
@@ -168,9 +191,10 @@ class Executor:
         run does not execute here.
         """
         running = self._running.get(run_id)
-        if running is not None:
-            self._stop(running, Outcome(RunStatus.CANCELLED), abandon=abandon)
-        return running is not None
+        if running is None or running.lost:
+            return False
+        self._stop(running, Outcome(RunStatus.CANCELLED), abandon=abandon)
+        return True
 
     async def drain(self, grace_seconds: float) -> None:
         """Starts no more runs, and hands those executing back, each at a step's boundary.
@@ -182,9 +206,10 @@ class Executor:
         if self._scheduler is not None:
             self._wake.set()
             await self._scheduler
-        with contextlib.suppress(StorageError):
+        with contextlib.suppress(StorageError, TimeoutError):
             # What was accepted before is executing after this write: they are in order.
-            await self._storage.write(lambda tx: None)
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await self._storage.write(lambda tx: None)
         if self._running:
             _log.info("draining", runs=len(self._running), grace_seconds=grace_seconds)
             for running in self._running.values():
@@ -217,7 +242,7 @@ class Executor:
             self._stop(running, Outcome(None), abandon=True)
 
     def _free_slots(self) -> int:
-        if self.draining:
+        if self.draining or not self.server_id:
             return 0
         return self._limits.concurrent_runs - len(self._running) - self._reserved
 
@@ -237,9 +262,13 @@ class Executor:
     async def _claim(self) -> float:
         """Claims what may be executed; returns in how many seconds to look again."""
         server_id = self.server_id
+        if not server_id:
+            return self._limits.poll_seconds
+        if self._in_doubt:
+            await self._hand_back_unknown(server_id)
         work = await self._storage.read(lambda db: _Work.read(db, server_id), short=True)
-        for run_id in work.cancelled:
-            self.cancel(run_id)
+        for run_id, abandon in work.cancelled.items():
+            self.cancel(run_id, abandon=abandon)
         # Runs that were lost come first: they have waited longest, and their threads stand still.
         if work.lost:
             await self._claim_some(server_id, lost=True)
@@ -264,14 +293,36 @@ class Executor:
             for run in claimed:
                 _log.info("run_claimed", run_id=run.run_id, attempt=run.attempt)
                 self.execute(run)
+        except StorageError:
+            self.doubt()
+            raise
         finally:
             self._reserved -= free
+
+    async def _hand_back_unknown(self, server_id: str) -> None:
+        """Hands back the runs that this server holds without executing them."""
+        self._in_doubt = False
+        try:
+            # A write and not a read: all that was accepted before it is executing after it.
+            held = await self._storage.write(lambda tx: tx.held_runs(server_id))
+            unknown = {run: lease for run, lease in held.items() if run not in self._running}
+            for run_id, lease in unknown.items():
+                _log.warning("run_not_executing", run_id=run_id)
+                await self._storage.write(
+                    lambda tx, run_id=run_id, lease=lease: tx.hand_back(run_id, lease)  # type: ignore[misc]
+                )
+        except StorageError:
+            self._in_doubt = True
+            raise
 
     # --- one run ---
 
     async def _supervise(self, running: _Running) -> None:
         """Sees a run to its end, whatever happens to its execution."""
         run = running.run
+        if running.before is not None:
+            # An attempt that lost its lease, and is about to stop.
+            await asyncio.wait([running.before])
         journal = Journal(run, self._storage, on_commit=self._tell)
         self._log.open(journal)
         try:
@@ -288,8 +339,12 @@ class Executor:
             await self._record_end(running, journal, outcome)
         except LeaseLostError as error:
             _log.error("run_lost", run_id=run.run_id, error=str(error))
+        except StorageError:
+            _log.warning("attempt_failed", run_id=run.run_id, exc_info=True)
+            self.doubt()
         finally:
-            self._running.pop(run.run_id, None)
+            if self._running.get(run.run_id) is running:
+                del self._running[run.run_id]
             self._log.close(journal)
             if self._saturated or running.frees_others:
                 self._wake.set()

@@ -3,7 +3,7 @@
 Commit, then show. All that the run makes goes through its journal, and each commit takes all
 that has gathered: what a task wrote with the event that tells of it, a checkpoint with the
 values of its step, and usually a whole step at once. Every commit is made under the run's
-lease, so that whoever has lost it can write nothing. Docs: adr/0008.
+lease, so that whoever has lost it can write nothing. Docs: adr/0007.
 
 A task begins only when what it builds on is on the disk (`durable`, which the gate awaits), so
 the engine itself never waits for a checkpoint.
@@ -23,7 +23,7 @@ from graphwire_server.graphs.messages import join
 from graphwire_server.graphs.places import Namespace, namespace_of
 from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.runs.clock import now_us
-from graphwire_server.runs.events import sealed, timestamp
+from graphwire_server.runs.events import metadata_record, sealed, timestamp
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
     CheckpointRecord,
@@ -115,6 +115,8 @@ class Journal(Sink):
         self._closed = False
         self._last: _Batch | None = None
         self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
+        if run.last_sequence == 1:
+            self._tail.append(metadata_record(run))
 
     def connect(
         self,
@@ -184,6 +186,10 @@ class Journal(Sink):
     def engine_stopped(self) -> None:
         """Notes that no checkpoint follows, for which an event would have to wait."""
         self._due.clear()
+
+    def reaches(self, after: int) -> bool:
+        """Returns whether the event after a sequence is at hand, or is the next to come."""
+        return bool(self._tail) and self._tail[0].sequence <= after + 1 <= self._sequence + 1
 
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""

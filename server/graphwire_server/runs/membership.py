@@ -20,13 +20,16 @@ _log = structlog.get_logger("graphwire.runs")
 
 #: How many renewals fall into the time of a lease.
 _RENEWALS = 4
+#: How long, in seconds, a server that stops tries to give its lease up.
+_LEAVE_SECONDS = 2.0
 
 
 class Membership:
     """The lease of this server.
 
     Attributes:
-        server_id: Under which it holds runs; another one after the lease was lost.
+        server_id: Under which it holds runs; another one after the lease was lost, and empty
+            while there is none.
     """
 
     def __init__(self, storage: Storage, *, lease_seconds: float) -> None:
@@ -60,10 +63,13 @@ class Membership:
         if self._rejoining is not None:
             await asyncio.wait([self._rejoining])
         server_id = self.server_id
+        if not server_id:
+            return
         try:
-            await self._storage.write(lambda tx: tx.leave_servers(server_id))
-        except StorageError:
-            _log.warning("lease_not_given_up", exc_info=True)
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._storage.write(lambda tx: tx.leave_servers(server_id))
+        except (StorageError, TimeoutError):
+            _log.warning("lease_not_given_up", hint="its runs are free when it has run out")
 
     async def _take_lease(self) -> None:
         server_id = new_id()
@@ -77,7 +83,7 @@ class Membership:
             server_id = self.server_id
             try:
                 renewed = self._storage.renew_server(server_id, ttl=self._ttl)
-            except StorageError:
+            except Exception:  # noqa: BLE001  # whatever it is, this thread must go on
                 _log.warning("lease_not_renewed", exc_info=True)
                 continue
             if not renewed and not self._leaving.is_set():
@@ -92,6 +98,7 @@ class Membership:
             hint="this server was out of reach for longer than its lease; its runs are "
             "recovered by whoever is free, and it joins anew",
         )
+        self.server_id = ""
         self._on_lost()
         self._rejoining = asyncio.create_task(self._rejoin(), name="rejoin")
         await asyncio.wait([self._rejoining])
@@ -104,4 +111,5 @@ class Membership:
                 _log.warning("lease_not_taken", exc_info=True)
                 await asyncio.sleep(self._interval)
             else:
+                _log.info("joined_anew", server_id=self.server_id)
                 return

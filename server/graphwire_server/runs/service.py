@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from graphwire import errors
@@ -27,6 +28,7 @@ from graphwire_server.runs.acceptance import (
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
@@ -34,7 +36,7 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.executor import CANCEL_TOPIC, QUEUE_TOPIC, Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
-from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
     Position,
@@ -106,10 +108,13 @@ class RunService:
         async def begin() -> Accepted:
             slot_free = self._executor.reserve()
             try:
-                accepted = await self._storage.write(lambda tx: work(tx, slot_free))
+                accepted = await decide(self._storage, lambda tx: work(tx, slot_free))
                 starts = accepted.run.status is RunStatus.RUNNING and not accepted.replayed
                 if starts:
                     self._executor.execute(accepted.run)
+            except StorageError:
+                self._executor.doubt()
+                raise
             finally:
                 if slot_free:
                     self._executor.release()
@@ -131,8 +136,10 @@ class RunService:
             ShuttingDownError: The server is shutting down.
         """
         run = await self.get(run_id)
-        async for _ in self._log.follow(run_id, after=run.last_sequence):
-            pass
+        # Events are removed of a run that has ended, which is all that is waited for.
+        with suppress(errors.SequenceOutOfRangeError):
+            async for _ in self._log.follow(run_id, after=run.last_sequence):
+                pass
 
         def read(db: Reader) -> tuple[RunRecord | None, str | None, Sequence[pause_pb2.Pause]]:
             run = db.run(run_id)
@@ -190,7 +197,7 @@ class RunService:
                     metadata={"run_id": run_id, "status": run.status},
                     resource=("run", run_id),
                 )
-            tx.request_cancel(run_id)
+            tx.request_cancel(run_id, abandon=abandon)
             if run.status is RunStatus.PENDING:
                 end_run(tx, run, Outcome(RunStatus.CANCELLED), Sealer(run))
             cancelled = tx.run(run_id)
@@ -320,6 +327,7 @@ def _pauses_at_end(db: Reader, run: RunRecord) -> Sequence[pause_pb2.Pause]:
     """Returns the pauses with which a run ended, those included that earlier runs made."""
     if run.status is not RunStatus.INTERRUPTED:
         return ()
+    # The last two events stay, however old they are.
     interrupted, _ = db.events(run.run_id, after=run.last_sequence - 2, limit=2)
     return pb.RunEvent.FromString(interrupted.data).interrupted.pauses
 

@@ -34,6 +34,7 @@ from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.executor import QUEUE_TOPIC
 from graphwire_server.runs.idempotency import RequestKey, remembered
@@ -105,10 +106,14 @@ class ThreadService:
         thread_id: str,
         metadata: Mapping[str, Any],
         *,
+        ttl: int | None = None,
         return_existing: bool,
         key: RequestKey | None,
     ) -> ThreadView:
         """Creates a thread; with an empty id the server chooses one.
+
+        `ttl` is how long it is kept after its last change, in microseconds; 0: for ever; None:
+        as long as the server says.
 
         Raises:
             ThreadExistsError: The id is taken, and not `return_existing`.
@@ -135,13 +140,14 @@ class ThreadService:
                 metadata=jsontext.dumps(metadata),
                 create_time=now,
                 update_time=now,
+                ttl=ttl,
             )
             tx.insert_thread(thread)
             if key:
                 tx.insert_request(key.record(thread.thread_id, now=now))
             return ThreadView(thread, ())
 
-        return await self._storage.write(work)
+        return await decide(self._storage, work)
 
     async def get(self, thread_id: str) -> ThreadView:
         """Returns a thread. Raises ThreadNotFoundError."""
@@ -164,9 +170,14 @@ class ThreadService:
         return await self._storage.read(lambda db: db.count_threads(which))
 
     async def update(
-        self, thread_id: str, patch: Mapping[str, Any], *, key: RequestKey | None
+        self,
+        thread_id: str,
+        patch: Mapping[str, Any] | None,
+        *,
+        ttl: int | None = None,
+        key: RequestKey | None,
     ) -> ThreadView:
-        """Merges into a thread's metadata (RFC 7396).
+        """Merges into a thread's metadata (RFC 7396), and sets its ttl; None: leaves it.
 
         Raises:
             ThreadNotFoundError: There is no such thread.
@@ -178,13 +189,16 @@ class ThreadService:
             if key and remembered(tx, key) is not None:
                 return view
             now = now_us()
-            merged = jsontext.merge_patch(orjson.loads(view.thread.metadata), patch)
-            tx.update_thread(thread_id, now=now, metadata=jsontext.dumps(merged))
+            metadata = None
+            if patch is not None:
+                there = orjson.loads(view.thread.metadata)
+                metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
+            tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl)
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
             return _view(tx, thread_id)
 
-        return await self._storage.write(work)
+        return await decide(self._storage, work)
 
     async def delete(self, thread_id: str) -> None:
         """Deletes a thread with everything that belongs to it.
@@ -298,6 +312,8 @@ class ThreadService:
             now_there, _, repeated = check(tx)
             if repeated or now_there.checkpoint_id != thread.checkpoint_id:
                 return None
+            if edit.checkpoint_id and tx.checkpoint(thread_id, "", edit.checkpoint_id) is None:
+                return None
             now = now_us()
             batch.apply(tx)
             approved = approvals(tx, thread_id, position.approvable())
@@ -315,7 +331,7 @@ class ThreadService:
                 tx.insert_request(key.record(thread_id, now=now))
             return pauses
 
-        pauses = await self._storage.write(record)
+        pauses = await decide(self._storage, record)
         if pauses is None:
             return None
         self._storage.announce(QUEUE_TOPIC)
@@ -390,7 +406,7 @@ def _status_after_edit(
     # Nodes that waited for an answer still wait, to ask again: the thread stays paused.
     if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
         return ThreadStatus.INTERRUPTED
-    return ThreadStatus.BUSY if db.active_runs(thread.thread_id) else ThreadStatus.IDLE
+    return ThreadStatus.BUSY if db.has_active_run(thread.thread_id) else ThreadStatus.IDLE
 
 
 def _no_checkpoint(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
     EventRecord,
+    Expiry,
+    Extent,
     Failure,
     Lease,
     PauseRecord,
@@ -94,11 +96,20 @@ class Reader(CheckpointReader, Protocol):
     def active_runs(self, thread_id: str) -> list[RunRecord]:
         """Returns a thread's PENDING and RUNNING runs in the order of their acceptance."""
 
+    def has_active_run(self, thread_id: str) -> bool:
+        """Returns whether a thread has a PENDING or RUNNING run."""
+
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that was accepted last and has begun to execute, or None."""
 
-    def cancelled_runs(self, server_id: str) -> list[str]:
-        """Returns ids of RUNNING runs under a server's lease that somebody asked to cancel."""
+    def cancelled_runs(self, server_id: str) -> dict[str, bool]:
+        """Returns the RUNNING runs under a server's lease that somebody asked to cancel.
+
+        The value says whether somebody asked not to wait for the run's nodes.
+        """
+
+    def held_runs(self, server_id: str) -> dict[str, Lease]:
+        """Returns all RUNNING runs under a server's lease, by id."""
 
     def has_lost_run(self) -> bool:
         """Returns whether there is a run for `Transaction.claim_lost`."""
@@ -109,11 +120,29 @@ class Reader(CheckpointReader, Protocol):
     def next_due_time(self, *, now: int) -> int | None:
         """Returns the earliest due_time after `now` of a PENDING run, or None."""
 
-    def expired_stateless_threads(self, *, before: int, limit: int) -> list[str]:
-        """Returns ids of stateless threads that are not in use and last changed before a time.
+    def expired_threads(self, which: Expiry, *, limit: int, skip: int = 0) -> list[str]:
+        """Returns ids of threads that have had their time, and are neither BUSY nor INTERRUPTED.
 
-        Not in use is one that is neither BUSY nor INTERRUPTED.
+        Those whose time was over first come first; the first `skip` of them are left out.
+        In a transaction, they stay as they are to its end, and those that another transaction
+        is deciding on are left for the next time.
         """
+
+    def unpruned_threads(self, *, limit: int, skip: int = 0) -> list[str]:
+        """Returns ids of threads that may have checkpoints which are no part of where they stand.
+
+        They have no run that is PENDING or RUNNING. Locks and `skip` are as in
+        `expired_threads`.
+        """
+
+    def untrimmed_runs(self, *, before: int, limit: int, skip: int = 0) -> list[RunRecord]:
+        """Returns runs that ended before a time, and of which more events are there than needed.
+
+        Those that ended first come first. Locks and `skip` are as in `expired_threads`.
+        """
+
+    def extent(self, thread_id: str) -> Extent:
+        """Returns how much there is of a thread: itself, its runs, events and checkpoints."""
 
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         """Returns a thread's OPEN pauses in the order of their making."""
@@ -214,10 +243,12 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         assistant_id: str | None = None,
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
+        ttl: int | None = None,
     ) -> None:
         """Changes what is given and sets update_time to `now`.
 
-        `head` is (checkpoint_id, next, values). `error` is stored as it is, None included,
+        `head` is (checkpoint_id, next, values), and makes the thread one for
+        `unpruned_threads`. `error` is stored as it is, None included,
         whenever `status` is given.
         """
 
@@ -226,6 +257,9 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
         Returns False if it was not there.
         """
+
+    def mark_pruned(self, thread_id: str) -> None:
+        """Notes that a thread has no checkpoints but what belongs to where it stands."""
 
     def insert_run(self, run: RunRecord) -> None:
         """Adds a run. A thread has one RUNNING run at the most: the database sees to it."""
@@ -246,8 +280,8 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         there is no run.
         """
 
-    def request_cancel(self, run_id: str) -> None:
-        """Sets a run's cancel_requested."""
+    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
+        """Sets a run's cancel_requested; `abandon`: its nodes are not to be waited for."""
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         """Notes on a run which run continued it."""
@@ -271,6 +305,12 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     def append_events(self, events: Iterable[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""
+
+    def remove_events(self, run_id: str, *, below: int, trimmed: bool) -> None:
+        """Deletes a run's events below a sequence, and notes on the run which one is the oldest.
+
+        `trimmed` says that the others stay, so that `untrimmed_runs` names it no more.
+        """
 
     def insert_request(self, request: RequestRecord) -> None:
         """Adds a request_id. It must be new."""

@@ -124,6 +124,8 @@ class ThreadRecord:
         create_time: When it was created.
         update_time: When status, state or metadata last changed.
         stateless: Whether it belongs to a stateless run and goes with its end.
+        ttl: How long it is kept after its last change, in microseconds; 0: for ever; None: as
+            long as the server says.
     """
 
     thread_id: str
@@ -137,6 +139,7 @@ class ThreadRecord:
     values: str | None = None
     error: Failure | None = None
     stateless: bool = False
+    ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ class RunRecord:
         resumed_run_id: The run that it continues; empty if none.
         resumed_by_run_id: The run that continued it; empty if none.
         last_sequence: The sequence of its last committed event; 0 before the first.
+        oldest_sequence: Its events below this sequence were removed.
         cancel_requested: Whether somebody asked to cancel it.
         checkpoint_id: The thread's head at its end; empty before, and if there was none.
         lease: Who executes it; None while nobody does.
@@ -187,6 +191,7 @@ class RunRecord:
     attempt: int = 0
     losses: int = 0
     absorbed: bool = False
+    oldest_sequence: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +293,57 @@ class ThreadFilter:
     assistant_id: str = ""
     metadata: str | None = None
     values: str | None = None
+
+
+class ThreadsKept(StrEnum):
+    """By what it is decided how long a thread is kept."""
+
+    #: By the ttl of its own.
+    OWN = "OWN"
+    #: By the server, for threads without one.
+    DEFAULT = "DEFAULT"
+    #: By the server, for threads of stateless runs without one.
+    STATELESS = "STATELESS"
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Which threads have had their time, of those that neither work nor are paused.
+
+    Attributes:
+        kept: Of which kind.
+        before: For OWN: those whose time was over before this. Otherwise: those that were
+            last changed before this.
+    """
+
+    kept: ThreadsKept
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is of something.
+
+    Attributes:
+        threads: How many threads.
+        runs: How many runs.
+        events: How many events.
+        checkpoints: How many checkpoints, those of subgraphs included.
+    """
+
+    threads: int = 0
+    runs: int = 0
+    events: int = 0
+    checkpoints: int = 0
+
+    def __add__(self, other: Extent) -> Extent:
+        """Returns how much there is of both."""
+        return Extent(
+            self.threads + other.threads,
+            self.runs + other.runs,
+            self.events + other.events,
+            self.checkpoints + other.checkpoints,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from tests.e2e.bad_input.world import UNKNOWN_ID, World
 
 EXISTS = "ALREADY_EXISTS"
 
+BAD_TTLS = ("-1s", "-0.000000001s", "3153600000.000000001s", "315576000000s")
+
 #: What else each RPC needs that takes a thread.
 NEEDS: dict[str, dict[str, Any]] = {
     "GetThread": {},
@@ -98,6 +100,18 @@ CREATE = [
     *(
         Bad(
             "CreateThread",
+            f"ttl {ttl}",
+            {"ttl": ttl},
+            INVALID,
+            "INVALID_FIELD",
+            ("ttl",),
+            text="must be 0 s (for ever) to 36500 days",
+        )
+        for ttl in BAD_TTLS
+    ),
+    *(
+        Bad(
+            "CreateThread",
             f"request_id {bad[:5]!r}",
             {"request_id": bad},
             INVALID,
@@ -111,11 +125,23 @@ CREATE = [
 UPDATE = [
     Bad(
         "UpdateThread",
-        "no metadata",
+        "neither metadata nor ttl",
         lambda world: {"thread_id": world.new},
         INVALID,
         "MISSING_FIELD",
         ("metadata",),
+    ),
+    *(
+        Bad(
+            "UpdateThread",
+            f"ttl {ttl}",
+            _thread("UpdateThread", "new", ttl=ttl),
+            INVALID,
+            "INVALID_FIELD",
+            ("ttl",),
+            text="must be 0 s (for ever) to 36500 days",
+        )
+        for ttl in BAD_TTLS
     ),
     *(
         Bad(

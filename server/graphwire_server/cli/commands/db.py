@@ -46,6 +46,62 @@ def status(project: Project = None, database: Database = None, as_json: Json = F
     show_status(project, database, as_json=as_json)
 
 
+@app.command(
+    epilog=paragraphs(
+        "Examples:",
+        "    graphwire db prune --events-older-than 7d --dry-run",
+        "    graphwire db prune --threads-older-than 30d --keep-latest",
+        "Servers may be at work meanwhile, on Postgres and on a SQLite file. What is busy or "
+        "paused stays, and so does what it needs to go on.",
+    )
+)
+def prune(
+    project: Project = None,
+    database: Database = None,
+    threads_older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Delete threads that were last changed longer ago, such as 30d, 12h or 90m: not "
+            "those that are busy or paused, or have a ttl of their own.",
+            show_default=False,
+        ),
+    ] = None,
+    events_older_than: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Remove the events of runs that ended longer ago, all but the last two of each.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_latest: Annotated[
+        bool,
+        typer.Option(
+            "--keep-latest",
+            help="Delete the checkpoints of threads that no run is at, all but those from which "
+            "they can go on.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how much would be removed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove old threads, events and checkpoints."""
+    from graphwire_server.cli.prune import prune as command
+
+    command(
+        project,
+        database,
+        threads_older_than=threads_older_than,
+        events_older_than=events_older_than,
+        keep_latest=keep_latest,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
 @app.command(epilog=_EPILOG.format(name="upgrade"))
 def upgrade(project: Project = None, database: Database = None) -> None:
     """Bring a database's schema to this program's version."""

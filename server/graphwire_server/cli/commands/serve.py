@@ -13,11 +13,13 @@ _EPILOG = paragraphs(
     "    graphwire serve",
     "    graphwire serve examples/weather_agent --reload",
     "    graphwire serve --listen 0.0.0.0:50051 --database data.db --log-format json",
+    "    graphwire serve --workers 4 --database postgresql://graphwire@db/graphwire",
     "Every setting can also be given in the environment: --listen as GRAPHWIRE_LISTEN, and so on.",
     "Exit codes: 0 stopped, 2 wrong usage, 3 it can't start.",
 )
 
 _RUNS = "Runs"
+_RETENTION = "Retention"
 _LIMITS = "Limits"
 
 
@@ -51,6 +53,14 @@ def serve(
             "postgresql://user:password@host/database; "
             "empty: .graphwire/graphwire.db in the project.",
             "",
+        ),
+    ] = None,
+    workers: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many processes serve, behind one port; more than 1 needs Postgres.",
+            "1",
         ),
     ] = None,
     reload: Annotated[
@@ -120,7 +130,36 @@ def serve(
             "SECONDS",
             "How long the thread of a stateless run is kept after the run's end.",
             "3600",
-            _RUNS,
+            _RETENTION,
+        ),
+    ] = None,
+    thread_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long a thread that is neither at work nor paused is kept after its last "
+            "change, unless it has a ttl of its own; 0: for ever.",
+            "0",
+            _RETENTION,
+        ),
+    ] = None,
+    event_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long the events of a run are kept after its end; 0: for ever.",
+            "0",
+            _RETENTION,
+        ),
+    ] = None,
+    checkpoint_retention: Annotated[
+        str | None,
+        _setting(
+            "all|latest",
+            "Which checkpoints of a thread are kept when no run is at it: all, or only "
+            "the latest, from which it can go on.",
+            "all",
+            _RETENTION,
         ),
     ] = None,
     shutdown_grace_seconds: Annotated[
@@ -170,16 +209,18 @@ def serve(
             _LIMITS,
         ),
     ] = None,
+    worker_link: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve a LangGraph project over gRPC."""
     options = {name: value for name, value in context.params.items() if value is not None}
-    given = {name: value for name, value in options.items() if name not in ("reload", "settings")}
+    apart = ("reload", "settings", "worker_link")
+    given = {name: value for name, value in options.items() if name not in apart}
     from graphwire_server.cli import serve as command
 
     if settings:
         command.show_settings(given)
     else:
-        command.serve(given, reload=reload)
+        command.serve(given, reload=reload, worker_link=worker_link)
 
 
 def add_to(app: typer.Typer) -> None:

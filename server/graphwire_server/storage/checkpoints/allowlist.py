@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import Enum
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -55,7 +55,7 @@ def _annotations(graph: AnyPregel) -> Iterator[Any]:
             # there: under `from __future__ import annotations` they are text.
             for node in each.nodes.values():
                 function = getattr(node.bound, "func", None) or getattr(node.bound, "afunc", None)
-                yield from _hints(function, getattr(function, "__globals__", None))
+                yield from _hints(function, getattr(function, "__globals__", None)).values()
         for channel in each.channels.values():
             yield getattr(channel, "ValueType", None)
             yield getattr(channel, "UpdateType", None)
@@ -93,14 +93,31 @@ def _parts(annotation: Any) -> Iterable[Any]:
 
 
 def _field_types(owner: type) -> Iterable[Any]:
+    names = _field_names(owner)
+    if not names:
+        return ()
     module = sys.modules.get(owner.__module__)
-    return _hints(owner, getattr(module, "__dict__", None), dict(vars(owner)))
+    hints = _hints(owner, getattr(module, "__dict__", None), dict(vars(owner)))
+    return [hints[name] for name in names if name in hints]
+
+
+def _field_names(owner: type) -> Collection[str]:
+    """Returns the fields of a type: its other annotations tell of what its makers do inside."""
+    if dataclasses.is_dataclass(owner):
+        return [field.name for field in dataclasses.fields(owner)]
+    if is_typeddict(owner):
+        return owner.__annotations__
+    # Of pydantic's models, those of its first version, and named tuples.
+    for attribute in ("model_fields", "__fields__", "_fields"):
+        if names := getattr(owner, attribute, None):
+            return cast("Collection[str]", names)
+    return ()
 
 
 def _hints(
     owner: Any, names: dict[str, Any] | None, own_names: dict[str, Any] | None = None
-) -> Iterable[Any]:
+) -> dict[str, Any]:
     try:
-        return list(get_type_hints(owner, names, own_names).values())
+        return get_type_hints(owner, names, own_names)
     except Exception:  # noqa: BLE001 (a name that can't be resolved must not hide the others)
-        return list(getattr(owner, "__annotations__", {}).values())
+        return dict(getattr(owner, "__annotations__", {}))

@@ -21,15 +21,43 @@ from graphwire_server.storage.checkpoints.records import CheckpointRecord
 #: LangGraph counts here, for each DeltaChannel, the steps since it last had a value.
 _COUNTERS = "counters_since_delta_snapshot"
 
+#: In a namespace, what is between a node and its task: it is of one step only.
+_TASK = ":"
+
 _Pair = tuple[str, str]
 
 
-def keep_latest(transaction: CheckpointKeeper, thread_id: str) -> None:
-    """Deletes all checkpoints of a thread but the head of each namespace."""
-    for namespace in transaction.checkpoint_namespaces(thread_id):
+def keep_latest(
+    transaction: CheckpointKeeper, thread_id: str, *, also: Collection[str] = ()
+) -> int:
+    """Deletes the checkpoints of a thread that are no part of where it stands.
+
+    What stays is the head of the root, and of each subgraph that is at work in the step which
+    starts from there, with all that was written at them: a thread that is paused can be resumed,
+    and a step that is half done can be finished. Of a subgraph with a state of its own
+    (`checkpointer=True`) the head stays in any case.
+
+    Args:
+        transaction: The database.
+        thread_id: The thread.
+        also: Further checkpoints of the root that stay.
+
+    Returns:
+        How many checkpoints were deleted.
+    """
+    heads: dict[str, CheckpointRecord] = {}
+    namespaces = transaction.checkpoint_namespaces(thread_id)
+    for namespace in namespaces:
         head = transaction.checkpoint(thread_id, namespace)
-        kept = "" if head is None else head.checkpoint_id
-        _drop(transaction, thread_id, namespace, partial(_is_not, kept))
+        if head is not None:
+            heads[namespace] = head
+    dropped = 0
+    for namespace in namespaces:
+        kept = set(also) if namespace == "" else set()
+        if namespace in heads and _is_current(heads[namespace], heads):
+            kept.add(heads[namespace].checkpoint_id)
+        dropped += _drop(transaction, thread_id, namespace, partial(_is_none_of, kept))
+    return dropped
 
 
 def delete_for_runs(transaction: CheckpointKeeper, run_ids: Collection[str]) -> None:
@@ -38,8 +66,22 @@ def delete_for_runs(transaction: CheckpointKeeper, run_ids: Collection[str]) -> 
         _drop(transaction, thread_id, namespace, lambda c: c.run_id in run_ids)
 
 
-def _is_not(checkpoint_id: str, checkpoint: CheckpointRecord) -> bool:
-    return checkpoint.checkpoint_id != checkpoint_id
+def _is_none_of(kept: Collection[str], checkpoint: CheckpointRecord) -> bool:
+    return checkpoint.checkpoint_id not in kept
+
+
+def _is_current(head: CheckpointRecord, heads: Mapping[str, CheckpointRecord]) -> bool:
+    """Says whether the head of a namespace belongs to the step at which the thread stands."""
+    if _TASK not in head.namespace:
+        return True
+    # By namespace, from the root on: the checkpoint from which the step started that this
+    # graph is a part of. It is a part of another step if the graph there has gone on.
+    parents = metadata_json.loads(head.metadata).get("parents") or {}
+    return all(
+        heads[namespace].checkpoint_id == checkpoint_id
+        for namespace, checkpoint_id in parents.items()
+        if namespace in heads
+    )
 
 
 class _Checkpoint:
@@ -59,7 +101,8 @@ def _drop(
     thread_id: str,
     namespace: str,
     doomed: Callable[[CheckpointRecord], bool],
-) -> None:
+) -> int:
+    """Deletes some checkpoints of a namespace; returns how many of them could be seen."""
     records = transaction.all_checkpoints(thread_id, namespace)
     checkpoints = {record.checkpoint_id: _Checkpoint(record) for record in records}
     bases = {
@@ -74,6 +117,7 @@ def _drop(
     transaction.make_history(thread_id, namespace, history - stay)
     transaction.drop_checkpoints(thread_id, namespace, checkpoints.keys() - stay - history)
     transaction.drop_channel_values(thread_id, namespace, bases.keys() - values)
+    return sum(not record.history for record in records) - len(kept)
 
 
 def _history(

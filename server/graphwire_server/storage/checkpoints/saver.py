@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import (
     AsyncIterator,
@@ -57,9 +58,10 @@ CACHE_SIZE = 16 * 1024 * 1024
 #: How many checkpoints a list looks at in one piece of work: at first, and at the most.
 _PAGE, _MAX_PAGE = 16, 256
 
-#: A version: a counter, zero-padded so that texts sort as numbers, and what makes it unique.
-_COUNTER_DIGITS, _RANDOM_BYTES = 10, 8
-_VERSION_LENGTH = _COUNTER_DIGITS + 1 + 2 * _RANDOM_BYTES
+#: A version: a counter, zero-padded so that texts sort as numbers, and what makes it unique:
+#: a random number of this saver's, and how many versions it has made.
+_COUNTER_DIGITS, _UNIQUE_DIGITS = 10, 24
+_VERSION_LENGTH = _COUNTER_DIGITS + 1 + _UNIQUE_DIGITS
 
 
 class CheckpointStorage(Protocol):
@@ -92,6 +94,8 @@ class Saver(SyncMethods):
         super().__init__(serde=serde or make_serializer())
         self._storage = storage
         self._cache = ValueCache(cache_size)
+        self._random = os.urandom(6).hex()
+        self._made = itertools.count()
         self._loop = asyncio.get_running_loop()
 
     # --- what a run does at each step ---
@@ -157,7 +161,7 @@ class Saver(SyncMethods):
         # An integer is what a thread brings along that another saver began.
         counter = 0 if current is None else int(str(current).partition(".")[0])
         # Two branches from one checkpoint count alike, on any server: hence the rest.
-        return f"{counter + 1:0{_COUNTER_DIGITS}}.{os.urandom(_RANDOM_BYTES).hex()}"
+        return f"{counter + 1:0{_COUNTER_DIGITS}}.{self._random}{next(self._made):012x}"
 
     def with_allowlist(self, extra_allowlist: Collection[TypeName]) -> Saver:
         """Returns one that reads further types, (module, name), back from the same storage."""

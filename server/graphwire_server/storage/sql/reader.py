@@ -10,6 +10,9 @@ import orjson
 from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.records import (
     EventRecord,
+    Expiry,
+    Extent,
+    Lease,
     PauseRecord,
     Position,
     RequestRecord,
@@ -69,12 +72,21 @@ class SqlReader(CheckpointReads):
         cursor = self._execute(sql.ACTIVE_RUNS, (thread_id, thread_id))
         return [rows.run_record(row) for row in cursor]
 
+    def has_active_run(self, thread_id: str) -> bool:
+        parameters = (thread_id, thread_id)
+        return self._execute(sql.HAS_ACTIVE_RUN, parameters).fetchone() is not None
+
     def last_run(self, thread_id: str) -> RunRecord | None:
         row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
         return None if row is None else rows.run_record(row)
 
-    def cancelled_runs(self, server_id: str) -> list[str]:
-        return [row[0] for row in self._execute(sql.CANCELLED_RUNS, (server_id,))]
+    def cancelled_runs(self, server_id: str) -> dict[str, bool]:
+        rows = self._execute(sql.CANCELLED_RUNS, (server_id,))
+        return {run_id: bool(abandon) for run_id, abandon in rows}
+
+    def held_runs(self, server_id: str) -> dict[str, Lease]:
+        rows = self._execute(sql.HELD_RUNS, (server_id,))
+        return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
 
     def has_lost_run(self) -> bool:
         return self._execute(sql.LOST_RUNS, (self.now(), 1)).fetchone() is not None
@@ -86,9 +98,20 @@ class SqlReader(CheckpointReads):
         due: int | None = self._execute(sql.NEXT_DUE_TIME, (now,)).fetchone()[0]
         return due
 
-    def expired_stateless_threads(self, *, before: int, limit: int) -> list[str]:
-        cursor = self._execute(sql.EXPIRED_STATELESS_THREADS, (before, limit))
-        return [row[0] for row in cursor]
+    def expired_threads(self, which: Expiry, *, limit: int, skip: int = 0) -> list[str]:
+        select = self._selected(sql.EXPIRED_THREADS[which.kept], "t")
+        return [row[0] for row in self._execute(select, (which.before, limit, skip))]
+
+    def unpruned_threads(self, *, limit: int, skip: int = 0) -> list[str]:
+        select = self._selected(sql.UNPRUNED_THREADS, "t")
+        return [row[0] for row in self._execute(select, (limit, skip))]
+
+    def untrimmed_runs(self, *, before: int, limit: int, skip: int = 0) -> list[RunRecord]:
+        select = self._selected(sql.UNTRIMMED_RUNS, "r")
+        return [rows.run_record(row) for row in self._execute(select, (before, limit, skip))]
+
+    def extent(self, thread_id: str) -> Extent:
+        return Extent(*self._execute(sql.EXTENT, (thread_id,) * 4).fetchone())
 
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         return self.pauses((thread_id,)).get(thread_id, [])
@@ -121,6 +144,10 @@ class SqlReader(CheckpointReads):
 
     def _execute(self, statement: str, parameters: Parameters = ()) -> Cursor:
         return self._session.execute(statement, parameters)
+
+    def _selected(self, select: str, tables: str) -> str:
+        """Returns a SELECT of what is to be swept away; a transaction locks what it finds."""
+        return select
 
     def _thread(self, select: str, thread_id: str) -> ThreadRecord | None:
         row = self._execute(select, (thread_id,)).fetchone()

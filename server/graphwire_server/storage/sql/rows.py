@@ -33,6 +33,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.update_time,
         failure_text(thread.error),
         thread.metadata,
+        thread.ttl,
     )
 
 
@@ -49,6 +50,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         update_time=row[7],
         error=_failure(row[8]),
         metadata=row[9],
+        ttl=row[10],
         values=values,
     )
 
@@ -76,6 +78,7 @@ def run_row(run: RunRecord) -> Row:
         run.absorbed,
         failure_text(run.error),
         run.metadata,
+        run.oldest_sequence,
     )
 
 
@@ -101,7 +104,8 @@ def run_record(row: Row) -> RunRecord:
         absorbed=bool(row[17]),
         error=_failure(row[18]),
         metadata=row[19],
-        spec=row[20],
+        oldest_sequence=row[20],
+        spec=row[21],
     )
 
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphwire_server.storage.records import Position, RunStatus, ThreadFilter, ThreadStatus
+from graphwire_server.storage.records import (
+    Position,
+    RunStatus,
+    ThreadFilter,
+    ThreadsKept,
+    ThreadStatus,
+)
 
 NOW = "SELECT graphwire_now()"
 
@@ -38,20 +44,54 @@ def _marks(count: int) -> str:
 
 THREAD_COLUMNS = (
     "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
-    "create_time, update_time, error, metadata"
+    "create_time, update_time, error, metadata, ttl"
 )
 
-INSERT_THREAD = insert("gw_threads", THREAD_COLUMNS)
+# A thread without checkpoints has none too many.
+INSERT_THREAD = (
+    f"INSERT INTO gw_threads ({THREAD_COLUMNS}, unpruned)"
+    f" VALUES ({_marks(THREAD_COLUMNS.count(',') + 1)}, FALSE)"
+)
 
 THREAD = f"SELECT {THREAD_COLUMNS} FROM gw_threads t WHERE thread_id = ?"
 THREAD_STATE = "SELECT state FROM gw_thread_states WHERE thread_id = ?"
 
 DELETE_THREAD = "DELETE FROM gw_threads WHERE thread_id = ?"
 
-EXPIRED_STATELESS_THREADS = """
-    SELECT thread_id FROM gw_threads
-    WHERE stateless AND update_time < ? AND status IN ('IDLE', 'ERROR')
-    ORDER BY update_time LIMIT ?
+# Word for word as in the indexes that hold them, which no other query can use.
+_UNUSED = "status <> 'BUSY' AND status <> 'INTERRUPTED'"
+
+
+def _expired_threads(which: str, expires: str) -> str:
+    return (
+        f"SELECT t.thread_id FROM gw_threads t WHERE {which} AND {_UNUSED} AND {expires} < ?"
+        f" ORDER BY {expires}, t.thread_id LIMIT ? OFFSET ?"
+    )
+
+
+#: Parameters: the time, the limit, how many to skip.
+EXPIRED_THREADS = {
+    ThreadsKept.OWN: _expired_threads("ttl > 0", "(update_time + ttl)"),
+    ThreadsKept.DEFAULT: _expired_threads("NOT stateless AND ttl IS NULL", "update_time"),
+    ThreadsKept.STATELESS: _expired_threads("stateless AND ttl IS NULL", "update_time"),
+}
+
+UNPRUNED_THREADS = """
+    SELECT t.thread_id FROM gw_threads t
+    WHERE unpruned AND status <> 'BUSY' AND NOT EXISTS (
+        SELECT 1 FROM gw_runs r WHERE r.thread_id = t.thread_id AND r.status = 'PENDING')
+    ORDER BY t.thread_id LIMIT ? OFFSET ?
+"""
+
+MARK_PRUNED = "UPDATE gw_threads SET unpruned = FALSE WHERE thread_id = ?"
+
+#: Parameters: the thread_id, four times.
+EXTENT = """
+    SELECT (SELECT COUNT(*) FROM gw_threads WHERE thread_id = ?),
+        (SELECT COUNT(*) FROM gw_runs WHERE thread_id = ?),
+        (SELECT COUNT(*) FROM gw_runs r JOIN gw_events e ON e.run_id = r.run_id
+            WHERE r.thread_id = ?),
+        (SELECT COUNT(*) FROM gw_checkpoints WHERE thread_id = ?)
 """
 
 PUT_THREAD_STATE = """
@@ -130,7 +170,7 @@ def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
 RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
-    "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata"
+    "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence"
 )
 
 INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
@@ -151,6 +191,13 @@ ACTIVE_RUNS = f"""
     ORDER BY number
 """
 
+HAS_ACTIVE_RUN = """
+    SELECT 1 FROM gw_runs WHERE thread_id = ? AND status = 'PENDING'
+    UNION ALL
+    SELECT 1 FROM gw_runs WHERE thread_id = ? AND status = 'RUNNING'
+    LIMIT 1
+"""
+
 LAST_RUN = f"""
     {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL
     ORDER BY r.number DESC LIMIT 1
@@ -159,12 +206,20 @@ LAST_RUN = f"""
 NEXT_DUE_TIME = "SELECT MIN(due_time) FROM gw_runs WHERE status = 'PENDING' AND due_time > ?"
 
 CANCELLED_RUNS = """
-    SELECT run_id FROM gw_runs
+    SELECT run_id, abandon_requested FROM gw_runs
     WHERE status = 'RUNNING' AND cancel_requested AND lease_owner = ? ORDER BY number
 """
 
+HELD_RUNS = """
+    SELECT run_id, lease_epoch FROM gw_runs
+    WHERE status = 'RUNNING' AND lease_owner = ? ORDER BY number
+"""
+
 ABSORB = "UPDATE gw_runs SET absorbed = TRUE WHERE run_id = ?"
-REQUEST_CANCEL = "UPDATE gw_runs SET cancel_requested = TRUE WHERE run_id = ?"
+REQUEST_CANCEL = """
+    UPDATE gw_runs SET cancel_requested = TRUE, abandon_requested = (abandon_requested OR ?)
+    WHERE run_id = ?
+"""
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
 
@@ -293,6 +348,15 @@ EVENTS = """
     SELECT run_id, sequence, data FROM gw_events
     WHERE run_id = ? AND sequence > ? ORDER BY sequence LIMIT ?
 """
+
+#: Parameters: the time, the limit, how many to skip.
+UNTRIMMED_RUNS = f"""
+    {_SELECT_RUN} WHERE NOT r.trimmed AND r.end_time < ?
+    ORDER BY r.end_time, r.run_id LIMIT ? OFFSET ?
+"""
+
+REMOVE_EVENTS = "DELETE FROM gw_events WHERE run_id = ? AND sequence < ?"
+NOTE_OLDEST = "UPDATE gw_runs SET oldest_sequence = ?, trimmed = ? WHERE run_id = ?"
 
 RAISE_LAST_SEQUENCE = "UPDATE gw_runs SET last_sequence = ? WHERE run_id = ? AND last_sequence < ?"
 

@@ -105,6 +105,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         assistant_id: str | None = None,
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
+        ttl: int | None = None,
     ) -> None:
         changes: dict[str, object] = {"update_time": now}
         if status is not None:
@@ -115,6 +116,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             changes["assistant_id"] = assistant_id
         if head is not None:
             changes |= {"checkpoint_id": head[0], "next_nodes": rows.names_text(head[1])}
+            changes["unpruned"] = True
+        if ttl is not None:
+            changes["ttl"] = ttl
         statement = sql.update_thread(tuple(changes))
         found = self._execute(statement, (*changes.values(), thread_id)).rowcount
         if found and head is not None:
@@ -123,6 +127,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
     def delete_thread(self, thread_id: str) -> bool:
         self.delete_checkpoints(thread_id)
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
+
+    def mark_pruned(self, thread_id: str) -> None:
+        self._execute(sql.MARK_PRUNED, (thread_id,))
 
     def insert_run(self, run: RunRecord) -> None:
         self._execute(sql.INSERT_RUN, rows.run_row(run))
@@ -144,8 +151,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         parameters = (to, rows.failure_text(error), checkpoint_id, now, run_id, *origins)
         return self._execute(statement, parameters).rowcount == 1
 
-    def request_cancel(self, run_id: str) -> None:
-        self._execute(sql.REQUEST_CANCEL, (run_id,))
+    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
+        self._execute(sql.REQUEST_CANCEL, (abandon, run_id))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
@@ -180,11 +187,18 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         for run_id, sequence in last.items():
             self._execute(sql.RAISE_LAST_SEQUENCE, (sequence, run_id, sequence))
 
+    def remove_events(self, run_id: str, *, below: int, trimmed: bool) -> None:
+        self._execute(sql.REMOVE_EVENTS, (run_id, below))
+        self._execute(sql.NOTE_OLDEST, (below, trimmed, run_id))
+
     def insert_request(self, request: RequestRecord) -> None:
         self._execute(sql.INSERT_REQUEST, rows.request_row(request))
 
     def forget_requests(self, *, before: int) -> int:
         return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
+
+    def _selected(self, select: str, tables: str) -> str:
+        return sql.locked(select, tables, skip=True) if self._locks else select
 
     def _put_thread_state(self, thread_id: str, values: str | None) -> None:
         if values is None:

@@ -53,6 +53,7 @@ CREATE TABLE gw_runs (
     resumed_by_run_id TEXT    NOT NULL,
     last_sequence     BIGINT  NOT NULL,
     cancel_requested  BOOLEAN NOT NULL,
+    abandon_requested BOOLEAN NOT NULL DEFAULT FALSE, -- by then: not to wait for its nodes
     checkpoint_id     TEXT    NOT NULL,
     lease_owner       TEXT    NOT NULL, -- the server that executes it; empty: none
     lease_epoch       BIGINT  NOT NULL, -- rises each time it changes hands

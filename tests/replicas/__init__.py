@@ -1,0 +1,1 @@
+"""Several servers on one Postgres, and what happens when one of them is lost."""
