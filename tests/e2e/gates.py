@@ -53,3 +53,8 @@ class Gate:
     def open(self) -> None:
         """Lets nodes go on that wait here, and those to come."""
         self.path.touch()
+
+    def close(self) -> None:
+        """Has nodes wait here again, and forgets those that did."""
+        self.path.unlink(missing_ok=True)
+        Path(f"{self.path}.begun").unlink(missing_ok=True)

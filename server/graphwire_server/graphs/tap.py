@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from graphwire.v1 import run_event_pb2 as pb
@@ -18,6 +19,7 @@ from graphwire.v1 import run_event_pb2 as pb
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.messages import messages_in
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
+from graphwire_server.graphs.position import checkpoint_id_of
 from graphwire_server.graphs.translate import StreamPart, Translator
 
 T = TypeVar("T")
@@ -47,6 +49,19 @@ class Events(Protocol):
         """Notes that no step and no checkpoint follows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the events of earlier attempts at a run have told.
+
+    Attributes:
+        results: The nodes that have finished, of the step it goes on with, by namespace.
+        checkpoints: The ids of the checkpoints of that step.
+    """
+
+    results: Mapping[Namespace, tuple[str, ...]]
+    checkpoints: frozenset[str]
+
+
 class Tap:
     """The stream of one execution.
 
@@ -61,7 +76,7 @@ class Tap:
         *,
         modes: frozenset[str],
         subgraphs: bool,
-        seen: Mapping[Namespace, tuple[str, ...]] | None,
+        told: Told | None,
     ) -> None:
         """Makes the tap. To be called on the event loop that the graph runs on.
 
@@ -69,8 +84,7 @@ class Tap:
             events: Where the events go.
             modes: LangGraph's names of the modes that are wanted.
             subgraphs: Whether events of subgraphs are wanted.
-            seen: For a further attempt at a run, what its events have told already: the nodes
-                of the step it goes on with that have finished, by namespace. Else None.
+            told: For a further attempt at a run, what its events have told already. Else None.
         """
         self.paused = False
         self.failed: tuple[str, Namespace] = ("", ())
@@ -84,10 +98,10 @@ class Tap:
         self._starting: dict[str, StreamPart] = {}
         self._held: StreamPart | None = None
         self._inner_messages: set[str | None] = set()
-        self._repeated = (
-            None if seen is None else {ns: Counter(names) for ns, names in seen.items()}
-        )
-        self._told: set[Namespace] = set()
+        self._told = told
+        results = told.results.items() if told is not None else ()
+        self._repeated = {namespace: Counter(names) for namespace, names in results}
+        self._stepped: set[Namespace] = set()
 
     @property
     def engine_modes(self) -> frozenset[str]:
@@ -140,7 +154,7 @@ class Tap:
             self._loop.call_soon_threadsafe(take, taken)
 
     def _await_door(self, part: StreamPart) -> None:
-        self._told.add(part["ns"])
+        self._stepped.add(part["ns"])
         if self._wanted(part):
             self._starting[part["data"]["id"]] = part
 
@@ -151,7 +165,7 @@ class Tap:
         namespace, kind, data = part["ns"], part["type"], part["data"]
         match kind:
             case "tasks":
-                self._told.add(namespace)
+                self._stepped.add(namespace)
                 if data.get("error") and not self.failed[0]:
                     self.failed = data["name"], namespace
                 self._emit(part)
@@ -164,16 +178,16 @@ class Tap:
             case "values" if isinstance(data, dict) and compat.INTERRUPT in data:
                 # Says that the graph waits; the state is the one that was streamed before.
                 pass
-            case "values" if self._repeated is not None and namespace not in self._told:
+            case "values" if self._told is not None and namespace not in self._stepped:
                 # Where it goes on from: the attempt before has told that.
+                pass
+            case "checkpoints" if self._told and _id(data) in self._told.checkpoints:
                 pass
             case _:
                 self._emit(part)
 
     def _is_repeated(self, namespace: Namespace, data: Mapping[str, Any]) -> bool:
         """Returns whether an attempt before has told of these updates."""
-        if self._repeated is None:
-            return False
         updates, cached = compat.node_updates(data)
         names = self._repeated.get(namespace, Counter())
         if not cached or not all(names[node] > 0 for node in updates):
@@ -209,6 +223,10 @@ class Tap:
     def _pass_on(self, part: StreamPart) -> None:
         for event in self._translator.events(part):
             self._events.append(event)
+
+
+def _id(checkpoint: Mapping[str, Any]) -> str:
+    return checkpoint_id_of(checkpoint["config"])
 
 
 def _tells_of_failure(part: StreamPart, held: StreamPart) -> bool:

@@ -9,6 +9,7 @@ from graphwire.v1 import pause_pb2, payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.runs.clock import now_us
+from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import (
     EventRecord,
     Failure,
@@ -16,6 +17,9 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
 )
+
+#: How many events are looked at in one piece.
+_PAGE = 500
 
 
 def metadata_event(run: RunRecord) -> pb.RunEvent:
@@ -45,6 +49,22 @@ def attempt_event(run: RunRecord, checkpoint_id: str) -> pb.RunEvent:
             checkpoint_id=checkpoint_id,
         )
     )
+
+
+def latest_checkpoints(db: Reader, run: RunRecord) -> frozenset[str]:
+    """Returns the checkpoints of which a run has told last: the root's, and those after it."""
+    told: set[str] = set()
+    end = run.last_sequence
+    while end > 0:
+        start = max(0, end - _PAGE)
+        for record in reversed(db.events(run.run_id, after=start, limit=end - start)):
+            event = pb.RunEvent.FromString(record.data)
+            if event.HasField("checkpoint"):
+                told.add(event.checkpoint.checkpoint_id)
+                if not event.namespace:
+                    return frozenset(told)
+        end = start
+    return frozenset(told)
 
 
 def interrupted_event(

@@ -32,8 +32,9 @@ from graphwire_server.graphs.position import (
 )
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
-from graphwire_server.graphs.tap import Tap
+from graphwire_server.graphs.tap import Tap, Told
 from graphwire_server.runs.approvals import approvals
+from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
@@ -157,21 +158,32 @@ class RunExecution:
             waiting = start.position.stuck(breakpoints, start.known, start.beginning.answers)
             if waiting:
                 return Outcome(RunStatus.INTERRUPTED, start.position, waiting)
-        gate, tap = self._connect(doored, root, start)
+        gate, tap = self._connect(doored, root, start, await self._told(start))
         outcome = await self._run_engine(graph, start, gate, tap)
         if outcome is not None:
             return outcome
         return await self._where_it_stopped(graph, breakpoints, gate, tap)
 
-    def _connect(self, doored: DooredGraph, root: Breakpoints, start: _Start) -> tuple[Gate, Tap]:
+    async def _told(self, start: _Start) -> Told | None:
+        """Returns what a further attempt must not tell again; None if there is nothing."""
+        run, position = self._run, start.position
+        if run.attempt == 1 or not run.absorbed or position is None:
+            return None
+        checkpoints: frozenset[str] = frozenset()
+        if "checkpoints" in _engine_modes(self._spec.stream_modes):
+            checkpoints = await self._storage.read(lambda db: latest_checkpoints(db, run))
+        return Told(position.finished_nodes(), checkpoints)
+
+    def _connect(
+        self, doored: DooredGraph, root: Breakpoints, start: _Start, told: Told | None
+    ) -> tuple[Gate, Tap]:
         """Puts together what listens to the engine, and what it asks."""
         spec = self._spec
-        seen = start.position.finished_nodes() if start.position is not None else {}
         tap = Tap(
             self._journal,
             modes=_engine_modes(spec.stream_modes),
             subgraphs=spec.stream_subgraphs,
-            seen=seen if self._run.attempt > 1 and self._run.absorbed else None,
+            told=told,
         )
         gate = Gate(
             root,

@@ -350,7 +350,7 @@ class Executor:
                 self._wake.set()
 
     def _refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
-        """Returns how a run ends that must not go on by itself; None if it may."""
+        """Returns how a run ends that must not begin, or not go on by itself; None if it may."""
         if run.cancel_requested:
             return Outcome(RunStatus.CANCELLED)
         if run.losses and spec.recovery == "MANUAL":

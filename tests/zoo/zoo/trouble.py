@@ -7,6 +7,8 @@ begun by making `<path>.begun`.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +19,7 @@ from langgraph.types import interrupt
 from pydantic import BaseModel, Field
 
 from zoo.log import Log, writes
-from zoo.questions import asks
+from zoo.questions import asks, chain
 from zoo.shapes import loop
 
 
@@ -80,6 +82,32 @@ def _stairs() -> StateGraph[Any]:
 
 #: Waits in each of its three rounds, for `<path> 0`, `<path> 1` and `<path> 2`.
 stairs = _stairs().compile()
+
+
+async def _ask_at_gates(state: Log) -> Log:
+    async def gate(number: int) -> None:
+        await _wait({**state, "path": f"{state['path']} {number}"})
+
+    await gate(0)
+    first = interrupt("first?")
+    await gate(1)
+    second = interrupt("second?")
+    await gate(2)
+    return {"log": [f"{first}, {second}"]}
+
+
+#: Waits for `<path> 0`, asks, waits for `<path> 1`, asks again, and waits for `<path> 2`.
+ask_at_gates = chain(ask=_ask_at_gates, after=writes("after")).compile()
+
+
+def _kill_server(state: Log) -> Log:
+    with Path(state["path"]).open("a") as ledger:
+        ledger.write("begun\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {"log": ["never"]}
+
+
+killer = chain(before=writes("before"), kill=_kill_server).compile()
 
 
 def _wait_in_thread(state: Log) -> Log:

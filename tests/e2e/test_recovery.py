@@ -1,0 +1,316 @@
+"""Runs whose server is lost or stopped: what goes on by itself, from where, and what does not.
+
+test_pauses_survive.py kills a server with many threads at once; here each test has its own.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
+
+from tests.e2e.drive import DEADLINE, join, payload, shapes, value
+from tests.e2e.driven import DrivenThread, Events, command, resume
+from tests.e2e.gates import Gate, until
+from tests.servers import ServerProcess
+
+DONE = ("end", "SUCCEEDED")
+EVERYTHING = [mode for mode in run_pb2.StreamMode.values() if mode]
+SUCCEEDED, FAILED = run_pb2.RUN_STATUS_SUCCEEDED, run_pb2.RUN_STATUS_FAILED
+
+
+class Mortal:
+    """A server that a test kills, with one thread on it.
+
+    Attributes:
+        process: The server.
+        thread: The thread, on the server as it runs now.
+    """
+
+    def __init__(self, process: ServerProcess) -> None:
+        """Takes a server that runs, and makes the thread."""
+        self.process = process
+        self._channel = grpc.insecure_channel(process.address)
+        self.thread = self._driven("")
+
+    def lose(self, *opened: Gate) -> None:
+        """Kills the server, opens gates, and starts it again."""
+        self.process.kill()
+        for gate in opened:
+            gate.open()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Starts the server again when it has ended."""
+        self.close()
+        self.process.start()
+        self._channel = grpc.insecure_channel(self.process.address)
+        self.thread = self._driven(self.thread.thread_id)
+
+    def events(self, run_id: str) -> Events:
+        """Returns the events of a run, once it has ended."""
+        return join(self.thread.runs_stub, run_id)
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+    def _driven(self, thread_id: str) -> DrivenThread:
+        runs = runs_pb2_grpc.RunsStub(self._channel)
+        return DrivenThread(runs, threads_pb2_grpc.ThreadsStub(self._channel), thread_id)
+
+
+@contextmanager
+def served(
+    own_server: Callable[..., ServerProcess], env: Mapping[str, str] | None = None
+) -> Iterator[Mortal]:
+    mortal = Mortal(own_server(env=env))
+    yield mortal
+    mortal.close()
+
+
+@pytest.fixture
+def mortal(own_server: Callable[..., ServerProcess]) -> Iterator[Mortal]:
+    """A server that may be killed."""
+    with served(own_server) as mortal:
+        yield mortal
+
+
+def ran(*names: str) -> list[tuple[object, ...]]:
+    """The updates of nodes that write their names."""
+    return [("updates", name, {"log": [name]}) for name in names]
+
+
+def told(events: Events, kind: str) -> list[tuple[object, ...]]:
+    """The events of one kind, in short."""
+    return [said for said in shapes(events) if said[0] == kind]
+
+
+# --- steps ---
+
+
+def test_a_run_that_loses_its_server_in_each_step_tells_of_each_step_once(
+    mortal: Mortal, tmp_path: Path
+) -> None:
+    steps = [Gate(tmp_path / f"step {number}") for number in range(3)]
+    given = payload({"log": ["in"], "path": str(tmp_path / "step")})
+    run_id = mortal.thread.create(assistant_id="stairs", input=given, stream_modes=EVERYTHING)
+    for step in steps:
+        step.wait_begun()
+        mortal.lose(step)
+        step.wait_begun()
+    run = mortal.thread.wait(run_id).run
+    assert (run.status, run.attempt) == (SUCCEEDED, 4)
+    assert mortal.thread.log == ["in", "step", "step", "step"]
+    events = mortal.events(run_id)
+    updates = [value(e.updates.update)["count"] for e in events if e.HasField("updates")]
+    values = [value(e.values.values)["log"] for e in events if e.HasField("values")]
+    checkpoints = [e.checkpoint.step for e in events if e.HasField("checkpoint")]
+    assert updates == [1, 2, 3]
+    assert values == [["in", *["step"] * count] for count in range(4)]
+    assert checkpoints == [-1, 0, 1, 2, 3]
+    assert len(told(events, "task_finished")) == 3
+    # A node that was in the middle begins again, and says so.
+    assert len(told(events, "task_started")) == 6
+    attempts = [event.attempt for event in events]
+    started = [event.attempt for event in events if event.HasField("attempt_started")]
+    assert (attempts, started) == (sorted(attempts), [2, 3, 4])
+
+
+def test_a_stateless_run_goes_on_as_well(mortal: Mortal, gate: Gate) -> None:
+    request = runs_pb2.CreateRunRequest(assistant_id="gated", input=gate.input)
+    run = mortal.thread.runs_stub.CreateRun(request, timeout=DEADLINE).run
+    mortal.thread.thread_id = run.thread_id
+    gate.wait_begun()
+    mortal.lose(gate)
+    ended = mortal.thread.wait(run.run_id)
+    assert ended.run.status == SUCCEEDED
+    assert value(ended.values)["log"] == ["in", "before", "gate", "after"]
+
+
+def test_with_exit_the_run_starts_from_its_beginning_and_applies_its_input_once(
+    mortal: Mortal, gate: Gate
+) -> None:
+    run_id = mortal.thread.create(
+        assistant_id="gated", input=gate.input, durability=run_pb2.DURABILITY_EXIT
+    )
+    gate.wait_begun()
+    mortal.lose(gate)
+    assert mortal.thread.wait(run_id).run.status == SUCCEEDED
+    assert mortal.thread.log == ["in", "before", "gate", "after"]
+    assert shapes(mortal.events(run_id)) == [
+        *ran("before"),
+        ("attempt_started",),
+        *ran("before", "gate", "after"),
+        DONE,
+    ]
+
+
+# --- answers ---
+
+
+def test_an_answer_is_given_to_its_question_and_to_no_other(mortal: Mortal, tmp_path: Path) -> None:
+    first, second, third = gates = [Gate(tmp_path / f"ask {number}") for number in range(3)]
+    first.open()
+    mortal.thread.start("ask_at_gates", {"log": ["in"], "path": str(tmp_path / "ask")})
+    for gate in gates:
+        gate.close()
+
+    # Before the node has taken the answer: it is given again.
+    run_id = mortal.thread.create(resume=resume({"answer": "A"}))
+    first.wait_begun()
+    mortal.lose(first)
+    second.wait_begun()
+    # After that: it is not, since the next question would take it.
+    mortal.lose(second)
+    run = mortal.thread.wait(run_id).run
+    assert (run.status, run.attempt) == (run_pb2.RUN_STATUS_INTERRUPTED, 3)
+    asked = ("INTERRUPT", "ask", "second?")
+    assert mortal.thread.stands() == ("INTERRUPTED", ["ask"], [asked])
+
+    second.close()
+    run_id = mortal.thread.create(resume=resume({"answer": "B"}))
+    second.wait_begun()
+    mortal.lose(second)
+    third.wait_begun()
+    mortal.lose(third)
+    assert mortal.thread.wait(run_id).run.status == SUCCEEDED
+    assert mortal.thread.log == ["in", "A, B", "after"]
+
+
+# --- commands, forks and cancelled runs ---
+
+
+def test_an_update_is_applied_once(mortal: Mortal, gate: Gate) -> None:
+    cancelled = mortal.thread.create(assistant_id="gated", input=gate.input)
+    gate.wait_begun()
+    mortal.thread.cancel(cancelled)
+    run_id = mortal.thread.create(command=command({"update": {"log": ["u"]}}))
+    gate.wait_begun()
+    mortal.lose(gate)
+    assert mortal.thread.wait(run_id).run.status == SUCCEEDED
+    assert mortal.thread.log == ["in", "before", "u", "gate", "after"]
+
+
+def test_a_node_that_a_command_has_gone_to_runs_again_and_its_update_is_applied_once(
+    mortal: Mortal, gate: Gate
+) -> None:
+    gate.open()
+    mortal.thread.stream(assistant_id="gated", input=gate.input)
+    gate.close()
+    run_id = mortal.thread.create(command=command({"update": {"log": ["u"]}, "goto": ["gate"]}))
+    gate.wait_begun()
+    mortal.lose(gate)
+    assert mortal.thread.wait(run_id).run.status == SUCCEEDED
+    assert mortal.thread.log == ["in", "before", "gate", "after", "u", "gate", "after"]
+    assert shapes(mortal.events(run_id)) == [
+        ("attempt_started",),
+        *ran("gate", "after"),
+        DONE,
+    ]
+
+
+def test_an_older_checkpoint_is_copied_once(mortal: Mortal, gate: Gate) -> None:
+    gate.open()
+    mortal.thread.stream(assistant_id="gated", input=gate.input)
+    gate.close()
+    before_gate = mortal.thread.checkpoint("gate")
+    run_id = mortal.thread.create(resume=resume({}), checkpoint_id=before_gate)
+    gate.wait_begun()
+    mortal.lose(gate)
+    assert mortal.thread.wait(run_id).run.status == SUCCEEDED
+    assert mortal.thread.log == ["in", "before", "gate", "after"]
+    sources = [value(state.metadata)["source"] for state in mortal.thread.history()]
+    assert sources.count("fork") == 1
+
+
+def test_a_run_that_was_to_be_cancelled_does_not_go_on(mortal: Mortal, gate: Gate) -> None:
+    run_id = mortal.thread.create(assistant_id="gated_sync", input=gate.input)
+    gate.wait_begun()
+    request = runs_pb2.CancelRunRequest(run_id=run_id)
+    cancelling = mortal.thread.runs_stub.CancelRun(request, timeout=DEADLINE).run
+    # A plain function can't be stopped: the run waits for it, and so does its end.
+    assert cancelling.status == run_pb2.RUN_STATUS_RUNNING
+    mortal.lose()
+    assert mortal.thread.wait(run_id).run.status == run_pb2.RUN_STATUS_CANCELLED
+    assert not Path(f"{gate.path}.begun").exists()
+    assert mortal.thread.stands() == ("IDLE", ["gate"], [])
+
+
+# --- drains ---
+
+
+def test_a_drain_beside_a_breakpoint_does_not_release_it(mortal: Mortal, gate: Gate) -> None:
+    run_id = mortal.thread.create(assistant_id="loop_beside_gate", input=gate.input)
+    gate.wait_begun()
+
+    def inside() -> list[str]:
+        tasks = mortal.thread.state(subgraphs=True).tasks
+        return [node for task in tasks for node in task.state.next]
+
+    until(lambda: inside() == ["step"], "the subgraph stands before its breakpoint")
+    mortal.process.signal(signal.SIGTERM)
+    until(lambda: "draining" in mortal.process.log)
+    gate.open()
+    assert mortal.process.wait() == 0
+    mortal.start_again()
+    run = mortal.thread.wait(run_id).run
+    assert (run.status, run.attempt) == (run_pb2.RUN_STATUS_INTERRUPTED, 2)
+    stop = ("BREAKPOINT_BEFORE", "child/step")
+    assert mortal.thread.stands() == ("INTERRUPTED", ["child"], [stop])
+    assert shapes(mortal.events(run_id)) == [
+        *ran("gate"),
+        ("attempt_started",),
+        ("interrupted", [stop], ["child"]),
+        ("end", "INTERRUPTED"),
+    ]
+    assert inside() == ["step"]
+
+
+# --- what does not go on ---
+
+
+def test_a_manual_run_is_left_where_it_was_and_so_is_what_continues_it(
+    mortal: Mortal, gate: Gate
+) -> None:
+    manual = run_pb2.RECOVERY_POLICY_MANUAL
+    run_id = mortal.thread.create(assistant_id="gated", input=gate.input, recovery_policy=manual)
+    for _ in range(2):
+        gate.wait_begun()
+        mortal.lose()
+        run = mortal.thread.wait(run_id).run
+        assert (run.status, run.error.type) == (FAILED, "ServerLost")
+        assert mortal.thread.stands() == ("ERROR", ["gate"], [])
+        run_id = mortal.thread.create(resume=resume({}))
+    gate.open()
+    run = mortal.thread.wait(run_id).run
+    assert (run.status, run.recovery_policy) == (SUCCEEDED, manual)
+    assert mortal.thread.log == ["in", "before", "gate", "after"]
+
+
+def test_a_run_that_kills_its_server_each_time_fails_after_so_many_attempts(
+    own_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    with served(own_server, {"GRAPHWIRE_MAX_RUN_ATTEMPTS": "3"}) as mortal:
+        given = payload({"log": ["in"], "path": str(ledger)})
+        run_id = mortal.thread.create(assistant_id="killer", input=given)
+        for times in (1, 2, 3):
+            assert mortal.process.wait() == -signal.SIGKILL
+            assert ledger.read_text() == "begun\n" * times
+            mortal.start_again()
+        run = mortal.thread.wait(run_id).run
+        assert (run.status, run.error.type) == (FAILED, "TooManyAttempts")
+        assert run.error.message == (
+            "each of 3 attempts at the run ended with its server: a node may crash it"
+        )
+        assert ledger.read_text() == "begun\n" * 3
+        assert mortal.thread.stands() == ("ERROR", ["kill"], [])
+        assert told(mortal.events(run_id), "updates") == ran("before")
+        other = DrivenThread(mortal.thread.runs_stub, mortal.thread.threads_stub)
+        assert shapes(other.start("linear"))[-1] == DONE
