@@ -21,7 +21,6 @@ FULL = PauseRecord(
     create_time=1_700_000_000_000_001,
     interrupt_id="i1",
     task_id="t1",
-    answers_before=2,
     value='{"question": "ok?"}',
     response_schema='{"type": "string"}',
     status=PauseStatus.RESUMED,

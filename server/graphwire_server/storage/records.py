@@ -211,7 +211,6 @@ class PauseRecord:
         checkpoint_id: The root checkpoint of the pause.
         task_id: The task that waits. For BREAKPOINT_AFTER the checkpoint, in its namespace,
             that the node has led to.
-        answers_before: For INTERRUPT: how many answers the task had been given before.
         create_time: When it paused.
         status: What became of it.
         resolved_by_run_id: The run that resumed it; empty if none did.
@@ -231,7 +230,6 @@ class PauseRecord:
     value: str | None = None
     response_schema: str | None = None
     task_id: str = ""
-    answers_before: int = 0
     status: PauseStatus = PauseStatus.OPEN
     resolved_by_run_id: str = ""
     resolve_time: int | None = None

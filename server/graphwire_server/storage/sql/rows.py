@@ -132,7 +132,6 @@ def pause_row(pause: PauseRecord) -> Row:
         pause.create_time,
         pause.interrupt_id,
         pause.task_id,
-        pause.answers_before,
         pause.status,
         pause.resolved_by_run_id,
         pause.resolve_time,
@@ -155,13 +154,12 @@ def pause_record(row: Row) -> PauseRecord:
         create_time=row[7],
         interrupt_id=row[8],
         task_id=row[9],
-        answers_before=row[10],
-        status=PauseStatus(row[11]),
-        resolved_by_run_id=row[12],
-        resolve_time=row[13],
-        value=row[14],
-        response_schema=row[15],
-        answer=row[16],
+        status=PauseStatus(row[10]),
+        resolved_by_run_id=row[11],
+        resolve_time=row[12],
+        value=row[13],
+        response_schema=row[14],
+        answer=row[15],
     )
 
 

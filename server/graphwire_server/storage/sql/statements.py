@@ -365,7 +365,7 @@ RAISE_LAST_SEQUENCE = "UPDATE gw_runs SET last_sequence = ? WHERE run_id = ? AND
 
 PAUSE_COLUMNS = (
     "pause_id, thread_id, run_id, kind, node, namespace, checkpoint_id, create_time, "
-    "interrupt_id, task_id, answers_before, status, resolved_by_run_id, resolve_time, "
+    "interrupt_id, task_id, status, resolved_by_run_id, resolve_time, "
     "value, response_schema, answer"
 )
 

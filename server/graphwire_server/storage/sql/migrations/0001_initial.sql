@@ -98,7 +98,6 @@ CREATE TABLE gw_pauses (
     create_time        BIGINT NOT NULL,
     interrupt_id       TEXT   NOT NULL,
     task_id            TEXT   NOT NULL,
-    answers_before     BIGINT NOT NULL,
     status             TEXT   NOT NULL,
     resolved_by_run_id TEXT   NOT NULL,
     resolve_time       BIGINT,
