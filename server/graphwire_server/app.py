@@ -36,6 +36,7 @@ from graphwire_server.runs.service import RunService
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
 
 _log = structlog.get_logger("graphwire.server")
@@ -44,7 +45,7 @@ _log = structlog.get_logger("graphwire.server")
 _COLLECT_AFTER = (50_000, 20, 50)
 #: How often a reader looks for events of a run that another server executes, and of which
 #: nothing was announced, in seconds.
-_READER_POLL_SECONDS = 0.25
+_READER_POLL_SECONDS = 1.0
 #: How often the queue is looked at without a word, in seconds, at the least.
 _QUEUE_POLL_SECONDS = 1.0
 #: After the drain, how long streams get to end by themselves, in seconds.
@@ -133,7 +134,9 @@ class App:
         log = EventLog(
             storage,
             heartbeat_seconds=settings.heartbeat_seconds,
-            poll_seconds=_READER_POLL_SECONDS,
+            poll_seconds=_READER_POLL_SECONDS
+            if isinstance(settings.location, PostgresAddress)
+            else settings.heartbeat_seconds,
         )
         membership = Membership(storage, lease_seconds=settings.lease_seconds)
         executor = Executor(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -241,8 +241,6 @@ class RunExecution:
         gate: Gate,
         tap: Tap,
     ) -> Outcome:
-        if tap.paused and self._draining:
-            return Outcome(None)
         head = self._journal.head
         if head is not None and not tap.paused and not gate.stands_after():
             at_end = position_at_end(graph, head)
@@ -252,6 +250,12 @@ class RunExecution:
         position = await read_position(graph, thread_config(self._run.thread_id))
         approved = await self._approved(position)
         waiting = position.waiting(breakpoints, approved)
+        if tap.paused and self._draining:
+            # The gate was closed: whether the run would have stopped here anyway, the position
+            # says. An answer that no task has taken yet goes on with the run.
+            answers = position.unanswered(self._spec.answers)
+            if not position.stuck(breakpoints, position.known(approved, answers), answers):
+                return Outcome(None)
         if tap.paused:
             return Outcome(RunStatus.INTERRUPTED, position, waiting or _unseen(position))
         after = tuple(w for w in waiting if w.kind is PauseKind.BREAKPOINT_AFTER)
@@ -317,7 +321,7 @@ class RunExecution:
         """Returns whether the run is being stopped, also where a node has swallowed that."""
         return self._task is not None and self._task.cancelling() > 0
 
-    def _durable(self) -> Any:
+    def _durable(self) -> Callable[[], Awaitable[None]]:
         """Returns what a task waits for before it begins."""
         return self._journal.durable if self._spec.durability == "SYNC" else _at_once
 
