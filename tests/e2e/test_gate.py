@@ -193,6 +193,20 @@ def test_a_subgraph_with_memory_is_decided_anew_each_time_that_it_runs(
     assert thread.log == [*once, "again", *kept, *once, "again", "one", "two", "after"]
 
 
+def test_a_subgraph_with_memory_that_is_approved_runs_again_and_not_its_memory_instead(
+    thread: DrivenThread,
+) -> None:
+    fields: dict[str, Any] = {"stream_modes": [TASKS], "stream_subgraphs": True}
+    thread.start("ask_in_child_with_memory", **fields)
+    thread.resume(answer=1)
+    thread.start("ask_in_child_with_memory", interrupt_before=["child"], **fields)
+    assert thread.stands() == ("INTERRUPTED", ["child"], [before("child")])
+    # The engine would resume it from where it ended the last time, and do nothing.
+    assert begun(thread.resume()) == ["child", "child/one", "child/ask"]
+    assert begun(thread.resume(answer=2)) == ["child", "child/ask", "child/two", "after"]
+    assert thread.log.count("child: 2") == 1
+
+
 @pytest.mark.parametrize("durability", list(run_pb2.Durability.values()))
 def test_a_breakpoint_where_no_pause_could_be_resumed_is_refused(
     thread: DrivenThread, durability: run_pb2.Durability.ValueType

@@ -1,4 +1,4 @@
-"""Projects written for one test, and a process that forgets them afterwards."""
+"""Projects written for one test, and a process that forgets them; a database for checkpoints."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from graphwire_server.storage.sqlite import SqliteStorage
 
 #: Writes a project's files (dedented; a langgraph.json from `config`) and returns its root.
 WriteProject = Callable[..., Path]
@@ -53,3 +54,11 @@ def write_project(tmp_path: Path) -> Iterator[WriteProject]:
 def _lies_in(module: ModuleType, folder: Path) -> bool:
     places = [module.__dict__.get("__file__"), *(module.__dict__.get("__path__") or ())]
     return any(isinstance(place, str) and Path(place).is_relative_to(folder) for place in places)
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
+    """An empty database."""
+    storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+    yield storage
+    await storage.close()

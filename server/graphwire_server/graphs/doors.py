@@ -31,6 +31,9 @@ class Doorkeeper(Protocol):
     async def leave(self, namespace: Namespace) -> None:
         """Returns when a subgraph that has ended may be left. Raises GraphInterrupt if not."""
 
+    def has_begun(self, task: Task) -> bool:
+        """Returns whether a subgraph has begun, so that it goes on from where it stands."""
+
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it."""
 
@@ -137,7 +140,7 @@ class SubgraphDoor(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Runs the subgraph once the gate lets its node begin, and again lets it end."""
-        await _enter(config)
+        config = await self._enter(config)
         result = await self.subgraph.ainvoke(input, config, **kwargs)
         await self._leave(config)
         return result
@@ -146,10 +149,23 @@ class SubgraphDoor(Runnable[Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """As `ainvoke`, piece by piece."""
-        await _enter(config)
+        config = await self._enter(config)
         async for piece in self.subgraph.astream(input, config, **kwargs):
             yield piece
         await self._leave(config)
+
+    async def _enter(self, config: RunnableConfig | None) -> RunnableConfig | None:
+        """Returns the config to go in with.
+
+        The engine tells the whole tree to resume. A subgraph with `checkpointer=True` would do
+        so from where it ended the last time, and not run at all.
+        """
+        keeper, task = current_doorkeeper.get(), compat.task_of(config)
+        if keeper is None or task is None:
+            return config
+        has_begun = keeper.has_begun(task)
+        await keeper.enter(task)
+        return config if has_begun else compat.starting_anew(config)
 
     async def _leave(self, config: RunnableConfig | None) -> None:
         keeper = current_doorkeeper.get()

@@ -36,12 +36,14 @@ class Known:
     Attributes:
         approved: Ids of approved tasks; for breakpoints after a node the approved checkpoints.
         begun: The namespaces whose step has begun already.
+        inside: Ids of tasks that stand in a subgraph.
         asking: Tasks that wait for an answer which this run does not bring.
         after: By namespace, the checkpoint at which a breakpoint after a node was met.
     """
 
     approved: frozenset[str] = frozenset()
     begun: frozenset[Namespace] = frozenset()
+    inside: frozenset[str] = frozenset()
     asking: frozenset[str] = frozenset()
     after: Mapping[Namespace, str] = field(default_factory=dict)
 
@@ -75,6 +77,7 @@ class Gate:
         self._places = places
         self._approved = known.approved
         self._begun = set(known.begun)
+        self._inside = known.inside
         self._asking = known.asking
         self._after = dict(known.after)
         self._durable = durable
@@ -121,6 +124,10 @@ class Gate:
         """
         if self._stands_after(namespace):
             raise compat.held()
+
+    def has_begun(self, task: Task) -> bool:
+        """Returns whether a subgraph has begun, so that it goes on from where it stands."""
+        return task.task_id in self._inside or task.task_id in self._entered
 
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it."""

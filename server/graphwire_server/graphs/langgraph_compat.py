@@ -105,6 +105,8 @@ def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
 # Channels whose checkpoint is their value.
 _PLAIN = frozenset({LastValue, BinaryOperatorAggregate, EphemeralValue})
 
+_RESUMING = "__pregel_resuming"
+
 #: Among the keys of `updates` and `values`: the graph stops.
 INTERRUPT = "__interrupt__"
 
@@ -170,6 +172,14 @@ def task_of(config: RunnableConfig | None) -> Task | None:
     namespace = namespace_of(configurable["checkpoint_ns"])
     node = namespace[-1].partition(":")[0]
     return Task(configurable["__pregel_task_id"], node, namespace[:-1])
+
+
+def starting_anew(config: RunnableConfig | None) -> RunnableConfig | None:
+    """Returns the config of a subgraph that does not resume, whatever the graph above does."""
+    configurable = (config or {}).get("configurable", {})
+    if config is None or not configurable.get(_RESUMING):
+        return config
+    return {**config, "configurable": {**configurable, _RESUMING: False}}
 
 
 def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]:

@@ -193,15 +193,13 @@ class Position:
             and not standing.inside
             and not any(question.id in answers for question in standing.questions)
         )
+        inside = frozenset(standing.task.task_id for standing in self.tasks if standing.inside)
         # What has begun has passed its breakpoint, whoever adds one now.
-        passed = (
-            standing.task.task_id
-            for standing in self.tasks
-            if standing.inside or standing.questions
-        )
+        asked = (standing.task.task_id for standing in self.tasks if standing.questions)
         return Known(
-            approved=frozenset((*approved, *passed)),
+            approved=frozenset((*approved, *asked)) | inside,
             begun=begun,
+            inside=inside,
             asking=frozenset(asking),
             after={stopped.namespace: stopped.checkpoint_id for stopped in self.stopped_after},
         )
