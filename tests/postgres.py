@@ -6,6 +6,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -71,9 +73,36 @@ def running_postgres() -> Iterator[PostgresServer]:
         with (folder / "postgresql.conf").open("a") as settings:
             settings.write(_SETTINGS)
         server.start()
-        try:
-            yield PostgresServer(folder)
-        finally:
-            server.cleanup()
+        with _ends_with_this_process(server.get_pid(), folder):
+            try:
+                yield PostgresServer(folder)
+            finally:
+                server.cleanup()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_GUARD = """
+import os, shutil, signal, sys
+sys.stdin.read()
+try:
+    os.kill(int(sys.argv[1]), signal.SIGQUIT)
+except ProcessLookupError:
+    pass
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+"""
+
+
+@contextmanager
+def _ends_with_this_process(pid: int | None, folder: Path) -> Iterator[None]:
+    """Sees to it that a server does not outlive the tests, even if they are killed."""
+    # Whatever ends this process closes its end of the pipe.
+    guard = subprocess.Popen(
+        [sys.executable, "-c", _GUARD, str(pid), str(folder)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.communicate()
