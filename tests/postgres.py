@@ -73,7 +73,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         with (folder / "postgresql.conf").open("a") as settings:
             settings.write(_SETTINGS)
         server.start()
-        with _ends_with_this_process(server.get_pid(), folder):
+        with _ends_with_this_process(folder):
             try:
                 yield PostgresServer(folder)
             finally:
@@ -83,22 +83,23 @@ def running_postgres() -> Iterator[PostgresServer]:
 
 
 _GUARD = """
-import os, shutil, signal, sys
+import os, pathlib, shutil, signal, sys
 sys.stdin.read()
+folder = pathlib.Path(sys.argv[1])
 try:
-    os.kill(int(sys.argv[1]), signal.SIGQUIT)
-except ProcessLookupError:
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+except (FileNotFoundError, ProcessLookupError):
     pass
-shutil.rmtree(sys.argv[2], ignore_errors=True)
+shutil.rmtree(folder, ignore_errors=True)
 """
 
 
 @contextmanager
-def _ends_with_this_process(pid: int | None, folder: Path) -> Iterator[None]:
+def _ends_with_this_process(folder: Path) -> Iterator[None]:
     """Sees to it that a server does not outlive the tests, even if they are killed."""
     # Whatever ends this process closes its end of the pipe.
     guard = subprocess.Popen(
-        [sys.executable, "-c", _GUARD, str(pid), str(folder)],
+        [sys.executable, "-c", _GUARD, str(folder)],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
