@@ -82,7 +82,7 @@ class EventLog:
             first, journal = True, None
             while True:
                 wake.clear()
-                journal = self._journals.get(run_id, journal)
+                journal = self._journals.get(run_id) or _over(journal)
                 at_hand = journal.since(after) if journal and not first else None
                 if at_hand is None:
                     records, ended = await self._read(run_id, after, check_range=first)
@@ -139,6 +139,11 @@ class EventLog:
             return await wake.wait(left)
         # Whoever executes it announces events, but nobody vouches that this arrives.
         return await wake.wait(min(left, self._poll)) or left > self._poll
+
+
+def _over(journal: Journal | None) -> Journal | None:
+    """Returns a journal that is closed, if it has the end of the run; else others go on with it."""
+    return journal if journal is not None and journal.ended else None
 
 
 def run_not_found(run_id: str) -> errors.RunNotFoundError:
