@@ -286,7 +286,9 @@ class Executor:
         except LeaseLostError as error:
             _log.error("run_lost", run_id=run.run_id, error=str(error))
         finally:
-            self._running.pop(run.run_id, None)
+            # It may be here again already, if the lease was lost: another attempt at it.
+            if self._running.get(run.run_id) is running:
+                del self._running[run.run_id]
             self._log.close(journal)
             if self._saturated or running.frees_others:
                 self._wake.set()
