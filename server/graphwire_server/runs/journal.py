@@ -65,6 +65,7 @@ class _Batch:
     writes: list[WriteRecord] = field(default_factory=list)
     absorbs: bool = False
     upto: int = 0
+    puts_upto: int = 0
 
 
 class Journal(Sink):
@@ -108,6 +109,8 @@ class Journal(Sink):
         self._absorbs = False
         self._made = 0
         self._kept = 0
+        self._put_so_far = 0
+        self._puts_kept = 0
         self._due: dict[Namespace, int] = {}
         self._stepping: set[Namespace] = set()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -209,6 +212,8 @@ class Journal(Sink):
     def put_writes(self, records: Sequence[WriteRecord]) -> Coroutine[Any, Any, None]:
         """Adds what a task wrote. The result is for whoever wants to wait for its commit."""
         self._writes.extend(records)
+        for record in records:
+            self._leave_subgraphs(namespace_of(record.namespace), record.task_id)
         own = bool(records) and records[0].thread_id == self.run.thread_id
         namespace = namespace_of(records[0].namespace) if records else ()
         return self._put(own, namespace, absorbs=self._absorbs_writes)
@@ -220,14 +225,29 @@ class Journal(Sink):
     def _put(self, own: bool, namespace: Namespace, *, absorbs: bool) -> Coroutine[Any, Any, None]:
         if own and absorbs and not namespace and self._steps is not None and not self._absorbed:
             self._absorbed = self._absorbs = True
+        self._put_so_far += 1
         self._note(_GATHER)
         waits = self._waits and not (own and self._gated(namespace))
         return self.durable() if waits else _nothing()
 
+    def _leave_subgraphs(self, namespace: Namespace, task_id: str) -> None:
+        """Lets events go for which no checkpoint comes: a task that is over has left its subgraphs.
+
+        It may have left them by an error, between the values of a step and their checkpoint.
+        """
+        depth = len(namespace)
+        for below in [below for below in self._due if len(below) > depth]:
+            # Subgraphs with `checkpointer=True` have namespaces without task ids.
+            _, _, of_task = below[depth].partition(":")
+            if below[:depth] == namespace and of_task in ("", task_id):
+                del self._due[below]
+
     # --- commits ---
 
     async def durable(self) -> None:
-        """Waits until all that was made so far is committed.
+        """Waits until all checkpoints and writes that were put so far are committed.
+
+        Not for events: one may wait for a checkpoint that whoever waits here has yet to make.
 
         Raises:
             LeaseLostError: The run is somebody else's now.
@@ -235,10 +255,10 @@ class Journal(Sink):
         """
         if self._failure is not None:
             raise self._failure
-        if self._kept >= self._made:
+        if self._puts_kept >= self._put_so_far:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._made, waiter))
+        self._waiting.append((self._put_so_far, waiter))
         self._flush_now()
         await waiter
 
@@ -327,7 +347,7 @@ class Journal(Sink):
         del self._events[:ready]
         self._due = {namespace: at - ready for namespace, at in self._due.items()}
         self._checkpoints, self._writes, self._absorbs = [], [], False
-        batch.upto = self._made - len(self._events)
+        batch.upto, batch.puts_upto = self._made - len(self._events), self._put_so_far
         return batch
 
     def _write(self, tx: Transaction, batch: _Batch) -> None:
@@ -344,10 +364,10 @@ class Journal(Sink):
             tx.append_events(batch.events)
 
     def _committed(self, batch: _Batch) -> None:
-        self._kept = batch.upto
+        self._kept, self._puts_kept = batch.upto, batch.puts_upto
         self._tail.extend(batch.events)
-        ready = [waiter for upto, waiter in self._waiting if upto <= self._kept]
-        self._waiting = [(upto, w) for upto, w in self._waiting if upto > self._kept]
+        ready = [waiter for upto, waiter in self._waiting if upto <= self._puts_kept]
+        self._waiting = [(upto, w) for upto, w in self._waiting if upto > self._puts_kept]
         for waiter in ready:
             if not waiter.done():
                 waiter.set_result(None)
