@@ -13,9 +13,10 @@ from pathlib import Path
 
 import structlog
 
+from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.blocking import BlockingWatch
+from graphwire_server.graphs.doors import take_over
 from graphwire_server.graphs.failures import contain_failures
-from graphwire_server.graphs.langgraph_compat import make_sync_durability_total
 from graphwire_server.graphs.loader import prepare
 from graphwire_server.graphs.project import Project
 from graphwire_server.graphs.registry import GraphRegistry
@@ -99,7 +100,7 @@ class App:
             StorageError: The database can't be used.
             OSError: The address can't be listened on.
         """
-        make_sync_durability_total()
+        langgraph_repairs.prepare(take_over)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
         threads = NodeThreads(settings.max_node_threads)

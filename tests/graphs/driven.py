@@ -39,6 +39,7 @@ class Driver:
         approved: Ids of what was approved so far.
         events: What the latest run has told.
         closed: Whether nothing may begin any more.
+        cancelled: Whether the run is stopped for good.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Driver:
         self.approved: set[str] = set()
         self.events: list[pb.RunEvent] = []
         self.closed = False
+        self.cancelled = False
         self.before, self.after = before, after
         self._storage = storage
 
@@ -91,6 +93,7 @@ class Driver:
             durable=self._durable,
             begin=tap.begin,
             closed=lambda: self.closed,
+            cancelled=lambda: self.cancelled,
         )
         tap.connect(gate)
         config = _config(run_id or str(uuid.uuid4()), configurable or {})

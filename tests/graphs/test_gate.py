@@ -37,6 +37,7 @@ class Told:
     ) -> None:
         self.log: list[str] = []
         self.closed = False
+        self.cancelled = False
         nodes = ("a", "b", "child")
         places: Mapping[Path, Place] = {
             (): Place(Breakpoints(), nodes, keeps_checkpoints=True, has_doors=True),
@@ -49,6 +50,7 @@ class Told:
             durable=self._durable,
             begin=lambda task_id: self.log.append(f"begin {task_id}"),
             closed=lambda: self.closed,
+            cancelled=lambda: self.cancelled,
         )
 
     async def _durable(self) -> None:
@@ -209,9 +211,10 @@ async def test_a_subgraph_that_ends_in_a_stop_is_not_left() -> None:
 # --- caches ---
 
 
-def test_nodes_with_a_breakpoint_before_them_are_barred_wherever_they_are() -> None:
+def test_nodes_with_a_breakpoint_before_or_inside_them_are_barred_wherever_they_are() -> None:
     told = Told(before=("a",), after=("child",), child=Breakpoints(before=("b",)))
-    assert [told.gate.bars(name) for name in ("a", "b", "child")] == [True, True, False]
+    names = ("a", "b", "child", "other")
+    assert [told.gate.bars(name) for name in names] == [True, True, True, False]
     assert Told(before=("*",)).gate.bars("anything")
 
 

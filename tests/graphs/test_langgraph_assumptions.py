@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 
 import pytest
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage
@@ -519,8 +520,8 @@ async def test_sync_durability_fails_where_a_subgraph_saves_nothing() -> None:
 @pytest.mark.usefixtures("without_shim")
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 async def test_with_the_shim_every_durability_works_everywhere(durability: Durability) -> None:
-    compat.make_sync_durability_total()
-    compat.make_sync_durability_total()
+    langgraph_repairs.make_sync_durability_total()
+    langgraph_repairs.make_sync_durability_total()
     result = await unsaved_child().ainvoke(INPUT, THREAD, durability=durability)
     assert result == {"log": ["in", "in", "inside"]}
     graph = saved(chain(one=writes("one"), two=writes("two")))
@@ -530,7 +531,7 @@ async def test_with_the_shim_every_durability_works_everywhere(durability: Durab
 
 @pytest.mark.usefixtures("without_shim")
 def test_the_shim_serves_graphs_that_run_without_asyncio_too() -> None:
-    compat.make_sync_durability_total()
+    langgraph_repairs.make_sync_durability_total()
 
     def inside(state: Log) -> Log:
         return {"log": ["inside"]}

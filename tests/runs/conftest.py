@@ -1,16 +1,20 @@
-"""Fixtures for tests of journals and of the log."""
+"""Fixtures for tests of runs, of their journals and of the log."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.journal import Journal
 from graphwire_server.storage.records import RunStatus
 from graphwire_server.storage.sqlite import SqliteStorage
+from langgraph.pregel import _algo
+from langgraph.pregel._loop import PregelLoop
 
+from tests.runs.in_process import Ledger
 from tests.runs.journals import LEASE, HeldStorage
 from tests.storage.builders import A_DAY, a_run, a_thread
 
@@ -56,3 +60,29 @@ def open_journal(held_storage: HeldStorage, log: EventLog) -> Callable[[str], Jo
 async def journal(open_journal: Callable[[str], Journal]) -> Journal:
     """The journal of the run called "run"."""
     return open_journal("run")
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """A new ledger."""
+    return Ledger()
+
+
+@pytest.fixture(autouse=True)
+def own_langgraph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves langgraph as it was: to serve a graph changes it."""
+    for owner, name in (
+        (_algo, "_scratchpad"),
+        (PregelLoop, "_first"),
+        (PregelLoop, "_resume_error_handlers_if_applicable"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Keeps structlog from drawing tracebacks, which takes seconds, in which the loop stands."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[plain])
+    yield
+    structlog.reset_defaults()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from functools import partial
@@ -254,3 +255,32 @@ async def test_a_writer_that_is_torn_down_leaves_nobody_waiting(
     assert waiting.cancelled()
     with pytest.raises(StorageError, match="it is closed"):
         await sqlite_storage.write(partial(insert, "later"))
+
+
+async def test_a_write_that_waited_for_the_lock_does_not_wait_for_the_event_loop(
+    sqlite_storage: SqliteStorage, sqlite_path: Path
+) -> None:
+    """While a node blocks the loop, the lock would be held, and the lease could not be renewed."""
+    committed = threading.Event()
+    other = sqlite3.connect(sqlite_path, isolation_level=None, check_same_thread=False)
+
+    def lets_go() -> None:
+        other.execute("COMMIT")
+        for _ in range(1000):
+            if other.execute("SELECT 1 FROM gw_threads WHERE thread_id = 'waited'").fetchone():
+                committed.set()
+                return
+            time.sleep(0.01)
+
+    with closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        write = asyncio.create_task(sqlite_storage.write(partial(insert, "waited")))
+        while not sqlite_storage._writer._wake.is_set():
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        thread = threading.Thread(target=lets_go)
+        thread.start()
+        thread.join(TIMEOUT)  # what a node that blocks does
+        assert committed.is_set()
+        assert await write == "waited"

@@ -11,6 +11,7 @@ from graphwire import errors
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, ValidationError
 
+from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
 
@@ -130,3 +131,16 @@ def _json_kind(value: Any) -> str:
             return "a string"
         case _:
             return "an array"
+
+
+def check_tags(tags: Collection[str], field: str) -> None:
+    """Refuses the tag by which LangGraph hides nodes, from breakpoints too.
+
+    Raises:
+        InvalidFieldError: It is among them.
+    """
+    if compat.HIDING_TAG in tags:
+        raise errors.InvalidFieldError(
+            f"the tag {compat.HIDING_TAG!r} steers LangGraph from inside: it hides nodes",
+            field=field,
+        )

@@ -19,23 +19,31 @@ from langgraph.pregel import Pregel
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
+from graphwire_server.graphs.stored import STOPPED_AFTER
 
 
 class Doorkeeper(Protocol):
     """What a door asks; `gate.Gate` is it."""
 
-    async def enter(self, task: Task) -> None:
-        """Returns when a task may begin. Raises GraphInterrupt if it must wait for somebody."""
+    async def enter(self, task: Task) -> bool:
+        """Returns when a task may begin: whether it goes on in a subgraph that had begun.
+
+        Raises:
+            GraphInterrupt: It must wait for somebody.
+        """
 
     async def leave(self, namespace: Namespace) -> None:
         """Returns when a subgraph that has ended may be left. Raises GraphInterrupt if not."""
 
-    def has_begun(self, task: Task) -> bool:
-        """Returns whether a subgraph has begun, so that it goes on from where it stands."""
-
     def bars(self, node: str) -> bool:
-        """Returns whether some node of that name has a breakpoint before it."""
+        """Returns whether some node of that name has a breakpoint before it, or inside it."""
+
+    def meet(
+        self, namespace: Namespace, place: Place, after: tuple[str, tuple[str, ...]] | None
+    ) -> bool:
+        """Hears of a graph that begins; returns whether the code of a node calls it."""
 
 
 #: The gate of the run that the current task executes; None outside of runs.
@@ -92,11 +100,14 @@ def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: boo
             # be told, and the gate sees each of its steps before it starts.
             if isinstance(subgraph, Pregel):
                 _note_called(subgraph, (*path, name), places)
-        nodes[name] = node.copy({"bound": compat.wrapped(node.bound, _enter)})
+        if name != compat.START_NODE and not compat.does_nothing(node):
+            node = node.copy({"bound": compat.wrapped(node.bound, _enter)})
+        nodes[name] = node
     update: dict[str, Any] = {
         "nodes": nodes,
         "interrupt_before_nodes": (),
         "interrupt_after_nodes": (),
+        "config": compat.without_hiding(graph.config),
     }
     if graph.cache is not None:
         update["cache"] = DoorCache(graph.cache)
@@ -120,11 +131,24 @@ def _place(graph: AnyPregel, *, keeps: bool, has_doors: bool) -> Place:
     )
 
 
-async def _enter(config: RunnableConfig | None) -> None:
+def take_over(graph: GraphAtWork) -> bool:
+    """Tells the gate of the run, if there is one, of a graph that the engine is about to run.
+
+    Returns whether the gate decides on breakpoints that the engine still knows of.
+    """
+    keeper = current_doorkeeper.get()
+    if keeper is None:
+        return False
+    compiled = Breakpoints(graph.before, graph.after)
+    place = Place(compiled, graph.nodes, keeps_checkpoints=True, has_doors=False)
+    met = graph.metadata.get(STOPPED_AFTER)
+    return keeper.meet(graph.namespace, place, (graph.checkpoint_id, tuple(met)) if met else None)
+
+
+async def _enter(config: RunnableConfig | None) -> bool:
     keeper = current_doorkeeper.get()
     task = compat.task_of(config)
-    if keeper is not None and task is not None:
-        await keeper.enter(task)
+    return await keeper.enter(task) if keeper is not None and task is not None else True
 
 
 class SubgraphDoor(Runnable[Any, Any]):
@@ -140,7 +164,8 @@ class SubgraphDoor(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Runs the subgraph once the gate lets its node begin, and again lets it end."""
-        config = await self._enter(config)
+        if not await _enter(config):
+            config = compat.beginning(config)
         result = await self.subgraph.ainvoke(input, config, **kwargs)
         await self._leave(config)
         return result
@@ -149,23 +174,11 @@ class SubgraphDoor(Runnable[Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """As `ainvoke`, piece by piece."""
-        config = await self._enter(config)
+        if not await _enter(config):
+            config = compat.beginning(config)
         async for piece in self.subgraph.astream(input, config, **kwargs):
             yield piece
         await self._leave(config)
-
-    async def _enter(self, config: RunnableConfig | None) -> RunnableConfig | None:
-        """Returns the config to go in with.
-
-        The engine tells the whole tree to resume. A subgraph with `checkpointer=True` would do
-        so from where it ended the last time, and not run at all.
-        """
-        keeper, task = current_doorkeeper.get(), compat.task_of(config)
-        if keeper is None or task is None:
-            return config
-        has_begun = keeper.has_begun(task)
-        await keeper.enter(task)
-        return config if has_begun else compat.starting_anew(config)
 
     async def _leave(self, config: RunnableConfig | None) -> None:
         keeper = current_doorkeeper.get()

@@ -14,7 +14,7 @@ branch releases no other.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from graphwire_server.graphs import langgraph_compat as compat
@@ -27,6 +27,9 @@ from graphwire_server.graphs.places import (
     path_of,
     stops,
 )
+
+#: A checkpoint, and the nodes before it at which a breakpoint after them was met.
+StoppedAfter = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,24 @@ class Known:
     after: Mapping[Namespace, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the gate held in a graph that the code of a node calls, of which no state tells.
+
+    Attributes:
+        task: The task. For a breakpoint after it, with the checkpoint's id in place of its own.
+        after: Whether it was held after the node.
+    """
+
+    task: Task
+    after: bool = False
+
+
 class Gate:
-    """The decisions of one run. Used on the event loop; `announce` on any thread."""
+    """The decisions of one run.
+
+    Used on the event loop; of the graphs that nodes call it may hear on any thread.
+    """
 
     def __init__(
         self,
@@ -60,6 +79,7 @@ class Gate:
         durable: Callable[[], Awaitable[None]],
         begin: Callable[[str], None],
         closed: Callable[[], bool],
+        cancelled: Callable[[], bool],
     ) -> None:
         """Makes the gate.
 
@@ -69,9 +89,12 @@ class Gate:
             known: The position at the start.
             durable: Awaited before a task begins: what it builds on must be on the disk.
             begin: Called with the id of a task that begins, once.
-            closed: Says whether nothing may begin any more, since the run is being stopped.
+            closed: Says whether no node may begin any more, since the run is being stopped.
+            cancelled: Says whether it is stopped for good, so that what the code of its nodes
+                makes of that does not matter.
         """
         self._closed = closed
+        self._cancelled = cancelled
         self._breakpoints = {path: place.compiled for path, place in places.items()}
         self._breakpoints[()] = breakpoints
         self._places = places
@@ -80,12 +103,44 @@ class Gate:
         self._inside = known.inside
         self._asking = known.asking
         self._after = dict(known.after)
+        self._called: dict[Namespace, Place] = {}
+        self._held: dict[tuple[str, str], Held] = {}
         self._durable = durable
         self._begin = begin
         self._step: dict[Namespace, list[str]] = {}
         self._entered: set[str] = set()
-        names = [breakpoint.before for breakpoint in self._breakpoints.values()]
-        self._barred = frozenset(name for before in names for name in before)
+        # A node is also barred for what is inside it, at any depth.
+        self._barred = frozenset(
+            name
+            for path, there in self._breakpoints.items()
+            for name in (*there.before, *(path if there else ()))
+        )
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """What was held in graphs that the code of nodes calls."""
+        return tuple(self._held.values())
+
+    def meet(self, namespace: Namespace, place: Place, after: StoppedAfter | None) -> bool:
+        """Hears of a graph that begins, or goes on.
+
+        Args:
+            namespace: Where it runs.
+            place: What is known of it.
+            after: The checkpoint that it goes on from, and the nodes before it at which a
+                breakpoint was met; None if there are none.
+
+        Returns:
+            Whether it is one that the code of a node calls: it has its breakpoints still.
+        """
+        known = self._places.get(path_of(namespace))
+        if known is not None and known.has_doors:
+            return False
+        self._called[namespace] = place
+        if after is not None:
+            self._after[namespace] = after[0]
+            self._hold_after(namespace, *after)
+        return True
 
     def announce(self, task: Task) -> bool:
         """Notes a task of a step that is about to start; returns whether it will `enter`.
@@ -94,27 +149,34 @@ class Gate:
             GraphInterrupt: The step must not start; nothing of it has.
         """
         self._step.setdefault(task.namespace, []).append(task.node)
-        if self._closed() or self._stands_after(task.namespace):
-            raise compat.held()
-        place = self._places.get(path_of(task.namespace))
+        place = self._place(task.namespace)
         has_door = place is not None and place.has_doors and task.node in place.nodes
+        # What is called by the code of a node ends with that node: the code might take it for a
+        # failure, and go on in another way.
+        stopping = self._closed() if has_door else self._cancelled()
+        if stopping or self._stands_after(task.namespace):
+            raise compat.held()
         begun = has_door and task.namespace in self._begun
         if not begun and self._stands_before(task):
+            if not has_door:
+                self._held[task.task_id, task.node] = Held(task)
             raise compat.held()
         return has_door
 
-    async def enter(self, task: Task) -> None:
-        """Lets a task begin.
+    async def enter(self, task: Task) -> bool:
+        """Lets a task begin; returns whether it goes on in a subgraph that had begun.
 
         Raises:
             GraphInterrupt: It must wait.
         """
-        if task.task_id not in self._entered:
+        again = task.task_id in self._entered
+        if not again:
             if self._closed() or task.task_id in self._asking or self._stands_before(task):
                 raise compat.held()
             self._entered.add(task.task_id)
             self._begin(task.task_id)
         await self._durable()
+        return again or task.task_id in self._inside
 
     async def leave(self, namespace: Namespace) -> None:
         """Lets a subgraph end.
@@ -124,10 +186,6 @@ class Gate:
         """
         if self._stands_after(namespace):
             raise compat.held()
-
-    def has_begun(self, task: Task) -> bool:
-        """Returns whether a subgraph has begun, so that it goes on from where it stands."""
-        return task.task_id in self._inside or task.task_id in self._entered
 
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it."""
@@ -141,13 +199,15 @@ class Gate:
         """
         self._begun.discard(namespace)
         nodes = dict.fromkeys(self._step.pop(namespace, ()))
-        path = path_of(namespace)
-        breakpoints = self._breakpoints.get(path, Breakpoints())
+        place, breakpoints = self._place(namespace), self._breakpoints_in(namespace)
         met = tuple(
-            node for node in nodes if stops(breakpoints.after, node) and self._is_node(path, node)
+            node
+            for node in nodes
+            if stops(breakpoints.after, node) and place is not None and node in place.nodes
         )
         if met:
             self._after[namespace] = checkpoint_id
+            self._hold_after(namespace, checkpoint_id, met)
         else:
             self._after.pop(namespace, None)
         return met
@@ -161,12 +221,23 @@ class Gate:
         return checkpoint_id is not None and checkpoint_id not in self._approved
 
     def _stands_before(self, task: Task) -> bool:
-        path = path_of(task.namespace)
-        breakpoints = self._breakpoints.get(path)
-        if breakpoints is None or not stops(breakpoints.before, task.node):
+        place = self._place(task.namespace)
+        if place is None or not stops(self._breakpoints_in(task.namespace).before, task.node):
             return False
-        return self._is_node(path, task.node) and task.task_id not in self._approved
+        # Functions that a node calls as tasks are no nodes; they have no breakpoints.
+        return task.node in place.nodes and task.task_id not in self._approved
 
-    def _is_node(self, path: Path, name: str) -> bool:
-        # Functions that a node calls as tasks are none; they have no breakpoints.
-        return name in self._places[path].nodes
+    def _hold_after(self, namespace: Namespace, checkpoint_id: str, nodes: Iterable[str]) -> None:
+        place = self._place(namespace)
+        if checkpoint_id not in self._approved and (place is None or not place.has_doors):
+            for node in nodes:
+                held = Held(Task(checkpoint_id, node, namespace), after=True)
+                self._held[checkpoint_id, node] = held
+
+    def _place(self, namespace: Namespace) -> Place | None:
+        return self._called.get(namespace) or self._places.get(path_of(namespace))
+
+    def _breakpoints_in(self, namespace: Namespace) -> Breakpoints:
+        if namespace in self._called:
+            return self._called[namespace].compiled
+        return self._breakpoints.get(path_of(namespace), Breakpoints())

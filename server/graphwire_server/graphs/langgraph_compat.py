@@ -1,4 +1,4 @@
-"""The private parts of langgraph that the server relies on, all in this file.
+"""The private parts of langgraph that the server relies on, here and in `langgraph_repairs`.
 
 langgraph is pinned to one minor version; `tests/graphs/test_langgraph_assumptions.py`
 proves each assumption made here against the installed one.
@@ -14,7 +14,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -22,7 +21,7 @@ from collections.abc import (
 from typing import Any, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph._internal._constants import NULL_TASK_ID, RESUME
+from langgraph._internal._constants import CONFIG_KEY_RESUMING, NULL_TASK_ID, RESUME
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.channels.delta import DeltaChannel
@@ -41,9 +40,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._algo import PregelTaskWrites, apply_writes
 from langgraph.pregel._checkpoint import achannels_from_checkpoint, create_checkpoint
-from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.pregel._messages import StreamMessagesHandler
-from langgraph.pregel._read import DEFAULT_BOUND
+from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
 from langgraph.pregel._task_status import read_task_statuses
 from langgraph.pregel.protocol import StreamProtocol
 from langgraph.runtime import Runtime
@@ -68,29 +66,6 @@ _EXCEPTION_REPR = re.compile(r"^(?P<type>[A-Za-z_]\w*)\((?P<arguments>.*?),?\)$"
 _TASK_NOTE = re.compile(r"^During task with name '(?P<name>.*)' and id '(?P<id>[^']*)'$")
 
 
-class _NothingToWaitFor:
-    """Stands for the future of a checkpoint that was never written."""
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
-
-    def result(self) -> None:
-        return None
-
-
-def make_sync_durability_total() -> None:
-    """Makes `durability="sync"` work for graphs that write no checkpoints.
-
-    A subgraph compiled with `checkpointer=False` never sets the attribute that sync
-    durability waits for, and ends in an AttributeError. With a default on the class there
-    is nothing to wait for, which is true.
-    """
-    for loop in (AsyncPregelLoop, SyncPregelLoop):
-        if not hasattr(loop, "_put_checkpoint_fut"):
-            loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
-
-
 def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
     """Returns a copy of a graph with some attributes changed.
 
@@ -105,12 +80,37 @@ def copy_with(graph: AnyPregel, update: dict[str, Any]) -> AnyPregel:
 # Channels whose checkpoint is their value.
 _PLAIN = frozenset({LastValue, BinaryOperatorAggregate, EphemeralValue})
 
-_RESUMING = "__pregel_resuming"
+#: The tag by which the engine hides a task from its stream, and from breakpoints at `*`.
+HIDING_TAG = TAG_HIDDEN
 
 #: Among the keys of `updates` and `values`: the graph stops.
 INTERRUPT = "__interrupt__"
 
-Enter = Callable[[RunnableConfig | None], Awaitable[None]]
+Enter = Callable[[RunnableConfig | None], Awaitable[object]]
+
+
+def beginning(config: RunnableConfig | None) -> RunnableConfig | None:
+    """Returns the config of a subgraph that begins now.
+
+    In the first step of a run that goes on, the engine has every subgraph go on too. One with
+    `checkpointer=True` would do so from where it stood in an earlier step or run, and its input
+    would be lost.
+    """
+    configurable = (config or {}).get("configurable", {})
+    if config is None or not configurable.get(CONFIG_KEY_RESUMING):
+        return config
+    return {**config, "configurable": {**configurable, CONFIG_KEY_RESUMING: False}}
+
+
+def without_hiding(config: RunnableConfig | None) -> RunnableConfig | None:
+    """Returns a graph's own config without the tag by which the engine hides a task.
+
+    It would be every task's, and the engine tells nobody of those that it hides.
+    """
+    tags = (config or {}).get("tags") or []
+    if config is None or HIDING_TAG not in tags:
+        return config
+    return {**config, "tags": [tag for tag in tags if tag != HIDING_TAG]}
 
 
 def held() -> GraphInterrupt:
@@ -121,11 +121,9 @@ def held() -> GraphInterrupt:
 def wrapped(bound: Runnable[Any, Any], enter: Enter) -> Runnable[Any, Any]:
     """Returns a node's `bound` that awaits `enter` before it runs.
 
-    What the engine knows it by stays: whether it is the default one, and whose function it is
-    (the key of its cached results is made from that).
+    What the engine knows it by stays: whose function it is (the key of its cached results is
+    made from that).
     """
-    if bound is DEFAULT_BOUND:
-        return bound
     if isinstance(bound, RunnableCallable):
         return _CallableDoor(bound, enter)
     return _RunnableDoor(bound, enter)
@@ -163,23 +161,19 @@ class _RunnableDoor(Runnable[Any, Any]):
             yield piece
 
 
+def does_nothing(node: PregelNode) -> bool:
+    """Returns whether the engine makes no tasks for a node, since it neither runs nor writes."""
+    return node.bound is DEFAULT_BOUND and not node.writers
+
+
 def task_of(config: RunnableConfig | None) -> Task | None:
-    """Returns the task that a config was made for; None for one that the engine hides."""
-    config = config or {}
-    configurable = config.get("configurable", {})
-    if TAG_HIDDEN in (config.get("tags") or ()):
-        return None
+    """Returns the task that a config was made for; None for that of the entry pseudo-node."""
+    configurable = (config or {}).get("configurable", {})
     namespace = namespace_of(configurable["checkpoint_ns"])
     node = namespace[-1].partition(":")[0]
+    if node == START_NODE:
+        return None
     return Task(configurable["__pregel_task_id"], node, namespace[:-1])
-
-
-def starting_anew(config: RunnableConfig | None) -> RunnableConfig | None:
-    """Returns the config of a subgraph that does not resume, whatever the graph above does."""
-    configurable = (config or {}).get("configurable", {})
-    if config is None or not configurable.get(_RESUMING):
-        return config
-    return {**config, "configurable": {**configurable, _RESUMING: False}}
 
 
 def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]:
@@ -325,15 +319,17 @@ def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[st
 
 
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
-    """Returns the names of a graph's nodes, in the order of their definition.
+    """Returns the names of a graph's nodes, in the order of their definition."""
+    return nodes_of(graph.nodes)
 
-    Without those that the engine hides, and error handlers, which run within the step of the
-    node that failed: it stops before none of them.
-    """
+
+def nodes_of(nodes: Mapping[str, PregelNode]) -> tuple[str, ...]:
+    """Returns the names of those among an engine's nodes that are somebody's."""
     return tuple(
         name
-        for name, node in graph.nodes.items()
-        if not node.is_error_handler and TAG_HIDDEN not in (node.tags or ())
+        for name, node in nodes.items()
+        # A handler of errors runs as a part of the node that failed: the engine stops at none.
+        if name != START_NODE and not node.is_error_handler
     )
 
 
@@ -346,7 +342,7 @@ def static_breakpoints(
     graph: AnyPregel,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the breakpoints compiled into a graph, before and after; `*` for all."""
-    return _names(graph.interrupt_before_nodes), _names(graph.interrupt_after_nodes)
+    return names_of(graph.interrupt_before_nodes), names_of(graph.interrupt_after_nodes)
 
 
 def subgraphs(
@@ -358,5 +354,6 @@ def subgraphs(
             yield name, child
 
 
-def _names(nodes: Any) -> tuple[str, ...]:
+def names_of(nodes: Any) -> tuple[str, ...]:
+    """Returns a list of breakpoints; `*` for all."""
     return ("*",) if nodes == "*" else tuple(nodes)

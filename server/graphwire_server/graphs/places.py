@@ -65,7 +65,11 @@ def namespace_of(text: str) -> Namespace:
 def path_of(namespace: Namespace) -> Path:
     """Returns where a namespace is, whichever tasks lead there.
 
-    Beside tasks a namespace holds the numbers of repeated calls, which do not count.
+    Beside tasks a namespace holds the numbers of repeated calls, which do not count. A node may
+    be called like a number as well, but its element has a task, or comes first.
     """
-    names = (element.partition(":")[0] for element in namespace)
-    return tuple(name for name in names if not name.isdigit())
+    return tuple(
+        element.partition(":")[0]
+        for index, element in enumerate(namespace)
+        if not index or not element.isdigit()
+    )

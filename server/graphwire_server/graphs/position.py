@@ -6,7 +6,7 @@ that the gate has to know, and why a thread waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.commands import with_command_applied
-from graphwire_server.graphs.gate import Known
+from graphwire_server.graphs.gate import Held, Known
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.places import (
     Breakpoints,
@@ -247,6 +247,17 @@ class Position:
                     yield Waiting(
                         PauseKind.BREAKPOINT_BEFORE, task.node, task.namespace, task.task_id
                     )
+
+
+def with_held(waiting: Sequence[Waiting], held: Iterable[Held]) -> tuple[Waiting, ...]:
+    """Returns what a graph waits for, with what the gate held where the position can't see."""
+    found = {(reason.kind, reason.task_id, reason.node): reason for reason in waiting}
+    for each in held:
+        kind = PauseKind.BREAKPOINT_AFTER if each.after else PauseKind.BREAKPOINT_BEFORE
+        task = each.task
+        reason = Waiting(kind, task.node, task.namespace, task.task_id)
+        found.setdefault((kind, task.task_id, task.node), reason)
+    return tuple(found.values())
 
 
 async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:

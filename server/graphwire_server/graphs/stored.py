@@ -6,7 +6,9 @@ tasks it has, but the state can still be shown, and another checkpoint be chosen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -53,6 +55,13 @@ async def stored_checkpoint(graph: AnyPregel, config: RunnableConfig) -> Stored 
         metadata=jsontext.dumps({k: v for k, v in found.metadata.items() if k != STOPPED_AFTER}),
         created_at=found.checkpoint["ts"],
     )
+
+
+async def stopped_after(graph: AnyPregel, config: RunnableConfig) -> tuple[str, ...]:
+    """Returns the nodes before a checkpoint at which a breakpoint after them was met."""
+    found = await saver_of(graph).aget_tuple(config)
+    metadata: Mapping[str, Any] = found.metadata if found is not None else {}
+    return tuple(metadata.get(STOPPED_AFTER, ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.messages import messages_in
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
 from graphwire_server.graphs.position import checkpoint_id_of
-from graphwire_server.graphs.translate import StreamPart, Translator
+from graphwire_server.graphs.translate import StreamPart, Translator, payload
 
 T = TypeVar("T")
 
@@ -132,7 +132,9 @@ class Tap:
         """Takes what a node writes to its stream writer, on any thread."""
         if "custom" in self._modes:
             namespace = namespace_of(compat.current_namespace())[:-1]
-            self._on_loop(self._take, {"type": "custom", "ns": namespace, "data": value})
+            # Put into words here: the node may change it right after, on its own thread.
+            part = {"type": "custom", "ns": namespace, "data": payload(value)}
+            self._on_loop(self._take, part)
 
     def begin(self, task_id: str) -> None:
         """Tells that an announced task begins."""
@@ -171,10 +173,10 @@ class Tap:
                 self._emit(part)
             case "updates" if compat.INTERRUPT in data:
                 self.paused = self.paused or not namespace
-            case "updates" if all(update is None for update in data.values()):
-                self._held = part
             case "updates" if self._is_repeated(namespace, data):
                 pass
+            case "updates" if not compat.node_updates(data)[1]:
+                self._held = part
             case "values" if isinstance(data, dict) and compat.INTERRUPT in data:
                 # Says that the graph waits; the state is the one that was streamed before.
                 pass
@@ -232,8 +234,8 @@ def _id(checkpoint: Mapping[str, Any]) -> str:
 def _tells_of_failure(part: StreamPart, held: StreamPart) -> bool:
     """Returns whether a part says that the node of the held update has failed.
 
-    LangGraph streams an empty update for a node that raised after a resume, right before the
-    task's result.
+    Right before a task's result LangGraph streams what the task wrote, also if it then failed:
+    nothing after a resume, or what it wrote before the choice of the next node raised.
     """
     data = part["data"]
     failed = part["type"] == "tasks" and part["ns"] == held["ns"] and data.get("error")

@@ -18,7 +18,10 @@ StreamPart = dict[str, Any]
 
 
 class Translator:
-    """Translates the parts of one run. The events lack run, sequence, attempt and time."""
+    """Translates the parts of one run. The events lack run, sequence, attempt and time.
+
+    The data of a `custom` part is a payload already.
+    """
 
     def __init__(self) -> None:
         """Starts with no message begun."""
@@ -29,11 +32,11 @@ class Translator:
         namespace, data = part["ns"], part["data"]
         match part["type"]:
             case "values":
-                yield pb.RunEvent(namespace=namespace, values=pb.ValuesEvent(values=_json(data)))
+                yield pb.RunEvent(namespace=namespace, values=pb.ValuesEvent(values=payload(data)))
             case "updates":
                 updates, cached = node_updates(data)
                 for node, update in updates.items():
-                    event = pb.UpdatesEvent(node=node, update=_json(update), cached=cached)
+                    event = pb.UpdatesEvent(node=node, update=payload(update), cached=cached)
                     yield pb.RunEvent(namespace=namespace, updates=event)
             case "tasks" if "input" in data:
                 yield pb.RunEvent(namespace=namespace, task_started=_task_started(data))
@@ -42,7 +45,7 @@ class Translator:
             case "checkpoints":
                 yield pb.RunEvent(namespace=namespace, checkpoint=_checkpoint(data))
             case "custom":
-                yield pb.RunEvent(namespace=namespace, custom=pb.CustomEvent(data=_json(data)))
+                yield pb.RunEvent(namespace=namespace, custom=pb.CustomEvent(data=data))
             case "messages":
                 message, metadata = data
                 piece = self._messages.piece(message, metadata)
@@ -54,7 +57,10 @@ class Translator:
 
 def _task_started(data: Mapping[str, Any]) -> pb.TaskStartedEvent:
     return pb.TaskStartedEvent(
-        task_id=data["id"], node=data["name"], input=_json(data["input"]), triggers=data["triggers"]
+        task_id=data["id"],
+        node=data["name"],
+        input=payload(data["input"]),
+        triggers=data["triggers"],
     )
 
 
@@ -67,7 +73,7 @@ def _task_finished(data: Mapping[str, Any]) -> pb.TaskFinishedEvent:
     elif data["interrupts"]:
         event.interrupt_ids.extend(interrupt["id"] for interrupt in data["interrupts"])
     else:
-        event.result.CopyFrom(_json(data["result"]))
+        event.result.CopyFrom(payload(data["result"]))
     return event
 
 
@@ -76,7 +82,7 @@ def _checkpoint(data: Mapping[str, Any]) -> pb.CheckpointEvent:
     return pb.CheckpointEvent(
         checkpoint_id=checkpoint_id_of(data["config"]),
         parent_checkpoint_id=checkpoint_id_of(data["parent_config"]),
-        values=_json(data["values"]),
+        values=payload(data["values"]),
         next=data["next"],
         step=metadata.get("step", 0),
         source=metadata.get("source", ""),
@@ -93,5 +99,6 @@ def _says_something(piece: pb.MessageEvent) -> bool:
     )
 
 
-def _json(value: object) -> payload_pb2.Payload:
+def payload(value: object) -> payload_pb2.Payload:
+    """Returns a value of a graph as a payload."""
     return payload_pb2.Payload(json=jsontext.dumps(value))

@@ -282,6 +282,13 @@ def _check_thread(
             )
         if active and request.multitask == "REJECT":
             raise thread_busy(thread.thread_id, active)
+        goes = isinstance(request.start, CommandStart) and bool(request.start.goto)
+        if goes and not active and not thread.checkpoint_id:
+            raise errors.NothingToResumeError(
+                f"thread {thread.thread_id} has no state yet, from which to go to a node; start it "
+                "with input, or with an update alone",
+                resource=("thread", thread.thread_id),
+            )
         return None
 
     # A resume is for what waits now: it never queues behind another run.

@@ -23,15 +23,17 @@ from graphwire_server.graphs.execution import (
 from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.gate import Gate, Known
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
-from graphwire_server.graphs.places import Breakpoints, Namespace, Path, path_of
+from graphwire_server.graphs.places import Breakpoints, Namespace, Path, path_of, stops
 from graphwire_server.graphs.position import (
     Position,
     Waiting,
     position_at_end,
     read_position,
+    with_held,
 )
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
+from graphwire_server.graphs.stored import STOPPED_AFTER, stopped_after
 from graphwire_server.graphs.tap import Tap, Told
 from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.events import latest_checkpoints
@@ -154,6 +156,10 @@ class RunExecution:
             text = f"breakpoints at {', '.join(unknown)}: the graph has no such node"
             return Outcome(RunStatus.FAILED, error=Failure("UnknownNode", text))
         start = await self._start(graph)
+        position = start.position
+        if isinstance(start.beginning, Steer) and position and not position.checkpoint_id:
+            text = "the thread has no state yet, from which to go to a node"
+            return Outcome(RunStatus.FAILED, position, error=Failure("NothingToSteer", text))
         if start.position is not None and isinstance(start.beginning, GoOn):
             waiting = start.position.stuck(breakpoints, start.known, start.beginning.answers)
             if waiting:
@@ -192,6 +198,7 @@ class RunExecution:
             durable=self._durable(),
             begin=tap.begin,
             closed=lambda: self._draining or self._is_cancelled(),
+            cancelled=self._is_cancelled,
         )
         tap.connect(gate)
         gated = {
@@ -257,6 +264,7 @@ class RunExecution:
             if not position.stuck(breakpoints, position.known(approved, answers), answers):
                 return Outcome(None)
         if tap.paused:
+            waiting = with_held(waiting, gate.held)
             return Outcome(RunStatus.INTERRUPTED, position, waiting or _unseen(position))
         after = tuple(w for w in waiting if w.kind is PauseKind.BREAKPOINT_AFTER)
         if after:
@@ -278,6 +286,9 @@ class RunExecution:
         answers = position.unanswered(spec.answers)
         known = position.known(await self._approved(position), answers)
         if isinstance(verb, Steer) and not absorbed:
+            if not position.checkpoint_id and not verb.goto:
+                # LangGraph would take the command for input as well, and apply it twice.
+                return _Start(None, Known(), Fresh(verb.update))
             return _Start(position, known, Steer(verb.update, verb.goto, answers))
         return _Start(position, known, GoOn(answers))
 
@@ -288,10 +299,11 @@ class RunExecution:
         anew.
         """
         spec, thread_id, run = self._spec, self._run.thread_id, self._run
-        batch = EditBatch()
+        forks = bool(spec.checkpoint_id) and spec.checkpoint_id != head.checkpoint_id
+        batch = EditBatch(await self._stops_to_copy(graph) if forks else None)
         sink = current_sink.set(batch)
         try:
-            if spec.checkpoint_id and spec.checkpoint_id != head.checkpoint_id:
+            if forks:
                 await fork(graph, thread_id, spec.checkpoint_id)
             elif spec.discards and head.next:
                 await edit_state(graph, thread_id, None, as_node=END_NODE)
@@ -311,11 +323,20 @@ class RunExecution:
         await self._storage.write(keep)
         return True
 
+    async def _stops_to_copy(self, graph: AnyPregel) -> dict[str, list[str]]:
+        """Returns what the copy of a checkpoint says of breakpoints after the nodes before it."""
+        spec = self._spec
+        config = thread_config(self._run.thread_id, spec.checkpoint_id)
+        met = [n for n in await stopped_after(graph, config) if stops(spec.interrupt_after, n)]
+        return {STOPPED_AFTER: met} if met else {}
+
     async def _approved(self, position: Position) -> frozenset[str]:
-        ids, thread_id = position.approvable(), self._run.thread_id
+        ids, thread_id, head = position.approvable(), self._run.thread_id, position.checkpoint_id
         if not ids:
             return frozenset()
-        return await self._storage.read(lambda db: approvals(db, thread_id, ids), short=True)
+        return await self._storage.read(
+            lambda db: approvals(db, thread_id, ids, head=head), short=True
+        )
 
     def _is_cancelled(self) -> bool:
         """Returns whether the run is being stopped, also where a node has swallowed that."""

@@ -343,6 +343,7 @@ class Executor:
             _log.warning("attempt_failed", run_id=run.run_id, exc_info=True)
             self.doubt()
         finally:
+            # It may be here again already, if the lease was lost: another attempt at it.
             if self._running.get(run.run_id) is running:
                 del self._running[run.run_id]
             self._log.close(journal)

@@ -231,6 +231,8 @@ class Journal(Sink):
     def put_writes(self, records: Sequence[WriteRecord]) -> Coroutine[Any, Any, None]:
         """Adds what a task wrote. The result is for whoever wants to wait for its commit."""
         self._writes.extend(records)
+        for record in records:
+            self._leave_subgraphs(namespace_of(record.namespace), record.task_id)
         own = bool(records) and records[0].thread_id == self.run.thread_id
         namespace = namespace_of(records[0].namespace) if records else ()
         return self._put(own, namespace, absorbs=self._absorbs_writes)
@@ -251,10 +253,24 @@ class Journal(Sink):
         waits = self._waits and not (own and self._gated(namespace))
         return self.durable() if waits else _nothing()
 
+    def _leave_subgraphs(self, namespace: Namespace, task_id: str) -> None:
+        """Lets events go for which no checkpoint comes: a task that is over has left its subgraphs.
+
+        It may have left them by an error, between the values of a step and their checkpoint.
+        """
+        depth = len(namespace)
+        for below in [below for below in self._due if len(below) > depth]:
+            # Subgraphs with `checkpointer=True` have namespaces without task ids.
+            _, _, of_task = below[depth].partition(":")
+            if below[:depth] == namespace and of_task in ("", task_id):
+                del self._due[below]
+
     # --- commits ---
 
     async def durable(self) -> None:
         """Waits until all that was made so far is committed.
+
+        Not for events that wait for a checkpoint: whoever waits here may have yet to make it.
 
         Raises:
             LeaseLostError: The run is somebody else's now.
@@ -262,10 +278,11 @@ class Journal(Sink):
         """
         if self._failure is not None:
             raise self._failure
-        if self._kept >= self._made:
+        upto = self._made - (len(self._events) - self._ready())
+        if self._kept >= upto:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._made, waiter))
+        self._waiting.append((upto, waiter))
         self._flush_now()
         await waiter
 
@@ -343,8 +360,12 @@ class Journal(Sink):
         finally:
             self._flush = None
 
+    def _ready(self) -> int:
+        """Returns how many of the events wait for no checkpoint."""
+        return min(self._due.values(), default=len(self._events))
+
     def _take(self) -> _Batch:
-        ready = min(self._due.values(), default=len(self._events))
+        ready = self._ready()
         batch = _Batch(
             events=[self._numbered(event) for event in self._events[:ready]],
             checkpoints=self._checkpoints,

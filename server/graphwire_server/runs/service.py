@@ -10,7 +10,13 @@ from graphwire import errors
 from graphwire.v1 import pause_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
-from graphwire_server.graphs.checks import check_context, check_input, check_nodes, check_update
+from graphwire_server.graphs.checks import (
+    check_context,
+    check_input,
+    check_nodes,
+    check_tags,
+    check_update,
+)
 from graphwire_server.graphs.doors import unreachable_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
@@ -268,6 +274,7 @@ class RunService:
 
     async def _check(self, request: RunRequest, loaded: LoadedGraph) -> GraphFacts:
         """Checks what can be checked against the graph; returns what it says."""
+        check_tags(request.tags, "config.tags")
         configurable = request.configurable
         if not request.has_config and not isinstance(request.start, InputStart):
             configurable = await self._storage.read(

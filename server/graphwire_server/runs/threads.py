@@ -316,7 +316,7 @@ class ThreadService:
                 return None
             now = now_us()
             batch.apply(tx)
-            approved = approvals(tx, thread_id, position.approvable())
+            approved = approvals(tx, thread_id, position.approvable(), head=position.checkpoint_id)
             waiting = position.waiting(breakpoints, approved)
             run_id = last_run.run_id if last_run else ""
             pauses = settle_pauses(tx, thread_id, run_id, position.checkpoint_id, waiting, now=now)

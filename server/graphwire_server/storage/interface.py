@@ -153,6 +153,9 @@ class Reader(CheckpointReader, Protocol):
     def pauses_of_tasks(self, thread_id: str, task_ids: Collection[str]) -> list[PauseRecord]:
         """Returns all pauses, open or not, of some of a thread's tasks, oldest first."""
 
+    def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
+        """Returns the pauses at a checkpoint of a thread that were resumed, oldest first."""
+
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
 

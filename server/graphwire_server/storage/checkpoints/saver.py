@@ -300,7 +300,7 @@ class Saver(SyncMethods):
     ) -> WriteRecord:
         thread_id, namespace = _place(config)
         checkpoint_id = str(config["configurable"]["checkpoint_id"])
-        packed = writes.pack(self.serde, pairs)
+        packed = writes.pack(self.serde, writes.that_hold(pairs))
         return WriteRecord(thread_id, namespace, checkpoint_id, task_id, task_path, packed)
 
     def _tuple(self, loaded: reading.Loaded) -> CheckpointTuple:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import ormsgpack
+from langgraph._internal._constants import ERROR, ERROR_SOURCE_NODE
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -25,6 +26,18 @@ def pack(serde: SerializerProtocol, writes: Iterable[tuple[str, Any]]) -> bytes:
         UnserializableError: A value can't be encoded.
     """
     return ormsgpack.packb([_frame(serde, channel, value) for channel, value in writes])
+
+
+def that_hold(pairs: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
+    """Returns which of a task's writes are to be kept.
+
+    A task that failed has no result, though LangGraph hands over what it had written before,
+    and would take it for one. Where an error handler goes on, it stays.
+    """
+    channels = {channel for channel, _ in pairs}
+    if ERROR not in channels or ERROR_SOURCE_NODE in channels:
+        return pairs
+    return [pair for pair in pairs if pair[0] in WRITES_IDX_MAP]
 
 
 def pending(

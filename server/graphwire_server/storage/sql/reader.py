@@ -130,6 +130,10 @@ class SqlReader(CheckpointReads):
             found += self._execute(sql.pauses_of_tasks(len(ids)), (thread_id, *ids))
         return [rows.pause_record(row) for row in found]
 
+    def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
+        cursor = self._execute(sql.RESUMED_PAUSES, (thread_id, checkpoint_id))
+        return [rows.pause_record(row) for row in cursor]
+
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
         return [rows.pause_record(row) for row in cursor]

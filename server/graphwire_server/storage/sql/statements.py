@@ -371,6 +371,11 @@ PAUSE_COLUMNS = (
 
 INSERT_PAUSE = insert("gw_pauses", PAUSE_COLUMNS)
 
+RESUMED_PAUSES = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND checkpoint_id = ? AND status = 'RESUMED' ORDER BY number
+"""
+
 PAUSES_OF_RUN = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE run_id = ? ORDER BY number"
 
 RESOLVE_PAUSE = """

@@ -16,10 +16,10 @@ from graphwire_server.storage.sqlite.connection import Connection
 class Writer:
     """Runs batches of works, one after another.
 
-    Only what may wait happens on the connection's thread: the flush, and a lock that another
-    connection holds. The statements of a batch run on the event loop's own thread, where each
-    takes some microseconds: on another thread each of them would give up Python's lock and
-    wait for it again, behind everything that the event loop is busy with.
+    Only what may wait happens on the connection's thread: the flush, and a batch for which
+    another connection holds the lock. The statements of other batches run on the event loop's
+    own thread, where each takes some microseconds: on another thread each of them would give up
+    Python's lock and wait for it again, behind everything that the event loop is busy with.
     """
 
     def __init__(self, connection: Connection, path: Path) -> None:
@@ -36,11 +36,11 @@ class Writer:
         Raises:
             StorageError: SQLite gave up; nothing of any work is kept.
         """
-        if long:
-            return await self._connection.run(lambda sqlite: self._run_and_commit(sqlite, works))
         sqlite = self._connection.sqlite
-        if not begin_at_once(sqlite):
-            await self._connection.run(begin)
+        # Once it is begun, nothing waits for the event loop, which a node may block: others want
+        # the lock, the renewal of the lease among them.
+        if long or not begin_at_once(sqlite):
+            return await self._connection.run(lambda sqlite: self._run_and_commit(sqlite, works))
         try:
             outcomes = run_all(sqlite, self._path, works)
         except BaseException:

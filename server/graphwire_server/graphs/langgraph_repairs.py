@@ -1,0 +1,150 @@
+"""What is changed in langgraph itself while the server runs.
+
+Each is something that nothing but the engine can do. langgraph is pinned to one minor version;
+`tests/graphs/test_langgraph_repairs.py` proves each change against the installed one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph._internal._constants import RESUME
+from langgraph.checkpoint.base import PendingWrite
+from langgraph.pregel import _algo
+from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
+from langgraph.types import _interrupt_id
+
+from graphwire_server.graphs.langgraph_compat import names_of, nodes_of
+from graphwire_server.graphs.places import Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class GraphAtWork:
+    """A graph that the engine is about to run, at any depth.
+
+    Attributes:
+        namespace: Where it runs.
+        nodes: Its nodes.
+        before: The breakpoints that the engine would stop at, before nodes; `*` for all.
+        after: The same after nodes.
+        checkpoint_id: The checkpoint that it runs from.
+        metadata: The metadata of that checkpoint, if the graph goes on from there.
+    """
+
+    namespace: Namespace
+    nodes: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    checkpoint_id: str
+    metadata: Mapping[str, Any]
+
+
+def prepare(takes_over: Callable[[GraphAtWork], bool]) -> None:
+    """Makes langgraph fit to be used here; once a process is enough, and more do no harm.
+
+    Args:
+        takes_over: See `tell_of_graphs`.
+    """
+    make_sync_durability_total()
+    make_answers_exact()
+    make_error_handlers_run_once()
+    tell_of_graphs(takes_over)
+
+
+class _NothingToWaitFor:
+    """Stands for the future of a checkpoint that was never written."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+    def result(self) -> None:
+        return None
+
+
+def make_sync_durability_total() -> None:
+    """Makes `durability="sync"` work for graphs that write no checkpoints.
+
+    A subgraph compiled with `checkpointer=False` never sets the attribute that sync
+    durability waits for, and ends in an AttributeError. With a default on the class there
+    is nothing to wait for, which is true.
+    """
+    for loop in (AsyncPregelLoop, SyncPregelLoop):
+        if not hasattr(loop, "_put_checkpoint_fut"):
+            loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
+
+
+def make_answers_exact() -> None:
+    """Makes the engine give an answer to the question with its id, and to no other one.
+
+    It also takes one for a task's first question as an answer to whichever question comes next,
+    as for threads of older versions, whose questions all had the first one's id. Whether
+    a question was answered can't always be known before: see `position`.
+    """
+    original = getattr(_algo._scratchpad, "__wrapped__", _algo._scratchpad)
+
+    @functools.wraps(original)
+    def exact(
+        parent: Any,
+        pending_writes: list[PendingWrite],
+        task_id: str,
+        namespace: str,
+        answers: dict[str, Any] | None,
+        *rest: Any,
+    ) -> Any:
+        if answers and any(write[:2] == (task_id, RESUME) for write in pending_writes):
+            first = _interrupt_id(namespace, 0)
+            answers = {key: answer for key, answer in answers.items() if key != first}
+        return original(parent, pending_writes, task_id, namespace, answers, *rest)
+
+    _algo._scratchpad = exact  # type: ignore[assignment]
+
+
+def make_error_handlers_run_once() -> None:
+    """Makes a run that goes on take the result of an error handler that has finished.
+
+    The engine hands kept results back to tasks before it finds out which handlers there are,
+    and would run each of them again.
+    """
+    original = PregelLoop._resume_error_handlers_if_applicable
+    resume = getattr(original, "__wrapped__", original)
+
+    @functools.wraps(resume)
+    def once(loop: PregelLoop) -> None:
+        before = set(loop.tasks)
+        resume(loop)
+        handlers = {task_id: t for task_id, t in loop.tasks.items() if task_id not in before}
+        loop._reapply_writes_to_succeeded_nodes(handlers)
+
+    PregelLoop._resume_error_handlers_if_applicable = once  # type: ignore[assignment, method-assign]
+
+
+def tell_of_graphs(takes_over: Callable[[GraphAtWork], bool]) -> None:
+    """Has a function hear of each graph that the engine runs, whoever calls it.
+
+    Not all graphs can be found before: the code of a node may get one from anywhere. Where the
+    function returns True, the engine looks at no breakpoint before a node.
+    """
+    first = getattr(PregelLoop._first, "__wrapped__", PregelLoop._first)
+
+    @functools.wraps(first)
+    def telling(loop: PregelLoop, **arguments: Any) -> set[str] | None:
+        loaded = loop.checkpoint["id"]
+        updated: set[str] | None = first(loop, **arguments)
+        goes_on = loop.checkpoint["id"] == loaded
+        graph = GraphAtWork(
+            loop.checkpoint_ns,
+            nodes_of(loop.nodes),
+            names_of(loop.interrupt_before),
+            names_of(loop.interrupt_after),
+            loaded,
+            loop.checkpoint_metadata if goes_on else {},
+        )
+        if takes_over(graph):
+            loop.interrupt_before = ()
+        return updated
+
+    PregelLoop._first = telling  # type: ignore[assignment, method-assign]

@@ -1,0 +1,135 @@
+"""What is changed in langgraph is needed still, and does what it is to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphwire_server.graphs import langgraph_repairs
+from graphwire_server.graphs.langgraph_repairs import GraphAtWork
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.pregel import _algo
+from langgraph.pregel._loop import PregelLoop
+from langgraph.types import Command, interrupt
+
+from tests.graphs.logs import Log, writes
+
+INPUT: Any = {"log": []}
+THREAD: Any = {"configurable": {"thread_id": "t"}}
+
+
+@pytest.fixture(autouse=True)
+def unrepaired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has each test begin with langgraph as it is installed, and leave it as it was."""
+    for owner, name in (
+        (_algo, "_scratchpad"),
+        (PregelLoop, "_first"),
+        (PregelLoop, "_resume_error_handlers_if_applicable"),
+    ):
+        current = getattr(owner, name)
+        monkeypatch.setattr(owner, name, getattr(current, "__wrapped__", current))
+
+
+def two_questions() -> Any:
+    """A graph whose node asks twice."""
+
+    async def asks(state: Log) -> Log:
+        return {"log": [interrupt("first?"), interrupt("second?")]}
+
+    builder: Any = StateGraph(Log)
+    builder.add_node("asks", asks)
+    builder.add_edge(START, "asks")
+    return builder.compile(checkpointer=InMemorySaver())
+
+
+async def question(graph: Any) -> Any:
+    """The question that waits; None if there is none."""
+    interrupts = (await graph.aget_state(THREAD)).interrupts
+    return interrupts[0] if interrupts else None
+
+
+async def answered_twice(graph: Any) -> Any:
+    """Answers the first question twice; returns what is asked then."""
+    await graph.ainvoke(INPUT, THREAD)
+    first = await question(graph)
+    await graph.ainvoke(Command(resume={first.id: "one"}), THREAD)
+    assert (await question(graph)).value == "second?"
+    await graph.ainvoke(Command(resume={first.id: "two"}), THREAD)
+    return await question(graph)
+
+
+async def test_a_stale_answer_would_answer_the_next_question() -> None:
+    assert await answered_twice(two_questions()) is None
+
+
+async def test_an_answer_is_for_the_question_with_its_id() -> None:
+    langgraph_repairs.make_answers_exact()
+    langgraph_repairs.make_answers_exact()
+    graph = two_questions()
+    second = await answered_twice(graph)
+    assert second.value == "second?"
+    result = await graph.ainvoke(Command(resume={second.id: "two"}), THREAD)
+    assert result["log"] == ["one", "two"]
+
+
+async def handled_beside_a_question() -> list[str]:
+    """Runs a node that fails and is handled beside one that asks; returns what the handler did."""
+    ran: list[str] = []
+
+    async def fails(state: Log) -> Log:
+        raise RuntimeError("always")
+
+    async def handler(state: Log) -> Log:
+        ran.append("handler")
+        return {"log": ["handled"]}
+
+    async def asks(state: Log) -> Log:
+        return {"log": [interrupt("sure?")]}
+
+    builder: Any = StateGraph(Log)
+    builder.add_node("fails", fails, error_handler=handler)
+    builder.add_node("asks", asks)
+    builder.add_edge(START, "fails")
+    builder.add_edge(START, "asks")
+    graph = builder.compile(checkpointer=InMemorySaver())
+    await graph.ainvoke(INPUT, THREAD)
+    result = await graph.ainvoke(Command(resume="yes"), THREAD)
+    assert sorted(result["log"]) == ["handled", "yes"]
+    return ran
+
+
+async def test_an_error_handler_that_has_finished_would_run_again() -> None:
+    assert await handled_beside_a_question() == ["handler", "handler"]
+
+
+async def test_an_error_handler_runs_once() -> None:
+    langgraph_repairs.make_error_handlers_run_once()
+    langgraph_repairs.make_error_handlers_run_once()
+    assert await handled_beside_a_question() == ["handler"]
+
+
+@pytest.mark.parametrize("takes_over", [True, False])
+async def test_graphs_at_work_are_told_of(takes_over: bool) -> None:
+    told: list[GraphAtWork] = []
+
+    def hear(graph: GraphAtWork) -> bool:
+        told.append(graph)
+        return takes_over
+
+    langgraph_repairs.tell_of_graphs(lambda _: False)
+    langgraph_repairs.tell_of_graphs(hear)
+    builder: Any = StateGraph(Log)
+    builder.add_node("node", writes("node"))
+    builder.add_edge(START, "node")
+    graph = builder.compile(checkpointer=InMemorySaver(), interrupt_before=["node"])
+    result = await graph.ainvoke(INPUT, THREAD)
+    assert result["log"] == (["node"] if takes_over else [])
+    (first,) = told
+    assert (first.namespace, first.nodes) == ((), ("node",))
+    assert (first.before, first.after, first.metadata) == (("node",), (), {})
+    if not takes_over:
+        await graph.ainvoke(None, THREAD)
+        head = (await graph.aget_state_history(THREAD).__anext__()).parent_config
+        assert told[1].checkpoint_id == head["configurable"]["checkpoint_id"]
+        assert told[1].metadata["source"] == "loop"
