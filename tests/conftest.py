@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -17,16 +18,16 @@ from graphwire.v1 import (
     server_pb2_grpc,
     threads_pb2_grpc,
 )
-from graphwire_server.storage.interface import Storage
-from graphwire_server.storage.locations import PostgresAddress
-from graphwire_server.storage.postgres import PostgresStorage
-from graphwire_server.storage.postgres.schema import migrate
-from graphwire_server.storage.sql.migrations import load_migrations
-from graphwire_server.storage.sqlite import SqliteStorage
 
-from tests.pooler import Pooler, running_pooler
-from tests.postgres import PostgresServer, running_postgres
 from tests.servers import ServerProcess
+
+# Where only the client is installed there is none of this.
+if TYPE_CHECKING:
+    from graphwire_server.storage.interface import Storage
+    from graphwire_server.storage.locations import PostgresAddress
+
+    from tests.pooler import Pooler
+    from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A real Postgres. Without one its tests fail; they are never skipped."""
+    from tests.postgres import running_postgres
+
     with running_postgres() as server:
         yield server
 
@@ -47,10 +50,12 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def migrated_database(postgres: PostgresServer) -> Iterator[str]:
     """A database at the newest version, which tests have one after another."""
-    with postgres.fresh_database() as name:
-        # It takes long to import, for those who need none of it.
-        from graphwire_server.storage.postgres.store import migrate_store
+    from graphwire_server.storage.locations import PostgresAddress
+    from graphwire_server.storage.postgres.schema import migrate
+    from graphwire_server.storage.postgres.store import migrate_store
+    from graphwire_server.storage.sql.migrations import load_migrations
 
+    with postgres.fresh_database() as name:
         address = PostgresAddress(postgres.url(name))
         with postgres.connect(name) as connection:
             migrate(connection, address, load_migrations())
@@ -64,6 +69,8 @@ def postgres_address(postgres: PostgresServer, migrated_database: str) -> Postgr
 
     Tests that change the schema have a fresh database, `postgres_url`.
     """
+    from graphwire_server.storage.locations import PostgresAddress
+
     with postgres.connect(migrated_database) as connection:
         tables = connection.execute(
             "SELECT string_agg(tablename, ', ') FROM pg_tables"
@@ -77,14 +84,15 @@ def postgres_address(postgres: PostgresServer, migrated_database: str) -> Postgr
 @pytest.fixture(params=["sqlite", "postgres", "pooled"])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
     """An empty storage: in a file, on Postgres, and on Postgres behind a pooler."""
-    storage: Storage
+    from graphwire_server.storage.opening import open_storage
+
     match request.param:
         case "sqlite":
-            storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+            storage = await open_storage(tmp_path / "graphwire.db")
         case "postgres":
-            storage = await PostgresStorage.open(request.getfixturevalue("postgres_address"))
+            storage = await open_storage(request.getfixturevalue("postgres_address"))
         case _:
-            storage = await PostgresStorage.open(request.getfixturevalue("pooled_address"))
+            storage = await open_storage(request.getfixturevalue("pooled_address"))
     yield storage
     await storage.close()
 
@@ -92,6 +100,8 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture(scope="session")
 def pooler(postgres: PostgresServer) -> Iterator[Pooler]:
     """A pooler in front of Postgres, which can also lose things."""
+    from tests.pooler import running_pooler
+
     with running_pooler(postgres.folder) as pooler:
         yield pooler
 
@@ -101,6 +111,8 @@ def pooled_address(
     pooler: Pooler, migrated_database: str, postgres_address: PostgresAddress
 ) -> PostgresAddress:
     """Where `postgres_address` is reached through the pooler."""
+    from graphwire_server.storage.locations import PostgresAddress
+
     pooler.faults.clear()
     pooler.accept()
     return PostgresAddress(pooler.url(migrated_database))

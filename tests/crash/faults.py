@@ -185,3 +185,60 @@ def watch_sqlite(faults: Faults) -> None:
         return connect(*args, **{"factory": Connection, **options})
 
     sqlite3.connect = connecting  # type: ignore[assignment]
+
+
+_BEGIN = re.compile(r"\s*BEGIN\b", re.IGNORECASE)
+_CHANGES = ("INSERT", "UPDATE", "DELETE")
+
+
+def watch_psycopg(faults: Faults) -> None:
+    """Has every connection of psycopg count its commits, but for those that are asynchronous.
+
+    As with SQLite, a commit counts if the transaction has changed rows. Those that psycopg
+    makes by itself, at the end of `Connection.transaction()`, do not: they change schemas.
+    """
+    import psycopg
+
+    class Cursor(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *args: Any, **options: Any) -> Self:
+            connection, text = self.connection, query if isinstance(query, str) else ""
+            assert isinstance(connection, Connection)
+            if _COMMIT.match(text):
+                with connection.committing():
+                    return super().execute(query, *args, **options)
+            if _BEGIN.match(text):
+                connection.changed = False
+            super().execute(query, *args, **options)
+            self._note_changes()
+            return self
+
+        def executemany(self, *args: Any, **options: Any) -> None:
+            super().executemany(*args, **options)
+            self._note_changes()
+
+        def _note_changes(self) -> None:
+            assert isinstance(self.connection, Connection)
+            if (self.statusmessage or "").startswith(_CHANGES) and self.rowcount > 0:
+                self.connection.changed = True
+
+    class Connection(psycopg.Connection[Any]):
+        changed = False
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.cursor_factory = Cursor
+
+        @contextmanager
+        def committing(self) -> Iterator[None]:
+            changed, self.changed = self.changed, False
+            if not changed:
+                yield
+                return
+            with faults.commit():
+                yield
+
+        def commit(self) -> None:
+            with self.committing():
+                super().commit()
+
+    psycopg.connect = Connection.connect

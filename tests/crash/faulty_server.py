@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.crash.faults import PLAN, Faults, Plan, watch_sqlite
+from tests.crash.faults import PLAN, Faults, Plan, watch_psycopg, watch_sqlite
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> None:
@@ -27,7 +27,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], output: Path)
     os.dup2(file, 2)
     os.close(file)
     os.environ.update(environment)
-    watch_sqlite(Faults(Plan(Path(os.environ[PLAN]))))
+    faults = Faults(Plan(Path(os.environ[PLAN])))
+    watch_sqlite(faults)
+    watch_psycopg(faults)
     sys.argv = ["graphwire", *arguments]
 
     from graphwire_server.__main__ import main as command

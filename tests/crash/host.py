@@ -24,6 +24,8 @@ PROJECT = Path(__file__).parent / "project"
 
 #: How long, in seconds, runs may go on after SIGTERM.
 GRACE = 1.0
+#: How long, in seconds, what a killed server had is kept for it on Postgres.
+LEASE = 2.0
 #: How long, in seconds, a server may take to listen, and to be gone after SIGTERM.
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 #: How long, in seconds, a drain goes on before it is cut.
@@ -44,8 +46,9 @@ class Host:
         trouble: What is wrong with the server, if it can't be used any more.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Takes an empty folder for everything; `start` starts it."""
+    def __init__(self, folder: Path, database: str) -> None:
+        """Takes an empty folder for everything else, and a database; `start` starts it."""
+        self._database = database
         self.links = Links()
         self.ledgers = folder / "ledgers"
         self.ledgers.mkdir(parents=True)
@@ -149,9 +152,10 @@ class Host:
             FOLDER: str(self.ledgers),
             PLAN: str(self._folder / "plan"),
             "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": str(GRACE),
+            "GRAPHWIRE_LEASE_SECONDS": str(LEASE),
         }
-        database = self._folder / "graphwire.db"
-        arguments = ["serve", str(PROJECT), "--listen", "127.0.0.1:0", "--database", str(database)]
+        listen = ("--listen", "127.0.0.1:0")
+        arguments = ["serve", str(PROJECT), *listen, "--database", self._database]
         with self._lock:
             self._process = _CONTEXT.Process(
                 target=main, args=(arguments, environment, self._output), daemon=True

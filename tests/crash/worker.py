@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from tests.e2e.drive import value
 _SETTLE_SECONDS = 10.0
 #: How much of the server's log is kept with a violation.
 _TAIL = 6000
+
+#: Makes an empty database and returns its address.
+NewDatabase = Callable[[], str]
 
 
 @dataclass
@@ -95,9 +98,10 @@ class Result:
 class Worker:
     """Does one job after the other, on one server as long as there is nothing wrong with it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Takes an empty folder for its databases."""
+    def __init__(self, folder: Path, new_database: NewDatabase | None = None) -> None:
+        """Takes an empty folder, and what makes databases; None: they are files there."""
         self._folder = folder
+        self._new_database = new_database
         self._host: Host | None = None
         self._hosts = 0
         self._jobs = 0
@@ -152,7 +156,9 @@ class Worker:
         if self._host is None:
             self._hosts += 1
             folder = self._folder / f"{self._hosts}"
-            self._host = Host(folder).start()
+            file = str(folder / "graphwire.db")
+            database = file if self._new_database is None else self._new_database()
+            self._host = Host(folder, database).start()
         return self._host
 
     def _drop_host(self) -> None:

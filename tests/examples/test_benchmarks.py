@@ -111,7 +111,7 @@ def test_a_copied_thread_is_a_thread_of_its_own(tmp_path: Path) -> None:
             original = client.threads.create().thread_id
             client.runs.run(original, "agent", input=INPUT, interrupt_before=["action"])
         server.stop()
-        clone_threads(server.database, copies=2)
+        clone_threads(tmp_path / "data.db", copies=2)
         server.start()
         with graphwire.Client(server.address) as client:
             threads = list(client.threads.list(statuses=["INTERRUPTED"]))

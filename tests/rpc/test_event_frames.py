@@ -23,7 +23,7 @@ def test_a_frame_is_the_response_with_the_event(
 
 
 def test_messages_are_serialized_as_before() -> None:
-    serialize = serializer(runs_pb2.StreamRunResponse.SerializeToString)  # type: ignore[arg-type]
+    serialize = serializer(runs_pb2.StreamRunResponse.SerializeToString)
     message = runs_pb2.StreamRunResponse(event=event(1))
     assert serialize(message) == message.SerializeToString()
     assert serialize(EventFrame(event(1).SerializeToString())) == message.SerializeToString()

@@ -13,6 +13,8 @@ import pytest
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.sqlite import SqliteStorage
+from graphwire_server.storage.sqlite.connection import Connection
+from graphwire_server.storage.sqlite.writer import Writer
 
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
 OpenPostgres = Callable[..., Coroutine[Any, Any, PostgresStorage]]
@@ -44,6 +46,12 @@ async def open_sqlite() -> AsyncIterator[OpenSqlite]:
 async def sqlite_storage(sqlite_path: Path, open_sqlite: OpenSqlite) -> SqliteStorage:
     """An empty storage in a file."""
     return await open_sqlite(sqlite_path)
+
+
+def writers_connection(storage: SqliteStorage) -> Connection:
+    """Returns the one connection that writes."""
+    writer: Writer = storage._writer._run_batch.__self__  # type: ignore[attr-defined]
+    return writer._connection
 
 
 @pytest.fixture

@@ -186,23 +186,23 @@ async def test_a_server_that_stands_still_loses_its_locks(
     a: PostgresStorage, b: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = transactions._BEGIN_WRITING
-    monkeypatch.setattr(transactions, "_BEGIN_WRITING", begin.replace("'5s'", "'100ms'"))
+    monkeypatch.setattr(transactions, "_BEGIN_WRITING", begin.replace("'5s'", "'300ms'"))
     calls: list[int] = []
-    go_on = threading.Event()
+    locked, go_on = threading.Event(), threading.Event()
 
     def stand_still(tx: Transaction) -> str:
         calls.append(len(calls))
         tx.thread("x")
+        locked.set()
         if len(calls) == 1:
             assert go_on.wait(TIMEOUT)
         tx.update_thread("x", now=len(calls))
         return "done"
 
     standing = asyncio.create_task(a.write(stand_still))
-    async with asyncio.timeout(TIMEOUT):
-        while not calls:
-            await asyncio.sleep(0)
+    assert await asyncio.to_thread(locked.wait, TIMEOUT)
     await b.write(lambda tx: tx.update_thread("x", now=50, metadata='{"by": "b"}'))
+    monkeypatch.undo()
     go_on.set()
     # It was not committed, so it is done once more.
     assert await standing == "done"

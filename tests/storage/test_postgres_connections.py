@@ -240,14 +240,15 @@ async def test_a_server_that_stays_away_is_named(
 
 
 async def test_closing_does_not_wait_for_a_server_that_is_away(
-    pooled: PostgresStorage, pooler: Pooler
+    pooled: PostgresStorage, pooler: Pooler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 10 * TIMEOUT)
     pooler.refuse()
     renewing = threading.Thread(target=partial(renew, pooled))
     renewing.start()
     reading = asyncio.create_task(names(pooled))
     await asyncio.wait([reading], timeout=0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(TIMEOUT):
         await pooled.close()
         with pytest.raises(StorageError, match="it is closed"):
             await reading
@@ -259,9 +260,12 @@ def renew(storage: Storage) -> None:
         storage.renew_server("server", ttl=1)
 
 
-async def test_a_database_that_is_not_there_is_named_at_once(open_postgres: OpenPostgres) -> None:
+async def test_a_database_that_is_not_there_is_named_at_once(
+    open_postgres: OpenPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = PostgresAddress("postgresql://user:secret@127.0.0.1:1/nothing")
-    async with asyncio.timeout(5):
+    monkeypatch.setattr(connection, "PATIENCE", 10 * TIMEOUT)
+    async with asyncio.timeout(TIMEOUT):
         with pytest.raises(StorageError) as caught:
             await open_postgres(address)
     text = str(caught.value)

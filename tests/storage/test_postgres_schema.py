@@ -15,6 +15,7 @@ from graphwire_server.storage.interface import StorageError
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import storage as postgres_storage
 from graphwire_server.storage.postgres.schema import in_postgres_types, inspect, migrate
+from graphwire_server.storage.postgres.session import PostgresSession
 from graphwire_server.storage.records import Position, ThreadFilter, ThreadStatus
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql.migrations import Migration, load_migrations
@@ -22,6 +23,7 @@ from graphwire_server.storage.sqlite import schema as sqlite_schema
 
 from .builders import a_thread, add
 from .conftest import OpenPostgres
+from .crowd import add_crowd
 
 NEWEST = load_migrations()[-1].number
 FIRST = Migration(1, "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);")
@@ -223,31 +225,18 @@ def test_both_databases_have_the_same_columns_and_indexes(
     assert sorted(indexes) == sorted(wanted_indexes)
 
 
-THREADS = 20_000
-
-
 @pytest.fixture(scope="module")
 def crowd(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
-    """Very many threads, each with a run that is over; of twenty one is paused."""
+    """Very many threads, each with a run that is over."""
     server = request.getfixturevalue("postgres")
     with server.fresh_database() as name, server.connect(name) as connection:
-        migrate(connection, PostgresAddress(server.url(name)), load_migrations())
-        connection.execute(
-            f"""
-            INSERT INTO gw_threads
-            SELECT 'thread-' || n, CASE WHEN n % 20 = 0 THEN 'INTERRUPTED' ELSE 'IDLE' END,
-                'agent', '', '[]', FALSE, n, n, NULL, '{{}}'
-            FROM generate_series(1, {THREADS}) AS n;
-            INSERT INTO gw_runs (run_id, thread_id, assistant_id, status, create_time, due_time,
-                start_time, end_time, resumed_run_id, resumed_by_run_id, last_sequence,
-                cancel_requested, checkpoint_id, lease_owner, lease_epoch, attempt, losses,
-                absorbed, metadata)
-            SELECT 'run-' || create_time, thread_id, 'agent', 'SUCCEEDED', create_time,
-                create_time, 1, 2, '', '', 0, FALSE, '', '', 1, 1, 0, TRUE, '{{}}'
-            FROM gw_threads;
-            ANALYZE;
-            """
-        )
+        address = PostgresAddress(server.url(name))
+        migrate(connection, address, load_migrations())
+        session = PostgresSession(connection, address)
+        session.control("BEGIN")
+        add_crowd(session, 20_000)
+        session.control("COMMIT")
+        connection.execute("ANALYZE")
         yield connection
 
 

@@ -238,7 +238,9 @@ async def test_a_run_that_is_held_is_not_claimed_before_the_commit(
     await writing
 
     (claimed,) = await b.write(lambda tx: tx.claim_lost("b", limit=9))
-    assert claimed == a_run(status=RUNNING, lease=Lease("b", 2), attempt=2, last_sequence=1)
+    assert claimed == a_run(
+        status=RUNNING, lease=Lease("b", 2), attempt=2, losses=1, last_sequence=1
+    )
     with pytest.raises(LeaseLostError):
         await a.write(lambda tx: tx.hold("run", lease))
 
@@ -279,7 +281,7 @@ async def test_a_server_that_dies_loses_its_runs_when_its_lease_lapses(
     async with asyncio.timeout(TIMEOUT):
         while not (claimed := await b.write(lambda tx: tx.claim_lost("b", limit=9))):
             await asyncio.sleep(0.02)
-    assert claimed == [replace(run, lease=Lease("b", 2), attempt=2)]
+    assert claimed == [replace(run, lease=Lease("b", 2), attempt=2, losses=1)]
     assert a.renew_server("a", ttl=A_DAY) is False
 
 

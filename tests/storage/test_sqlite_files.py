@@ -21,7 +21,7 @@ from graphwire_server.storage.sqlite.schema import APPLICATION_ID, inspect, migr
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from .builders import A_DAY, a_run, a_thread, add
-from .conftest import OpenSqlite
+from .conftest import OpenSqlite, writers_connection
 
 
 def pragma(path: Path, name: str) -> object:
@@ -85,7 +85,8 @@ async def test_a_start_that_was_killed_before_its_first_migration_is_made_good(
 
 async def test_every_connection_is_set_up_to_be_safe(sqlite_storage: SqliteStorage) -> None:
     for connection in (
-        sqlite_storage._connection,
+        writers_connection(sqlite_storage),
+        sqlite_storage._at_hand,
         sqlite_storage._readers._queue[0],  # type: ignore[attr-defined]
         sqlite_storage._store._connection,
     ):
@@ -251,7 +252,7 @@ async def test_what_the_server_before_has_held_can_be_claimed_at_once(
     after = await open_sqlite(sqlite_path)
     await after.write(lambda tx: tx.join_servers("after", ttl=A_DAY))
     claimed = await after.write(lambda tx: tx.claim_lost("after", limit=9))
-    assert claimed == [replace(run, lease=Lease("after", 2), attempt=2)]
+    assert claimed == [replace(run, lease=Lease("after", 2), attempt=2, losses=1)]
 
 
 HOLDER = """

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from graphwire_server.storage.interface import IntegrityError, StorageError, Transaction
-from graphwire_server.storage.sqlite import SqliteStorage, connection
+from graphwire_server.storage.sqlite import SqliteStorage, batch
 
 from .builders import a_run, a_thread, add
-from .conftest import OpenSqlite
+from .conftest import OpenSqlite, writers_connection
 
 TIMEOUT = 30
 
@@ -26,9 +26,10 @@ async def log(sqlite_storage: SqliteStorage) -> AsyncIterator[list[str]]:
     statements: list[str] = []
 
     def note(statement: str) -> None:
-        statements.append(" ".join(statement.split()[:2]))
+        if not statement.startswith("PRAGMA"):
+            statements.append(" ".join(statement.split()[:2]))
 
-    writer = sqlite_storage._connection
+    writer = writers_connection(sqlite_storage)
     await writer.run(lambda sqlite: sqlite.set_trace_callback(note))
     yield statements
     await writer.run(lambda sqlite: sqlite.set_trace_callback(None))
@@ -44,7 +45,7 @@ async def exists(storage: SqliteStorage, name: str) -> bool:
 
 
 class Held:
-    """A work that stays in the writer until it is let go."""
+    """A work that stays in the writer until it is let go; not on the event loop."""
 
     def __init__(self) -> None:
         self.started = threading.Event()
@@ -58,7 +59,7 @@ class Held:
 
 async def hold(storage: SqliteStorage) -> tuple[Held, asyncio.Task[None]]:
     held = Held()
-    task = asyncio.create_task(storage.write(held))
+    task = asyncio.create_task(storage.write(held, long=True))
     assert await asyncio.to_thread(held.started.wait, TIMEOUT)
     return held, task
 
@@ -153,7 +154,7 @@ async def test_a_write_that_is_taken_back_while_it_closes_does_not_keep_it_open(
 async def test_a_full_disk_is_named_and_keeps_nothing_of_the_batch(
     sqlite_storage: SqliteStorage, sqlite_path: Path
 ) -> None:
-    writer = sqlite_storage._connection
+    writer = writers_connection(sqlite_storage)
     pages = await writer.run(lambda s: s.execute("PRAGMA page_count").fetchone()[0])
     await writer.run(lambda s: s.execute(f"PRAGMA max_page_count = {pages + 3}").fetchall())
 
@@ -229,7 +230,7 @@ async def test_a_commit_that_fails_is_told_to_all_of_its_batch(
 async def test_a_lock_held_by_another_program_is_named(
     sqlite_path: Path, open_sqlite: OpenSqlite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(batch, "BUSY_TIMEOUT", 0.05)
     storage = await open_sqlite(sqlite_path)
     with closing(sqlite3.connect(sqlite_path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

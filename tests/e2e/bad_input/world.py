@@ -108,7 +108,7 @@ def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> Worl
         if response.event.task_started.node == "gate":
             break
     return World(
-        database=server.database,
+        database=Path(server.database),
         new=new_thread(threads),
         done=done.thread_id,
         done_run=done_run,

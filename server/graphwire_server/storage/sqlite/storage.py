@@ -52,6 +52,7 @@ class SqliteStorage:
     ) -> None:
         """Use `open`."""
         self._path = path
+        self._connection = connection
         self._at_hand = at_hand
         self._readers = readers
         self._store = store

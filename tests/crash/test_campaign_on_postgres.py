@@ -1,0 +1,54 @@
+"""The crash campaign on Postgres in short: all scenarios at once, under each kind of blow.
+
+Whoever recovers from a blow waits for the lease of the server that was ended, so these rounds
+are few; `python -m tests.crash --database postgres` is the long form.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash.blows import BlowKind
+from tests.crash.job import Job
+from tests.crash.report import describe
+from tests.crash.scenarios import SCENARIOS
+from tests.crash.schedule import random_blows
+from tests.crash.test_campaign import LATEST, SEED
+from tests.crash.worker import Extent, Result, Worker
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Worker]:
+    folder = tmp_path_factory.mktemp("crash-postgres")
+    worker = Worker(folder, lambda: postgres.url(postgres.make_database()))
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(worker: Worker) -> Result:
+    """All scenarios, played once without blows."""
+    return worker.work(Job(tuple(SCENARIOS)))
+
+
+def test_undisturbed_all_scenarios_come_to_their_end(undisturbed: Result) -> None:
+    shown = [line for play in undisturbed.violated[:3] for line in describe(play)]
+    assert not undisturbed.violated, "\n".join(shown)
+
+
+@pytest.mark.parametrize("kind", BlowKind)
+def test_whatever_ends_the_server_nothing_is_lost_run_twice_or_jumped(
+    worker: Worker, undisturbed: Result, kind: BlowKind
+) -> None:
+    commits, seconds = undisturbed.extent.commits * LATEST, undisturbed.extent.seconds * LATEST
+    chance = random.Random(f"{SEED} {kind}")
+    blows = random_blows(chance, (kind,), Extent(int(commits), seconds))
+    references = undisturbed.references
+    result = worker.work(Job(tuple(references), blows), references)
+    shown = [line for play in result.violated[:3] for line in describe(play)]
+    assert not result.violated, "\n".join(shown)
+    assert result.deaths

@@ -1,0 +1,45 @@
+"""Very many threads, in which others are to be found quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphwire_server.storage.records import RunStatus
+from graphwire_server.storage.sql import statements
+from graphwire_server.storage.sql.session import Session
+from graphwire_server.storage.sql.transaction import SqlTransaction
+
+from .builders import a_run, a_thread
+
+
+def add_crowd(session: Session, count: int) -> None:
+    """Adds threads `thread-1` and so on, each with a run `run-1` that is over.
+
+    Their times are their numbers, and of twenty one is paused.
+    """
+    transaction = SqlTransaction(session)
+    transaction.insert_thread(a_thread("thread-1", assistant_id="agent"))
+    transaction.insert_run(
+        a_run("run-1", "thread-1", status=RunStatus.SUCCEEDED, start_time=1, end_time=2)
+    )
+    number = {"thread_id": "'thread-' || n", "run_id": "'run-' || n"} | dict.fromkeys(
+        ("create_time", "update_time", "due_time"), "n"
+    )
+    paused = {"status": "CASE WHEN n % 20 = 0 THEN 'INTERRUPTED' ELSE 'IDLE' END"}
+    _multiply(session, "gw_threads", statements.THREAD_COLUMNS, number | paused, count)
+    _multiply(session, "gw_runs", statements.RUN_COLUMNS, number, count)
+    _multiply(session, "gw_run_bodies", "run_id, spec", number, count)
+
+
+def _multiply(
+    session: Session, table: str, columns: str, changes: Mapping[str, str], count: int
+) -> None:
+    """Makes many rows of the one that a table has."""
+    values = ", ".join(changes.get(column, column) for column in columns.split(", "))
+    session.execute(
+        f"""
+        WITH RECURSIVE numbers (n) AS (
+            SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})
+        INSERT INTO {table} ({columns}) SELECT {values} FROM {table} CROSS JOIN numbers
+        """
+    )
