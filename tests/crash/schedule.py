@@ -91,10 +91,10 @@ class Schedule:
 
     def done(self, job: Job, deaths: int) -> None:
         """Takes note of a job: if the last known commit was reached, there may be one more."""
-        if len(job.scenarios) > 1 or not deaths:
+        if len(job.scenarios) > 1 or len(job.blows) > 1 or not deaths:
             return
         (name,), (blow,) = job.scenarios, job.blows
-        if blow.when == self._last[name, blow.kind]:
+        if blow.when == self._last.get((name, blow.kind)):
             self._last[name, blow.kind] += 1
             self._boundaries.insert(0, Job((name,), (Blow(blow.kind, blow.when + 1),)))
 

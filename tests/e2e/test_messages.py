@@ -90,7 +90,8 @@ def state_messages(threads: threads_pb2_grpc.ThreadsStub, thread_id: str) -> lis
     return messages
 
 
-@pytest.fixture(scope="module", params=["0", "0.002"], ids=["at once", "token by token"])
+# Pieces are joined that come within 20 ms of each other.
+@pytest.fixture(scope="module", params=["0", "0.03"], ids=["at once", "token by token"])
 def weather(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[runs_pb2_grpc.RunsStub, threads_pb2_grpc.ThreadsStub, bool]]:

@@ -1,76 +1,35 @@
 """What the server takes for granted about langgraph, each proved against the installed one.
 
 They run langgraph by itself. Where one of these fails after an update, so does what the
-server builds on it: `graphs/langgraph_compat.py`, `graphs/execution.py`,
-`graphs/position.py`, `graphs/state.py`.
+server builds on it: `graphs/langgraph_compat.py`, `graphs/tap.py`, `graphs/position.py`,
+`graphs/state.py`. What it takes for granted about langgraph's private parts is in
+test_langgraph_internals.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import operator
-from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal, TypedDict, cast
+from typing import Any, Literal, cast
 
 import pytest
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import InvalidUpdateError
 from langgraph.func import entrypoint
 from langgraph.graph import START, StateGraph
-from langgraph.graph.message import add_messages
 from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
 from langgraph.types import Command, Interrupt, Send, interrupt
+
+from tests.graphs.small import INPUT, Log, asks, beside, chain, fails, writes
 
 Durability = Literal["sync", "async", "exit"]
 Part = dict[str, Any]
 
 THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}}
-INPUT = {"log": ["in"]}
-
-
-class Log(TypedDict):
-    log: Annotated[list[str], operator.add]
-
-
-def writes(name: str) -> Any:
-    async def node(state: Log) -> Log:
-        return {"log": [name]}
-
-    return node
-
-
-def asks(*questions: str) -> Any:
-    async def node(state: Log) -> Log:
-        return {"log": [f"{question} {interrupt(question)}" for question in questions]}
-
-    return node
-
-
-async def fails(state: Log) -> Log:
-    raise ValueError("as it is")
-
-
-def chain(saver: Any = None, **nodes: Any) -> StateGraph[Any]:
-    graph = StateGraph(Log)
-    for source, (name, node) in zip([START, *nodes], nodes.items(), strict=False):
-        graph.add_node(name, node)
-        graph.add_edge(source, name)
-    return graph
-
-
-def beside(**nodes: Any) -> StateGraph[Any]:
-    graph = StateGraph(Log)
-    for name, node in nodes.items():
-        graph.add_node(name, node)
-        graph.add_edge(START, name)
-    return graph
 
 
 def saved(graph: StateGraph[Any], **options: Any) -> AnyPregel:
@@ -226,36 +185,6 @@ async def test_a_result_that_was_there_already_comes_as_a_cached_update_and_as_n
     assert [task["name"] for task in tasks if "input" not in task] == ["ask"]
 
 
-async def test_a_message_of_a_subgraph_is_streamed_from_there_or_whole_from_the_root() -> None:
-    class Chat(TypedDict):
-        messages: Annotated[list[AnyMessage], add_messages]
-
-    async def speak(state: Chat) -> dict[str, Any]:
-        model = GenericFakeChatModel(messages=iter([AIMessage("one two", id="answer")]))
-        return {"messages": [await model.ainvoke(state["messages"])]}
-
-    inner = StateGraph(Chat)
-    inner.add_node("speak", speak)
-    inner.add_edge(START, "speak")
-    outer = StateGraph(Chat)
-    outer.add_node("child", inner.compile())
-    outer.add_edge(START, "child")
-
-    def said(shown: Sequence[Part]) -> list[tuple[bool, str, str]]:
-        return [
-            (bool(part["ns"]), part["data"][0].content, part["data"][1]["langgraph_node"])
-            for part in shown
-        ]
-
-    hello = {"messages": [("user", "Hello!")]}
-    assert said(await parts(outer.compile(), hello, "messages", subgraphs=True)) == [
-        (True, text, "speak") for text in ("one", " ", "two")
-    ]
-    assert said(await parts(outer.compile(), hello, "messages", subgraphs=False)) == [
-        (False, "one two", "child")
-    ]
-
-
 async def test_whoever_closes_the_stream_stops_the_nodes() -> None:
     stopped = asyncio.Event()
 
@@ -274,36 +203,6 @@ async def test_whoever_closes_the_stream_stops_the_nodes() -> None:
             assert not stopped.is_set()
             break
     assert stopped.is_set()
-
-
-# --- going on ---
-
-
-async def test_none_as_input_passes_the_breakpoint_that_the_thread_stands_at() -> None:
-    graph = saved(chain(one=writes("one"), two=writes("two")))
-    await parts(graph, INPUT, "updates", interrupt_before=["two"])
-    shown = await parts(graph, None, "updates", interrupt_before=["two"])
-    assert [part["data"] for part in shown] == [{"two": {"log": ["two"]}}]
-
-
-async def test_a_command_looks_at_no_breakpoint_in_its_first_step() -> None:
-    graph = saved(chain(one=writes("one"), two=writes("two")))
-    await parts(graph, INPUT, "updates")
-    command: Command[Any] = Command(goto="two")
-    shown = await parts(graph, command, "updates", interrupt_before=["two"])
-    assert [part["data"] for part in shown] == [{"two": {"log": ["two"]}}]
-
-
-async def test_a_breakpoint_at_an_unknown_node_is_passed_without_a_word() -> None:
-    graph = saved(chain(one=writes("one")))
-    shown = await parts(graph, INPUT, "updates", interrupt_before=["on"])
-    assert [part["data"] for part in shown] == [{"one": {"log": ["one"]}}]
-
-
-async def test_after_a_stop_behind_the_last_node_nothing_is_next() -> None:
-    graph = saved(chain(one=writes("one")))
-    await parts(graph, INPUT, "updates", interrupt_after=["one"])
-    assert (await graph.aget_state(THREAD)).next == ()
 
 
 # --- questions ---

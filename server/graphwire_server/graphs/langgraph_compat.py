@@ -1,7 +1,7 @@
 """The private parts of langgraph that the server relies on, here and in `langgraph_repairs`.
 
-langgraph is pinned to one minor version; `tests/graphs/test_langgraph_assumptions.py`
-proves each assumption made here against the installed one.
+langgraph is pinned to one minor version; `tests/graphs/test_langgraph_internals.py` and
+`test_langgraph_assumptions.py` prove each assumption made here against the installed one.
 """
 
 from __future__ import annotations
