@@ -240,8 +240,9 @@ def test_giving_up_a_pause_lets_the_queue_go_on_in_order(
 ) -> None:
     thread = new_thread(threads)
     first = create(
-        runs, thread_id=thread, assistant_id="gated", input=gate.input, interrupt_before=["gate"]
+        runs, thread_id=thread, assistant_id="gated", input=gate.input, interrupt_before=["after"]
     )
+    gate.wait_begun()
     queued = create(
         runs,
         thread_id=thread,
@@ -249,8 +250,8 @@ def test_giving_up_a_pause_lets_the_queue_go_on_in_order(
         input=payload({"log": ["second"]}),
         multitask_strategy=ENQUEUE,
     )
-    assert wait(runs, first.run_id).run.status == INTERRUPTED
     gate.open()
+    assert wait(runs, first.run_id).run.status == INTERRUPTED
     with refused("FAILED_PRECONDITION", "THREAD_BUSY") as refusal:
         create(runs, thread_id=thread, assistant_id="gated", input=gate.input, on_pause=DISCARD)
     assert refusal.metadata["run_id"] == queued.run_id
@@ -267,7 +268,8 @@ def test_giving_up_a_pause_lets_the_queue_go_on_in_order(
     assert {run.status for run in finished} == {SUCCEEDED}
     assert in_turn(finished)
     steps = ["before", "gate", "after"]
-    assert log(threads, thread) == ["in", "before", "second", *steps, "third", *steps]
+    begun = ["in", "before", "gate"]
+    assert log(threads, thread) == [*begun, "second", *steps, "third", *steps]
 
 
 def test_the_queue_goes_on_after_a_run_that_failed_or_was_cancelled(

@@ -11,8 +11,10 @@ from langgraph.types import interrupt
 INPUT = {"log": ["in"]}
 
 
-class Log(TypedDict):
+class Log(TypedDict, total=False):
     log: Annotated[list[str], operator.add]
+    count: int
+    path: str
 
 
 def writes(name: str) -> Any:

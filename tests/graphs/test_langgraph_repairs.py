@@ -13,7 +13,7 @@ from langgraph.pregel import _algo
 from langgraph.pregel._loop import PregelLoop
 from langgraph.types import Command, interrupt
 
-from tests.graphs.logs import Log, writes
+from tests.graphs.small import Log, writes
 
 INPUT: Any = {"log": []}
 THREAD: Any = {"configurable": {"thread_id": "t"}}

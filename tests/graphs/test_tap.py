@@ -224,6 +224,7 @@ async def test_what_is_streamed_on_another_thread_is_told_on_the_loop_in_its_ord
     def stream() -> None:
         tap.take((CHILD, "tasks", started("a")))
         tap.take((CHILD, "updates", {"a": {}}))
+        tap.take((CHILD, "tasks", finished("a")))
         kept.refuses.add("b")
         with pytest.raises(GraphInterrupt):
             tap.take((CHILD, "tasks", started("b")))
@@ -238,6 +239,7 @@ async def test_what_is_streamed_on_another_thread_is_told_on_the_loop_in_its_ord
     assert [said for said in kept.log if not said.startswith("announce")] == [
         "step child",
         "child updates a",
+        "child task_finished a",
         "step child",
         "child task_started a",
     ]

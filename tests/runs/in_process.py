@@ -30,7 +30,7 @@ from graphwire_server.storage.records import RunRecord
 from graphwire_server.storage.sqlite import SqliteStorage
 from langgraph.graph import START, StateGraph
 
-from tests.graphs.logs import Log
+from tests.graphs.small import Log
 
 #: What graphs of a ledger start with.
 INPUT: dict[str, Any] = {"log": []}

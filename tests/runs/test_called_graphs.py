@@ -13,7 +13,7 @@ from graphwire_server.storage.records import RunStatus
 from langgraph.func import entrypoint, task
 from langgraph.types import interrupt
 
-from tests.graphs.logs import Log
+from tests.graphs.small import Log
 from tests.runs.in_process import INPUT, Ended, Ledger, Services, serving
 
 

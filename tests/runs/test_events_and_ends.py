@@ -17,7 +17,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
 
-from tests.graphs.logs import Log
+from tests.graphs.small import Log
 from tests.runs.in_process import INPUT, Ledger, serving
 
 

@@ -15,7 +15,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.pregel import NodeBuilder, Pregel
 from langgraph.types import CachePolicy, interrupt
 
-from tests.graphs.logs import Log
+from tests.graphs.small import Log
 from tests.runs.in_process import INPUT, Ledger, Services, serving
 
 

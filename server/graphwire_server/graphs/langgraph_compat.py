@@ -328,8 +328,9 @@ def nodes_of(nodes: Mapping[str, PregelNode]) -> tuple[str, ...]:
     return tuple(
         name
         for name, node in nodes.items()
-        # A handler of errors runs as a part of the node that failed: the engine stops at none.
-        if name != START_NODE and not node.is_error_handler
+        # A handler of errors runs as a part of the node that failed: the engine stops at none,
+        # nor at a node that is hidden.
+        if name != START_NODE and not node.is_error_handler and HIDING_TAG not in (node.tags or ())
     )
 
 
