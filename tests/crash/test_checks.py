@@ -18,6 +18,7 @@ from graphwire.v1 import pause_pb2, payload_pb2, run_event_pb2, run_pb2, threads
 from tests.crash.blows import Blow, BlowKind, Death
 from tests.crash.caller import Followed
 from tests.crash.checks import Evidence, check
+from tests.crash.checks.events import check_attempts
 from tests.crash.checks.evidence import LoggedRun
 from tests.crash.ledger import Entry, Kind
 from tests.crash.player import Player
@@ -459,6 +460,27 @@ def test_what_may_happen_is_no_violation(happens: Callable[[Story], None]) -> No
     happens(story)
     story.show()
     assert story.found(a_kill_that_went_well().evidence) == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "deaths", "right"),
+    [
+        ("CANCELLED", 2, 1, True),
+        ("CANCELLED", 3, 2, True),
+        ("CANCELLED", 2, 0, False),
+        ("CANCELLED", 3, 1, False),
+        ("FAILED", 2, 1, False),
+    ],
+)
+def test_only_a_run_that_was_to_be_cancelled_may_end_in_an_attempt_that_never_began(
+    status: str, attempt: int, deaths: int, right: bool
+) -> None:
+    end = run_event_pb2.EndEvent(status=run_pb2.RunStatus.Value(f"RUN_STATUS_{status}"))
+    events = [event(90, 1, metadata=METADATA), event(590, 2, attempt, end=end)]
+    killed = [Death(500 + n, Blow(BlowKind.KILL, 1)) for n in range(deaths)]
+    wrong = [f"event 2 is of attempt {attempt}, and not 1"]
+    found = [text for text in check_attempts(events, killed) if "of attempt" in text]
+    assert found == ([] if right else wrong)
 
 
 def test_of_a_script_that_was_broken_off_only_what_has_happened_is_checked() -> None:

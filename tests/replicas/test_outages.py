@@ -95,7 +95,7 @@ def test_when_all_connections_of_a_server_are_lost_its_runs_go_on(
     marches = Marches(pair, tmp_path)
     for step in (5, 15, 25):
         marches.wait_for_step(step)
-        # Not all that it lost before need be back: it connects anew when it has work for them.
+        # How many it has again of those it lost before is a matter of time.
         assert terminate(own_postgres, "a") > 0
     marches.check(most_attempts=1)
 

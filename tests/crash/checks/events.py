@@ -24,7 +24,7 @@ def check(evidence: Evidence) -> Iterator[Violation]:
     logged = {run.run.run_id: run for run in evidence.runs}
     for run in evidence.runs:
         where = f"run {run.run.run_id}"
-        for text in (*_check_order(run), *_check_attempts(run.events, evidence.deaths)):
+        for text in (*_check_order(run), *check_attempts(run.events, evidence.deaths)):
             yield Violation("event log", f"{where}: {text}")
     for followed in evidence.followed:
         if followed.run_id in logged:
@@ -55,16 +55,17 @@ def _check_order(run: LoggedRun) -> Iterator[str]:
         yield f"last_sequence is {run.run.last_sequence}, and there are {len(run.events)} events"
 
 
-def _check_attempts(events: Events, deaths: Sequence[Death]) -> Iterator[str]:
+def check_attempts(events: Events, deaths: Sequence[Death]) -> Iterator[str]:
+    """Yields what is wrong with how the attempts at a run follow each other."""
     attempt = 1
     for event in events:
         if event.WhichOneof("event") == "attempt_started":
             attempt += 1
             if event.attempt_started.attempt != attempt:
                 yield f"event {event.sequence} starts another attempt than {attempt}"
-        if event.attempt != attempt and not (
-            _is_mere_cancellation(event) and event.attempt > attempt
-        ):
+        # Each death may have had the run taken up once more, and no other thing may.
+        taken_up = attempt < event.attempt <= 1 + len(deaths)
+        if event.attempt != attempt and not (_is_mere_cancellation(event) and taken_up):
             yield f"event {event.sequence} is of attempt {event.attempt}, and not {attempt}"
     lives = _by_life(events, deaths)
     for number, life in enumerate(lives[1:], start=1):
