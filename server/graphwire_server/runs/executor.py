@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -284,7 +284,8 @@ class Executor:
             return
 
         def claim(tx: Transaction) -> list[RunRecord]:
-            return (tx.claim_lost if lost else tx.claim_due)(server_id, limit=free)
+            claimed = (tx.claim_lost if lost else tx.claim_due)(server_id, limit=free)
+            return [self._begin_attempt(tx, run) for run in claimed]
 
         self._reserved += free
         try:
@@ -293,11 +294,28 @@ class Executor:
             for run in claimed:
                 _log.info("run_claimed", run_id=run.run_id, attempt=run.attempt)
                 self.execute(run)
+                if run.attempt > 1:
+                    self._tell(run.run_id)
         except StorageError:
             self.doubt()
             raise
         finally:
             self._reserved -= free
+
+    def _begin_attempt(self, tx: Transaction, run: RunRecord) -> RunRecord:
+        """Tells of a further attempt, in the commit that claims it: none is missing in the log."""
+        if run.attempt == 1 or not self._goes_on(run):
+            return run
+        head = tx.checkpoint(run.thread_id, "")
+        event = attempt_event(run, head.checkpoint_id if head else "")
+        tx.append_events(Sealer(run)([event]))
+        return replace(run, last_sequence=run.last_sequence + 1)
+
+    def _goes_on(self, run: RunRecord) -> bool:
+        try:
+            return self._refusal(run, RunSpec.from_json(run.spec)) is None
+        except Exception:  # noqa: BLE001  # what can't be read fails that run, and no claim
+            return False
 
     async def _hand_back_unknown(self, server_id: str) -> None:
         """Hands back the runs that this server holds without executing them."""
@@ -366,9 +384,6 @@ class Executor:
 
     async def _outcome(self, running: _Running, journal: Journal) -> Outcome:
         run = running.run
-        if run.attempt > 1:
-            thread = await self._storage.read(lambda db: db.thread(run.thread_id), short=True)
-            journal.append(attempt_event(run, thread.checkpoint_id if thread else ""))
         token = current_run.set(run.run_id)
         running.attempt = attempt = RunExecution(
             run,
