@@ -29,7 +29,7 @@ async def write_for_ever(storage: SqliteStorage, writer: int) -> None:
         def work(tx: Transaction, name: str = name) -> None:
             tx.insert_thread(ThreadRecord(name, ThreadStatus.BUSY, "{}", 1, 1))
             tx.insert_run(RunRecord(name, name, "agent", RunStatus.RUNNING, "{}", "{}", 1, 1))
-            tx.append_events(EventRecord(name, sequence, b"x" * 500) for sequence in (1, 2, 3))
+            tx.append_events([EventRecord(name, sequence, b"x" * 500) for sequence in (1, 2, 3)])
             if name.endswith("7"):
                 raise LookupError(name)
 

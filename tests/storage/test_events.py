@@ -12,7 +12,7 @@ from .builders import a_request, a_run, a_thread, add, an_event
 
 
 async def append(storage: Storage, *events: EventRecord) -> None:
-    await storage.write(lambda tx: tx.append_events(iter(events)))
+    await storage.write(lambda tx: tx.append_events(events))
 
 
 async def insert(storage: Storage, request: RequestRecord) -> None:

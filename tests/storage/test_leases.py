@@ -99,6 +99,25 @@ async def test_a_run_is_held_by_its_server_and_epoch_alone(storage: Storage) -> 
         await hold(storage, Lease("server", 2), "nobody")
 
 
+async def test_what_has_come_of_a_held_run_is_added_with_it(storage: Storage) -> None:
+    await join(storage, "server")
+    run = a_run(status=RUNNING, lease=FIRST)
+    await add(storage, a_thread(), run)
+    events = [an_event(1), an_event(2)]
+    await storage.write(lambda tx: tx.hold("run", FIRST, events=events))
+    assert await storage.read(lambda r: r.events("run", after=0, limit=9)) == events
+    assert await storage.read(lambda r: r.run("run")) == replace(run, last_sequence=2)
+
+    await storage.write(lambda tx: tx.hold("run", FIRST, absorbs=True))
+    await hold(storage)
+    want = replace(run, last_sequence=2, absorbed=True)
+    assert await storage.read(lambda r: r.run("run")) == want
+
+    with pytest.raises(LeaseLostError):
+        await storage.write(lambda tx: tx.hold("run", Lease("server", 2), events=[an_event(3)]))
+    assert await storage.read(lambda r: r.run("run")) == want
+
+
 @pytest.mark.parametrize("status", [status for status in RunStatus if status is not RUNNING])
 async def test_only_a_running_run_is_held(storage: Storage, status: RunStatus) -> None:
     await join(storage, "server")

@@ -41,7 +41,7 @@ async def test_a_pause_comes_back_as_it_was_put(storage: Storage, pause: PauseRe
 async def test_pauses_come_in_the_order_of_their_making(storage: Storage) -> None:
     pauses = [a_pause(name, create_time=9 - number) for number, name in enumerate("cabd")]
     await add(storage, a_thread())
-    await storage.write(lambda tx: tx.insert_pauses(iter(pauses)))
+    await storage.write(lambda tx: tx.insert_pauses(pauses))
     assert await storage.read(lambda r: r.open_pauses("thread")) == pauses
     assert await storage.read(lambda r: r.pauses_of_tasks("thread", [""])) == pauses
     assert await storage.read(lambda r: r.pauses_of_run("run")) == pauses

@@ -257,7 +257,7 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
         ("held", (sql.HELD_RUNS, ("server",)), "gw_runs_under_way"),
         ("last run", (sql.LAST_RUN, ("thread-5",)), "gw_runs_by_"),
-        ("held", (sql.HELD_RUN, ("run-5", "server", 1)), "gw_runs_run_id_key"),
+        ("hold", (sql.HOLD, (0, 0, False, "run-5", "server", 1)), "gw_runs_run_id_key"),
         *(
             (f"expired {kept}", (statement, (9, 50, 0)), index)
             for (kept, statement), index in zip(

@@ -130,16 +130,8 @@ async def test_a_cancel_and_a_resume_are_noted(storage: Storage) -> None:
     assert await storage.read(lambda r: r.run("other")) == a_run("other")
 
 
-async def test_a_run_is_marked_as_absorbed(storage: Storage) -> None:
-    await add(storage, a_thread(), a_run("run"), a_run("other"))
-    await storage.write(lambda tx: tx.absorb("run"))
-    assert await storage.read(lambda r: r.run("run")) == a_run("run", absorbed=True)
-    assert await storage.read(lambda r: r.run("other")) == a_run("other")
-
-
 async def test_noting_on_an_unknown_run_changes_nothing(storage: Storage) -> None:
     await storage.write(lambda tx: tx.request_cancel("run"))
-    await storage.write(lambda tx: tx.absorb("run"))
     await storage.write(lambda tx: tx.link_resume("run", resumed_by_run_id="next"))
     assert await storage.read(lambda r: r.run("run")) is None
 

@@ -179,7 +179,7 @@ def test_no_list_looks_at_the_crowd(crowd: sqlite3.Connection, name: str) -> Non
     [
         (statements.DUE_RUNS, (THREADS, 50), "gw_runs_queue"),
         (statements.LOST_RUNS, (1, 50), "gw_runs_under_way"),
-        (statements.HELD_RUN, ("run-5", "server", 1), "sqlite_autoindex_gw_runs_1"),
+        (statements.HOLD, (0, 0, False, "run-5", "server", 1), "sqlite_autoindex_gw_runs_1"),
     ],
     ids=["due", "lost", "held"],
 )

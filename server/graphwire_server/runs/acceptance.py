@@ -106,14 +106,15 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         return earlier
 
     _check_resumable(context.graph)
-    thread = _thread(tx, request, context)
+    thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
     earlier = started_earlier(tx, context.key)
     if earlier is not None:
         return earlier
-    active = tx.active_runs(thread.thread_id)
+    active = () if new else tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
-    previous = None if isinstance(request.start, InputStart) else tx.last_run(thread.thread_id)
+    goes_on = not isinstance(request.start, InputStart)
+    previous = tx.last_run(thread.thread_id) if goes_on else None
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -140,20 +141,23 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         start_time=context.now if starts_now else None,
         lease=Lease(context.server_id, 1) if starts_now else None,
         attempt=1 if starts_now else 0,
+        last_sequence=1,
         # A resume has nothing to apply: what it approves and answers is recorded here.
         absorbed=spec.kind == "resume" and not _leaves(request, thread),
         resumed_run_id=previous.run_id if previous and plan is not None else "",
     )
-    tx.insert_run(run)
-    run = replace(run, last_sequence=1)
-    tx.append_events([metadata_record(run)])
-    _resolve_pauses(tx, request, thread, plan, run)
-    tx.update_thread(
-        thread.thread_id,
-        now=context.now,
-        status=ThreadStatus.BUSY,
-        assistant_id=context.assistant_id,
-    )
+    if new:
+        busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
+        tx.insert_thread(busy)
+    else:
+        tx.update_thread(
+            thread.thread_id,
+            now=context.now,
+            status=ThreadStatus.BUSY,
+            assistant_id=context.assistant_id,
+        )
+        _resolve_pauses(tx, request, thread, plan, run)
+    tx.insert_run(run, [metadata_record(run)])
     if run.resumed_run_id:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
@@ -219,13 +223,13 @@ def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
         )
 
 
-def _thread(tx: Transaction, request: RunRequest, context: Context) -> ThreadRecord:
-    """Returns the thread to run on; makes it where the request says so."""
+def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[ThreadRecord, bool]:
+    """Returns the thread to run on, and whether it is a new one, which is not stored yet."""
     if request.thread_id:
         thread = tx.thread(request.thread_id)
         if thread is not None:
             check_assistant(thread, context.assistant_id)
-            return thread
+            return thread, False
         if not request.create_thread:
             raise thread_not_found(request.thread_id)
     if request.resume is not None:
@@ -238,8 +242,7 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> ThreadRec
         update_time=context.now,
         stateless=not request.thread_id,
     )
-    tx.insert_thread(thread)
-    return thread
+    return thread, True
 
 
 def _check_resumable(graph: GraphFacts) -> None:

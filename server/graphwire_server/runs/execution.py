@@ -314,11 +314,9 @@ class RunExecution:
 
         def keep(tx: Transaction) -> None:
             assert run.lease is not None
-            tx.hold(run.run_id, run.lease)
+            # All that a resume does from here on is to go on.
+            tx.hold(run.run_id, run.lease, absorbs=spec.kind == "resume")
             batch.apply(tx)
-            if spec.kind == "resume":
-                # All that it does from here on is to go on.
-                tx.absorb(run.run_id)
 
         await self._storage.write(keep)
         return True

@@ -381,15 +381,11 @@ class Journal(Sink):
     def _write(self, tx: Transaction, batch: _Batch) -> None:
         run = self.run
         assert run.lease is not None
-        tx.hold(run.run_id, run.lease)
-        if batch.absorbs:
-            tx.absorb(run.run_id)
+        tx.hold(run.run_id, run.lease, events=batch.events, absorbs=batch.absorbs)
         for record, values in batch.checkpoints:
             tx.put_checkpoint(record, values)
         if batch.writes:
             tx.put_checkpoint_writes(batch.writes)
-        if batch.events:
-            tx.append_events(batch.events)
 
     def _committed(self, batch: _Batch) -> None:
         self._kept = batch.upto

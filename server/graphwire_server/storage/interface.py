@@ -12,7 +12,7 @@ together with others in one flush to the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
@@ -219,8 +219,18 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
             LeaseLostError: The server's own lease has lapsed.
         """
 
-    def hold(self, run_id: str, lease: Lease) -> None:
+    def hold(
+        self,
+        run_id: str,
+        lease: Lease,
+        *,
+        events: Sequence[EventRecord] = (),
+        absorbs: bool = False,
+    ) -> None:
         """Makes sure that a run is RUNNING under a lease, to the end of the transaction.
+
+        Adds what has come of the run: its next events, in their order, and with `absorbs` that
+        what it was started with is applied.
 
         Raises:
             LeaseLostError: It has ended, changed hands or is gone, or the server's own lease
@@ -229,9 +239,6 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     def hand_back(self, run_id: str, lease: Lease) -> bool:
         """Gives a RUNNING run up, for whoever claims it next. False if it is not held so."""
-
-    def absorb(self, run_id: str) -> None:
-        """Sets a run's `absorbed`."""
 
     def insert_thread(self, thread: ThreadRecord) -> None:
         """Adds a thread. The id must be new."""
@@ -264,8 +271,11 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
     def mark_pruned(self, thread_id: str) -> None:
         """Notes that a thread has no checkpoints but what belongs to where it stands."""
 
-    def insert_run(self, run: RunRecord) -> None:
-        """Adds a run. A thread has one RUNNING run at the most: the database sees to it."""
+    def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
+        """Adds a run, and its events up to last_sequence.
+
+        A thread has one RUNNING run at the most: the database sees to it.
+        """
 
     def change_run(
         self,
@@ -292,7 +302,7 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
     def delete_run(self, run_id: str) -> bool:
         """Deletes a run with its events; its pauses stay. False if it was not there."""
 
-    def insert_pauses(self, pauses: Iterable[PauseRecord]) -> None:
+    def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
         """Adds pauses."""
 
     def resolve_pause(
@@ -306,7 +316,7 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
     ) -> bool:
         """Resolves an OPEN pause. Returns False, and changes nothing, if it is not open."""
 
-    def append_events(self, events: Iterable[EventRecord]) -> None:
+    def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""
 
     def remove_events(self, run_id: str, *, below: int, trimmed: bool) -> None:

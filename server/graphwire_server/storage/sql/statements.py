@@ -215,7 +215,6 @@ HELD_RUNS = """
     WHERE status = 'RUNNING' AND lease_owner = ? ORDER BY number
 """
 
-ABSORB = "UPDATE gw_runs SET absorbed = TRUE WHERE run_id = ?"
 REQUEST_CANCEL = """
     UPDATE gw_runs SET cancel_requested = TRUE, abandon_requested = (abandon_requested OR ?)
     WHERE run_id = ?
@@ -269,10 +268,14 @@ RENEW_SERVER = """
 
 SERVER_IS_ALIVE = "SELECT 1 FROM gw_servers WHERE server_id = ? AND lease_until > ?"
 
-# Whether it is RUNNING is for the caller to say: Postgres would look through all that are.
-HELD_RUN = """
-    SELECT r.status FROM gw_runs r
+# With a plain condition on the status, Postgres would look through all that are RUNNING.
+#: Parameters: the sequence, twice, whether the run is absorbed, run_id, server_id, epoch.
+HOLD = """
+    UPDATE gw_runs AS r SET
+        last_sequence = CASE WHEN last_sequence < ? THEN ? ELSE last_sequence END,
+        absorbed = (absorbed OR ?)
     WHERE r.run_id = ? AND r.lease_owner = ? AND r.lease_epoch = ?
+        AND CASE r.status WHEN 'RUNNING' THEN TRUE ELSE FALSE END
         AND EXISTS (
             SELECT 1 FROM gw_servers s
             WHERE s.server_id = r.lease_owner AND s.lease_until > graphwire_now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
 from graphwire_server.storage.interface import LeaseLostError
@@ -22,11 +22,10 @@ from graphwire_server.storage.records import (
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
-from graphwire_server.storage.sql.session import Parameters, Row, Session
+from graphwire_server.storage.sql.session import Parameters, Session
 
 _LOCKED_THREAD = sql.locked(sql.THREAD, "t")
 _LOCKED_RUN = sql.locked(sql.RUN, "r")
-_LOCKED_HELD_RUN = sql.locked(sql.HELD_RUN, "r")
 # A thread that somebody is deciding on is left alone: its runs can be claimed afterwards.
 _LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
 _LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
@@ -74,21 +73,26 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             self._execute(sql.take_lost(len(ids)), (server_id, now, *ids))
         return self._taken(server_id, run_ids)
 
-    def hold(self, run_id: str, lease: Lease) -> None:
-        select = _LOCKED_HELD_RUN if self._locks else sql.HELD_RUN
-        row = self._execute(select, (run_id, lease.server_id, lease.epoch)).fetchone()
-        if row is None or row[0] != RunStatus.RUNNING:
+    def hold(
+        self,
+        run_id: str,
+        lease: Lease,
+        *,
+        events: Sequence[EventRecord] = (),
+        absorbs: bool = False,
+    ) -> None:
+        last = events[-1].sequence if events else 0
+        parameters = (last, last, absorbs, run_id, lease.server_id, lease.epoch)
+        if self._execute(sql.HOLD, parameters).rowcount == 0:
             raise LeaseLostError(
                 f"the server {lease.server_id} does not hold the run {run_id} any more, "
                 f"which it had as epoch {lease.epoch}"
             )
+        self._insert_events(events)
 
     def hand_back(self, run_id: str, lease: Lease) -> bool:
         parameters = (run_id, lease.server_id, lease.epoch)
         return self._execute(sql.HAND_BACK, parameters).rowcount == 1
-
-    def absorb(self, run_id: str) -> None:
-        self._execute(sql.ABSORB, (run_id,))
 
     def insert_thread(self, thread: ThreadRecord) -> None:
         self._execute(sql.INSERT_THREAD, rows.thread_row(thread))
@@ -131,9 +135,10 @@ class SqlTransaction(SqlReader, CheckpointWrites):
     def mark_pruned(self, thread_id: str) -> None:
         self._execute(sql.MARK_PRUNED, (thread_id,))
 
-    def insert_run(self, run: RunRecord) -> None:
+    def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
         self._execute(sql.INSERT_RUN, rows.run_row(run))
         self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec))
+        self._insert_events(events)
 
     def change_run(
         self,
@@ -160,8 +165,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
     def delete_run(self, run_id: str) -> bool:
         return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
 
-    def insert_pauses(self, pauses: Iterable[PauseRecord]) -> None:
-        self._execute_many(sql.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
+    def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
+        if pauses:
+            self._execute_many(sql.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
 
     def resolve_pause(
         self,
@@ -177,13 +183,11 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         parameters = (to, now, by_run_id, answer, pause_id)
         return self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
 
-    def append_events(self, events: Iterable[EventRecord]) -> None:
+    def append_events(self, events: Sequence[EventRecord]) -> None:
+        self._insert_events(events)
         last: dict[str, int] = {}
-        batch: list[Row] = []
         for event in events:
-            batch.append(rows.event_row(event))
             last[event.run_id] = max(event.sequence, last.get(event.run_id, 0))
-        self._execute_many(sql.INSERT_EVENT, batch)
         for run_id, sequence in last.items():
             self._execute(sql.RAISE_LAST_SEQUENCE, (sequence, run_id, sequence))
 
@@ -196,6 +200,10 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def forget_requests(self, *, before: int) -> int:
         return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
+
+    def _insert_events(self, events: Sequence[EventRecord]) -> None:
+        if events:
+            self._execute_many(sql.INSERT_EVENT, [rows.event_row(event) for event in events])
 
     def _selected(self, select: str, tables: str) -> str:
         return sql.locked(select, tables, skip=True) if self._locks else select
