@@ -73,6 +73,15 @@ class Bench:
         finally:
             server.stop()
 
+    @contextmanager
+    def bare(self) -> Iterator[Worker]:
+        """Serves the how-to's graph by gRPC and LangGraph alone; yields a client for it."""
+        with (
+            Worker("benchmarks.bare_server") as server,
+            Worker("benchmarks.over_grpc", server.measure("address")) as client,
+        ):
+            yield client
+
     def in_process(self) -> Worker:
         """Returns a worker that runs the graphs itself."""
         return Worker("benchmarks.in_process", str(self.folder / "saver.db"))

@@ -19,10 +19,10 @@ ENVIRONMENT = {"MODEL": "", "WEATHER_TOKEN_DELAY": "0"}
 class Worker:
     """A process that runs `serve_measurements`."""
 
-    def __init__(self, module: str, argument: str) -> None:
-        """Starts a module with an argument."""
+    def __init__(self, module: str, *arguments: str) -> None:
+        """Starts a module with arguments."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, argument],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

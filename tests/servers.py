@@ -24,7 +24,6 @@ class ServerProcess:
     Attributes:
         address: Where it listens.
         database: Its SQLite file, or the address of its database.
-        log: Everything that it has written to standard error so far.
     """
 
     def __init__(
@@ -33,11 +32,16 @@ class ServerProcess:
         """Describes a server; `start` starts it."""
         self.address = ""
         self.database = database
-        self.log = ""
+        self._log: list[str] = []
         self._project = project
         self._env = {**os.environ, "WEATHER_TOKEN_DELAY": "0", **(env or {})}
         self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
+
+    @property
+    def log(self) -> str:
+        """Everything that it has written to standard error so far."""
+        return "".join(self._log)
 
     @property
     def pid(self) -> int:
@@ -117,4 +121,4 @@ class ServerProcess:
         assert self._process is not None
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            self.log += line
+            self._log.append(line)

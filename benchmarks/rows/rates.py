@@ -19,10 +19,15 @@ Rates = Mapping[tuple[str, int], Sequence[float]]
 
 
 def measure(bench: Bench) -> Result:
-    """Lets the three variants take turns."""
-    with bench.served("rates.db") as served, bench.in_process() as alone:
+    """Lets the variants take turns."""
+    with (
+        bench.served("rates.db") as served,
+        bench.bare() as bare,
+        bench.in_process() as alone,
+    ):
         variants = {
             "ours": partial(served.client.measure, "rate"),
+            "bare": partial(bare.measure, "rate"),
             "plain": partial(alone.measure, "plain"),
             "saved": partial(alone.measure, "saved"),
         }
@@ -55,10 +60,10 @@ def _table(rates: Rates) -> Table:
     rounds = len(rates["ours", 1])
     table = titled_table(f"Runs per second: median (least to most) of {rounds}")
     table.add_column("at once", no_wrap=True)
-    for name in ("ours", "no checkpointer", "AsyncSqliteSaver"):
+    for name in ("ours", "gRPC and LangGraph alone", "no checkpointer", "AsyncSqliteSaver"):
         table.add_column(name, justify="right", no_wrap=True)
     for at_once in AT_ONCE:
-        values = (rates[name, at_once] for name in ("ours", "plain", "saved"))
+        values = (rates[name, at_once] for name in ("ours", "bare", "plain", "saved"))
         table.add_row(str(at_once), *(_spread(rounds) for rounds in values))
     return table
 
@@ -71,6 +76,7 @@ ROW = Row(
     name="rates",
     title="The how-to's graph to its end, on a new thread each",
     how="ours: StreamRun, stream mode UPDATES. In process: graph.astream, stream_mode updates, "
-    "without a checkpointer, and with AsyncSqliteSaver and durability sync.",
+    "without a checkpointer, and with AsyncSqliteSaver and durability sync. gRPC and LangGraph "
+    "alone: a server that streams graph.astream without a checkpointer, and keeps nothing.",
     measure=measure,
 )
