@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from graphwire import errors
+from graphwire.v1 import payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
-from graphwire.v1 import run_pb2
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import sealed
 from graphwire_server.runs.journal import Journal
@@ -51,6 +51,22 @@ async def test_readers_get_the_rest_from_wherever_they_are_and_stop_at_the_end(
     assert await near == whole[count - 5 :]
     for after in (0, 1, 600, count, count + 1):
         assert await rest(log.follow("run", after=after)) == whole[after:]
+
+
+async def test_large_events_come_as_small_ones_do(log: EventLog, journal: Journal) -> None:
+    # Each reader takes only some of them at once, from the journal as from the database.
+    early = log.follow("run", after=0)
+    for number in range(1, 41):
+        text = f'"{number} {"x" * 40_000}"'
+        journal.append(pb.RunEvent(custom=pb.CustomEvent(data=payload_pb2.Payload(json=text))))
+    await journal.durable()
+    first = await take(early, 3)
+    await end(journal)
+    log.close(journal)
+    whole = [*first, *await rest(early)]
+    assert [record.sequence for record in whole] == list(range(1, 42))
+    assert await rest(log.follow("run", after=0)) == whole
+    assert await rest(log.follow("run", after=39)) == whole[39:]
 
 
 async def test_a_reader_goes_on_where_the_run_executes_no_more(

@@ -100,3 +100,22 @@ async def test_request_ids_are_forgotten_by_age(storage: Storage) -> None:
     method = a_request().method
     assert await storage.read(lambda r: r.request("alice", method, "1")) is None
     assert await storage.read(lambda r: r.request("alice", method, "2")) is not None
+
+
+async def test_a_page_of_events_can_be_bounded_by_their_bytes(storage: Storage) -> None:
+    await add(storage, a_thread(), a_run())
+    events = [an_event(number, data=b"x" * 100 * number) for number in range(1, 8)]
+    await append(storage, *events)
+
+    async def read(after: int, limit: int, max_bytes: int) -> list[EventRecord]:
+        return await storage.read(
+            lambda r: r.events("run", after=after, limit=limit, max_bytes=max_bytes)
+        )
+
+    assert await read(0, 9, 2_800) == events
+    assert await read(0, 9, 2_799) == events[:6]
+    assert await read(0, 3, 2_800) == events[:3]
+    assert await read(2, 9, 700) == events[2:4]
+    # A large one comes alone.
+    assert await read(4, 9, 1) == [events[4]]
+    assert await read(7, 9, 1) == []

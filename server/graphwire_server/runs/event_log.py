@@ -8,16 +8,18 @@ late is served from the database. A run may execute here, on another server, or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from graphwire import errors
 
 from graphwire_server.runs.journal import Journal
+from graphwire_server.runs.tail import within
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 
-#: How many events a reader takes from the database at once.
+#: How many events a reader takes at once, and how many bytes of them: what a slow one holds.
 _READ_EVENTS = 256
+_READ_BYTES = 64 * 1024
 
 
 class EventLog:
@@ -86,14 +88,9 @@ class EventLog:
                 if journal is None or not journal.ended:
                     # One that was closed before the run's end knows nothing of what follows.
                     journal = self._journals.get(run_id)
-                sure = journal is not None and (not first or journal.reaches(after))
-                at_hand = journal.since(after) if journal is not None and sure else None
-                if not at_hand and not self._is_told_by(journal):
-                    at_hand = None
-                if at_hand is None:
-                    records, ended = await self._read(run_id, after, check_range=first)
-                else:
-                    records, ended = at_hand, journal is not None and journal.ended
+                records, ended = self._at_hand(journal, after, first=first) or await self._read(
+                    run_id, after, check_range=first
+                )
                 first = False
                 for record in records:
                     yield record
@@ -118,19 +115,28 @@ class EventLog:
             if not readers:
                 del self._readers[run_id]
 
-    def _is_told_by(self, journal: Journal | None) -> bool:
-        """Returns whether a journal knows of all there is: others may have gone on with its run."""
-        if journal is None:
-            return False
-        return journal.ended or self._journals.get(journal.run.run_id) is journal
+    def _at_hand(
+        self, journal: Journal | None, after: int, *, first: bool
+    ) -> tuple[Sequence[EventRecord], bool] | None:
+        """Returns what `_read` does, from the journal of the run; None if it does not say."""
+        if journal is None or (first and not journal.reaches(after)):
+            return None
+        # Others may have gone on with its run.
+        told = journal.ended or self._journals.get(journal.run.run_id) is journal
+        events = journal.since(after)
+        if events is None or not (events or told):
+            return None
+        some = within(events, _READ_BYTES)
+        return some, journal.ended and len(some) == len(events)
 
     async def _read(
         self, run_id: str, after: int, *, check_range: bool
-    ) -> tuple[list[EventRecord], bool]:
+    ) -> tuple[Sequence[EventRecord], bool]:
         """Returns the next events, and whether the run's last one is among or before them."""
 
         def read(db: Reader) -> tuple[RunRecord | None, list[EventRecord]]:
-            return db.run(run_id), db.events(run_id, after=after, limit=_READ_EVENTS)
+            events = db.events(run_id, after=after, limit=_READ_EVENTS, max_bytes=_READ_BYTES)
+            return db.run(run_id), events
 
         run, records = await self._storage.read(read, short=True)
         if run is None:

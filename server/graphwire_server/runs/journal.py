@@ -12,7 +12,6 @@ the engine itself never waits for a checkpoint.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -24,6 +23,7 @@ from graphwire_server.graphs.places import Namespace, namespace_of
 from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import metadata_record, sealed, timestamp
+from graphwire_server.runs.tail import Tail
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
     CheckpointRecord,
@@ -35,8 +35,6 @@ from graphwire_server.storage.records import EventRecord, RunRecord
 
 T = TypeVar("T")
 
-#: How many of a run's latest events are kept at hand for its readers.
-_TAIL_EVENTS = 256
 #: How long, in seconds, what is made may gather before it is committed. A step's beginning and
 #: the run's end never wait.
 _GATHER = 0.002
@@ -114,9 +112,9 @@ class Journal(Sink):
         self._flush: asyncio.Task[None] | None = None
         self._closed = False
         self._last: _Batch | None = None
-        self._tail: deque[EventRecord] = deque(maxlen=_TAIL_EVENTS)
+        self._tail = Tail()
         if run.last_sequence == 1:
-            self._tail.append(metadata_record(run))
+            self._tail.extend([metadata_record(run)])
 
     def connect(
         self,
@@ -189,13 +187,12 @@ class Journal(Sink):
 
     def reaches(self, after: int) -> bool:
         """Returns whether the event after a sequence is at hand, or is the next to come."""
-        return bool(self._tail) and self._tail[0].sequence <= after + 1 <= self._sequence + 1
+        first = self._tail.first
+        return first is not None and first <= after + 1 <= self._sequence + 1
 
     def since(self, after: int) -> list[EventRecord] | None:
         """Returns the committed events after a sequence; None if they are not at hand."""
-        if not self._tail or self._tail[0].sequence > after + 1:
-            return None
-        return [record for record in self._tail if record.sequence > after]
+        return self._tail.since(after)
 
     # --- checkpoints: the sink of the server's checkpointer ---
 

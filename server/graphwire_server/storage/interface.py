@@ -159,8 +159,14 @@ class Reader(CheckpointReader, Protocol):
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
 
-    def events(self, run_id: str, *, after: int, limit: int) -> list[EventRecord]:
-        """Returns at most `limit` events of a run with a sequence above `after`, in order."""
+    def events(
+        self, run_id: str, *, after: int, limit: int, max_bytes: int | None = None
+    ) -> list[EventRecord]:
+        """Returns at most `limit` events of a run with a sequence above `after`, in order.
+
+        With `max_bytes` it stops before the event whose data would be above that, but for the
+        first one.
+        """
 
     def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:
         """Returns what is known of a request_id, or None."""

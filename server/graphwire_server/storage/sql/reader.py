@@ -138,8 +138,13 @@ class SqlReader(CheckpointReads):
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
         return [rows.pause_record(row) for row in cursor]
 
-    def events(self, run_id: str, *, after: int, limit: int) -> list[EventRecord]:
-        cursor = self._execute(sql.EVENTS, (run_id, after, limit))
+    def events(
+        self, run_id: str, *, after: int, limit: int, max_bytes: int | None = None
+    ) -> list[EventRecord]:
+        if max_bytes is None:
+            cursor = self._execute(sql.EVENTS, (run_id, after, limit))
+        else:
+            cursor = self._execute(sql.SOME_EVENTS, (run_id, after, limit, max_bytes))
         return [rows.event_record(row) for row in cursor]
 
     def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:

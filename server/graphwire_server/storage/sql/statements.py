@@ -352,6 +352,17 @@ EVENTS = """
     WHERE run_id = ? AND sequence > ? ORDER BY sequence LIMIT ?
 """
 
+#: Parameters: run_id, the sequence, the limit, the most bytes.
+SOME_EVENTS = f"""
+    SELECT run_id, sequence, data FROM (
+        SELECT run_id, sequence, data, ROW_NUMBER() OVER way AS place,
+            SUM(LENGTH(data)) OVER way AS size
+        FROM ({EVENTS}) AS page
+        WINDOW way AS (ORDER BY sequence)
+    ) AS measured
+    WHERE place = 1 OR size <= ? ORDER BY sequence
+"""
+
 #: Parameters: the time, the limit, how many to skip.
 UNTRIMMED_RUNS = f"""
     {_SELECT_RUN} WHERE NOT r.trimmed AND r.end_time < ?
