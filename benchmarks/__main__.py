@@ -28,7 +28,16 @@ from benchmarks.rows import ROWS
 _ROW_LIMIT = 300
 
 _QUICK = Effort(
-    seconds=0.2, rounds=1, samples=10, warm_up=2, threads=COPIES, steps=20, events=500, tokens=50
+    seconds=0.2,
+    rounds=1,
+    samples=10,
+    warm_up=2,
+    threads=COPIES,
+    steps=20,
+    events=500,
+    readers=20,
+    slow_events=500,
+    tokens=50,
 )
 
 

@@ -26,6 +26,8 @@ class Effort:
         threads: In the database with many paused threads; a multiple of 100.
         steps: Of the thread that grows.
         events: Of the run that is replayed.
+        readers: That stop reading, all of one run.
+        slow_events: Of that run.
         tokens: Of the long answer.
     """
 
@@ -36,6 +38,8 @@ class Effort:
     threads: int = 100_000
     steps: int = 500
     events: int = 10_000
+    readers: int = 1_000
+    slow_events: int = 1_000
     tokens: int = 2_000
 
 

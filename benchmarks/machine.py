@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import subprocess
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -43,3 +44,14 @@ def flush_times(folder: Path) -> list[float]:
             os.fsync(file.fileno())
             times.append(time.perf_counter() - start)
     return times
+
+
+def resident(pid: int) -> int:
+    """Returns the resident memory of a process, in bytes."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("ascii")
+    except FileNotFoundError:  # not Linux
+        kibibytes = subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)], text=True)
+    else:
+        kibibytes = status.partition("VmRSS:")[2].split()[0]
+    return int(kibibytes) * 1024

@@ -7,7 +7,7 @@ from functools import partial
 
 import grpc
 
-from benchmarks.over_grpc import events, growing, threads, tokens, weather
+from benchmarks.over_grpc import events, growing, readers, threads, tokens, weather
 from benchmarks.over_grpc.calls import Stubs
 from benchmarks.workers import run_worker, serve_measurements
 from benchmarks.workload import rate
@@ -17,6 +17,7 @@ async def main(address: str) -> None:
     """Measures what it is told to, on one channel to the server."""
     async with grpc.aio.insecure_channel(address) as channel:
         stubs = Stubs.on(channel)
+        slow_readers = readers.SlowReaders(address)
         await serve_measurements(
             {
                 "rate": partial(rate, partial(weather.run, stubs)),
@@ -30,6 +31,8 @@ async def main(address: str) -> None:
                 "read_state": partial(growing.read_state, stubs),
                 "write_events": partial(events.write_events, stubs),
                 "replay": partial(events.replay, stubs),
+                "stop_reading": slow_readers.stop_reading,
+                "read_on": slow_readers.read_on,
                 "speak": partial(tokens.speak, stubs),
                 "delays": partial(tokens.delays, stubs),
                 "overhead": partial(tokens.overhead, address),

@@ -9,6 +9,7 @@ from benchmarks.rows import (
     listing,
     memory,
     rates,
+    readers,
     replay,
     resume,
     tokens,
@@ -16,5 +17,5 @@ from benchmarks.rows import (
 
 ROWS: dict[str, Row] = {
     module.ROW.name: module.ROW
-    for module in (rates, first_event, memory, listing, resume, growth, replay, tokens)
+    for module in (rates, first_event, memory, listing, resume, growth, replay, readers, tokens)
 }

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 from benchmarks.bench import Bench, Served
 from benchmarks.figures import Figure, Result, Row
+from benchmarks.machine import resident
 from benchmarks.paused.database import paused_threads
 from benchmarks.report import titled_table
 
@@ -37,23 +35,12 @@ def measure(bench: Bench) -> Result:
 
 def _sizes(served: Served, count: int) -> dict[str, int]:
     """Returns the server's resident bytes at moments, by their names."""
-    sizes = {"after the start": _resident(served.server.pid)}
+    sizes = {"after the start": resident(served.server.pid)}
     thread_ids = served.client.measure("pause", count=count, at_once=16)
     served.client.measure("list_pages", samples=_PAGES, page_size=50)
     served.client.measure("resume", thread_ids=thread_ids)
-    sizes["after work"] = _resident(served.server.pid)
+    sizes["after work"] = resident(served.server.pid)
     return sizes
-
-
-def _resident(pid: int) -> int:
-    """Returns the resident memory of a process, in bytes."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text("ascii")
-    except FileNotFoundError:  # not Linux
-        kibibytes = subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)], text=True)
-    else:
-        kibibytes = status.partition("VmRSS:")[2].split()[0]
-    return int(kibibytes) * 1024
 
 
 ROW = Row(

@@ -31,6 +31,7 @@ ALONE = [
     ("", "call to task_started, p99", " ms", "≤ 25 ms"),
     ("growth", "bytes per step at step 20 / at step 2", "×", "≤ 2×"),
     ("replay", "JoinRun of 500 events, median", " events/s", "≥ 10,000 events/s"),
+    ("readers", "memory of each of 20 readers", " KiB", "≤ 150 KiB"),
     ("tokens", "50 tokens: tokens/s / in process", "×", "≥ 0.5×"),
     ("", "bytes on the wire besides the text, full speed", " bytes/token", "≤ 40 bytes/token"),
     ("", "bytes on the wire besides the text, 2 ms apart", " bytes/token", "≤ 40 bytes/token"),

@@ -18,7 +18,7 @@ from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 
 #: How many events a reader takes at once, and how many bytes of them: what a slow one holds.
-_READ_EVENTS = 256
+_READ_EVENTS = 128
 _READ_BYTES = 64 * 1024
 
 
