@@ -164,6 +164,26 @@ def test_hundreds_can_read_one_run_and_each_gets_all_of_it(
         assert wire(part) == wire(events[number % (seen + 1) :])
 
 
+def test_readers_who_stop_reading_lose_nothing(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> None:
+    # More than is on its way to a reader, or at hand in the server, when the run is over.
+    run = create(
+        runs,
+        thread_id=new_thread(threads),
+        assistant_id="ticker",
+        input=payload({"log": [], "count": 2500}),
+        stream_modes=CUSTOM,
+    )
+    calls = [open_join(runs, run.run_id) for _ in range(20)]
+    begun = [read(call, 1) for call in calls]
+    wait(runs, run.run_id)
+    events = join(runs, run.run_id)
+    assert len(events) == 2502
+    for first, call in zip(begun, calls, strict=True):
+        assert wire(first + rest(call)) == wire(events)
+
+
 def test_a_client_that_is_cut_off_again_and_again_sees_each_event_exactly_once(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub, gate: Gate
 ) -> None:
