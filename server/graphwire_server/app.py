@@ -27,9 +27,10 @@ from graphwire_server.rpc.runs_servicer import RunsServicer
 from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
+from graphwire_server.runs import topics as run_topics
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
-from graphwire_server.runs.executor import Executor, ExecutorLimits, topics_to_wake
+from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
@@ -250,13 +251,12 @@ def _spare_the_collector() -> None:
 
 def _on_announced(topics: Sequence[str], log: EventLog, executor: Executor) -> None:
     """Wakes those whom an announcement concerns; all, if some may have been missed."""
-    if topics_to_wake(topics):
+    if run_topics.concern_executor(topics):
         executor.wake()
     if not topics:
         log.notify_all()
     for topic in topics:
-        kind, _, run_id = topic.partition("/")
-        if kind == "run":
+        if run_id := run_topics.run_of(topic):
             log.notify(run_id)
 
 

@@ -466,6 +466,7 @@ async def test_what_is_at_hand_is_what_is_committed(
     for number in range(300):
         journal.append(tick(number))
     await journal.durable()
+    held_storage.hold()  # it would be committed in a moment
     journal.append(tick(300))
     whole = await held_storage.read(lambda db: db.events("run", after=0, limit=1000))
     assert len(whole) == 300
@@ -474,6 +475,7 @@ async def test_what_is_at_hand_is_what_is_committed(
     assert journal.since(44) == whole[44:]
     assert journal.since(43) is None
     assert journal.since(300) == []
+    held_storage.release()
     last = [end_event(RunStatus.SUCCEEDED, None, "")]
     records = await journal.end(lambda tx, seal: seal(last))
     assert journal.since(301) == records

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import structlog
 
-from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.registry import GraphRegistry
-from graphwire_server.runs.ending import end_run
+from graphwire_server.runs.attempt import Attempt, AttemptContext
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import Sealer, attempt_event
-from graphwire_server.runs.execution import Outcome, RunExecution, position_of
-from graphwire_server.runs.journal import Journal
+from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.membership import Membership
-from graphwire_server.runs.node_threads import NodeThreads, current_run
-from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.storage.interface import (
     LeaseLostError,
     Reader,
@@ -31,7 +26,7 @@ from graphwire_server.storage.interface import (
     StorageError,
     Transaction,
 )
-from graphwire_server.storage.records import Failure, RunRecord, RunStatus
+from graphwire_server.storage.records import RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
 
@@ -39,12 +34,6 @@ _log = structlog.get_logger("graphwire.runs")
 _RETRY_SECONDS = 1.0
 #: How long a server that stops waits for what it was writing, in seconds.
 _WRITE_SECONDS = 2.0
-#: How long nodes that are to stop, and are not waited for, get to do so.
-_ABANDON_SECONDS = 1.0
-
-#: What is announced when runs may be claimed, and when one is to be cancelled.
-QUEUE_TOPIC = "queue"
-CANCEL_TOPIC = "cancel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +75,12 @@ class _Work:
         )
 
 
-@dataclass(slots=True)
-class _Running:
-    """A run that is executing."""
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """An attempt, and the task that sees to it."""
 
-    run: RunRecord
-    attempt: RunExecution | None = None
-    execution: asyncio.Task[Outcome] | None = None
-    supervisor: asyncio.Task[None] | None = None
-    stop: Outcome | None = None
-    abandoned: asyncio.Future[None] = field(default_factory=asyncio.Future)
-    lost: bool = False
-    manual: bool = False
-    frees_others: bool = True
-    before: asyncio.Task[None] | None = None
+    attempt: Attempt
+    task: asyncio.Task[None]
 
 
 class Executor:
@@ -121,12 +102,12 @@ class Executor:
     ) -> None:
         """Makes the executor; `start` sets it going."""
         self._storage = storage
-        self._registry = registry
-        self._log = log
-        self._threads = threads
         self._membership = membership
         self._limits = limits
-        self._running: dict[str, _Running] = {}
+        self._context = AttemptContext(
+            storage, registry, log, threads, limits.run_seconds, limits.attempts
+        )
+        self._running: dict[str, _UnderWay] = {}
         self._reserved = 0
         self._saturated = False
         self._in_doubt = False
@@ -170,10 +151,9 @@ class Executor:
         if run.lease.server_id != self.server_id or not self.server_id:
             self._wake.set()
             return
-        before = self._running.get(run.run_id)
-        running = self._running[run.run_id] = _Running(run)
-        running.before = before.supervisor if before else None
-        running.supervisor = asyncio.create_task(self._supervise(running), name=f"run {run.run_id}")
+        attempt, before = Attempt(run, self._context), self._running.get(run.run_id)
+        task = asyncio.create_task(self._see_to(attempt, before), name=f"run {run.run_id}")
+        self._running[run.run_id] = _UnderWay(attempt, task)
 
     def doubt(self) -> None:
         """Notes that this server may hold runs of which it does not know.
@@ -191,9 +171,9 @@ class Executor:
         run does not execute here.
         """
         running = self._running.get(run_id)
-        if running is None or running.lost:
+        if running is None or running.attempt.lost:
             return False
-        self._stop(running, Outcome(RunStatus.CANCELLED), abandon=abandon)
+        running.attempt.stop(Outcome(RunStatus.CANCELLED), abandon=abandon)
         return True
 
     async def drain(self, grace_seconds: float) -> None:
@@ -213,33 +193,21 @@ class Executor:
         if self._running:
             _log.info("draining", runs=len(self._running), grace_seconds=grace_seconds)
             for running in self._running.values():
-                if running.attempt is not None:
-                    running.attempt.close()
+                running.attempt.close()
             await self._all_ended(grace_seconds)
         for running in list(self._running.values()):
-            left = _server_lost() if running.manual else Outcome(None)
-            self._stop(running, left, abandon=True)
+            running.attempt.hand_back()
         await self._all_ended(None)
 
     async def _all_ended(self, timeout: float | None) -> None:
-        supervisors = [r.supervisor for r in self._running.values() if r.supervisor]
-        if supervisors:
-            await asyncio.wait(supervisors, timeout=timeout)
-
-    def _stop(self, running: _Running, outcome: Outcome, *, abandon: bool) -> None:
-        if abandon and not running.abandoned.done():
-            running.abandoned.set_result(None)
-        if running.stop is None:
-            running.stop = outcome
-            # Once only: the next one would interrupt the wait for nodes that clean up.
-            if running.execution is not None:
-                running.execution.cancel()
+        tasks = [running.task for running in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
 
     def _drop_all(self) -> None:
         """Stops everything, and records nothing: the runs are not this server's any more."""
         for running in self._running.values():
-            running.lost = True
-            self._stop(running, Outcome(None), abandon=True)
+            running.attempt.drop()
 
     def _free_slots(self) -> int:
         if self.draining or not self.server_id:
@@ -295,7 +263,7 @@ class Executor:
                 _log.info("run_claimed", run_id=run.run_id, attempt=run.attempt)
                 self.execute(run)
                 if run.attempt > 1:
-                    self._tell(run.run_id)
+                    self._context.tell(run.run_id)
         except StorageError:
             self.doubt()
             raise
@@ -304,18 +272,12 @@ class Executor:
 
     def _begin_attempt(self, tx: Transaction, run: RunRecord) -> RunRecord:
         """Tells of a further attempt, in the commit that claims it: none is missing in the log."""
-        if run.attempt == 1 or not self._goes_on(run):
+        if run.attempt == 1 or not self._context.goes_on(run):
             return run
         head = tx.checkpoint(run.thread_id, "")
         event = attempt_event(run, head.checkpoint_id if head else "")
         tx.append_events(Sealer(run)([event]))
         return replace(run, last_sequence=run.last_sequence + 1)
-
-    def _goes_on(self, run: RunRecord) -> bool:
-        try:
-            return self._refusal(run, RunSpec.from_json(run.spec)) is None
-        except Exception:  # noqa: BLE001  # what can't be read fails that run, and no claim
-            return False
 
     async def _hand_back_unknown(self, server_id: str) -> None:
         """Hands back the runs that this server holds without executing them."""
@@ -333,163 +295,22 @@ class Executor:
             self._in_doubt = True
             raise
 
-    # --- one run ---
-
-    async def _supervise(self, running: _Running) -> None:
-        """Sees a run to its end, whatever happens to its execution."""
-        run = running.run
-        if running.before is not None:
-            # An attempt that lost its lease, and is about to stop.
-            await asyncio.wait([running.before])
-        journal = Journal(run, self._storage, on_commit=self._tell)
-        self._log.open(journal)
+    async def _see_to(self, attempt: Attempt, before: _UnderWay | None) -> None:
+        """Sees an attempt to its end, once one before it has ended that lost its lease."""
+        run_id = attempt.run.run_id
+        if before is not None:
+            await asyncio.wait([before.task])
+        if self.draining:
+            attempt.close()
         try:
-            try:
-                spec = RunSpec.from_json(run.spec)
-                running.manual = spec.recovery == "MANUAL"
-                outcome = self._refusal(run, spec) or await self._outcome(running, journal)
-            except (LeaseLostError, StorageError):
-                raise
-            except Exception as error:  # noqa: BLE001  # a fault of ours; the run ends all the same
-                _log.exception("run_supervision_failed", run_id=run.run_id)
-                failure = Failure(error_type(error), error_text(error))
-                outcome = Outcome(RunStatus.FAILED, error=failure)
-            await self._record_end(running, journal, outcome)
-        except LeaseLostError as error:
-            _log.error("run_lost", run_id=run.run_id, error=str(error))
+            await attempt.see_to_end()
         except StorageError:
-            _log.warning("attempt_failed", run_id=run.run_id, exc_info=True)
+            _log.warning("attempt_failed", run_id=run_id, exc_info=True)
             self.doubt()
         finally:
             # It may be here again already, if the lease was lost: another attempt at it.
-            if self._running.get(run.run_id) is running:
-                del self._running[run.run_id]
-            self._log.close(journal)
-            if self._saturated or running.frees_others:
+            running = self._running.get(run_id)
+            if running is not None and running.attempt is attempt:
+                del self._running[run_id]
+            if self._saturated or attempt.frees_others:
                 self._wake.set()
-
-    def _refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
-        """Returns how a run ends that must not begin, or not go on by itself; None if it may."""
-        if run.cancel_requested:
-            return Outcome(RunStatus.CANCELLED)
-        if run.losses and spec.recovery == "MANUAL":
-            return _server_lost()
-        if run.losses >= self._limits.attempts:
-            text = (
-                f"each of {self._limits.attempts} attempts at the run ended with its server: "
-                "a node may crash it"
-            )
-            return Outcome(RunStatus.FAILED, error=Failure("TooManyAttempts", text))
-        return None
-
-    async def _outcome(self, running: _Running, journal: Journal) -> Outcome:
-        run = running.run
-        token = current_run.set(run.run_id)
-        running.attempt = attempt = RunExecution(
-            run,
-            journal,
-            registry=self._registry,
-            storage=self._storage,
-            max_seconds=self._limits.run_seconds,
-        )
-        if self.draining:
-            attempt.close()
-        running.execution = asyncio.create_task(
-            attempt.outcome(), name=f"execution of {run.run_id}"
-        )
-        current_run.reset(token)
-        if running.stop is not None:
-            running.execution.cancel()
-        await _first_of(running.execution, running.abandoned)
-        if not running.execution.done():
-            await asyncio.wait([running.execution], timeout=_ABANDON_SECONDS)
-        if self._threads.busy(run.run_id):
-            returned = asyncio.create_task(self._threads.returned(run.run_id))
-            await _first_of(returned, running.abandoned)
-            returned.cancel()
-        return _outcome_of(running.execution, running.stop)
-
-    async def _record_end(self, running: _Running, journal: Journal, outcome: Outcome) -> None:
-        """Records a run's end; while the database can't be written, tries again.
-
-        When the server stops before that, whoever claims the run next clears it up.
-        """
-        while not running.lost:
-            try:
-                running.frees_others = await self._try_to_record_end(running.run, journal, outcome)
-            except StorageError:
-                _log.exception("run_end_not_recorded", run_id=running.run.run_id)
-                if self.draining:
-                    return
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                self._tell(running.run.run_id)
-                if running.frees_others:
-                    self._storage.announce(QUEUE_TOPIC)
-                _log.info(
-                    "run_ended" if outcome.status else "run_handed_back",
-                    run_id=running.run.run_id,
-                    thread_id=running.run.thread_id,
-                    status=outcome.status,
-                    error=outcome.error,
-                )
-                return
-
-    async def _try_to_record_end(self, run: RunRecord, journal: Journal, outcome: Outcome) -> bool:
-        """Records a run's end; returns whether another run may start for that."""
-        lease = run.lease
-        assert lease is not None
-        try:
-            if outcome.status is None:
-                await journal.end(lambda tx, _: tx.hand_back(run.run_id, lease))
-                return True
-            if outcome.position is None:
-                # Of what was made, all that was kept; what wasn't never happened.
-                await journal.durable()
-                position = await position_of(self._registry, run)
-                outcome = Outcome(outcome.status, position, outcome.waiting, outcome.error)
-            return await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
-        except LeaseLostError:
-            raise
-        except Exception as error:
-            if not journal.failed:
-                raise
-            # What was to be kept is lost, and what follows on it can't stand: the end comes
-            # right after the last event that was kept.
-            _log.warning("events_lost", run_id=run.run_id, exc_info=error)
-            text = f"what came of the run could not be kept: {error}"
-            lost = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
-
-            def fail(tx: Transaction) -> bool:
-                tx.hold(run.run_id, lease)
-                kept = tx.run(run.run_id)
-                return kept is not None and end_run(tx, kept, lost, Sealer(kept))
-
-            return await self._storage.write(fail)
-
-    def _tell(self, run_id: str) -> None:
-        self._log.notify(run_id)
-        self._storage.announce(f"run/{run_id}")
-
-
-def topics_to_wake(topics: Sequence[str]) -> bool:
-    """Returns whether topics that were announced concern the executor."""
-    return not topics or QUEUE_TOPIC in topics or CANCEL_TOPIC in topics
-
-
-async def _first_of(*futures: asyncio.Future[Any]) -> None:
-    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _server_lost() -> Outcome:
-    text = "the server stopped while the run was executing"
-    return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text))
-
-
-def _outcome_of(execution: asyncio.Task[Outcome], stop: Outcome | None) -> Outcome:
-    if execution.done() and not execution.cancelled():
-        return execution.result()
-    if stop is not None:
-        return stop
-    error = Failure("CancelledError", "a node of the graph cancelled the run's task")
-    return Outcome(RunStatus.FAILED, error=error)

@@ -22,6 +22,7 @@ from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
+from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     Accepted,
     Context,
@@ -39,7 +40,7 @@ from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome
-from graphwire_server.runs.executor import CANCEL_TOPIC, QUEUE_TOPIC, Executor
+from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
@@ -125,7 +126,7 @@ class RunService:
                 if slot_free:
                     self._executor.release()
             if not starts:
-                self._storage.announce(QUEUE_TOPIC)
+                self._storage.announce(topics.QUEUE)
             return accepted
 
         return await self._completion.of(begin())
@@ -214,9 +215,9 @@ class RunService:
             run = await self._storage.write(work)
             if run.status.ended:
                 self._log.notify(run_id)
-                self._storage.announce(f"run/{run_id}", QUEUE_TOPIC)
+                self._storage.announce(topics.run_topic(run_id), topics.QUEUE)
             elif not self._executor.cancel(run_id, abandon=abandon):
-                self._storage.announce(CANCEL_TOPIC)
+                self._storage.announce(topics.CANCEL)
             return run
 
         return await self._completion.of(carry_out())
@@ -244,7 +245,7 @@ class RunService:
 
         await self._storage.write(work, long=True)
         self._log.notify(run_id)
-        self._storage.announce(f"run/{run_id}")
+        self._storage.announce(topics.run_topic(run_id))
 
     def _check_open(self) -> None:
         if self._executor.draining:

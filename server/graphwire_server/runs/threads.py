@@ -24,6 +24,7 @@ from graphwire_server.graphs.state import (
     read_state,
     thread_config,
 )
+from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     check_assistant,
     check_expected,
@@ -36,7 +37,6 @@ from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
-from graphwire_server.runs.executor import QUEUE_TOPIC
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
@@ -334,7 +334,7 @@ class ThreadService:
         pauses = await decide(self._storage, record)
         if pauses is None:
             return None
-        self._storage.announce(QUEUE_TOPIC)
+        self._storage.announce(topics.QUEUE)
         return ThreadStateView(state, pauses)
 
     @asynccontextmanager

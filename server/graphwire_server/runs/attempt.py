@@ -1,0 +1,262 @@
+"""One attempt at a run: executes it, stops it, and records how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from graphwire_server.graphs.failures import error_text, error_type
+from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.runs import topics
+from graphwire_server.runs.ending import end_run
+from graphwire_server.runs.event_log import EventLog
+from graphwire_server.runs.events import Sealer
+from graphwire_server.runs.execution import Outcome, RunExecution, position_of
+from graphwire_server.runs.journal import Journal
+from graphwire_server.runs.node_threads import NodeThreads, current_run
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.interface import (
+    LeaseLostError,
+    Storage,
+    StorageError,
+    Transaction,
+)
+from graphwire_server.storage.records import Failure, RunRecord, RunStatus
+
+_log = structlog.get_logger("graphwire.runs")
+
+#: How long to wait before the database is tried again, in seconds.
+_RETRY_SECONDS = 1.0
+#: How long nodes that are to stop, and are not waited for, get to do so.
+_ABANDON_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptContext:
+    """What attempts need, the same for all of a server.
+
+    Attributes:
+        storage: Where runs are kept.
+        registry: The graphs.
+        log: Who follows runs.
+        threads: Where nodes run that are plain functions.
+        run_seconds: How long a run may take; 0: no limit.
+        losses: After how many lost servers a run fails.
+    """
+
+    storage: Storage
+    registry: GraphRegistry
+    log: EventLog
+    threads: NodeThreads
+    run_seconds: float
+    losses: int
+
+    def refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
+        """Returns how a run ends that must not begin, or not go on by itself; None if it may."""
+        if run.cancel_requested:
+            return Outcome(RunStatus.CANCELLED)
+        if run.losses and spec.recovery == "MANUAL":
+            return _server_lost()
+        if run.losses >= self.losses:
+            text = (
+                f"each of {self.losses} attempts at the run ended with its server: "
+                "a node may crash it"
+            )
+            return Outcome(RunStatus.FAILED, error=Failure("TooManyAttempts", text))
+        return None
+
+    def goes_on(self, run: RunRecord) -> bool:
+        """Returns whether a run that is claimed is executed, and does not merely end."""
+        try:
+            return self.refusal(run, RunSpec.from_json(run.spec)) is None
+        except Exception:  # noqa: BLE001  # one that can't be read fails when it is attempted
+            return False
+
+    def tell(self, run_id: str) -> None:
+        """Tells the readers of a run, here and elsewhere, that there is news."""
+        self.log.notify(run_id)
+        self.storage.announce(topics.run_topic(run_id))
+
+
+class Attempt:
+    """An attempt at a run that is RUNNING under this server's lease.
+
+    Attributes:
+        run: The run, as it was when the attempt began.
+        lost: Whether the run is somebody else's by now; nothing is recorded any more.
+        frees_others: Whether other runs may start when this one has ended.
+    """
+
+    def __init__(self, run: RunRecord, context: AttemptContext) -> None:
+        """Prepares it; `see_to_end` begins."""
+        self.run = run
+        self.lost = False
+        self.frees_others = True
+        self._context = context
+        self._manual = False
+        self._closed = False
+        self._execution: RunExecution | None = None
+        self._executing: asyncio.Task[Outcome] | None = None
+        self._stop: Outcome | None = None
+        self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def close(self) -> None:
+        """Hands the run back at the next step's boundary: the server stops."""
+        self._closed = True
+        if self._execution is not None:
+            self._execution.close()
+
+    def hand_back(self) -> None:
+        """Hands the run back now, in the middle of a step. With recovery MANUAL it fails."""
+        self.stop(_server_lost() if self._manual else Outcome(None), abandon=True)
+
+    def drop(self) -> None:
+        """Stops the execution, and records nothing."""
+        self.lost = True
+        self.stop(Outcome(None), abandon=True)
+
+    def stop(self, outcome: Outcome, *, abandon: bool) -> None:
+        """Stops the execution; the run ends with an outcome once its nodes have returned.
+
+        With `abandon` nodes that can't be stopped are not waited for. Of several outcomes the
+        first one counts.
+        """
+        if abandon and not self._abandoned.done():
+            self._abandoned.set_result(None)
+        if self._stop is None:
+            self._stop = outcome
+            # Once only: the next one would interrupt the wait for nodes that clean up.
+            if self._executing is not None:
+                self._executing.cancel()
+
+    async def see_to_end(self) -> None:
+        """Sees the run to its end, whatever happens to its execution.
+
+        Raises:
+            StorageError: What came of it could not be kept, and the run is still this server's.
+        """
+        run, context = self.run, self._context
+        journal = Journal(run, context.storage, on_commit=context.tell)
+        context.log.open(journal)
+        try:
+            try:
+                spec = RunSpec.from_json(run.spec)
+                self._manual = spec.recovery == "MANUAL"
+                outcome = context.refusal(run, spec) or await self._execute(journal)
+            except (LeaseLostError, StorageError):
+                raise
+            except Exception as error:  # noqa: BLE001  # a fault of ours; the run ends all the same
+                _log.exception("run_supervision_failed", run_id=run.run_id)
+                failure = Failure(error_type(error), error_text(error))
+                outcome = Outcome(RunStatus.FAILED, error=failure)
+            await self._record_end(journal, outcome)
+        except LeaseLostError as error:
+            _log.error("run_lost", run_id=run.run_id, error=str(error))
+        finally:
+            context.log.close(journal)
+
+    async def _execute(self, journal: Journal) -> Outcome:
+        run, context = self.run, self._context
+        token = current_run.set(run.run_id)
+        self._execution = RunExecution(
+            run,
+            journal,
+            registry=context.registry,
+            storage=context.storage,
+            max_seconds=context.run_seconds,
+        )
+        if self._closed:
+            self._execution.close()
+        self._executing = asyncio.create_task(
+            self._execution.outcome(), name=f"execution of {run.run_id}"
+        )
+        current_run.reset(token)
+        if self._stop is not None:
+            self._executing.cancel()
+        await _first_of(self._executing, self._abandoned)
+        if not self._executing.done():
+            await asyncio.wait([self._executing], timeout=_ABANDON_SECONDS)
+        if context.threads.busy(run.run_id):
+            returned = asyncio.create_task(context.threads.returned(run.run_id))
+            await _first_of(returned, self._abandoned)
+            returned.cancel()
+        return self._outcome(self._executing)
+
+    def _outcome(self, executing: asyncio.Task[Outcome]) -> Outcome:
+        if executing.done() and not executing.cancelled():
+            return executing.result()
+        if self._stop is not None:
+            return self._stop
+        error = Failure("CancelledError", "a node of the graph cancelled the run's task")
+        return Outcome(RunStatus.FAILED, error=error)
+
+    async def _record_end(self, journal: Journal, outcome: Outcome) -> None:
+        """Records the run's end; while the database can't be written, tries again.
+
+        When the server stops before that, whoever claims the run next clears it up.
+        """
+        run = self.run
+        while not self.lost:
+            try:
+                self.frees_others = await self._try_to_record_end(journal, outcome)
+            except StorageError:
+                _log.exception("run_end_not_recorded", run_id=run.run_id)
+                if self._closed:
+                    return
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._context.tell(run.run_id)
+                if self.frees_others:
+                    self._context.storage.announce(topics.QUEUE)
+                _log.info(
+                    "run_ended" if outcome.status else "run_handed_back",
+                    run_id=run.run_id,
+                    thread_id=run.thread_id,
+                    status=outcome.status,
+                    error=outcome.error,
+                )
+                return
+
+    async def _try_to_record_end(self, journal: Journal, outcome: Outcome) -> bool:
+        """Records the run's end; returns whether another run may start for that."""
+        run, lease = self.run, self.run.lease
+        assert lease is not None
+        try:
+            if outcome.status is None:
+                await journal.end(lambda tx, _: tx.hand_back(run.run_id, lease))
+                return True
+            if outcome.position is None:
+                # Of what was made, all that was kept; what wasn't never happened.
+                await journal.durable()
+                position = await position_of(self._context.registry, run)
+                outcome = Outcome(outcome.status, position, outcome.waiting, outcome.error)
+            return await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            if not journal.failed:
+                raise
+            # What was to be kept is lost, and what follows on it can't stand: the end comes
+            # right after the last event that was kept.
+            _log.warning("events_lost", run_id=run.run_id, exc_info=error)
+            text = f"what came of the run could not be kept: {error}"
+            lost = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
+
+            def fail(tx: Transaction) -> bool:
+                tx.hold(run.run_id, lease)
+                kept = tx.run(run.run_id)
+                return kept is not None and end_run(tx, kept, lost, Sealer(kept))
+
+            return await self._context.storage.write(fail)
+
+
+async def _first_of(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _server_lost() -> Outcome:
+    text = "the server stopped while the run was executing"
+    return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text))
