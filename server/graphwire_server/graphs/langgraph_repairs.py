@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph._internal._constants import RESUME
+from langgraph._internal._constants import CONF, CONFIG_KEY_STREAM, RESUME
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.pregel import _algo
 from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
@@ -19,6 +19,7 @@ from langgraph.types import _interrupt_id
 
 from graphwire_server.graphs.langgraph_compat import names_of, nodes_of
 from graphwire_server.graphs.places import Namespace
+from graphwire_server.graphs.stored import STOPPED_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,24 @@ class GraphAtWork:
     metadata: Mapping[str, Any]
 
 
-def prepare(takes_over: Callable[[GraphAtWork], bool]) -> None:
+TakesOver = Callable[[GraphAtWork], bool]
+EndsStep = Callable[[Namespace], tuple[str, ...]]
+StopsAfter = Callable[[Namespace, str, tuple[str, ...]], None]
+
+
+def prepare(takes_over: TakesOver, ends_step: EndsStep, stops_after: StopsAfter) -> None:
     """Makes langgraph fit to be used here; once a process is enough, and more do no harm.
 
     Args:
         takes_over: See `tell_of_graphs`.
+        ends_step: See `tell_of_steps`.
+        stops_after: See `tell_of_steps`.
     """
     make_sync_durability_total()
     make_answers_exact()
     make_error_handlers_run_once()
     tell_of_graphs(takes_over)
+    tell_of_steps(ends_step, stops_after)
 
 
 class _NothingToWaitFor:
@@ -122,7 +131,7 @@ def make_error_handlers_run_once() -> None:
     PregelLoop._resume_error_handlers_if_applicable = once  # type: ignore[assignment, method-assign]
 
 
-def tell_of_graphs(takes_over: Callable[[GraphAtWork], bool]) -> None:
+def tell_of_graphs(takes_over: TakesOver) -> None:
     """Has a function hear of each graph that the engine runs, whoever calls it.
 
     Not all graphs can be found before: the code of a node may get one from anywhere. Where the
@@ -148,3 +157,33 @@ def tell_of_graphs(takes_over: Callable[[GraphAtWork], bool]) -> None:
         return updated
 
     PregelLoop._first = telling  # type: ignore[assignment, method-assign]
+
+
+def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
+    """Has functions hear of each step that ends, of each graph that streams to the run.
+
+    At once: the checkpointer is called later, with durability `async` when the next step has
+    begun, and with `exit` when many have ended. What it is given says where the graph stops.
+
+    Args:
+        ends_step: Gets the namespace; returns the nodes of the step with a breakpoint after them.
+        stops_after: If there are any, gets them, and the checkpoint in which the step has ended.
+    """
+    put = getattr(PregelLoop._put_checkpoint, "__wrapped__", PregelLoop._put_checkpoint)
+
+    @functools.wraps(put)
+    def telling(loop: PregelLoop, metadata: Any) -> None:
+        # The last checkpoint of an `exit` is put with the metadata that it has already.
+        ends = metadata["source"] == "loop" and metadata is not loop.checkpoint_metadata
+        # A graph that a node runs on another thread begins at a root of its own.
+        if not ends or CONFIG_KEY_STREAM not in loop.config[CONF]:
+            put(loop, metadata)
+            return
+        nodes = ends_step(loop.checkpoint_ns)
+        if nodes:
+            metadata[STOPPED_AFTER] = list(nodes)
+        put(loop, metadata)
+        if nodes:
+            stops_after(loop.checkpoint_ns, loop.checkpoint["id"], nodes)
+
+    PregelLoop._put_checkpoint = telling  # type: ignore[assignment, method-assign]

@@ -207,7 +207,6 @@ class RunExecution:
             if place.has_doors and place.keeps_checkpoints
         }
         self._journal.connect(
-            gate,
             gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
             absorbs_writes=spec.kind == "command",
             waits=spec.durability == "SYNC",

@@ -15,13 +15,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.messages import join
 from graphwire_server.graphs.places import Namespace, namespace_of
-from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import metadata_record, sealed, timestamp
 from graphwire_server.storage.checkpoints.records import (
@@ -42,16 +41,6 @@ _TAIL_EVENTS = 256
 _GATHER = 0.002
 #: As much for pieces of messages, which are joined meanwhile.
 _GATHER_MESSAGES = 0.01
-
-
-class Steps(Protocol):
-    """Hears of checkpoints; `gate.Gate` is it."""
-
-    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
-        """Notes that a step has ended in a checkpoint.
-
-        Returns the nodes of the step with a breakpoint after them.
-        """
 
 
 @dataclass(slots=True)
@@ -94,7 +83,7 @@ class Journal(Sink):
         self._waits = False
         self._fresh = False
         self._put_in: set[str] = set()
-        self._steps: Steps | None = None
+        self._connected = False
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
         self._absorbs_writes = False
         self._absorbed = run.absorbed
@@ -120,7 +109,6 @@ class Journal(Sink):
 
     def connect(
         self,
-        steps: Steps,
         *,
         gated: Callable[[Namespace], bool],
         absorbs_writes: bool,
@@ -130,7 +118,6 @@ class Journal(Sink):
         """Sets what belongs to the execution.
 
         Args:
-            steps: Hears of each checkpoint.
             gated: Says of a namespace whether it keeps checkpoints and the gate lets each of
                 its tasks begin.
             absorbs_writes: Whether what the run starts with is in the first writes at the
@@ -139,7 +126,7 @@ class Journal(Sink):
                 it is committed: with durability SYNC.
             fresh: Whether the thread has no checkpoints yet.
         """
-        self._steps = steps
+        self._connected = True
         self._gated = gated
         self._absorbs_writes = absorbs_writes
         self._waits = waits
@@ -206,15 +193,10 @@ class Journal(Sink):
         checkpoint: Mapping[str, Any],
         metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        """Returns what the metadata of a checkpoint says besides: where the run stops."""
-        if thread_id != self.run.thread_id:
-            return {}
-        if not namespace:
+        """Notes the root's checkpoint; the metadata says all there is to say."""
+        if thread_id == self.run.thread_id and not namespace:
             self.head = checkpoint
-        if self._steps is None or metadata.get("source") != "loop":
-            return {}
-        met = self._steps.stepped(namespace_of(namespace), checkpoint["id"])
-        return {STOPPED_AFTER: list(met)} if met else {}
+        return {}
 
     def put_checkpoint(
         self, record: CheckpointRecord, values: Sequence[ChannelValueRecord]
@@ -247,7 +229,7 @@ class Journal(Sink):
         await self.durable()
 
     def _put(self, own: bool, namespace: Namespace, *, absorbs: bool) -> Coroutine[Any, Any, None]:
-        if own and absorbs and not namespace and self._steps is not None and not self._absorbed:
+        if own and absorbs and not namespace and self._connected and not self._absorbed:
             self._absorbed = self._absorbs = True
         self._note(_GATHER)
         waits = self._waits and not (own and self._gated(namespace))

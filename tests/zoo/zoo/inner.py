@@ -71,3 +71,29 @@ def _calls(node: Node) -> Any:
 
 calls_graph = _calls(_call)
 calls_graph_in_thread = _calls(_call_in_thread)
+
+_stops_after = chain(one=writes("one"), two=writes("two"), three=writes("three")).compile(
+    interrupt_after=["two"]
+)
+_stops_after_in_thread = chain(
+    one=writes_in_thread("one"), two=writes_in_thread("two"), three=writes_in_thread("three")
+).compile(interrupt_after=["two"])
+
+
+async def _call_with_durability(state: Log, config: RunnableConfig) -> Log:
+    durability = config["configurable"].get("called")
+    result = await _stops_after.ainvoke({"log": ["call"]}, config, durability=durability)
+    return {"log": ["called", *result["log"]]}
+
+
+def _call_with_durability_in_thread(state: Log, config: RunnableConfig) -> Log:
+    durability = config["configurable"].get("called")
+    result = _stops_after_in_thread.invoke({"log": ["call"]}, config, durability=durability)
+    return {"log": ["called", *result["log"]]}
+
+
+#: The durability of the graph that they call is their configurable value `called`.
+calls_beside_ask = beside(call=_call_with_durability, ask=asks("beside")).compile()
+calls_beside_ask_in_thread = beside(
+    call=_call_with_durability_in_thread, ask=asks("beside")
+).compile()
