@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from langgraph._internal._constants import CONF, CONFIG_KEY_STREAM, RESUME
 from langgraph.checkpoint.base import PendingWrite
@@ -86,12 +87,18 @@ def make_sync_durability_total() -> None:
             loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
 
 
+#: Of no task.
+_NO_WRITE: PendingWrite = ("", "", None)
+
+
 def make_answers_exact() -> None:
-    """Makes the engine give an answer to the question with its id, and to no other one.
+    """Makes the engine give each answer to the question with its id, and to no other one.
 
     It also takes one for a task's first question as an answer to whichever question comes next,
     as for threads of older versions, whose questions all had the first one's id. Whether
-    a question was answered can't always be known before: see `position`.
+    a question was answered can't always be known before: see `position`. And it looks for
+    answers only where something is written already, and for one at a time, so a graph that
+    keeps no checkpoints would ask again and again.
     """
     original = getattr(_algo._scratchpad, "__wrapped__", _algo._scratchpad)
 
@@ -107,7 +114,14 @@ def make_answers_exact() -> None:
         if answers and any(write[:2] == (task_id, RESUME) for write in pending_writes):
             first = _interrupt_id(namespace, 0)
             answers = {key: answer for key, answer in answers.items() if key != first}
-        return original(parent, pending_writes, task_id, namespace, answers, *rest)
+        writes = pending_writes or [_NO_WRITE] if answers else pending_writes
+        scratchpad = original(parent, writes, task_id, namespace, answers, *rest)
+        while answers:
+            following = _interrupt_id(namespace, len(scratchpad.resume))
+            if following not in answers:
+                break
+            scratchpad.resume.append(answers[following])
+        return scratchpad
 
     _algo._scratchpad = exact  # type: ignore[assignment]
 
@@ -165,6 +179,9 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
     At once: the checkpointer is called later, with durability `async` when the next step has
     begun, and with `exit` when many have ended. What it is given says where the graph stops.
 
+    And has a graph that keeps no checkpoints name them by their place, so that its tasks and
+    questions have the same ids each time that it starts anew, as it does when a run goes on.
+
     Args:
         ends_step: Gets the namespace; returns the nodes of the step with a breakpoint after them.
         stops_after: If there are any, gets them, and the checkpoint in which the step has ended.
@@ -173,16 +190,18 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
 
     @functools.wraps(put)
     def telling(loop: PregelLoop, metadata: Any) -> None:
-        # The last checkpoint of an `exit` is put with the metadata that it has already.
-        ends = metadata["source"] == "loop" and metadata is not loop.checkpoint_metadata
-        # A graph that a node runs on another thread begins at a root of its own.
-        if not ends or CONFIG_KEY_STREAM not in loop.config[CONF]:
+        # The last checkpoint of an `exit` is put with the metadata that it has already. A graph
+        # that a node runs on another thread begins at a root of its own, and is none of ours.
+        if metadata is loop.checkpoint_metadata or CONFIG_KEY_STREAM not in loop.config[CONF]:
             put(loop, metadata)
             return
-        nodes = ends_step(loop.checkpoint_ns)
+        nodes = ends_step(loop.checkpoint_ns) if metadata["source"] == "loop" else ()
         if nodes:
             metadata[STOPPED_AFTER] = list(nodes)
         put(loop, metadata)
+        if loop.checkpointer is None and loop.is_nested:
+            place = "|".join((*loop.checkpoint_ns, str(loop.step)))
+            loop.checkpoint["id"] = str(uuid5(NAMESPACE_OID, place))
         if nodes:
             stops_after(loop.checkpoint_ns, loop.checkpoint["id"], nodes)
 
