@@ -86,3 +86,17 @@ def test_a_stop_that_nobody_could_pass_fails_and_says_why(thread: DrivenThread) 
     assert (end.error.type, end.error.node) == ("UnresumablePause", "call")
     assert "checkpointer=False" in end.error.message
     assert (thread.status, thread.log) == ("ERROR", ["in"])
+
+
+def test_a_graph_with_a_memory_takes_its_input_in_the_first_step_of_a_resume(
+    thread: DrivenThread,
+) -> None:
+    seen = []
+    for _ in "12":
+        thread.start("calls_graph_with_memory", interrupt_before=["call"])
+        while thread.status == "INTERRUPTED":
+            seen.append(list(by_path(thread.pauses)))
+            thread.resume()
+    assert seen == [["call"], ["call/two"]] * 2
+    once = ["given", "one", "two"]
+    assert thread.log == ["in", "called", *once, "after", "in", "called", *once, *once, "after"]

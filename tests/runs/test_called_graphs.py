@@ -326,3 +326,28 @@ async def test_what_would_stop_there_again_fails_and_passes_nothing(
         assert (run.status, failure.type, failure.node) == ("FAILED", "UnresumablePause", "caller")
         assert "checkpointer=False" in failure.message
         assert "danger" not in ledger
+
+
+async def test_a_graph_with_a_memory_that_is_called_begins_anew_in_each_step(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """The engine, told to go on, would go on in it from where the run before has left it."""
+    graph = ledger.chain("a", "danger").compile(checkpointer=True, interrupt_before=["danger"])
+
+    async def caller(state: Log) -> Log:
+        result = await graph.ainvoke({"log": ["given"]})
+        ledger.append(" ".join(result["log"]))
+        return {"log": []}
+
+    root = ledger.chain("caller", caller=caller).compile()
+    async with serving(tmp_path, root) as server:
+        thread_id = ""
+        for _ in range(2):
+            run = await server.start(INPUT, thread_id, interrupt_before=("caller",))
+            thread_id = run.thread_id
+            assert await resumed(server, run) == [
+                [("BREAKPOINT_BEFORE", "caller")],
+                [("BREAKPOINT_BEFORE", "caller/danger")],
+            ]
+        once = ["a", "danger"]
+        assert ledger == [*once, "given a danger", *once, "given a danger given a danger"]

@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from langgraph._internal._constants import CONF, CONFIG_KEY_STREAM, RESUME
+from langgraph._internal._constants import (
+    CONF,
+    CONFIG_KEY_CHECKPOINT_MAP,
+    CONFIG_KEY_STREAM,
+    RESUME,
+)
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.pregel import _algo
 from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
 from langgraph.types import _interrupt_id
 
-from graphwire_server.graphs.langgraph_compat import names_of, nodes_of
+from graphwire_server.graphs.langgraph_compat import beginning, names_of, nodes_of
 from graphwire_server.graphs.places import Namespace
 from graphwire_server.graphs.stored import STOPPED_AFTER
 
@@ -150,11 +155,16 @@ def tell_of_graphs(takes_over: TakesOver) -> None:
 
     Not all graphs can be found before: the code of a node may get one from anywhere. Where the
     function returns True, the engine looks at no breakpoint before a node.
+
+    And has a graph with `checkpointer=True` that a node calls begin anew in each step, also in
+    the first step of a run that goes on: see `beginning`.
     """
     first = getattr(PregelLoop._first, "__wrapped__", PregelLoop._first)
 
     @functools.wraps(first)
     def telling(loop: PregelLoop, **arguments: Any) -> set[str] | None:
+        if _was_left_by_another_step(loop):
+            loop.config = beginning(loop.config) or loop.config
         loaded = loop.checkpoint["id"]
         updated: set[str] | None = first(loop, **arguments)
         goes_on = loop.checkpoint["id"] == loaded
@@ -171,6 +181,18 @@ def tell_of_graphs(takes_over: TakesOver) -> None:
         return updated
 
     PregelLoop._first = telling  # type: ignore[assignment, method-assign]
+
+
+def _was_left_by_another_step(loop: PregelLoop) -> bool:
+    """Returns whether the checkpoint that a graph in a run has loaded is of an earlier step.
+
+    Namespaces have the ids of tasks, except those of graphs with `checkpointer=True`.
+    """
+    configurable = loop.config[CONF]
+    if not loop.is_nested or CONFIG_KEY_STREAM not in configurable or ":" in loop.checkpoint_ns[-1]:
+        return False
+    parents = loop.checkpoint_metadata.get("parents", {})
+    return bool(parents != configurable.get(CONFIG_KEY_CHECKPOINT_MAP, {}))
 
 
 def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:

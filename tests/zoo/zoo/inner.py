@@ -134,3 +134,15 @@ async def _call_what_stops_again(state: Log) -> Log:
 
 
 calls_what_stops_again = _calls(_call_what_stops_again)
+
+_remembers = chain(one=writes("one"), two=writes("two")).compile(
+    checkpointer=True, interrupt_before=["two"]
+)
+
+
+async def _call_with_memory(state: Log) -> Log:
+    given: Any = {"log": ["given"]}
+    return {"log": ["called", *(await _remembers.ainvoke(given))["log"]]}
+
+
+calls_graph_with_memory = _calls(_call_with_memory)
