@@ -39,6 +39,7 @@ from graphwire_server.runs.approvals import approvals, given_answers
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import LeaseLostError, Storage, Transaction
 from graphwire_server.storage.records import Failure, PauseKind, RunRecord, RunStatus
@@ -128,9 +129,14 @@ class RunExecution:
             text = f"the run took longer than {self._max_seconds:g} s, the server's limit"
             return Outcome(RunStatus.TIMED_OUT, error=Failure("RunTimeout", text))
 
-    def _failed(self, error: BaseException, seen: tuple[str, Namespace] = ("", ())) -> Outcome:
+    def _failed(
+        self,
+        error: BaseException,
+        seen: tuple[str, Namespace] = ("", ()),
+        writer: tuple[str, Namespace] | None = None,
+    ) -> Outcome:
         """Returns the outcome for what the graph raised, and writes its trace to the log."""
-        failure = _failure(error, seen)
+        failure = _failure(error, seen, writer)
         _log.warning("graph_raised", run_id=self._run.run_id, node=failure.node, exc_info=error)
         return Outcome(RunStatus.FAILED, error=failure)
 
@@ -238,11 +244,28 @@ class RunExecution:
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
             # Where that leaves the thread is read later: it may be what can't be read.
+            if isinstance(error, UnserializableError):
+                return self._failed(error, tap.failed, writer=await self._writer(graph))
             return self._failed(error, tap.failed)
         finally:
             current_doorkeeper.reset(keeper)
             current_sink.reset(sink)
         return None
+
+    async def _writer(self, graph: AnyPregel) -> tuple[str, Namespace] | None:
+        """Returns the node that wrote what can't be kept, if one did.
+
+        The engine finds out when the node has ended, and knows of the channel alone.
+        """
+        task_id = self._journal.refused_task
+        if not task_id:
+            return None
+        try:
+            position = await read_position(graph, thread_config(self._run.thread_id))
+        except Exception:  # noqa: BLE001  # the run fails anyway
+            return None
+        tasks = (standing.task for standing in position.tasks)
+        return next(((t.node, t.namespace) for t in tasks if t.task_id == task_id), None)
 
     async def _where_it_stopped(
         self,
@@ -438,9 +461,17 @@ def _unresumable(position: Position) -> Failure:
     return Failure("UnresumablePause", text, task.node, task.namespace)
 
 
-def _failure(error: BaseException, seen: tuple[str, Namespace]) -> Failure:
-    """Returns what an exception says; `seen` is the task that was seen to fail."""
+def _failure(
+    error: BaseException, seen: tuple[str, Namespace], writer: tuple[str, Namespace] | None
+) -> Failure:
+    """Returns what an exception says.
+
+    Args:
+        error: The exception; it may name the task that raised it.
+        seen: The task that was seen to fail.
+        writer: The task that is known to be the cause.
+    """
     node, namespace = failed_task(error)
-    if not node:
-        node, namespace = seen
+    if writer is not None or not node:
+        node, namespace = writer or seen
     return Failure(error_type(error), error_text(error), node, namespace)

@@ -63,6 +63,7 @@ class Journal(Sink):
         run: The run, as it was when the attempt began.
         ended: Whether the run's last event is committed.
         head: LangGraph's checkpoint that was put last at the root; None before the first.
+        refused_task: The first task that wrote what can't be kept; empty if none did.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Journal(Sink):
         self.run = run
         self.ended = False
         self.head: Mapping[str, Any] | None = None
+        self.refused_task = ""
         self._storage = storage
         self._on_commit = on_commit
         self._waits = False
@@ -223,6 +225,10 @@ class Journal(Sink):
         """Returns whether there can be no checkpoint in a namespace, without a look."""
         own = thread_id == self.run.thread_id
         return self._fresh and own and namespace not in self._put_in
+
+    def refused(self, task_id: str) -> None:
+        """Hears of a task that wrote what can't be kept."""
+        self.refused_task = self.refused_task or task_id
 
     async def settled(self) -> None:
         """Waits until all that was put is in the database, for whoever reads it there."""
