@@ -15,7 +15,7 @@ import structlog
 
 from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.blocking import BlockingWatch
-from graphwire_server.graphs.doors import take_over
+from graphwire_server.graphs.doors import end_step, stop_after, take_over
 from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.loader import prepare
 from graphwire_server.graphs.project import Project
@@ -101,7 +101,7 @@ class App:
             StorageError: The database can't be used.
             OSError: The address can't be listened on.
         """
-        langgraph_repairs.prepare(take_over)
+        langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
         threads = NodeThreads(settings.max_node_threads)

@@ -61,14 +61,19 @@ def test_an_assistant_says_where_its_graph_was_compiled_to_pause(assistants: Ass
     assert (list(linear.interrupt_before), list(linear.interrupt_after)) == ([], [])
 
 
+def cut(text: str) -> str:
+    """A text as an error carries it, which has to fit into trailers."""
+    return text if len(text) <= 1000 else f"{text[:999]}…"
+
+
 def test_an_unknown_assistant_is_answered_with_those_there_are(assistants: Assistants) -> None:
     with refused("NOT_FOUND", "ASSISTANT_NOT_FOUND") as refusal:
         get(assistants, "liner")
     names = ", ".join(sorted(GRAPHS))
-    assert refusal.metadata == {"assistants": names}
+    assert refusal.metadata == {"assistants": cut(names)}
     assert refusal.resource == ("assistant", "liner")
     hint = "did you mean 'linear'? There are"
-    assert refusal.text == f"there is no assistant 'liner'; {hint}: {names}"
+    assert refusal.text == cut(f"there is no assistant 'liner'; {hint}: {names}")
 
 
 def test_a_graph_is_drawn_as_nodes_and_edges_and_mermaid(assistants: Assistants) -> None:

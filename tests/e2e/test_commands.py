@@ -295,6 +295,20 @@ def test_a_node_gone_to_that_waits_can_be_given_up(thread: DrivenThread) -> None
     assert thread.log == ["in", "a", "b", "c", "c", "new", "a", "b", "c"]
 
 
+def test_an_edit_gives_up_a_node_gone_to_as_in_langgraph(thread: DrivenThread) -> None:
+    thread.start("linear")
+    thread.command(goto=["b"], interrupt_before=["b"])
+    (pause,) = thread.pauses
+    # It was as if the node that ran last had returned this: what comes next follows from that.
+    thread.edit({"log": ["edit"]})
+    assert thread.stands() == ("IDLE", [], [])
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
+        thread.resume(pause_ids=[pause.pause_id])
+    thread.command(goto=["b"], interrupt_before=["b"])
+    thread.edit({"log": ["edit"]}, as_node="a")
+    assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
+
+
 @pytest.mark.parametrize(
     ("given", "waiting"),
     [

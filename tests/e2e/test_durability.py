@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from graphwire.v1 import run_pb2
 
-from tests.e2e.drive import shapes, value
+from tests.e2e.drive import shapes
 from tests.e2e.driven import DrivenThread
 
 PAUSED = ("end", "INTERRUPTED")
@@ -80,23 +80,6 @@ def test_a_second_run_on_the_thread_goes_as_the_first(
             events = thread.resume(answer=answer)
         assert shapes(events)[-1] == DONE
     assert thread.stands() == ("IDLE", [], [])
-
-
-@each_durability
-def test_a_subgraph_that_keeps_no_checkpoints_asks_anew_and_takes_no_answer(
-    thread: DrivenThread, durability: run_pb2.Durability.ValueType
-) -> None:
-    # LangGraph gives its question another id each time: no answer by id can reach it, and a
-    # plain one could reach another question.
-    thread.start("ask_in_child_without_saver", durability=durability)
-    seen = []
-    for _ in range(2):
-        (pause,) = thread.pauses
-        seen.append(pause.pause_id)
-        assert (pause.node, value(pause.value)) == ("child", ASKED)
-        assert shapes(thread.resume(answer=1))[-1] == PAUSED
-    assert len({*seen, *(pause.pause_id for pause in thread.pauses)}) == 3
-    assert thread.log == ["in", "before"]
 
 
 @pytest.mark.parametrize("asked", [ASYNC, EXIT], ids=["ASYNC", "EXIT"])

@@ -115,6 +115,31 @@ def test_what_python_or_langgraph_make_of_it_fails_the_run_all_the_same(
         assert error.message.startswith(text)
 
 
+@pytest.mark.parametrize(
+    "durability", [run_pb2.DURABILITY_SYNC, run_pb2.DURABILITY_ASYNC], ids=["SYNC", "ASYNC"]
+)
+@pytest.mark.parametrize("graph", ["writes_a_lock", "writes_a_lock_in_child"])
+def test_a_value_that_cannot_be_kept_fails_the_run_with_its_channel_and_its_node(
+    runs: runs_pb2_grpc.RunsStub,
+    threads: threads_pb2_grpc.ThreadsStub,
+    graph: str,
+    durability: run_pb2.Durability.ValueType,
+) -> None:
+    thread = new_thread(threads)
+    events = stream(
+        runs,
+        thread_id=thread,
+        assistant_id=graph,
+        input=payload({"log": ["in"]}),
+        durability=durability,
+    )
+    error = events[-1].end.error
+    assert (error.type, error.node) == ("UnserializableError", "locks")
+    assert "channel 'count'" in error.message
+    assert namespace(error.namespace) == ("child" if graph.endswith("child") else "")
+    assert get_thread(threads, thread).error == error
+
+
 def test_a_thread_that_such_a_run_has_left_can_be_read_and_resumed(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
 ) -> None:

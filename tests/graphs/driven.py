@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphwire.v1 import run_event_pb2 as pb
-from graphwire_server.graphs.doors import current_doorkeeper, with_doors
+from graphwire_server.graphs import langgraph_repairs
+from graphwire_server.graphs.doors import current_doorkeeper, end_step, stop_after, with_doors
 from graphwire_server.graphs.execution import (
     Beginning,
     ExecutionOptions,
@@ -18,10 +19,9 @@ from graphwire_server.graphs.execution import (
 )
 from graphwire_server.graphs.gate import Gate
 from graphwire_server.graphs.langgraph_compat import AnyPregel, copy_with
-from graphwire_server.graphs.places import Breakpoints, Namespace, namespace_of
+from graphwire_server.graphs.places import Breakpoints, Namespace
 from graphwire_server.graphs.position import Position, Waiting, read_position
 from graphwire_server.graphs.state import thread_config
-from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.graphs.tap import Tap, Told
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.sqlite import SqliteStorage
@@ -51,6 +51,7 @@ class Driver:
         after: tuple[str, ...] = (),
     ) -> None:
         """Gives a graph a checkpointer, doors, and breakpoints at its root."""
+        langgraph_repairs.tell_of_steps(end_step, stop_after)
         doored = with_doors(copy_with(graph, {"checkpointer": storage.checkpointer}))
         self.graph, self.places = doored.graph, doored.places
         self.approved: set[str] = set()
@@ -98,7 +99,7 @@ class Driver:
         tap.connect(gate)
         config = _config(run_id or str(uuid.uuid4()), configurable or {})
         options = ExecutionOptions(config, None, "sync")
-        batch = _Batch(gate)
+        batch = EditBatch()
         sink, keeper = current_sink.set(batch), current_doorkeeper.set(gate)
         try:
             await execute(self.graph, beginning, options, tap)
@@ -146,26 +147,6 @@ class Driver:
 
     async def _durable(self) -> None:
         pass
-
-
-class _Batch(EditBatch):
-    """Keeps checkpoints, with the verdict of the gate."""
-
-    def __init__(self, gate: Gate) -> None:
-        super().__init__()
-        self._gate = gate
-
-    def annotations(
-        self,
-        thread_id: str,
-        namespace: str,
-        checkpoint: Mapping[str, Any],
-        metadata: Mapping[str, Any],
-    ) -> Mapping[str, Any]:
-        if metadata.get("source") != "loop":
-            return {}
-        met = self._gate.stepped(namespace_of(namespace), checkpoint["id"])
-        return {STOPPED_AFTER: list(met)} if met else {}
 
 
 def names(namespace: Any) -> list[str]:

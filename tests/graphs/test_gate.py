@@ -59,6 +59,12 @@ class Told:
     def announced(self, *tasks: Task) -> list[bool]:
         return [self.gate.announce(task) for task in tasks]
 
+    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
+        met = self.gate.stepped(namespace)
+        if met:
+            self.gate.stop_after(namespace, checkpoint_id, met)
+        return met
+
 
 def task(node: str, namespace: Namespace = (), number: int = 1) -> Task:
     return Task(f"{node}{number}", node, namespace)
@@ -111,7 +117,7 @@ async def test_a_step_that_has_begun_is_decided_task_by_task() -> None:
 async def test_the_next_step_is_a_new_one() -> None:
     told = Told(Known(begun=frozenset({()})), before=("b",))
     told.announced(task("a"))
-    told.gate.stepped((), "c1")
+    told.stepped((), "c1")
     with held():
         told.announced(task("b"))
 
@@ -145,7 +151,7 @@ async def test_nothing_begins_where_the_gate_is_closed() -> None:
 async def test_functions_that_a_node_calls_as_tasks_have_neither_breakpoints_nor_doors() -> None:
     told = Told(before=("*",), after=("*",), known=Known(approved=frozenset({"a1"})))
     assert told.announced(task("a"), task("helper")) == [True, False]
-    assert told.gate.stepped((), "c1") == ("a",)
+    assert told.stepped((), "c1") == ("a",)
 
 
 async def test_a_subgraph_has_the_breakpoints_that_are_compiled_into_it_and_no_others() -> None:
@@ -173,7 +179,7 @@ async def test_a_graph_that_a_node_calls_has_no_doors_and_waits_as_a_whole() -> 
 async def test_a_step_with_a_breakpoint_after_one_of_its_nodes_ends_in_a_stop() -> None:
     told = Told(after=("b",))
     told.announced(task("a"), task("b"), task("b", number=2))
-    assert told.gate.stepped((), "c1") == ("b",)
+    assert told.stepped((), "c1") == ("b",)
     assert told.gate.stands_after()
     with held():
         told.announced(task("a", number=2))
@@ -183,7 +189,7 @@ async def test_a_stop_that_is_approved_holds_nothing_and_one_that_follows_does()
     told = Told(Known(after={(): "c1"}, approved=frozenset({"c1"})), after=("*",))
     assert not told.gate.stands_after()
     told.announced(task("a"))
-    assert told.gate.stepped((), "c2") == ("a",)
+    assert told.stepped((), "c2") == ("a",)
     assert told.gate.stands_after()
 
 
@@ -199,10 +205,10 @@ async def test_a_stop_that_is_known_from_before_holds_until_it_is_approved() -> 
 async def test_a_subgraph_that_ends_in_a_stop_is_not_left() -> None:
     told = Told(child=Breakpoints(after=("b",)))
     told.announced(task("a", CHILD))
-    assert told.gate.stepped(CHILD, "c1") == ()
+    assert told.stepped(CHILD, "c1") == ()
     await told.gate.leave(CHILD)
     told.announced(task("b", CHILD))
-    assert told.gate.stepped(CHILD, "c2") == ("b",)
+    assert told.stepped(CHILD, "c2") == ("b",)
     assert not told.gate.stands_after()
     with held():
         await told.gate.leave(CHILD)

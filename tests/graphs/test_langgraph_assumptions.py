@@ -438,3 +438,19 @@ def test_the_shim_serves_graphs_that_run_without_asyncio_too() -> None:
     graph = saved(chain(child=chain(inside=inside).compile(checkpointer=False)))
     result = graph.invoke(INPUT, THREAD, durability="sync")
     assert result == {"log": ["in", "in", "inside"]}
+
+
+async def test_an_edit_gives_up_the_node_that_a_command_went_to() -> None:
+    async def goes(state: Log) -> Command[Any]:
+        return Command(goto="danger")
+
+    graph = StateGraph(Log)
+    graph.add_node("goes", goes, destinations=("danger",))
+    graph.add_node("danger", writes("danger"))
+    graph.add_edge(START, "goes")
+    compiled = graph.compile(checkpointer=InMemorySaver(), interrupt_before=["danger"])
+    thread: RunnableConfig = {"configurable": {"thread_id": "edited"}}
+    await compiled.ainvoke({"log": ["in"]}, thread)
+    assert (await compiled.aget_state(thread)).next == ("danger",)
+    await compiled.aupdate_state(thread, {"log": ["edit"]})
+    assert (await compiled.aget_state(thread)).next == ()

@@ -367,8 +367,8 @@ async def test_writes_say_whether_a_task_has_finished_and_how_many_answers_it_ha
     ]
     await stream.run(Command(resume={first: "A"}))
     found = await stream.graph.checkpointer.aget_tuple(THREAD)  # type: ignore[union-attr]
-    statuses = compat.task_statuses(found.pending_writes or ())  # type: ignore[union-attr]
-    assert {node: statuses[task_id] for node, task_id in ids.items()} == {
+    statuses = compat.task_writes(found.pending_writes or ())  # type: ignore[union-attr]
+    assert {node: statuses[task_id][:2] for node, task_id in ids.items()} == {
         "done": (True, 0),
         "ask": (False, 1),
         "other": (False, 0),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.langgraph_repairs import GraphAtWork
+from graphwire_server.graphs.places import Namespace
+from graphwire_server.graphs.stored import STOPPED_AFTER
+from langgraph._internal._constants import RESUME
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import _algo
 from langgraph.pregel._loop import PregelLoop
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, _interrupt_id, interrupt
 
-from tests.graphs.small import Log, writes
+from tests.graphs.small import Log, chain, writes
 
 INPUT: Any = {"log": []}
 THREAD: Any = {"configurable": {"thread_id": "t"}}
@@ -25,6 +29,7 @@ def unrepaired(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in (
         (_algo, "_scratchpad"),
         (PregelLoop, "_first"),
+        (PregelLoop, "_put_checkpoint"),
         (PregelLoop, "_resume_error_handlers_if_applicable"),
     ):
         current = getattr(owner, name)
@@ -133,3 +138,70 @@ async def test_graphs_at_work_are_told_of(takes_over: bool) -> None:
         head = (await graph.aget_state_history(THREAD).__anext__()).parent_config
         assert told[1].checkpoint_id == head["configurable"]["checkpoint_id"]
         assert told[1].metadata["source"] == "loop"
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_the_end_of_a_step_is_told_before_the_next_one_begins(
+    durability: Literal["sync", "async", "exit"],
+) -> None:
+    told: list[object] = []
+
+    def hear(part: tuple[Namespace, str, Any]) -> None:
+        if "input" in part[2]:
+            told.append(part[2]["name"])
+
+    def ends(namespace: Namespace) -> tuple[str, ...]:
+        told.append(("ends", namespace))
+        return ("two",) if "two" in told else ()
+
+    stopped: list[tuple[Namespace, str, tuple[str, ...]]] = []
+    langgraph_repairs.tell_of_steps(lambda _: (), lambda *_: None)
+    langgraph_repairs.tell_of_steps(ends, lambda *stop: stopped.append(stop))
+    graph = chain(one=writes("one"), two=writes("two")).compile(checkpointer=InMemorySaver())
+    config = compat.tapped(graph, THREAD, hear, {"tasks"}, told.append)
+    await graph.ainvoke(INPUT, config, durability=durability)
+    # The first step is that of the entry, which is hidden.
+    assert told == [("ends", ()), "one", ("ends", ()), "two", ("ends", ())]
+    head = await graph.aget_state(THREAD)
+    assert stopped == [((), head.config["configurable"]["checkpoint_id"], ("two",))]
+    assert dict(head.metadata or {})[STOPPED_AFTER] == ["two"]
+    # What does not stream to the run is nothing of it.
+    await graph.ainvoke(INPUT, {"configurable": {"thread_id": "other"}}, durability=durability)
+    assert len(told) == 5
+
+
+async def asked_without_checkpoints() -> list[str]:
+    """The ids under which a graph without checkpoints asks, when it starts anew."""
+
+    async def asks(state: Log) -> Log:
+        return {"log": [interrupt("sure?")]}
+
+    child = chain(one=writes("one"), asks=asks).compile(checkpointer=False)
+    graph = chain(child=child).compile(checkpointer=InMemorySaver())
+    config = compat.tapped(graph, THREAD, lambda part: None, {"tasks"}, lambda value: None)
+    await graph.ainvoke(INPUT, config)
+    first = await question(graph)
+    await graph.ainvoke(None, config)
+    return [first.id, (await question(graph)).id]
+
+
+async def test_a_graph_without_checkpoints_would_ask_under_another_id_each_time() -> None:
+    first, second = await asked_without_checkpoints()
+    assert first != second
+
+
+async def test_a_graph_without_checkpoints_asks_under_the_same_id() -> None:
+    langgraph_repairs.tell_of_steps(lambda _: (), lambda *_: None)
+    first, second = await asked_without_checkpoints()
+    assert first == second
+
+
+async def test_answers_reach_a_task_of_which_nothing_is_written_all_at_once() -> None:
+    langgraph_repairs.make_answers_exact()
+    graph = two_questions()
+    ids = [_interrupt_id("asks:1", number) for number in range(3)]
+    answers = {ids[0]: "one", ids[1]: "two"}
+    for written, expected in (([], ["one", "two"]), ([("1", RESUME, ["ONE"])], ["ONE", "two"])):
+        scratchpad = _algo._scratchpad(None, written, "1", "asks:1", answers, 0, 9)
+        assert scratchpad.resume == expected
+    assert await answered_twice(graph) is not None

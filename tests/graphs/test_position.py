@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from graphwire_server.graphs.execution import Fresh, GoOn, Steer
-from graphwire_server.graphs.gate import Known
+from graphwire_server.graphs.gate import Held, Known
+from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.places import Breakpoints, Task
-from graphwire_server.graphs.position import Position, Standing, StoppedAfter, Waiting
+from graphwire_server.graphs.position import (
+    Position,
+    Standing,
+    StoppedAfter,
+    Waiting,
+    question,
+    with_unseen,
+)
 from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.storage.records import PauseKind
 from graphwire_server.storage.sqlite import SqliteStorage
-from langgraph.types import Interrupt
+from langgraph.errors import NodeError
+from langgraph.graph import START, StateGraph
+from langgraph.types import Interrupt, interrupt
 
 from tests.graphs.driven import THREAD, Driver, names
 from tests.graphs.small import INPUT, Log, asks, beside, chain, fails, writes
@@ -377,3 +388,49 @@ def test_a_step_has_begun_where_something_in_it_was_approved() -> None:
     assert position.known((), {}).begun == {()}
     assert position.known({"inner-t"}, {}).begun == {(), IN_CHILD}
     assert at(standing("a"), standing("b")).known((), {}).begun == frozenset()
+
+
+def test_what_a_called_graph_asked_and_was_answered_is_asked_no_more() -> None:
+    relays = Standing(Task("a-t", "a", ()), False, (Interrupt("?", id="q"),), False, relays=True)
+    position = at(relays, standing("own", asks="?"))
+    assert stuck(position) == ["a", "own"]
+    assert position.answered({"other"}) == position
+    answered = position.answered({"q", "own-i"})
+    # What its own tasks ask, the position knows by itself.
+    assert [question.node for question in answered.questions()] == ["own"]
+    assert stuck(answered) == []
+    assert answered.noted == {"q"}
+    assert answered.unanswered({"q": 1, "own-i": 2, "other": 3}) == {"q": 1, "own-i": 2}
+
+
+def test_an_answer_to_what_only_its_note_tells_of_lets_the_thread_go_on() -> None:
+    position = replace(at(standing("a", asks="?")), noted=frozenset({"q"}))
+    assert stuck(position, answers={"other": None}) == ["a"]
+    assert stuck(position, answers={"q": None}) == []
+
+
+def test_what_was_asked_where_nobody_sees_it_is_waited_for_if_it_was_noted() -> None:
+    position = replace(at(), noted=frozenset({"q"}))
+    asked = {
+        key: question(Task("t", "node", IN_CHILD), key, "?", None) for key in ("q", "swallowed")
+    }
+    held = Held(Task("d", "danger", IN_CHILD))
+    waiting = with_unseen(position, (), [held], asked)
+    assert [(reason.node, reason.interrupt_id) for reason in waiting] == [
+        ("node", "q"),
+        ("danger", ""),
+    ]
+
+
+async def test_a_task_that_failed_and_is_handled_has_begun(storage: SqliteStorage) -> None:
+    async def handles(state: Log, error: NodeError) -> Log:
+        return {"log": [interrupt("handle?")]}
+
+    graph = StateGraph(Log)
+    graph.add_node("fails", fails, error_handler=handles)
+    graph.add_edge(START, "fails")
+    driver = Driver(cast(AnyPregel, graph.compile()), storage)
+    position = await driver.run(Fresh(INPUT))
+    (failed,) = position.tasks
+    assert (failed.inside, failed.finished, failed.questions) == (True, False, ())
+    assert len(position.noted) == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from graphwire.v1 import pause_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
-from graphwire_server.graphs.doors import take_over
+from graphwire_server.graphs.doors import end_step, stop_after, take_over
 from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.langgraph_repairs import prepare
 from graphwire_server.graphs.project import GraphSpec
@@ -174,7 +174,7 @@ class Services:
 @asynccontextmanager
 async def serving(folder: Path, graph: Any, *, run_seconds: float = 0) -> AsyncIterator[Services]:
     """Yields the services on a graph."""
-    prepare(take_over)
+    prepare(take_over, end_step, stop_after)
     loop = asyncio.get_running_loop()
     contain_failures(loop)
     node_threads = NodeThreads(8)

@@ -20,29 +20,15 @@ from tests.runs.journals import HeldStorage, end, ends, piece, tick
 CHILD = ("child:1",)
 
 
-class Stepped:
-    """Hears of steps, and says that each ends at a breakpoint after some nodes."""
-
-    def __init__(self, *met: str) -> None:
-        self.steps: list[tuple[tuple[str, ...], str]] = []
-        self._met = met
-
-    def stepped(self, namespace: tuple[str, ...], checkpoint_id: str) -> tuple[str, ...]:
-        self.steps.append((namespace, checkpoint_id))
-        return self._met
-
-
-def connected(journal: Journal, *met: str, **given: Any) -> Stepped:
+def connected(journal: Journal, **given: Any) -> None:
     """Connects a journal as an execution does whose every namespace is behind doors."""
-    steps = Stepped(*met)
     filled: dict[str, Any] = {
         "gated": lambda namespace: True,
         "absorbs_writes": False,
         "waits": True,
         "fresh": False,
     }
-    journal.connect(steps, **(filled | given))
-    return steps
+    journal.connect(**(filled | given))
 
 
 def a_checkpoint(name: str, namespace: str = "", thread_id: str = "run") -> CheckpointRecord:
@@ -242,21 +228,15 @@ async def test_the_steps_of_each_graph_wait_for_their_own_checkpoints(
     assert await checkpoints(held_storage, "child:1") == "c2"
 
 
-async def test_a_checkpoint_that_ends_a_step_says_where_the_run_stops(journal: Journal) -> None:
-    assert journal.annotations("run", "", checkpoint("c0"), {"source": "loop"}) == {}
-    steps = connected(journal, "a", "b")
-    assert journal.annotations("run", "", checkpoint("c1"), {"source": "loop"}) == {
-        "graphwire_stopped_after": ["a", "b"]
-    }
-    assert journal.annotations("run", "child:1", checkpoint("c2"), {"source": "loop"})
-    for source in ("input", "update", "fork"):
-        assert journal.annotations("run", "", checkpoint("c3"), {"source": source}) == {}
-    assert journal.annotations("other", "", checkpoint("c4"), {"source": "loop"}) == {}
-    assert steps.steps == [((), "c1"), (CHILD, "c2")]
+async def test_where_the_run_stands_at_its_end_need_not_be_read_again(journal: Journal) -> None:
     connected(journal)
-    assert journal.annotations("run", "", checkpoint("c5"), {"source": "loop"}) == {}
-    # Where the run stands at its end need not be read again.
-    assert journal.head == checkpoint("c5")
+    for thread_id, namespace, name in (
+        ("run", "", "c1"),
+        ("run", "child:1", "c2"),
+        ("other", "", "c3"),
+    ):
+        assert journal.annotations(thread_id, namespace, checkpoint(name), {"source": "loop"}) == {}
+    assert journal.head == checkpoint("c1")
 
 
 async def test_only_on_a_new_thread_it_is_known_that_there_is_no_checkpoint(

@@ -45,6 +45,12 @@ class Doorkeeper(Protocol):
     ) -> bool:
         """Hears of a graph that begins; returns whether the code of a node calls it."""
 
+    def stepped(self, namespace: Namespace) -> tuple[str, ...]:
+        """Notes that a step has ended; returns its nodes with a breakpoint after them."""
+
+    def stop_after(self, namespace: Namespace, checkpoint_id: str, nodes: tuple[str, ...]) -> None:
+        """Notes the checkpoint in which such a step has ended."""
+
 
 #: The gate of the run that the current task executes; None outside of runs.
 current_doorkeeper: ContextVar[Doorkeeper | None] = ContextVar("graphwire_doorkeeper", default=None)
@@ -143,6 +149,22 @@ def take_over(graph: GraphAtWork) -> bool:
     place = Place(compiled, graph.nodes, keeps_checkpoints=True, has_doors=False)
     met = graph.metadata.get(STOPPED_AFTER)
     return keeper.meet(graph.namespace, place, (graph.checkpoint_id, tuple(met)) if met else None)
+
+
+def end_step(namespace: Namespace) -> tuple[str, ...]:
+    """Tells the gate of the run, if there is one, of a step that has ended.
+
+    Returns its nodes with a breakpoint after them.
+    """
+    keeper = current_doorkeeper.get()
+    return keeper.stepped(namespace) if keeper is not None else ()
+
+
+def stop_after(namespace: Namespace, checkpoint_id: str, nodes: tuple[str, ...]) -> None:
+    """Tells the gate of the run of the checkpoint in which such a step has ended."""
+    keeper = current_doorkeeper.get()
+    if keeper is not None:
+        keeper.stop_after(namespace, checkpoint_id, nodes)
 
 
 async def _enter(config: RunnableConfig | None) -> bool:

@@ -191,26 +191,25 @@ class Gate:
         """Returns whether some node of that name has a breakpoint before it."""
         return stops(self._barred, node)
 
-    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
-        """Notes that a step has ended in a checkpoint.
-
-        Returns the nodes of the step with a breakpoint after them. If there are any, nothing
-        begins there until that is approved.
-        """
+    def stepped(self, namespace: Namespace) -> tuple[str, ...]:
+        """Notes that a step has ended; returns its nodes with a breakpoint after them."""
         self._begun.discard(namespace)
+        self._after.pop(namespace, None)
         nodes = dict.fromkeys(self._step.pop(namespace, ()))
         place, breakpoints = self._place(namespace), self._breakpoints_in(namespace)
-        met = tuple(
+        return tuple(
             node
             for node in nodes
             if stops(breakpoints.after, node) and place is not None and node in place.nodes
         )
-        if met:
-            self._after[namespace] = checkpoint_id
-            self._hold_after(namespace, checkpoint_id, met)
-        else:
-            self._after.pop(namespace, None)
-        return met
+
+    def stop_after(self, namespace: Namespace, checkpoint_id: str, nodes: Iterable[str]) -> None:
+        """Notes the checkpoint in which a step has ended that met breakpoints after its nodes.
+
+        Nothing begins there until that is approved.
+        """
+        self._after[namespace] = checkpoint_id
+        self._hold_after(namespace, checkpoint_id, nodes)
 
     def stands_after(self) -> bool:
         """Returns whether the root has stopped after a node with a breakpoint."""

@@ -18,10 +18,15 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph._internal._constants import CONFIG_KEY_RESUMING, NULL_TASK_ID, RESUME
+from langgraph._internal._constants import (
+    CONFIG_KEY_RESUMING,
+    ERROR_SOURCE_NODE,
+    NULL_TASK_ID,
+    RESUME,
+)
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.channels.delta import DeltaChannel
@@ -176,16 +181,42 @@ def task_of(config: RunnableConfig | None) -> Task | None:
     return Task(configurable["__pregel_task_id"], node, namespace[:-1])
 
 
-def task_statuses(writes: Iterable[PendingWrite]) -> dict[str, tuple[bool, int]]:
-    """Returns what a step's pending writes say of each task: whether it has finished, and how
-    many answers it was given."""
+class TaskWrites(NamedTuple):
+    """What the writes of a task of an unfinished step say.
+
+    Attributes:
+        finished: Whether it has come to its end, so that its result is kept.
+        answers: How many answers it was given.
+        asked: The ids of the questions that were noted on it last, its own or of what it runs.
+        handled: Whether it has failed, and a handler of its errors is to run, or runs.
+    """
+
+    finished: bool = False
+    answers: int = 0
+    asked: tuple[str, ...] = ()
+    handled: bool = False
+
+
+def task_writes(writes: Iterable[PendingWrite]) -> dict[str, TaskWrites]:
+    """Returns what a step's pending writes say of each task, by its id.
+
+    Handlers of errors are among them: tasks of which nothing else tells.
+    """
     writes = list(writes)
     answers: dict[str, int] = {}
+    handled: set[str] = set()
     for task_id, channel, value in writes:
         if channel == RESUME:
             answers[task_id] = len(value) if isinstance(value, list) else 1
+        elif channel == ERROR_SOURCE_NODE:
+            handled.add(task_id)
     return {
-        task_id: (status.finished, answers.get(task_id, 0))
+        task_id: TaskWrites(
+            status.finished,
+            answers.get(task_id, 0),
+            tuple(interrupt.id for interrupt in status.interrupts),
+            task_id in handled,
+        )
         for task_id, status in read_task_statuses(writes).items()
     }
 
@@ -353,6 +384,17 @@ def subgraphs(
     for name, child in graph.get_subgraphs():
         if isinstance(child, Pregel):
             yield name, child
+
+
+def subgraph(graph: AnyPregel, node: str) -> AnyPregel:
+    """Returns the graph that a node is, or calls, of which there is a state."""
+    return dict(subgraphs(graph))[node]
+
+
+def is_subgraph(graph: AnyPregel, node: str) -> bool:
+    """Returns whether a node is a graph itself, behind a door or not, and calls none."""
+    bound = graph.nodes[node].bound
+    return isinstance(getattr(bound, "subgraph", bound), Pregel)
 
 
 def names_of(nodes: Any) -> tuple[str, ...]:

@@ -10,15 +10,22 @@ import functools
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
-from langgraph._internal._constants import RESUME
+from langgraph._internal._constants import (
+    CONF,
+    CONFIG_KEY_CHECKPOINT_MAP,
+    CONFIG_KEY_STREAM,
+    RESUME,
+)
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.pregel import _algo
 from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
 from langgraph.types import _interrupt_id
 
-from graphwire_server.graphs.langgraph_compat import names_of, nodes_of
+from graphwire_server.graphs.langgraph_compat import beginning, names_of, nodes_of
 from graphwire_server.graphs.places import Namespace
+from graphwire_server.graphs.stored import STOPPED_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +49,24 @@ class GraphAtWork:
     metadata: Mapping[str, Any]
 
 
-def prepare(takes_over: Callable[[GraphAtWork], bool]) -> None:
+TakesOver = Callable[[GraphAtWork], bool]
+EndsStep = Callable[[Namespace], tuple[str, ...]]
+StopsAfter = Callable[[Namespace, str, tuple[str, ...]], None]
+
+
+def prepare(takes_over: TakesOver, ends_step: EndsStep, stops_after: StopsAfter) -> None:
     """Makes langgraph fit to be used here; once a process is enough, and more do no harm.
 
     Args:
         takes_over: See `tell_of_graphs`.
+        ends_step: See `tell_of_steps`.
+        stops_after: See `tell_of_steps`.
     """
     make_sync_durability_total()
     make_answers_exact()
     make_error_handlers_run_once()
     tell_of_graphs(takes_over)
+    tell_of_steps(ends_step, stops_after)
 
 
 class _NothingToWaitFor:
@@ -77,12 +92,18 @@ def make_sync_durability_total() -> None:
             loop._put_checkpoint_fut = _NothingToWaitFor()  # type: ignore[assignment]
 
 
+#: Of no task.
+_NO_WRITE: PendingWrite = ("", "", None)
+
+
 def make_answers_exact() -> None:
-    """Makes the engine give an answer to the question with its id, and to no other one.
+    """Makes the engine give each answer to the question with its id, and to no other one.
 
     It also takes one for a task's first question as an answer to whichever question comes next,
     as for threads of older versions, whose questions all had the first one's id. Whether
-    a question was answered can't always be known before: see `position`.
+    a question was answered can't always be known before: see `position`. And it looks for
+    answers only where something is written already, and for one at a time, so a graph that
+    keeps no checkpoints would ask again and again.
     """
     original = getattr(_algo._scratchpad, "__wrapped__", _algo._scratchpad)
 
@@ -98,7 +119,14 @@ def make_answers_exact() -> None:
         if answers and any(write[:2] == (task_id, RESUME) for write in pending_writes):
             first = _interrupt_id(namespace, 0)
             answers = {key: answer for key, answer in answers.items() if key != first}
-        return original(parent, pending_writes, task_id, namespace, answers, *rest)
+        writes = pending_writes or [_NO_WRITE] if answers else pending_writes
+        scratchpad = original(parent, writes, task_id, namespace, answers, *rest)
+        while answers:
+            following = _interrupt_id(namespace, len(scratchpad.resume))
+            if following not in answers:
+                break
+            scratchpad.resume.append(answers[following])
+        return scratchpad
 
     _algo._scratchpad = exact  # type: ignore[assignment]
 
@@ -122,16 +150,21 @@ def make_error_handlers_run_once() -> None:
     PregelLoop._resume_error_handlers_if_applicable = once  # type: ignore[assignment, method-assign]
 
 
-def tell_of_graphs(takes_over: Callable[[GraphAtWork], bool]) -> None:
+def tell_of_graphs(takes_over: TakesOver) -> None:
     """Has a function hear of each graph that the engine runs, whoever calls it.
 
     Not all graphs can be found before: the code of a node may get one from anywhere. Where the
     function returns True, the engine looks at no breakpoint before a node.
+
+    And has a graph with `checkpointer=True` that a node calls begin anew in each step, also in
+    the first step of a run that goes on: see `beginning`.
     """
     first = getattr(PregelLoop._first, "__wrapped__", PregelLoop._first)
 
     @functools.wraps(first)
     def telling(loop: PregelLoop, **arguments: Any) -> set[str] | None:
+        if _was_left_by_another_step(loop):
+            loop.config = beginning(loop.config) or loop.config
         loaded = loop.checkpoint["id"]
         updated: set[str] | None = first(loop, **arguments)
         goes_on = loop.checkpoint["id"] == loaded
@@ -148,3 +181,50 @@ def tell_of_graphs(takes_over: Callable[[GraphAtWork], bool]) -> None:
         return updated
 
     PregelLoop._first = telling  # type: ignore[assignment, method-assign]
+
+
+def _was_left_by_another_step(loop: PregelLoop) -> bool:
+    """Returns whether the checkpoint that a graph in a run has loaded is of an earlier step.
+
+    Namespaces have the ids of tasks, except those of graphs with `checkpointer=True`.
+    """
+    configurable = loop.config[CONF]
+    if not loop.is_nested or CONFIG_KEY_STREAM not in configurable or ":" in loop.checkpoint_ns[-1]:
+        return False
+    parents = loop.checkpoint_metadata.get("parents", {})
+    return bool(parents != configurable.get(CONFIG_KEY_CHECKPOINT_MAP, {}))
+
+
+def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
+    """Has functions hear of each step that ends, of each graph that streams to the run.
+
+    At once: the checkpointer is called later, with durability `async` when the next step has
+    begun, and with `exit` when many have ended. What it is given says where the graph stops.
+
+    And has a graph that keeps no checkpoints name them by their place, so that its tasks and
+    questions have the same ids each time that it starts anew, as it does when a run goes on.
+
+    Args:
+        ends_step: Gets the namespace; returns the nodes of the step with a breakpoint after them.
+        stops_after: If there are any, gets them, and the checkpoint in which the step has ended.
+    """
+    put = getattr(PregelLoop._put_checkpoint, "__wrapped__", PregelLoop._put_checkpoint)
+
+    @functools.wraps(put)
+    def telling(loop: PregelLoop, metadata: Any) -> None:
+        # The last checkpoint of an `exit` is put with the metadata that it has already. A graph
+        # that a node runs on another thread begins at a root of its own, and is none of ours.
+        if metadata is loop.checkpoint_metadata or CONFIG_KEY_STREAM not in loop.config[CONF]:
+            put(loop, metadata)
+            return
+        nodes = ends_step(loop.checkpoint_ns) if metadata["source"] == "loop" else ()
+        if nodes:
+            metadata[STOPPED_AFTER] = list(nodes)
+        put(loop, metadata)
+        if loop.checkpointer is None and loop.is_nested:
+            place = "|".join((*loop.checkpoint_ns, str(loop.step)))
+            loop.checkpoint["id"] = str(uuid5(NAMESPACE_OID, place))
+        if nodes:
+            stops_after(loop.checkpoint_ns, loop.checkpoint["id"], nodes)
+
+    PregelLoop._put_checkpoint = telling  # type: ignore[assignment, method-assign]

@@ -7,7 +7,7 @@ that the gate has to know, and why a thread waits.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -27,13 +27,7 @@ from graphwire_server.graphs.places import (
     path_of,
     stops,
 )
-from graphwire_server.graphs.stored import (
-    NOTHING_WRITTEN,
-    STOPPED_AFTER,
-    TaskWrites,
-    stored_checkpoint,
-    task_writes,
-)
+from graphwire_server.graphs.stored import STOPPED_AFTER, stored_checkpoint, task_writes
 from graphwire_server.storage.records import PauseKind
 
 
@@ -69,13 +63,16 @@ class Standing:
         task: The task.
         finished: Whether its result is kept.
         questions: What it asks, and has no answer to yet.
-        inside: Whether it has begun and stands in a subgraph, whose tasks are listed as well.
+        inside: Whether it has begun and stands in a subgraph, whose tasks are listed as well, or
+            has failed and is being handled.
+        relays: Whether what it asks is asked by a graph that its code calls.
     """
 
     task: Task
     finished: bool
     questions: tuple[Interrupt, ...]
     inside: bool
+    relays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +94,8 @@ class Position:
         values: The state, as JSON text; None if nothing has run yet.
         tasks: The tasks of the step at which the root stands, and of each subgraph in it.
         stopped_after: The breakpoints after nodes that were met there.
+        noted: The ids of what else unfinished tasks have noted as a question: of a graph that a
+            node calls, or of a handler of errors. It may have been answered.
     """
 
     checkpoint_id: str
@@ -104,6 +103,7 @@ class Position:
     values: str | None
     tasks: tuple[Standing, ...] = ()
     stopped_after: tuple[StoppedAfter, ...] = ()
+    noted: frozenset[str] = frozenset()
 
     def approvable(self) -> list[str]:
         """Returns the ids that approvals of breakpoints here are recorded under."""
@@ -132,9 +132,25 @@ class Position:
             for interrupt in standing.questions
         )
 
+    def answered(self, ids: Collection[str]) -> Position:
+        """Returns the position with what is known besides: which questions were answered.
+
+        Of one that a graph asks which the code of a node calls, the task keeps a note until the
+        next one is asked, answered or not. Only those are taken off.
+        """
+        tasks, over = [], set(self.noted)
+        for standing in self.tasks:
+            left = tuple(each for each in standing.questions if each.id not in ids)
+            if standing.relays and left != standing.questions:
+                over.update(each.id for each in standing.questions if each.id in ids)
+                # The code of the node has begun.
+                standing = replace(standing, questions=left, inside=not left)
+            tasks.append(standing)
+        return replace(self, tasks=tuple(tasks), noted=frozenset(over))
+
     def unanswered(self, answers: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns those answers, by LangGraph's interrupt id, whose questions still wait."""
-        open_ids = {question.interrupt_id for question in self.questions()}
+        """Returns those answers, by LangGraph's interrupt id, whose questions may still wait."""
+        open_ids = {question.interrupt_id for question in self.questions()} | self.noted
         return {key: value for key, value in answers.items() if key in open_ids}
 
     def finished_nodes(self) -> dict[Namespace, tuple[str, ...]]:
@@ -153,6 +169,8 @@ class Position:
         answers: Mapping[str, Any],
     ) -> tuple[Waiting, ...]:
         """Returns why nothing at all can begin here; empty if something can."""
+        if not self.noted.isdisjoint(answers):
+            return ()
         waiting = tuple(
             reason
             for reason in self.waiting(breakpoints, known.approved)
@@ -249,9 +267,24 @@ class Position:
                     )
 
 
-def with_held(waiting: Sequence[Waiting], held: Iterable[Held]) -> tuple[Waiting, ...]:
-    """Returns what a graph waits for, with what the gate held where the position can't see."""
+def with_unseen(
+    position: Position,
+    waiting: Sequence[Waiting],
+    held: Iterable[Held],
+    asked: Mapping[str, Waiting],
+) -> tuple[Waiting, ...]:
+    """Returns what a graph waits for, with that which the position can't see.
+
+    Args:
+        position: Where it stands.
+        waiting: What it waits for there.
+        held: What the gate held.
+        asked: What was asked in this run, by LangGraph's id. Where the code of a node has taken
+            the question for a failure, and gone on, nobody has noted it.
+    """
+    unseen = (reason for key, reason in asked.items() if key in position.noted)
     found = {(reason.kind, reason.task_id, reason.node): reason for reason in waiting}
+    found |= {(reason.kind, reason.interrupt_id, reason.node): reason for reason in unseen}
     for each in held:
         kind = PauseKind.BREAKPOINT_AFTER if each.after else PauseKind.BREAKPOINT_BEFORE
         task = each.task
@@ -278,7 +311,9 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
         return Position(stored.checkpoint_id, (), stored.values)
     tasks: list[Standing] = []
     stopped_after: list[StoppedAfter] = []
-    await _walk(graph, snapshot, (), tasks, stopped_after)
+    noted: set[str] = set()
+    await _walk(graph, graph, snapshot, (), tasks, stopped_after, noted)
+    noted.difference_update(question.id for each in tasks for question in each.questions)
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(
         checkpoint_id=checkpoint_id,
@@ -286,6 +321,7 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
         values=jsontext.dumps(snapshot.values) if checkpoint_id else None,
         tasks=tuple(tasks),
         stopped_after=tuple(stopped_after),
+        noted=frozenset(noted),
     )
 
 
@@ -318,12 +354,14 @@ def next_nodes(snapshot: StateSnapshot) -> tuple[str, ...]:
 
 async def _walk(
     graph: AnyPregel,
+    at: AnyPregel,
     snapshot: StateSnapshot,
     namespace: Namespace,
     tasks: list[Standing],
     stopped_after: list[StoppedAfter],
+    noted: set[str],
 ) -> None:
-    """Collects what a snapshot and those of its subgraphs say."""
+    """Collects what a snapshot of the graph `at`, and those of its subgraphs, say."""
     nodes = (snapshot.metadata or {}).get(STOPPED_AFTER)
     if nodes:
         checkpoint_id = checkpoint_id_of(snapshot.config)
@@ -331,13 +369,22 @@ async def _walk(
     writes = await task_writes(graph, snapshot.config) if snapshot.tasks else {}
     for each in snapshot.tasks:
         task = Task(each.id, each.name, namespace)
-        written = writes.get(each.id, NOTHING_WRITTEN)
-        below = _below(snapshot, each, namespace) if not written.finished else None
-        questions = _open_questions(each, task, written, inside=below is not None)
-        tasks.append(Standing(task, written.finished, questions, inside=below is not None))
+        written = writes.get(each.id, compat.TaskWrites())
+        over = written.finished or written.handled
+        below = None if over else _below(snapshot, each, namespace)
+        inside = below is not None or written.handled
+        questions = _open_questions(each, task, written, inside=inside)
+        own = compat.question_ids(task, written.answers + 1)[-1]
+        relays = not inside and all(question.id != own for question in questions)
+        tasks.append(Standing(task, written.finished, questions, inside, relays))
         if below is not None:
             inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
-            await _walk(graph, below, inner, tasks, stopped_after)
+            child = compat.subgraph(at, each.name)
+            await _walk(graph, child, below, inner, tasks, stopped_after, noted)
+            if compat.is_subgraph(at, each.name):
+                # What it asks its own tasks have noted as well, for as long as it waits.
+                writes.pop(each.id, None)
+    noted.update(asked for w in writes.values() if not w.finished for asked in w.asked)
 
 
 def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:
@@ -358,7 +405,7 @@ def _names(value: object) -> tuple[str, ...]:
 
 
 def _open_questions(
-    found: PregelTask, task: Task, written: TaskWrites, *, inside: bool
+    found: PregelTask, task: Task, written: compat.TaskWrites, *, inside: bool
 ) -> tuple[Interrupt[Any], ...]:
     """Returns what a task asks and has no answer to.
 
@@ -374,13 +421,17 @@ def _open_questions(
 
 
 def _question(task: Task, interrupt: Interrupt[Any]) -> Waiting:
-    schema = interrupt.response_schema
+    return question(task, interrupt.id, interrupt.value, interrupt.response_schema)
+
+
+def question(task: Task, interrupt_id: str, value: Any, schema: Any) -> Waiting:
+    """Returns that a task asks, which is what its graph waits for."""
     return Waiting(
         kind=PauseKind.INTERRUPT,
         node=task.node,
         namespace=task.namespace,
         task_id=task.task_id,
-        interrupt_id=interrupt.id,
-        value=jsontext.dumps(interrupt.value),
+        interrupt_id=interrupt_id,
+        value=jsontext.dumps(value),
         response_schema=jsontext.dumps(schema) if isinstance(schema, dict) else None,
     )

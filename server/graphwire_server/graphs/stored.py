@@ -64,30 +64,10 @@ async def stopped_after(graph: AnyPregel, config: RunnableConfig) -> tuple[str, 
     return tuple(metadata.get(STOPPED_AFTER, ()))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskWrites:
-    """What the writes of a task of an unfinished step say.
-
-    Attributes:
-        finished: Whether it has come to its end, so that its result is kept.
-        answers: How many answers it was given.
-    """
-
-    finished: bool
-    answers: int
-
-
-NOTHING_WRITTEN = TaskWrites(finished=False, answers=0)
-
-
-async def task_writes(graph: AnyPregel, config: RunnableConfig) -> dict[str, TaskWrites]:
+async def task_writes(graph: AnyPregel, config: RunnableConfig) -> dict[str, compat.TaskWrites]:
     """Returns what the tasks have written that come after a checkpoint, by task id."""
     found = await saver_of(graph).aget_tuple(config)
-    writes = found.pending_writes if found is not None else None
-    return {
-        task_id: TaskWrites(finished, answers)
-        for task_id, (finished, answers) in compat.task_statuses(writes or ()).items()
-    }
+    return compat.task_writes((found.pending_writes or ()) if found is not None else ())
 
 
 async def checkpoint_ids(

@@ -19,7 +19,7 @@ from graphwire.v1 import run_event_pb2 as pb
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.messages import messages_in
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
-from graphwire_server.graphs.position import checkpoint_id_of
+from graphwire_server.graphs.position import Waiting, checkpoint_id_of, question
 from graphwire_server.graphs.translate import StreamPart, Translator, payload
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class Tap:
     Attributes:
         paused: Whether the engine stopped before its end.
         failed: The first task that failed, (node, namespace); empty if none has.
+        asked: What was asked, by LangGraph's id, and by which task.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Tap:
         """
         self.paused = False
         self.failed: tuple[str, Namespace] = ("", ())
+        self.asked: dict[str, Waiting] = {}
         self._events = events
         self._modes = modes
         self._subgraphs = subgraphs
@@ -170,6 +172,8 @@ class Tap:
                 self._stepped.add(namespace)
                 if data.get("error") and not self.failed[0]:
                     self.failed = data["name"], namespace
+                if data.get("interrupts"):
+                    self._note_questions(Task(data["id"], data["name"], namespace), data)
                 self._emit(part)
             case "updates" if compat.INTERRUPT in data:
                 self.paused = self.paused or not namespace
@@ -187,6 +191,13 @@ class Tap:
                 pass
             case _:
                 self._emit(part)
+
+    def _note_questions(self, task: Task, result: Mapping[str, Any]) -> None:
+        for each in result["interrupts"]:
+            # The tasks above say it again, after the one that asks.
+            if each["id"] not in self.asked:
+                asked = question(task, each["id"], each["value"], each["response_schema"])
+                self.asked[each["id"]] = asked
 
     def _is_repeated(self, namespace: Namespace, data: Mapping[str, Any]) -> bool:
         """Returns whether an attempt before has told of these updates."""

@@ -30,6 +30,7 @@ from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
     Lease,
+    PauseKind,
     PauseRecord,
     PauseStatus,
     RunRecord,
@@ -336,7 +337,12 @@ def _check_unchanged(
 
     LangGraph would find nothing to do, and the answer would be gone.
     """
-    at_root = {pause.node for pause in pauses if not pause.namespace}
+    # A node that asks comes next, or its handler of errors asks.
+    at_root = {
+        pause.node
+        for pause in pauses
+        if not pause.namespace and pause.kind is not PauseKind.INTERRUPT
+    }
     lost = sorted({*at_root, *thread.next} - set(nodes)) if nodes else []
     if lost:
         raise _graph_changed(

@@ -1,11 +1,14 @@
-"""What was approved: the breakpoints that somebody has resumed."""
+"""What was approved and answered: the breakpoints and questions that somebody has resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
+
+import orjson
 
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import PauseKind, PauseStatus
+from graphwire_server.storage.records import PauseKind, PauseStatus, RunStatus
 
 
 def approvals(
@@ -27,3 +30,20 @@ def approvals(
         )
         if pause.status is PauseStatus.RESUMED and pause.kind is not PauseKind.INTERRUPT
     )
+
+
+def given_answers(db: Reader, thread_id: str, *, head: str) -> dict[str, Any]:
+    """Returns the answers given while the thread's head was `head`, by LangGraph's interrupt id.
+
+    A graph that keeps no checkpoints starts anew each time, and needs them all again. Only those
+    of runs that went on to the next pause: what a run was given that failed, or was cancelled,
+    is asked again.
+    """
+    return {
+        pause.interrupt_id: orjson.loads(pause.answer)
+        for pause in db.resumed_pauses(thread_id, head)
+        if pause.kind is PauseKind.INTERRUPT
+        and pause.answer is not None
+        and (run := db.run(pause.resolved_by_run_id)) is not None
+        and run.status is RunStatus.INTERRUPTED
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import structlog
@@ -29,16 +29,17 @@ from graphwire_server.graphs.position import (
     Waiting,
     position_at_end,
     read_position,
-    with_held,
+    with_unseen,
 )
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.graphs.stored import STOPPED_AFTER, stopped_after
 from graphwire_server.graphs.tap import Tap, Told
-from graphwire_server.runs.approvals import approvals
+from graphwire_server.runs.approvals import approvals, given_answers
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import LeaseLostError, Storage, Transaction
 from graphwire_server.storage.records import Failure, PauseKind, RunRecord, RunStatus
@@ -71,11 +72,15 @@ class _Start:
         position: Where the thread stands; None for new input, to which it does not matter.
         known: What the gate has to know of it.
         beginning: What the engine is started with.
+        answers: Those of this run which may still be waited for, by LangGraph's interrupt id.
+        given: Those of earlier runs, at the same place.
     """
 
     position: Position | None
     known: Known
     beginning: Beginning
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunExecution:
@@ -124,9 +129,14 @@ class RunExecution:
             text = f"the run took longer than {self._max_seconds:g} s, the server's limit"
             return Outcome(RunStatus.TIMED_OUT, error=Failure("RunTimeout", text))
 
-    def _failed(self, error: BaseException, seen: tuple[str, Namespace] = ("", ())) -> Outcome:
+    def _failed(
+        self,
+        error: BaseException,
+        seen: tuple[str, Namespace] = ("", ()),
+        writer: tuple[str, Namespace] | None = None,
+    ) -> Outcome:
         """Returns the outcome for what the graph raised, and writes its trace to the log."""
-        failure = _failure(error, seen)
+        failure = _failure(error, seen, writer)
         _log.warning("graph_raised", run_id=self._run.run_id, node=failure.node, exc_info=error)
         return Outcome(RunStatus.FAILED, error=failure)
 
@@ -161,14 +171,14 @@ class RunExecution:
             text = "the thread has no state yet, from which to go to a node"
             return Outcome(RunStatus.FAILED, position, error=Failure("NothingToSteer", text))
         if start.position is not None and isinstance(start.beginning, GoOn):
-            waiting = start.position.stuck(breakpoints, start.known, start.beginning.answers)
+            waiting = start.position.stuck(breakpoints, start.known, start.answers)
             if waiting:
                 return Outcome(RunStatus.INTERRUPTED, start.position, waiting)
         gate, tap = self._connect(doored, root, start, await self._told(start))
         outcome = await self._run_engine(graph, start, gate, tap)
         if outcome is not None:
             return outcome
-        return await self._where_it_stopped(graph, breakpoints, gate, tap)
+        return await self._where_it_stopped(graph, breakpoints, start, gate, tap)
 
     async def _told(self, start: _Start) -> Told | None:
         """Returns what a further attempt must not tell again; None if there is nothing."""
@@ -207,7 +217,6 @@ class RunExecution:
             if place.has_doors and place.keeps_checkpoints
         }
         self._journal.connect(
-            gate,
             gated=lambda namespace: spec.durability != "EXIT" and path_of(namespace) in gated,
             absorbs_writes=spec.kind == "command",
             waits=spec.durability == "SYNC",
@@ -235,16 +244,34 @@ class RunExecution:
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
             # Where that leaves the thread is read later: it may be what can't be read.
+            if isinstance(error, UnserializableError):
+                return self._failed(error, tap.failed, writer=await self._writer(graph))
             return self._failed(error, tap.failed)
         finally:
             current_doorkeeper.reset(keeper)
             current_sink.reset(sink)
         return None
 
+    async def _writer(self, graph: AnyPregel) -> tuple[str, Namespace] | None:
+        """Returns the node that wrote what can't be kept, if one did.
+
+        The engine finds out when the node has ended, and knows of the channel alone.
+        """
+        task_id = self._journal.refused_task
+        if not task_id:
+            return None
+        try:
+            position = await read_position(graph, thread_config(self._run.thread_id))
+        except Exception:  # noqa: BLE001  # the run fails anyway
+            return None
+        tasks = (standing.task for standing in position.tasks)
+        return next(((t.node, t.namespace) for t in tasks if t.task_id == task_id), None)
+
     async def _where_it_stopped(
         self,
         graph: AnyPregel,
         breakpoints: Mapping[Path, Breakpoints],
+        start: _Start,
         gate: Gate,
         tap: Tap,
     ) -> Outcome:
@@ -255,6 +282,7 @@ class RunExecution:
                 return Outcome(RunStatus.SUCCEEDED, at_end)
         await self._journal.durable()
         position = await read_position(graph, thread_config(self._run.thread_id))
+        position = position.answered((start.given.keys() | start.answers.keys()) - tap.asked.keys())
         approved = await self._approved(position)
         waiting = position.waiting(breakpoints, approved)
         if tap.paused and self._draining:
@@ -264,8 +292,10 @@ class RunExecution:
             if not position.stuck(breakpoints, position.known(approved, answers), answers):
                 return Outcome(None)
         if tap.paused:
-            waiting = with_held(waiting, gate.held)
-            return Outcome(RunStatus.INTERRUPTED, position, waiting or _unseen(position))
+            waiting = with_unseen(position, waiting, gate.held, tap.asked)
+            if not waiting:
+                return Outcome(RunStatus.FAILED, position, error=_unresumable(position))
+            return Outcome(RunStatus.INTERRUPTED, position, waiting)
         after = tuple(w for w in waiting if w.kind is PauseKind.BREAKPOINT_AFTER)
         if after:
             return Outcome(RunStatus.INTERRUPTED, position, after)
@@ -283,14 +313,19 @@ class RunExecution:
         position = await read_position(graph, thread_config(self._run.thread_id))
         if not absorbed and await self._move(graph, position):
             position = await read_position(graph, thread_config(self._run.thread_id))
+        given = await self._given(position)
+        position = position.answered(given.keys() - spec.answers.keys())
         answers = position.unanswered(spec.answers)
         known = position.known(await self._approved(position), answers)
+        # A graph that starts anew needs the earlier ones too. What waits, waits for a new one.
+        open_ids = {question.interrupt_id for question in position.questions()}
+        taken = {key: answer for key, answer in given.items() if key not in open_ids} | answers
         if isinstance(verb, Steer) and not absorbed:
             if not position.checkpoint_id and not verb.goto:
                 # LangGraph would take the command for input as well, and apply it twice.
                 return _Start(None, Known(), Fresh(verb.update))
-            return _Start(position, known, Steer(verb.update, verb.goto, answers))
-        return _Start(position, known, GoOn(answers))
+            return _Start(position, known, Steer(verb.update, verb.goto, taken), answers, given)
+        return _Start(position, known, GoOn(taken), answers, given)
 
     async def _move(self, graph: AnyPregel, head: Position) -> bool:
         """Puts the thread where the run is to go on from; returns whether that is elsewhere.
@@ -334,6 +369,15 @@ class RunExecution:
             return frozenset()
         return await self._storage.read(
             lambda db: approvals(db, thread_id, ids, head=head), short=True
+        )
+
+    async def _given(self, position: Position) -> dict[str, Any]:
+        """Returns the answers that earlier runs were given where the thread stands."""
+        if not position.noted and not any(each.questions for each in position.tasks):
+            return {}
+        thread_id, head = self._run.thread_id, position.checkpoint_id
+        return await self._storage.read(
+            lambda db: given_answers(db, thread_id, head=head), short=True
         )
 
     def _is_cancelled(self) -> bool:
@@ -399,21 +443,33 @@ def _engine_modes(modes: list[str]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _unseen(position: Position) -> tuple[Waiting, ...]:
-    """Returns why a graph that said it stopped has stopped, where the position does not say.
+def _unresumable(position: Position) -> Failure:
+    """Returns the failure of a graph that says that it waits, of which nobody can say for what.
 
-    A graph that is called in a node's code, and stops, may not show in the state.
+    Whoever resumed it would have it stop there again.
     """
-    return tuple(
-        Waiting(PauseKind.BREAKPOINT_BEFORE, standing.task.node, (), standing.task.task_id)
-        for standing in position.tasks
-        if not standing.task.namespace and not standing.finished
+    unfinished = [each for each in position.tasks if not each.finished]
+    standing = next((each for each in unfinished if not each.inside), *unfinished[:1])
+    task = standing.task
+    text = (
+        f"a graph that the code of node {task.node!r} runs has stopped where it can't be resumed: "
+        "it keeps no checkpoints, so each resume would start it anew and it would stop again. "
+        "Compile it without checkpointer=False, or without its breakpoints"
     )
+    return Failure("UnresumablePause", text, task.node, task.namespace)
 
 
-def _failure(error: BaseException, seen: tuple[str, Namespace]) -> Failure:
-    """Returns what an exception says; `seen` is the task that was seen to fail."""
+def _failure(
+    error: BaseException, seen: tuple[str, Namespace], writer: tuple[str, Namespace] | None
+) -> Failure:
+    """Returns what an exception says.
+
+    Args:
+        error: The exception; it may name the task that raised it.
+        seen: The task that was seen to fail.
+        writer: The task that is known to be the cause.
+    """
     node, namespace = failed_task(error)
-    if not node:
-        node, namespace = seen
+    if writer is not None or not node:
+        node, namespace = writer or seen
     return Failure(error_type(error), error_text(error), node, namespace)

@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.messages import join
 from graphwire_server.graphs.places import Namespace, namespace_of
-from graphwire_server.graphs.stored import STOPPED_AFTER
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import metadata_record, sealed, timestamp
 from graphwire_server.runs.tail import Tail
@@ -40,16 +39,6 @@ T = TypeVar("T")
 _GATHER = 0.002
 #: As much for pieces of messages, which are joined meanwhile.
 _GATHER_MESSAGES = 0.01
-
-
-class Steps(Protocol):
-    """Hears of checkpoints; `gate.Gate` is it."""
-
-    def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
-        """Notes that a step has ended in a checkpoint.
-
-        Returns the nodes of the step with a breakpoint after them.
-        """
 
 
 @dataclass(slots=True)
@@ -72,6 +61,7 @@ class Journal(Sink):
         run: The run, as it was when the attempt began.
         ended: Whether the run's last event is committed.
         head: LangGraph's checkpoint that was put last at the root; None before the first.
+        refused_task: The first task that wrote what can't be kept; empty if none did.
     """
 
     def __init__(
@@ -87,12 +77,13 @@ class Journal(Sink):
         self.run = run
         self.ended = False
         self.head: Mapping[str, Any] | None = None
+        self.refused_task = ""
         self._storage = storage
         self._on_commit = on_commit
         self._waits = False
         self._fresh = False
         self._put_in: set[str] = set()
-        self._steps: Steps | None = None
+        self._connected = False
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
         self._absorbs_writes = False
         self._absorbed = run.absorbed
@@ -118,7 +109,6 @@ class Journal(Sink):
 
     def connect(
         self,
-        steps: Steps,
         *,
         gated: Callable[[Namespace], bool],
         absorbs_writes: bool,
@@ -128,7 +118,6 @@ class Journal(Sink):
         """Sets what belongs to the execution.
 
         Args:
-            steps: Hears of each checkpoint.
             gated: Says of a namespace whether it keeps checkpoints and the gate lets each of
                 its tasks begin.
             absorbs_writes: Whether what the run starts with is in the first writes at the
@@ -137,7 +126,7 @@ class Journal(Sink):
                 it is committed: with durability SYNC.
             fresh: Whether the thread has no checkpoints yet.
         """
-        self._steps = steps
+        self._connected = True
         self._gated = gated
         self._absorbs_writes = absorbs_writes
         self._waits = waits
@@ -203,15 +192,10 @@ class Journal(Sink):
         checkpoint: Mapping[str, Any],
         metadata: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        """Returns what the metadata of a checkpoint says besides: where the run stops."""
-        if thread_id != self.run.thread_id:
-            return {}
-        if not namespace:
+        """Notes the root's checkpoint; the metadata says all there is to say."""
+        if thread_id == self.run.thread_id and not namespace:
             self.head = checkpoint
-        if self._steps is None or metadata.get("source") != "loop":
-            return {}
-        met = self._steps.stepped(namespace_of(namespace), checkpoint["id"])
-        return {STOPPED_AFTER: list(met)} if met else {}
+        return {}
 
     def put_checkpoint(
         self, record: CheckpointRecord, values: Sequence[ChannelValueRecord]
@@ -239,12 +223,16 @@ class Journal(Sink):
         own = thread_id == self.run.thread_id
         return self._fresh and own and namespace not in self._put_in
 
+    def refused(self, task_id: str) -> None:
+        """Hears of a task that wrote what can't be kept."""
+        self.refused_task = self.refused_task or task_id
+
     async def settled(self) -> None:
         """Waits until all that was put is in the database, for whoever reads it there."""
         await self.durable()
 
     def _put(self, own: bool, namespace: Namespace, *, absorbs: bool) -> Coroutine[Any, Any, None]:
-        if own and absorbs and not namespace and self._steps is not None and not self._absorbed:
+        if own and absorbs and not namespace and self._connected and not self._absorbed:
             self._absorbed = self._absorbs = True
         self._note(_GATHER)
         waits = self._waits and not (own and self._gated(namespace))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from langgraph.graph import START, StateGraph
 from langgraph_sdk.runtime import ServerRuntime
 
 from zoo.log import Log, writes
+from zoo.questions import chain
 
 
 class UnprintableError(Exception):
@@ -156,3 +158,11 @@ async def moody(config: RunnableConfig, runtime: ServerRuntime[None]) -> AsyncIt
     yield _fails(writes("well")).compile()
     if mood is not None and chosen["when"] == f"leaving {runtime.access_context}":
         raise mood
+
+
+async def _write_a_lock(state: Log) -> Any:
+    return {"count": threading.Lock()}
+
+
+writes_a_lock = chain(fine=writes("fine"), locks=_write_a_lock, after=writes("after")).compile()
+writes_a_lock_in_child = chain(child=writes_a_lock).compile()

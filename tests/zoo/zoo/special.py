@@ -74,6 +74,20 @@ def _handled() -> Any:
 
 handled = _handled()
 
+
+async def _ask_to_handle(state: Log, error: NodeError) -> Log:
+    return {"log": [f"{error.node}: {interrupt('first?')}, {interrupt('second?')}"]}
+
+
+def _handler_asks() -> Any:
+    graph = StateGraph(Log)
+    graph.add_node("fails", _fail, error_handler=_ask_to_handle)
+    graph.add_edge(START, "fails")
+    return graph.compile()
+
+
+handler_asks = _handler_asks()
+
 #: Its first node is one that the engine does not show.
 hidden = chain(hidden=writes("hidden"), shown=writes("shown")).compile()
 hidden.nodes["hidden"].tags = ["langsmith:hidden"]

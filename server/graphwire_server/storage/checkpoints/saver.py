@@ -147,12 +147,14 @@ class Saver(SyncMethods):
             put = partial(self.aput_writes, config, writes, task_id, task_path)
             there = asyncio.run_coroutine_threadsafe(_call(put), self._loop)
             return _wait(asyncio.wrap_future(there))
+        sink = current_sink.get()
         try:
             record = self._write_record(config, writes, task_id, task_path)
         except UnserializableError as error:
+            if sink is not None:
+                sink.refused(task_id)
             # Raised from here it would be lost: LangGraph calls this in a callback.
             return _fail(error)
-        sink = current_sink.get()
         if sink is None:
             return self._storage.write(lambda tx: tx.put_checkpoint_writes((record,)))
         return _wait(sink.put_writes((record,)))

@@ -58,6 +58,10 @@ class Sink(Protocol):
         """Returns whether it is certain, without a look, that a namespace has no checkpoint."""
         return False
 
+    def refused(self, task_id: str) -> None:
+        """Hears of a task that wrote what can't be kept."""
+        return
+
     async def settled(self) -> None:
         """Waits until all that was put can be read, by way of `over`."""
 
