@@ -319,6 +319,21 @@ def test_a_run_that_waited_behind_a_pause_is_the_one_that_its_own_resume_continu
     assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_AFTER", "gate")])
 
 
+def test_approving_what_one_node_did_does_not_approve_what_its_sibling_did(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_parallel", interrupt_after=["left", "right"])
+    left, right = thread.pauses
+    thread.resume(answers={left.pause_id: 1, right.pause_id: 2})
+    left, right = thread.pauses
+    assert shapes(thread.resume(pause_ids=[left.pause_id])) == [
+        ("interrupted", [("BREAKPOINT_AFTER", "right")], ["done"]),
+        PAUSED,
+    ]
+    assert thread.pauses == [right]
+    assert shapes(thread.resume(pause_ids=[right.pause_id])) == [*ran("done"), DONE]
+
+
 def test_a_paused_thread_is_resumed_by_its_own_assistant_only(thread: DrivenThread) -> None:
     thread.start("linear", interrupt_before=["b"])
     with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH"):
