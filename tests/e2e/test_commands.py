@@ -186,6 +186,15 @@ def test_a_command_that_discards_without_going_anywhere_ends_the_graph(
     assert thread.log == ["in", "u"]
 
 
+def test_a_command_that_discards_a_pause_after_the_last_node_goes_where_it_says(
+    thread: DrivenThread,
+) -> None:
+    thread.start("linear", interrupt_after=["c"])
+    events = thread.command(goto=["b"], on_pause=DISCARD, clear_breakpoints=True)
+    assert shapes(events) == [*ran("b", "c"), DONE]
+    assert thread.stands() == ("IDLE", [], [])
+
+
 # --- never past a breakpoint ---
 
 
