@@ -85,6 +85,10 @@ bench: setup ## Measure speed, memory and storage, against the same graphs in pr
 crash: setup ## Kill servers at every commit and at random, and check what they did
 	@$(BIN)/python -m tests.crash --kills 1000 $(CRASH)
 
+.PHONY: properties
+properties: setup ## Play random calls on many threads, and compare with the model
+	@GRAPHWIRE_TEST_EXAMPLES=1000 $(PYTEST) tests/machine $(PROPERTIES)
+
 .PHONY: lock
 lock: setup ## Update the locked development environment
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --all-extras --group dev pyproject.toml -o $(LOCK)

@@ -186,6 +186,37 @@ def test_a_command_that_discards_without_going_anywhere_ends_the_graph(
     assert thread.log == ["in", "u"]
 
 
+def test_a_command_that_discards_a_pause_after_the_last_node_goes_where_it_says(
+    thread: DrivenThread,
+) -> None:
+    thread.start("linear", interrupt_after=["c"])
+    events = thread.command(goto=["b"], on_pause=DISCARD, clear_breakpoints=True)
+    assert shapes(events) == [*ran("b", "c"), DONE]
+    assert thread.stands() == ("IDLE", [], [])
+
+
+@pytest.mark.parametrize("as_node", ["a", "b"])
+def test_what_a_command_updated_is_still_there_after_an_edit(
+    thread: DrivenThread, as_node: str
+) -> None:
+    thread.start("linear")
+    thread.command(update={"log": ["u"], "count": 3})
+    thread.edit({"log": ["x"]}, as_node=as_node)
+    assert value(thread.state().values) == {"log": ["in", "a", "b", "c", "u", "x"], "count": 3}
+    thread.resume()
+    assert value(thread.state().values)["count"] == 3
+
+
+def test_what_a_node_returned_to_which_a_command_went_is_still_there_when_the_rest_is_dropped(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask")
+    thread.command(goto=["after"], resumes={"answer": 1}, interrupt_before=["ask"])
+    thread.command(goto=["ask"])
+    thread.edit(as_node="__end__")
+    assert thread.log[:3] == ["in", "after", "name: 1"]
+
+
 # --- never past a breakpoint ---
 
 

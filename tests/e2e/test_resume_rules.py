@@ -15,7 +15,7 @@ from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
 
 from tests.e2e.drive import DEADLINE, pause_shape, payload, reason_of, shapes, value
 from tests.e2e.driven import DrivenThread, resume
-from tests.e2e.gates import Gate
+from tests.e2e.gates import Gate, until
 
 BEFORE_B = ("interrupted", [("BREAKPOINT_BEFORE", "b")], ["b"])
 PAUSED = ("end", "INTERRUPTED")
@@ -295,6 +295,43 @@ def test_a_resume_goes_before_the_runs_that_wait_behind_the_pause(
         *["in", "before", "gate", "after"],
         *["queued", "before", "gate", "after"],
     ]
+
+
+def test_a_run_that_waited_behind_a_pause_is_the_one_that_its_own_resume_continues(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    thread.create(assistant_id="gated", input=gate.input, interrupt_before=["after"])
+    gate.wait_begun()
+    queued = thread.create(
+        assistant_id="gated",
+        input=gate.input,
+        multitask_strategy=ENQUEUE,
+        interrupt_before=["gate"],
+        interrupt_after=["gate"],
+    )
+    gate.open()
+    until(lambda: thread.status == "INTERRUPTED", "the first run pauses")
+    thread.resume()
+    thread.wait(queued)
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [("BREAKPOINT_BEFORE", "gate")])
+    events = thread.resume()
+    assert events[0].metadata.resumed_run_id == queued
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_AFTER", "gate")])
+
+
+def test_approving_what_one_node_did_does_not_approve_what_its_sibling_did(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_parallel", interrupt_after=["left", "right"])
+    left, right = thread.pauses
+    thread.resume(answers={left.pause_id: 1, right.pause_id: 2})
+    left, right = thread.pauses
+    assert shapes(thread.resume(pause_ids=[left.pause_id])) == [
+        ("interrupted", [("BREAKPOINT_AFTER", "right")], ["done"]),
+        PAUSED,
+    ]
+    assert thread.pauses == [right]
+    assert shapes(thread.resume(pause_ids=[right.pause_id])) == [*ran("done"), DONE]
 
 
 def test_a_paused_thread_is_resumed_by_its_own_assistant_only(thread: DrivenThread) -> None:

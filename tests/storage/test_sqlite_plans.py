@@ -111,7 +111,7 @@ LISTS: dict[str, tuple[Work, str]] = {
         lambda r: r.runs("thread-5", statuses=(RunStatus.RUNNING,), limit=50),
         "gw_runs_by_time",
     ),
-    "last run": (lambda r: r.last_run("thread-5"), "gw_runs_by_number"),
+    "last run": (lambda r: r.last_run("thread-5"), "gw_runs_by_start"),
     "active runs": (lambda r: r.active_runs("thread-5"), "gw_runs_pending"),
     "runs to cancel": (lambda r: r.cancelled_runs("server"), "gw_runs_under_way"),
     "next due time": (lambda r: r.next_due_time(now=1), "gw_runs_due"),

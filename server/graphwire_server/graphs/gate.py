@@ -24,6 +24,7 @@ from graphwire_server.graphs.places import (
     Path,
     Place,
     Task,
+    after_id,
     path_of,
     stops,
 )
@@ -230,6 +231,8 @@ class Gate:
         place = self._place(namespace)
         if checkpoint_id not in self._approved and (place is None or not place.has_doors):
             for node in nodes:
+                if after_id(checkpoint_id, node) in self._approved:
+                    continue
                 held = Held(Task(checkpoint_id, node, namespace), after=True)
                 self._held[checkpoint_id, node] = held
 

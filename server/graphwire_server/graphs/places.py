@@ -52,6 +52,11 @@ class Place:
     has_doors: bool
 
 
+def after_id(checkpoint_id: str, node: str) -> str:
+    """Returns the id under which an approval of a breakpoint after one node is recorded."""
+    return f"{checkpoint_id} {node}"
+
+
 def stops(names: Collection[str], node: str) -> bool:
     """Returns whether a list of breakpoints covers a node."""
     return node in names or "*" in names

@@ -23,6 +23,7 @@ from graphwire_server.graphs.places import (
     Namespace,
     Path,
     Task,
+    after_id,
     namespace_of,
     path_of,
     stops,
@@ -246,9 +247,9 @@ class Position:
         for stopped in self.stopped_after:
             if stopped.checkpoint_id not in approved:
                 for node in stopped.nodes:
-                    yield Waiting(
-                        PauseKind.BREAKPOINT_AFTER, node, stopped.namespace, stopped.checkpoint_id
-                    )
+                    if after_id(stopped.checkpoint_id, node) not in approved:
+                        kind, where = PauseKind.BREAKPOINT_AFTER, stopped.namespace
+                        yield Waiting(kind, node, where, stopped.checkpoint_id)
 
     def _questions_and_befores(
         self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]

@@ -122,9 +122,12 @@ async def edit_state(
     if values is not None:
         check_update(graph, values, "values", errors.InvalidUpdateError)
     try:
-        config = await graph.aupdate_state(thread_config(thread_id, checkpoint_id), values, node)
-        if node == compat.END_NODE and (await graph.aget_state(config)).next:
-            # The nodes that a command went to wait in earnest only now.
+        config = thread_config(thread_id, checkpoint_id)
+        # LangGraph would drop the update of a command that waits there.
+        applied = await with_command_applied(graph, config)
+        head = await applied.aupdate_state(config, values, node)
+        if node == compat.END_NODE and (await graph.aget_state(head)).next:
+            # What had finished already leads to nodes that wait only now.
             await graph.aupdate_state(thread_config(thread_id), None, node)
     except GraphRefusedUpdate as error:
         if "Ambiguous update" in str(error):

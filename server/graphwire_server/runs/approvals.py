@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from graphwire_server.graphs.places import after_id
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import PauseKind, PauseStatus, RunStatus
 
@@ -20,15 +21,23 @@ def approvals(
     says nothing of tasks in graphs that the code of a node calls.
 
     An approval is for one task, whose id its position gives it: what is reached anew, by
-    another branch, a fork or an edit, is another task.
+    another branch, a fork or an edit, is another task. Where a step has ended in several
+    breakpoints after its nodes, its checkpoint is approved once none of them is open; those of
+    the nodes that were approved have ids of their own.
     """
+    found = (
+        *db.pauses_of_tasks(thread_id, task_ids),
+        *db.resumed_pauses(thread_id, head),
+    )
+    after = PauseKind.BREAKPOINT_AFTER
+    waiting = {p.task_id for p in found if p.kind is after and p.status is PauseStatus.OPEN}
+    resumed = [p for p in found if p.status is PauseStatus.RESUMED]
     return frozenset(
-        pause.task_id
-        for pause in (
-            *db.pauses_of_tasks(thread_id, task_ids),
-            *db.resumed_pauses(thread_id, head),
+        (
+            *(p.task_id for p in resumed if p.kind is PauseKind.BREAKPOINT_BEFORE),
+            *(p.task_id for p in resumed if p.kind is after and p.task_id not in waiting),
+            *(after_id(p.task_id, p.node) for p in resumed if p.kind is after),
         )
-        if pause.status is PauseStatus.RESUMED and pause.kind is not PauseKind.INTERRUPT
     )
 
 

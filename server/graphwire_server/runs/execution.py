@@ -340,7 +340,7 @@ class RunExecution:
         try:
             if forks:
                 await fork(graph, thread_id, spec.checkpoint_id)
-            elif spec.discards and head.next:
+            elif spec.discards and (head.next or head.stopped_after):
                 await edit_state(graph, thread_id, None, as_node=END_NODE)
             else:
                 return False

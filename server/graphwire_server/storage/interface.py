@@ -100,7 +100,7 @@ class Reader(CheckpointReader, Protocol):
         """Returns whether a thread has a PENDING or RUNNING run."""
 
     def last_run(self, thread_id: str) -> RunRecord | None:
-        """Returns the thread's run that was accepted last and has begun to execute, or None."""
+        """Returns the thread's run that began to execute last, or None."""
 
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         """Returns the RUNNING runs under a server's lease that somebody asked to cancel.

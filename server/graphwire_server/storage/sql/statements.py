@@ -198,9 +198,10 @@ HAS_ACTIVE_RUN = """
     LIMIT 1
 """
 
+# By their start: a resume goes before runs that were accepted earlier and wait behind the pause.
 LAST_RUN = f"""
     {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL
-    ORDER BY r.number DESC LIMIT 1
+    ORDER BY r.start_time DESC, r.number DESC LIMIT 1
 """
 
 NEXT_DUE_TIME = "SELECT MIN(due_time) FROM gw_runs WHERE status = 'PENDING' AND due_time > ?"
