@@ -38,6 +38,27 @@ def test_an_update_goes_through_the_reducers_and_runs_nothing_on_a_thread_at_its
     assert value(thread.state().values) == {"log": ["in", "a", "b", "c", "u"], "count": 3}
 
 
+def test_of_two_updates_at_its_end_the_later_one_holds(thread: DrivenThread) -> None:
+    # LangGraph alone takes both as one step: such a thread can't be used any more.
+    thread.start("linear")
+    for count in (1, 2, 3):
+        assert shapes(thread.command(update={"log": [f"u{count}"], "count": count})) == [DONE]
+    log = ["in", "a", "b", "c", "u1", "u2", "u3"]
+    assert value(thread.state().values) == {"log": log, "count": 3}
+    thread.start("linear", {"log": ["again"]})
+    assert value(thread.state().values) == {"log": [*log, "again", "a", "b", "c"], "count": 3}
+
+
+def test_an_update_before_a_node_gone_to_gives_way_to_that_of_the_command_that_goes_on(
+    thread: DrivenThread,
+) -> None:
+    thread.start("linear")
+    paused = thread.command(update={"count": 1}, goto=["c"], interrupt_before=["c"])
+    assert shapes(paused) == before("c")
+    assert shapes(thread.command(update={"count": 2}, resumes={})) == [*ran("c"), DONE]
+    assert value(thread.state().values)["count"] == 2
+
+
 def test_goto_runs_a_node_and_what_follows_it(thread: DrivenThread) -> None:
     thread.start("linear")
     assert shapes(thread.command(goto=["b"])) == [*ran("b", "c"), DONE]

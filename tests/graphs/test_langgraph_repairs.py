@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import pytest
 from graphwire_server.graphs import langgraph_compat as compat
@@ -12,6 +12,7 @@ from graphwire_server.graphs.places import Namespace
 from graphwire_server.graphs.stored import STOPPED_AFTER
 from langgraph._internal._constants import RESUME
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import InvalidUpdateError
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import _algo
 from langgraph.pregel._loop import PregelLoop
@@ -30,6 +31,7 @@ def unrepaired(monkeypatch: pytest.MonkeyPatch) -> None:
         (_algo, "_scratchpad"),
         (PregelLoop, "_first"),
         (PregelLoop, "_put_checkpoint"),
+        (PregelLoop, "put_writes"),
         (PregelLoop, "_resume_error_handlers_if_applicable"),
     ):
         current = getattr(owner, name)
@@ -205,3 +207,36 @@ async def test_answers_reach_a_task_of_which_nothing_is_written_all_at_once() ->
         scratchpad = _algo._scratchpad(None, written, "1", "asks:1", answers, 0, 9)
         assert scratchpad.resume == expected
     assert await answered_twice(graph) is not None
+
+
+# --- commands ---
+
+
+def counts() -> Any:
+    """A graph with a channel that takes one value a step."""
+
+    class State(TypedDict, total=False):
+        count: int
+
+    builder: Any = StateGraph(State)
+    builder.add_node("node", lambda state: None)
+    builder.add_edge(START, "node")
+    return builder.compile(checkpointer=InMemorySaver())
+
+
+async def test_without_the_repair_two_updates_at_the_end_spoil_a_thread() -> None:
+    graph = counts()
+    await graph.ainvoke({"count": 0}, THREAD)
+    await graph.ainvoke(Command(update={"count": 1}), THREAD)
+    for value in (Command(update={"count": 2}), {"count": 3}):
+        with pytest.raises(InvalidUpdateError):
+            await graph.ainvoke(value, THREAD)
+
+
+async def test_with_the_repair_the_later_update_holds() -> None:
+    langgraph_repairs.make_later_commands_count()
+    graph = counts()
+    await graph.ainvoke({"count": 0}, THREAD)
+    for count in (1, 2, 3):
+        assert await graph.ainvoke(Command(update={"count": count}), THREAD) == {"count": count}
+    assert await graph.ainvoke({"count": 4}, THREAD) == {"count": 4}

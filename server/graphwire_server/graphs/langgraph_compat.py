@@ -31,7 +31,7 @@ from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.channels.delta import DeltaChannel
 from langgraph.channels.ephemeral_value import EphemeralValue
-from langgraph.channels.last_value import LastValue
+from langgraph.channels.last_value import LastValue, LastValueAfterFinish
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
     CheckpointTuple,
@@ -228,6 +228,12 @@ def command_writes(found: CheckpointTuple) -> list[tuple[str, Any]]:
         for task_id, channel, value in found.pending_writes or ()
         if task_id == NULL_TASK_ID and channel != RESUME
     ]
+
+
+def takes_one_value(channel: object) -> bool:
+    """Returns whether a channel refuses a second value in one step."""
+    last = isinstance(channel, LastValue | LastValueAfterFinish)
+    return last or bool(getattr(channel, "guard", False))
 
 
 async def command_applied(

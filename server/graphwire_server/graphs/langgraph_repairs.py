@@ -7,7 +7,7 @@ Each is something that nothing but the engine can do. langgraph is pinned to one
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -16,6 +16,7 @@ from langgraph._internal._constants import (
     CONF,
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_STREAM,
+    NULL_TASK_ID,
     RESUME,
 )
 from langgraph.checkpoint.base import PendingWrite
@@ -23,7 +24,12 @@ from langgraph.pregel import _algo
 from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
 from langgraph.types import _interrupt_id
 
-from graphwire_server.graphs.langgraph_compat import beginning, names_of, nodes_of
+from graphwire_server.graphs.langgraph_compat import (
+    beginning,
+    names_of,
+    nodes_of,
+    takes_one_value,
+)
 from graphwire_server.graphs.places import Namespace
 from graphwire_server.graphs.stored import STOPPED_AFTER
 
@@ -65,6 +71,7 @@ def prepare(takes_over: TakesOver, ends_step: EndsStep, stops_after: StopsAfter)
     make_sync_durability_total()
     make_answers_exact()
     make_error_handlers_run_once()
+    make_later_commands_count()
     tell_of_graphs(takes_over)
     tell_of_steps(ends_step, stops_after)
 
@@ -148,6 +155,29 @@ def make_error_handlers_run_once() -> None:
         loop._reapply_writes_to_succeeded_nodes(handlers)
 
     PregelLoop._resume_error_handlers_if_applicable = once  # type: ignore[assignment, method-assign]
+
+
+def make_later_commands_count() -> None:
+    """Makes a command's value take the place of an earlier command's.
+
+    What commands update waits beside the thread's head until a step takes it in, and the engine
+    applies all of it at once. A channel that takes one value a step would refuse the second,
+    and with it all that is ever run on the thread again.
+    """
+    put = getattr(PregelLoop.put_writes, "__wrapped__", PregelLoop.put_writes)
+
+    @functools.wraps(put)
+    def replacing(
+        loop: PregelLoop, task_id: str, writes: Sequence[tuple[str, Any]], *, cached: bool = False
+    ) -> None:
+        if task_id == NULL_TASK_ID:
+            replaced = {c for c, _ in writes if takes_one_value(loop.specs.get(c))}
+            loop.checkpoint_pending_writes = [
+                w for w in loop.checkpoint_pending_writes if w[0] != task_id or w[1] not in replaced
+            ]
+        put(loop, task_id, writes, cached=cached)
+
+    PregelLoop.put_writes = replacing  # type: ignore[assignment, method-assign]
 
 
 def tell_of_graphs(takes_over: TakesOver) -> None:

@@ -139,7 +139,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         metadata=jsontext.dumps(spec.metadata),
         create_time=context.now,
         due_time=context.now + request.start_delay,
-        start_time=context.now if starts_now else None,
+        # By the clock that all servers share: which run of a thread began last is told by it.
+        start_time=tx.now() if starts_now else None,
         lease=Lease(context.server_id, 1) if starts_now else None,
         attempt=1 if starts_now else 0,
         last_sequence=1,

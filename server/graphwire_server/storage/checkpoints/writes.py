@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import ormsgpack
-from langgraph._internal._constants import ERROR, ERROR_SOURCE_NODE
+from langgraph._internal._constants import ERROR, ERROR_SOURCE_NODE, NULL_TASK_ID
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -48,7 +48,8 @@ def pending(
     """Returns what holds of the writes at one checkpoint, as (task_id, channel, value).
 
     They come in the order in which a step applies them. Of two regular writes in one place the
-    first holds, of two special ones (a question, an answer, an error) the last.
+    first holds, of two special ones (a question, an answer, an error) the last. What commands
+    wrote (the null task's) is written again as a whole with each command: of that the last holds.
 
     Args:
         serde: The serializer.
@@ -57,6 +58,10 @@ def pending(
     """
     found: dict[tuple[str, int], tuple[str, Sequence[Any]]] = {}
     for record in records:
+        if record.task_id == NULL_TASK_ID:
+            found = {
+                key: value for key, value in found.items() if key[0] != NULL_TASK_ID or key[1] < 0
+            }
         for index, frame in enumerate(ormsgpack.unpackb(record.body)):
             place = WRITES_IDX_MAP.get(frame[0], index)
             key = (record.task_id, place)
