@@ -32,7 +32,7 @@ EVERYTHING_OLD = ("--events-older-than", "0s", "--keep-latest")
 
 @dataclass
 class Served:
-    """A server of a test's own, and stubs to call it."""
+    """A server, and stubs to call it."""
 
     process: ServerProcess
     runs: runs_pb2_grpc.RunsStub
@@ -55,6 +55,17 @@ class Served:
 
 
 Serve = Callable[..., Served]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that by itself removes nothing, with a database that tests may prune."""
+    process = ServerProcess(tmp_path_factory.mktemp("retention") / "graphwire.db").start()
+    with grpc.insecure_channel(process.address) as channel:
+        yield Served(
+            process, runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
+        )
+    assert process.stop() == 0, process.log
 
 
 @pytest.fixture
@@ -108,8 +119,7 @@ def test_a_thread_goes_when_its_ttl_is_over_unless_it_is_at_work_or_paused(
     assert not served.gone(kept)
 
 
-def test_an_update_sets_a_ttl_and_leaves_the_rest(serve: Serve) -> None:
-    served = serve()
+def test_an_update_sets_a_ttl_and_leaves_the_rest(served: Served) -> None:
     thread = served.thread(metadata=payload({"a": 1}))
     hour = Duration(seconds=3600)
     request = threads_pb2.UpdateThreadRequest(thread_id=thread.thread_id, ttl=hour)
@@ -123,8 +133,7 @@ def test_an_update_sets_a_ttl_and_leaves_the_rest(serve: Serve) -> None:
     assert thread.now == updated
 
 
-def test_a_request_id_is_for_one_ttl(serve: Serve) -> None:
-    served = serve()
+def test_a_request_id_is_for_one_ttl(served: Served) -> None:
     for seconds in (60, 60):
         served.thread(thread_id="t", ttl=Duration(seconds=seconds), request_id="r")
     with refused("ALREADY_EXISTS", "REQUEST_ID_REUSED"):
@@ -198,8 +207,9 @@ def go_on(thread: DrivenThread) -> Any:
 
 
 @pytest.mark.parametrize("graph", PAUSING)
-def test_a_paused_thread_that_was_pruned_is_resumed_as_any_other(serve: Serve, graph: str) -> None:
-    served = serve()
+def test_a_paused_thread_that_was_pruned_is_resumed_as_any_other(
+    served: Served, graph: str
+) -> None:
     one, other = served.thread(), served.thread()
     for thread in (one, other):
         thread.start(graph)
@@ -231,8 +241,7 @@ def test_a_server_that_keeps_the_latest_leaves_a_thread_its_head(serve: Serve) -
     assert thread.log == ["in", "a", "b", "c"] * 2
 
 
-def test_a_run_that_waits_keeps_the_checkpoint_that_it_is_to_start_from(serve: Serve) -> None:
-    served = serve()
+def test_a_run_that_waits_keeps_the_checkpoint_that_it_is_to_start_from(served: Served) -> None:
     thread = served.thread()
     thread.start("linear")
     second = thread.checkpoint("b")
