@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2, threads_
 from tests.cli.command import call
 from tests.e2e.drive import (
     DEADLINE,
+    get_run,
     join,
     new_thread,
     payload,
@@ -22,7 +24,7 @@ from tests.e2e.drive import (
     value,
     wait,
 )
-from tests.e2e.driven import INPUT, DrivenThread
+from tests.e2e.driven import INPUT, DrivenThread, resume
 from tests.e2e.gates import Gate, until
 from tests.servers import ServerProcess
 
@@ -92,17 +94,22 @@ def test_a_thread_goes_when_its_ttl_is_over_unless_it_is_at_work_or_paused(
 ) -> None:
     # So that it sweeps often; no other thread is deleted.
     served = serve(STATELESS_TTL_SECONDS="0.5")
-    short = Duration(nanos=500_000_000)
-    done, paused, busy, ended = (served.thread(ttl=short) for _ in range(4))
-    default, kept = served.thread(), served.thread(ttl=Duration())
-    assert done.now.ttl == short
+    long, short = Duration(seconds=3600), Duration(nanos=500_000_000)
+    done, paused, busy, ended = used = [served.thread(ttl=long) for _ in range(4)]
+    unused, default, kept = served.thread(ttl=short), served.thread(), served.thread(ttl=Duration())
+    assert done.now.ttl == long
     assert kept.now.HasField("ttl")
     assert not default.now.HasField("ttl")
     busy_run = busy.create(assistant_id="gated", input=gate.input)
+    gate.wait_begun()
     paused.start("ask")
     run_id = done.start("linear")[0].run_id
     ended.start("boom")
-    for thread in (done, ended):
+    # From now on they may go at any moment, on a busy machine before the next call.
+    for thread in used:
+        request = threads_pb2.UpdateThreadRequest(thread_id=thread.thread_id, ttl=short)
+        assert served.threads.UpdateThread(request, timeout=DEADLINE).thread.ttl == short
+    for thread in (unused, done, ended):
         until(lambda thread=thread: served.gone(thread), "the thread is deleted")  # type: ignore[misc]
     with refused("NOT_FOUND", "RUN_NOT_FOUND"):
         join(served.runs, run_id)
@@ -110,9 +117,9 @@ def test_a_thread_goes_when_its_ttl_is_over_unless_it_is_at_work_or_paused(
         done.start("linear")
     for thread in (paused, busy, default, kept):
         assert not served.gone(thread)
+    assert get_run(served.runs, busy_run).status == run_pb2.RUN_STATUS_RUNNING
     gate.open()
-    busy.wait(busy_run)
-    paused.resume(answer="Ada")
+    paused.create(resume=resume({"answer": "Ada"}))
     for thread in (paused, busy):
         until(lambda thread=thread: served.gone(thread), "the thread is deleted")  # type: ignore[misc]
     assert not served.gone(default)
@@ -142,9 +149,11 @@ def test_a_request_id_is_for_one_ttl(served: Served) -> None:
 
 def test_a_server_deletes_threads_that_nobody_has_used_for_its_time(serve: Serve) -> None:
     served = serve(THREAD_TTL_SECONDS="0.5")
-    thread, paused = served.thread(), served.thread()
-    own = served.thread(ttl=Duration(seconds=3600))
-    paused.start("ask")
+    thread, own = served.thread(), served.thread(ttl=Duration(seconds=3600))
+    # Made together with its run: alone it might be gone before that.
+    paused = DrivenThread(served.runs, served.threads, str(uuid.uuid4()))
+    paused.create(assistant_id="ask", input=LOG, if_not_exists=run_pb2.IF_NOT_EXISTS_CREATE)
+    until(lambda: paused.status == "INTERRUPTED", "the thread is paused")
     until(lambda: served.gone(thread), "the thread is deleted")
     assert not served.gone(paused)
     assert not served.gone(own)
