@@ -9,6 +9,10 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV     := $(BIN)/uv
 PYTEST := $(BIN)/python -m pytest
 
+# Tests start servers over and over. Compiling what each of them imports would take longer than
+# all else: bytecode is made at once for what is installed, and kept for the rest.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -23,7 +27,7 @@ $(STAMP): $(LOCK) requirements/uv.txt pyproject.toml
 	@echo "Setting up $(VENV) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --require-hashes -r requirements/uv.txt
-	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(LOCK)
+	@$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
 	@$(PIP) --require-hashes -r requirements/uv.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@cp $(LOCK) $(STAMP)
@@ -34,7 +38,7 @@ demo: setup ## Show the how-to: run to a breakpoint, look, resume
 
 .PHONY: test
 test: setup ## Run the test suite
-	@$(PYTEST) -n 2 --dist loadfile
+	@$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: setup lint types imports contract test node ## Everything that CI checks

@@ -29,6 +29,48 @@ if TYPE_CHECKING:
     from tests.pooler import Pooler
     from tests.postgres import PostgresServer
 
+TESTS = Path(__file__).parent
+
+#: The files that take longest, from the longest on. A file is run by one process from its
+#: beginning to its end, so what begins last must be short.
+LONGEST = [
+    TESTS / name
+    for name in (
+        "crash/test_campaign_on_postgres.py",
+        "crash/test_campaign.py",
+        "e2e/test_recovery.py",
+        "examples/test_benchmarks.py",
+        "client/test_client_with_a_real_server.py",
+        "e2e/test_shutdown.py",
+        "e2e/test_retention.py",
+        "checkpoints/test_keep_latest.py",
+        "replicas/test_takeover.py",
+        "checkpoints/test_graphs.py",
+        "cli/test_serve.py",
+        "e2e/test_queue.py",
+        "examples/test_demo.py",
+        "replicas/test_outages.py",
+        "replicas/test_workers_that_end.py",
+        "replicas/test_any_server.py",
+        "e2e/test_joining.py",
+        "runs/test_retention.py",
+        "e2e/test_limits.py",
+        "replicas/test_clients.py",
+        "payloads/test_payload_properties.py",
+        "replicas/test_frozen_alone.py",
+        "e2e/test_request_ids.py",
+        "e2e/test_messages.py",
+        "replicas/test_workers.py",
+        "replicas/test_stopping.py",
+    )
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest first."""
+    place = {path: number for number, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:

@@ -49,6 +49,11 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is such a process."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> Self:
         """Starts it and waits until it listens. On a second start it keeps its port."""
         listen = self.address or "127.0.0.1:0"
@@ -87,7 +92,7 @@ class ServerProcess:
         """Stops it with SIGTERM and returns its exit code. None that ran is no error."""
         if self._process is None:
             return 0
-        if self._process.poll() is None:
+        if self.is_running:
             self.signal(signal.SIGTERM)
         return self.wait()
 

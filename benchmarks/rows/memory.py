@@ -14,7 +14,7 @@ _PAGES = 20
 
 def measure(bench: Bench) -> Result:
     """Has two servers do the same, one with the threads and one without."""
-    count = min(_THREADS, bench.effort.threads)
+    count = min(_THREADS, bench.effort.samples)
     full_database = paused_threads(bench)
     with bench.served("empty.db") as served:
         empty = _sizes(served, count)

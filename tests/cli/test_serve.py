@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -44,6 +45,15 @@ builder = StateGraph(State)
 builder.add_node("sleep", sleep)
 builder.add_edge(START, "sleep")
 sleeps = builder.compile()
+"""
+
+#: The command, with a client that gives its server up after a moment and not after a minute.
+IMPATIENT = """
+from graphwire import Client
+from graphwire.__main__ import main
+
+Client.__init__.__kwdefaults__["rejoin_timeout"] = 2.0
+main()
 """
 
 
@@ -130,7 +140,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
         assert server.stdout is not None
         assert server.stderr is not None
         address = server.stdout.readline().removeprefix("listening on ").strip()
-        command = [*COMMAND, "run", "sleeps", "-s", address, "--input", gate.input.json]
+        command = [sys.executable, "-c", IMPATIENT, "run", "sleeps", "-s", address]
+        command += ["--input", gate.input.json]
         run = subprocess.Popen(
             command,
             env=environment(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,28 @@ from .scripted import Proxy
 
 LOG = {"log": ["in"]}
 
-OwnServer = Callable[..., ServerProcess]
+
+@pytest.fixture(scope="module")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server on the example project."""
+    process = ServerProcess(tmp_path_factory.mktemp("weather") / "graphwire.db", WEATHER).start()
+    yield process
+    assert process.stop() == 0, process.log
+
+
+@pytest.fixture(scope="module")
+def mortal_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The server that tests end and start again, one after another."""
+    env = {"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0.2"}
+    process = ServerProcess(tmp_path_factory.mktemp("mortal") / "graphwire.db", env=env)
+    yield process
+    assert process.stop() == 0, process.log
+
+
+@pytest.fixture
+def mortal(mortal_process: ServerProcess) -> ServerProcess:
+    """A server that may be ended; whatever it has gone through before, it runs."""
+    return mortal_process if mortal_process.is_running else mortal_process.start()
 
 
 @pytest.fixture
@@ -50,8 +71,8 @@ async def shape(stream: AsyncIterator[graphwire.Event]) -> list[Any]:
     return found
 
 
-async def test_the_how_to(connect: Connect, own_server: OwnServer) -> None:
-    client = connect(own_server(WEATHER).address)
+async def test_the_how_to(connect: Connect, weather: ServerProcess) -> None:
+    client = connect(weather.address)
     thread = await client.threads.create(metadata={"user": 7})
     speech, paused = "", None
     async for event in client.runs.stream(
@@ -169,11 +190,10 @@ async def test_a_run_goes_on_without_its_client_unless_it_asked_otherwise(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 async def test_a_stream_outlives_its_server(
-    connect: Connect, own_server: OwnServer, tmp_path: Path, how: signal.Signals
+    connect: Connect, mortal: ServerProcess, tmp_path: Path, how: signal.Signals
 ) -> None:
-    process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0.2"})
     gate = tmp_path / "gate"
-    stream = connect(process.address).runs.stream(
+    stream = connect(mortal.address).runs.stream(
         None, "gated", input={"path": str(gate)}, stream_modes="tasks"
     )
     events = []
@@ -183,9 +203,9 @@ async def test_a_stream_outlives_its_server(
             if event.attempt > 1:
                 gate.touch()
                 continue
-            process.signal(how)
-            await asyncio.to_thread(process.wait)
-            await asyncio.to_thread(process.start)
+            mortal.signal(how)
+            await asyncio.to_thread(mortal.wait)
+            await asyncio.to_thread(mortal.start)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert [
         (event.attempt, event.node) for event in events if isinstance(event, graphwire.TaskStarted)
@@ -198,18 +218,18 @@ async def test_a_stream_outlives_its_server(
 
 
 async def test_a_manual_run_is_left_when_its_server_is_lost(
-    connect: Connect, own_server: OwnServer, tmp_path: Path
+    connect: Connect, mortal: ServerProcess, tmp_path: Path
 ) -> None:
-    process, gate = own_server(), tmp_path / "gate"
-    client = connect(process.address)
+    gate = tmp_path / "gate"
+    client = connect(mortal.address)
     run = await client.runs.create(
         None, "gated", input={"path": str(gate)}, recovery_policy="manual"
     )
     assert (run.recovery_policy, run.attempt) == (graphwire.RecoveryPolicy.MANUAL, 1)
     while not Path(f"{gate}.begun").exists():
         await asyncio.sleep(0.01)
-    process.kill()
-    process.start()
+    mortal.kill()
+    mortal.start()
     lost = await client.runs.wait(run.run_id, timeout=30)
     assert lost.run.status is RunStatus.FAILED
     assert lost.run.error is not None

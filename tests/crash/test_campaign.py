@@ -33,6 +33,27 @@ ROUNDS = (
 #: How far into an undisturbed play the first blow comes at the latest: how many commits and
 #: how much time it takes is not the same each time.
 LATEST = 0.7
+#: How often a round is played at most until its blow comes before the end of the play.
+TRIES = 5
+
+
+def strike(
+    worker: Worker, undisturbed: Result, kinds: tuple[BlowKind, ...], chance: random.Random
+) -> Result:
+    """Plays all scenarios at once under blows of these kinds.
+
+    On a machine that has become faster since the undisturbed play, all may be over before the
+    blow. That was another undisturbed play, then: the blow is chosen anew by how long it took.
+    """
+    references, extent = undisturbed.references, undisturbed.extent
+    for _ in range(TRIES):
+        latest = Extent(int(extent.commits * LATEST), extent.seconds * LATEST)
+        job = Job(tuple(references), random_blows(chance, kinds, latest))
+        result = worker.work(job, references)
+        if result.deaths or result.violated:
+            break
+        extent = result.extent
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +82,7 @@ def test_undisturbed_a_scenario_comes_to_its_end(undisturbed: Result, name: str)
 def test_whatever_ends_the_server_nothing_is_lost_run_twice_or_jumped(
     worker: Worker, undisturbed: Result, number: int, kinds: tuple[BlowKind, ...]
 ) -> None:
-    commits, seconds = undisturbed.extent.commits * LATEST, undisturbed.extent.seconds * LATEST
-    chance = random.Random(f"{SEED} {number}")
-    blows = random_blows(chance, kinds, Extent(int(commits), seconds))
-    references = undisturbed.references
-    result = worker.work(Job(tuple(references), blows), references)
+    result = strike(worker, undisturbed, kinds, random.Random(f"{SEED} {number}"))
     shown = [line for play in result.violated[:3] for line in describe(play)]
     assert not result.violated, "\n".join(shown)
     assert result.deaths

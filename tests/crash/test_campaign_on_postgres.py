@@ -15,9 +15,8 @@ from tests.crash.blows import BlowKind
 from tests.crash.job import Job
 from tests.crash.report import describe
 from tests.crash.scenarios import SCENARIOS
-from tests.crash.schedule import random_blows
-from tests.crash.test_campaign import LATEST, SEED
-from tests.crash.worker import Extent, Result, Worker
+from tests.crash.test_campaign import SEED, strike
+from tests.crash.worker import Result, Worker
 from tests.postgres import PostgresServer
 
 
@@ -44,11 +43,7 @@ def test_undisturbed_all_scenarios_come_to_their_end(undisturbed: Result) -> Non
 def test_whatever_ends_the_server_nothing_is_lost_run_twice_or_jumped(
     worker: Worker, undisturbed: Result, kind: BlowKind
 ) -> None:
-    commits, seconds = undisturbed.extent.commits * LATEST, undisturbed.extent.seconds * LATEST
-    chance = random.Random(f"{SEED} {kind}")
-    blows = random_blows(chance, (kind,), Extent(int(commits), seconds))
-    references = undisturbed.references
-    result = worker.work(Job(tuple(references), blows), references)
+    result = strike(worker, undisturbed, (kind,), random.Random(f"{SEED} {kind}"))
     shown = [line for play in result.violated[:3] for line in describe(play)]
     assert not result.violated, "\n".join(shown)
     assert result.deaths

@@ -1,13 +1,13 @@
 """Runs whose server is lost or stopped: what goes on by itself, from where, and what does not.
 
-test_pauses_survive.py kills a server with many threads at once; here each test has its own.
+test_pauses_survive.py kills a server with many threads at once; here it has one at a time.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -65,20 +65,22 @@ class Mortal:
         return DrivenThread(runs, threads_pb2_grpc.ThreadsStub(self._channel), thread_id)
 
 
-@contextmanager
-def served(
-    own_server: Callable[..., ServerProcess], env: Mapping[str, str] | None = None
-) -> Iterator[Mortal]:
-    mortal = Mortal(own_server(env=env))
-    yield mortal
-    mortal.close()
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The server that these tests kill, one after another."""
+    process = ServerProcess(tmp_path_factory.mktemp("recovery") / "graphwire.db")
+    yield process
+    assert process.stop() == 0, process.log
 
 
 @pytest.fixture
-def mortal(own_server: Callable[..., ServerProcess]) -> Iterator[Mortal]:
-    """A server that may be killed."""
-    with served(own_server) as mortal:
-        yield mortal
+def mortal(process: ServerProcess) -> Iterator[Mortal]:
+    """A server that may be killed; whatever it has gone through before, it runs."""
+    if not process.is_running:
+        process.start()
+    mortal = Mortal(process)
+    yield mortal
+    mortal.close()
 
 
 def ran(*names: str) -> list[tuple[object, ...]]:
@@ -257,8 +259,9 @@ def test_a_drain_beside_a_breakpoint_does_not_release_it(mortal: Mortal, gate: G
         return [node for task in tasks for node in task.state.next]
 
     until(lambda: inside() == ["step"], "the subgraph stands before its breakpoint")
+    drains = mortal.process.log.count("draining")
     mortal.process.signal(signal.SIGTERM)
-    until(lambda: "draining" in mortal.process.log)
+    until(lambda: mortal.process.log.count("draining") > drains)
     gate.open()
     assert mortal.process.wait() == 0
     mortal.start_again()
@@ -300,7 +303,7 @@ def test_a_run_that_kills_its_server_each_time_fails_after_so_many_attempts(
     own_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
-    with served(own_server, {"GRAPHWIRE_MAX_RUN_ATTEMPTS": "3"}) as mortal:
+    with closing(Mortal(own_server(env={"GRAPHWIRE_MAX_RUN_ATTEMPTS": "3"}))) as mortal:
         given = payload({"log": ["in"], "path": str(ledger)})
         run_id = mortal.thread.create(assistant_id="killer", input=given)
         for times in (1, 2, 3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2, threads_
 from tests.cli.command import call
 from tests.e2e.drive import (
     DEADLINE,
+    get_run,
     join,
     new_thread,
     payload,
@@ -22,7 +24,7 @@ from tests.e2e.drive import (
     value,
     wait,
 )
-from tests.e2e.driven import INPUT, DrivenThread
+from tests.e2e.driven import INPUT, DrivenThread, resume
 from tests.e2e.gates import Gate, until
 from tests.servers import ServerProcess
 
@@ -32,7 +34,7 @@ EVERYTHING_OLD = ("--events-older-than", "0s", "--keep-latest")
 
 @dataclass
 class Served:
-    """A server of a test's own, and stubs to call it."""
+    """A server, and stubs to call it."""
 
     process: ServerProcess
     runs: runs_pb2_grpc.RunsStub
@@ -55,6 +57,17 @@ class Served:
 
 
 Serve = Callable[..., Served]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that by itself removes nothing, with a database that tests may prune."""
+    process = ServerProcess(tmp_path_factory.mktemp("retention") / "graphwire.db").start()
+    with grpc.insecure_channel(process.address) as channel:
+        yield Served(
+            process, runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
+        )
+    assert process.stop() == 0, process.log
 
 
 @pytest.fixture
@@ -81,17 +94,22 @@ def test_a_thread_goes_when_its_ttl_is_over_unless_it_is_at_work_or_paused(
 ) -> None:
     # So that it sweeps often; no other thread is deleted.
     served = serve(STATELESS_TTL_SECONDS="0.5")
-    short = Duration(nanos=500_000_000)
-    done, paused, busy, ended = (served.thread(ttl=short) for _ in range(4))
-    default, kept = served.thread(), served.thread(ttl=Duration())
-    assert done.now.ttl == short
+    long, short = Duration(seconds=3600), Duration(nanos=500_000_000)
+    done, paused, busy, ended = used = [served.thread(ttl=long) for _ in range(4)]
+    unused, default, kept = served.thread(ttl=short), served.thread(), served.thread(ttl=Duration())
+    assert done.now.ttl == long
     assert kept.now.HasField("ttl")
     assert not default.now.HasField("ttl")
     busy_run = busy.create(assistant_id="gated", input=gate.input)
+    gate.wait_begun()
     paused.start("ask")
     run_id = done.start("linear")[0].run_id
     ended.start("boom")
-    for thread in (done, ended):
+    # From now on they may go at any moment, on a busy machine before the next call.
+    for thread in used:
+        request = threads_pb2.UpdateThreadRequest(thread_id=thread.thread_id, ttl=short)
+        assert served.threads.UpdateThread(request, timeout=DEADLINE).thread.ttl == short
+    for thread in (unused, done, ended):
         until(lambda thread=thread: served.gone(thread), "the thread is deleted")  # type: ignore[misc]
     with refused("NOT_FOUND", "RUN_NOT_FOUND"):
         join(served.runs, run_id)
@@ -99,17 +117,16 @@ def test_a_thread_goes_when_its_ttl_is_over_unless_it_is_at_work_or_paused(
         done.start("linear")
     for thread in (paused, busy, default, kept):
         assert not served.gone(thread)
+    assert get_run(served.runs, busy_run).status == run_pb2.RUN_STATUS_RUNNING
     gate.open()
-    busy.wait(busy_run)
-    paused.resume(answer="Ada")
+    paused.create(resume=resume({"answer": "Ada"}))
     for thread in (paused, busy):
         until(lambda thread=thread: served.gone(thread), "the thread is deleted")  # type: ignore[misc]
     assert not served.gone(default)
     assert not served.gone(kept)
 
 
-def test_an_update_sets_a_ttl_and_leaves_the_rest(serve: Serve) -> None:
-    served = serve()
+def test_an_update_sets_a_ttl_and_leaves_the_rest(served: Served) -> None:
     thread = served.thread(metadata=payload({"a": 1}))
     hour = Duration(seconds=3600)
     request = threads_pb2.UpdateThreadRequest(thread_id=thread.thread_id, ttl=hour)
@@ -123,8 +140,7 @@ def test_an_update_sets_a_ttl_and_leaves_the_rest(serve: Serve) -> None:
     assert thread.now == updated
 
 
-def test_a_request_id_is_for_one_ttl(serve: Serve) -> None:
-    served = serve()
+def test_a_request_id_is_for_one_ttl(served: Served) -> None:
     for seconds in (60, 60):
         served.thread(thread_id="t", ttl=Duration(seconds=seconds), request_id="r")
     with refused("ALREADY_EXISTS", "REQUEST_ID_REUSED"):
@@ -133,9 +149,11 @@ def test_a_request_id_is_for_one_ttl(serve: Serve) -> None:
 
 def test_a_server_deletes_threads_that_nobody_has_used_for_its_time(serve: Serve) -> None:
     served = serve(THREAD_TTL_SECONDS="0.5")
-    thread, paused = served.thread(), served.thread()
-    own = served.thread(ttl=Duration(seconds=3600))
-    paused.start("ask")
+    thread, own = served.thread(), served.thread(ttl=Duration(seconds=3600))
+    # Made together with its run: alone it might be gone before that.
+    paused = DrivenThread(served.runs, served.threads, str(uuid.uuid4()))
+    paused.create(assistant_id="ask", input=LOG, if_not_exists=run_pb2.IF_NOT_EXISTS_CREATE)
+    until(lambda: paused.status == "INTERRUPTED", "the thread is paused")
     until(lambda: served.gone(thread), "the thread is deleted")
     assert not served.gone(paused)
     assert not served.gone(own)
@@ -198,8 +216,9 @@ def go_on(thread: DrivenThread) -> Any:
 
 
 @pytest.mark.parametrize("graph", PAUSING)
-def test_a_paused_thread_that_was_pruned_is_resumed_as_any_other(serve: Serve, graph: str) -> None:
-    served = serve()
+def test_a_paused_thread_that_was_pruned_is_resumed_as_any_other(
+    served: Served, graph: str
+) -> None:
     one, other = served.thread(), served.thread()
     for thread in (one, other):
         thread.start(graph)
@@ -231,8 +250,7 @@ def test_a_server_that_keeps_the_latest_leaves_a_thread_its_head(serve: Serve) -
     assert thread.log == ["in", "a", "b", "c"] * 2
 
 
-def test_a_run_that_waits_keeps_the_checkpoint_that_it_is_to_start_from(serve: Serve) -> None:
-    served = serve()
+def test_a_run_that_waits_keeps_the_checkpoint_that_it_is_to_start_from(served: Served) -> None:
     thread = served.thread()
     thread.start("linear")
     second = thread.checkpoint("b")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,12 +38,7 @@ def find_clash(file: Path, folder: Path, roots: Sequence[Path]) -> Clash | None:
     library comes first is how a project on an import path always works.
     """
     source = file.read_bytes()
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return None  # importing it says so better
-    lines = source.decode(errors="replace").splitlines()
-    for name, line in _absolute_imports(tree):
+    for name, line in _absolute_imports(source):
         meant = _module_file(folder, name)
         if meant is None or name in sys.stdlib_module_names:
             continue
@@ -50,18 +46,25 @@ def find_clash(file: Path, folder: Path, roots: Sequence[Path]) -> Clash | None:
         if spec is None or spec.origin is None or same_file(spec.origin, meant):
             continue
         if is_project_file(spec.origin, roots):
+            lines = source.decode(errors="replace").splitlines()
             return Clash(name, line, lines[line - 1].strip(), meant, Path(spec.origin))
     return None
 
 
-def _absolute_imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yields the top-level names that are imported, each with its line."""
+@lru_cache(maxsize=8)  # a file with many graphs is asked about once for each
+def _absolute_imports(source: bytes) -> Sequence[tuple[str, int]]:
+    """Returns the top-level names that are imported, each with its line."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ()  # importing it says so better
+    found: list[tuple[str, int]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name.partition(".")[0], node.lineno
+            found += [(alias.name.partition(".")[0], node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.partition(".")[0], node.lineno
+            found.append((node.module.partition(".")[0], node.lineno))
+    return found
 
 
 def _module_file(folder: Path, name: str) -> Path | None:

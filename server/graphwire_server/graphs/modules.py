@@ -105,12 +105,14 @@ def _is_package(folder: Path) -> bool:
 
 
 def _loaded(file: Path) -> ModuleType | None:
+    file_name = file.name
     for name, module in list(sys.modules.items()):
         origin = getattr(module, "__dict__", {}).get("__file__")
         if (
             name != "__main__"
             and isinstance(origin, str)
-            and Path(origin).name == file.name
+            and origin.endswith(file_name)
+            and os.path.basename(origin) == file_name
             and same_file(origin, file)
         ):
             return module
