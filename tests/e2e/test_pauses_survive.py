@@ -355,7 +355,7 @@ def test_a_run_in_flight_goes_on_by_itself_and_tells_nothing_twice(
     assert kinds.count("attempt_started") == 1
     assert kinds[len(seen)] == "attempt_started"
     started = again[0].attempt_started
-    assert (started.attempt, started.checkpoint_id) == (2, survivor.was.checkpoint_id)
+    assert (started.attempt, started.checkpoint_id) == (2, survivor.history[0].checkpoint_id)
     told = [update for update in shapes(seen) if update[0] == "updates"]
     assert not [update for update in shapes(again) if update in told]
     assert join(thread.runs_stub, run_id, after_sequence=len(seen)) == again

@@ -228,7 +228,8 @@ async def test_without_the_repair_two_updates_at_the_end_spoil_a_thread() -> Non
     graph = counts()
     await graph.ainvoke({"count": 0}, THREAD)
     await graph.ainvoke(Command(update={"count": 1}), THREAD)
-    for value in (Command(update={"count": 2}), {"count": 3}):
+    following: list[Any] = [Command(update={"count": 2}), {"count": 3}]
+    for value in following:
         with pytest.raises(InvalidUpdateError):
             await graph.ainvoke(value, THREAD)
 

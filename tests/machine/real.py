@@ -96,9 +96,7 @@ class RealThread:
         else:
             given: dict[str, Any] = {"goto": run.goto}
             if run.entry:
-                # The path stays: a second update of a plain value where no step has followed
-                # the first fails, as LangGraph takes them for one.
-                given["update"] = {"log": [run.entry]} if self._head else self._state(run.entry)
+                given["update"] = self._state(run.entry)
             fields["command"] = command(given)
             if resumes is not None:
                 fields["command"].resume.CopyFrom(run_pb2.Resume(**resumes))

@@ -44,15 +44,16 @@ async def test_active_runs_come_in_the_order_of_acceptance(storage: Storage) -> 
     assert await storage.read(lambda r: r.active_runs("nobody")) == []
 
 
-async def test_the_last_run_is_the_last_accepted_that_began(storage: Storage) -> None:
+async def test_the_last_run_is_the_one_that_began_last(storage: Storage) -> None:
     await add(storage, a_thread(), a_thread("x"))
     assert await storage.read(lambda r: r.last_run("thread")) is None
-    first = a_run("b", create_time=9, status=RunStatus.SUCCEEDED, start_time=9, checkpoint_id="c1")
-    last = a_run("a", create_time=5, status=RunStatus.FAILED, start_time=6, checkpoint_id="c2")
+    # A resume goes before runs that were accepted earlier, and wait.
+    last = a_run("b", create_time=5, status=RunStatus.SUCCEEDED, start_time=9, checkpoint_id="c1")
+    first = a_run("a", create_time=9, status=RunStatus.FAILED, start_time=6, checkpoint_id="c2")
     await add(
         storage,
-        first,
         last,
+        first,
         a_run("never", status=RunStatus.CANCELLED, end_time=7),
         a_run("waits"),
         a_run("foreign", "x", start_time=8),

@@ -65,7 +65,8 @@ class Context:
     """What the decision needs besides the request.
 
     Attributes:
-        now: The time, in microseconds.
+        now: The time, in microseconds, by the clock that all servers share: which run of a
+            thread began last is told by it.
         assistant_id: The assistant that was checked against the request.
         graph: What its graph says about the request.
         server_id: Under which this server holds runs.
@@ -139,8 +140,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         metadata=jsontext.dumps(spec.metadata),
         create_time=context.now,
         due_time=context.now + request.start_delay,
-        # By the clock that all servers share: which run of a thread began last is told by it.
-        start_time=tx.now() if starts_now else None,
+        start_time=context.now if starts_now else None,
         lease=Lease(context.server_id, 1) if starts_now else None,
         attempt=1 if starts_now else 0,
         last_sequence=1,

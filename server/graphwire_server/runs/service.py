@@ -33,7 +33,6 @@ from graphwire_server.runs.acceptance import (
     thread_not_found,
 )
 from graphwire_server.runs.assistants import assistant_of, last_configurable
-from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import end_run
@@ -102,7 +101,7 @@ class RunService:
         def work(tx: Transaction, slot_free: bool) -> Accepted:
             self._check_open()
             context = Context(
-                now=now_us(),
+                now=tx.now(),
                 assistant_id=loaded.name,
                 graph=facts,
                 server_id=self._executor.server_id,
