@@ -38,7 +38,7 @@ T = TypeVar("T")
 #: the run's end never wait.
 _GATHER = 0.002
 #: As much for pieces of messages, which are joined meanwhile.
-_GATHER_MESSAGES = 0.01
+_GATHER_MESSAGES = 0.013
 
 
 @dataclass(slots=True)
