@@ -81,7 +81,7 @@ async def test_who_decides_on_a_thread_sees_what_was_decided_before(
     await add(a, a_thread(values='{"old": 1}'))
     first = Deciding(a)
     await first.until_it_has_read()
-    second = asyncio.create_task(b.write(lambda tx: tx.thread("thread")))
+    second = asyncio.create_task(b.write(lambda tx: tx.thread("thread", values=True)))
     await waiting_for_locks(b)
     await first.finish()
     seen = await second

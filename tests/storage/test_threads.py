@@ -45,48 +45,52 @@ async def ids(
 @pytest.mark.parametrize("thread", [a_thread(), FULL], ids=["least", "full"])
 async def test_a_thread_comes_back_as_it_was_put(storage: Storage, thread: ThreadRecord) -> None:
     await add(storage, thread)
-    assert await storage.read(lambda r: r.thread(thread.thread_id)) == thread
+    assert await storage.read(lambda r: r.thread(thread.thread_id, values=True)) == thread
 
 
 async def test_an_unknown_thread_is_none(storage: Storage) -> None:
-    assert await storage.read(lambda r: r.thread("nobody")) is None
+    assert await storage.read(lambda r: r.thread("nobody", values=True)) is None
 
 
 async def test_a_thread_id_must_be_new(storage: Storage) -> None:
     await add(storage, a_thread("a", metadata='{"first": true}'))
     with pytest.raises(IntegrityError):
         await add(storage, a_thread("a", metadata='{"first": false}'))
-    assert await storage.read(lambda r: r.thread("a")) == a_thread("a", metadata='{"first": true}')
+    assert await storage.read(lambda r: r.thread("a", values=True)) == a_thread(
+        "a", metadata='{"first": true}'
+    )
 
 
 async def test_updating_nothing_sets_only_the_update_time(storage: Storage) -> None:
     await add(storage, FULL)
     await storage.write(lambda tx: tx.update_thread("full", now=9))
-    assert await storage.read(lambda r: r.thread("full")) == replace(FULL, update_time=9)
+    assert await storage.read(lambda r: r.thread("full", values=True)) == replace(
+        FULL, update_time=9
+    )
 
 
 async def test_each_part_of_a_thread_is_changed_by_itself(storage: Storage) -> None:
     await add(storage, a_thread("t"), a_thread("other"))
     want = replace(a_thread("t"), update_time=2, metadata='{"a": 1}')
     await storage.write(lambda tx: tx.update_thread("t", now=2, metadata='{"a": 1}'))
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
     want = replace(want, update_time=3, assistant_id="agent")
     await storage.write(lambda tx: tx.update_thread("t", now=3, assistant_id="agent"))
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
     want = replace(want, update_time=4, checkpoint_id="c1", next=("a", "b"), values="[1]")
     await storage.write(lambda tx: tx.update_thread("t", now=4, head=("c1", ("a", "b"), "[1]")))
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
     want = replace(want, update_time=5, checkpoint_id="c2", next=(), values="[2]")
     await storage.write(lambda tx: tx.update_thread("t", now=5, head=("c2", (), "[2]")))
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
     want = replace(want, update_time=6, checkpoint_id="", next=(), values=None)
     await storage.write(lambda tx: tx.update_thread("t", now=6, head=("", (), None)))
-    assert await storage.read(lambda r: r.thread("t")) == want
-    assert await storage.read(lambda r: r.thread("other")) == a_thread("other")
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
+    assert await storage.read(lambda r: r.thread("other", values=True)) == a_thread("other")
 
 
 async def test_the_error_goes_with_the_status(storage: Storage) -> None:
@@ -96,20 +100,20 @@ async def test_the_error_goes_with_the_status(storage: Storage) -> None:
         lambda tx: tx.update_thread("t", now=2, status=ThreadStatus.ERROR, error=failure)
     )
     want = replace(a_thread("t"), update_time=2, status=ThreadStatus.ERROR, error=failure)
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
     await storage.write(lambda tx: tx.update_thread("t", now=3, metadata='{"kept": 1}'))
     want = replace(want, update_time=3, metadata='{"kept": 1}')
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
     await storage.write(lambda tx: tx.update_thread("t", now=4, status=ThreadStatus.IDLE))
     want = replace(want, update_time=4, status=ThreadStatus.IDLE, error=None)
-    assert await storage.read(lambda r: r.thread("t")) == want
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
 
 async def test_updating_an_unknown_thread_changes_nothing(storage: Storage) -> None:
     await storage.write(lambda tx: tx.update_thread("t", now=2, head=("c", (), "{}")))
-    assert await storage.read(lambda r: r.thread("t")) is None
+    assert await storage.read(lambda r: r.thread("t", values=True)) is None
 
 
 async def test_deleting_a_thread_deletes_all_that_is_its(storage: Storage) -> None:
@@ -124,11 +128,13 @@ async def test_deleting_a_thread_deletes_all_that_is_its(storage: Storage) -> No
 
     assert await storage.write(lambda tx: tx.delete_thread("t")) is True
 
-    assert await storage.read(lambda r: r.thread("t")) is None
+    assert await storage.read(lambda r: r.thread("t", values=True)) is None
     assert await storage.read(lambda r: r.run("t-run")) is None
     assert await storage.read(lambda r: r.events("t-run", after=0, limit=9)) == []
     assert await storage.read(lambda r: r.pauses_of_run("t-run")) == []
-    assert await storage.read(lambda r: r.thread("other")) == a_thread("other", values="{}")
+    assert await storage.read(lambda r: r.thread("other", values=True)) == a_thread(
+        "other", values="{}"
+    )
     assert len(await storage.read(lambda r: r.events("other-run", after=0, limit=9))) == 1
     assert len(await storage.read(lambda r: r.open_pauses("other"))) == 1
 
@@ -141,7 +147,7 @@ async def test_a_deleted_id_starts_afresh(storage: Storage) -> None:
     await add(storage, a_thread("t", values='{"old": 1}'), a_run("run", "t"))
     await storage.write(lambda tx: tx.delete_thread("t"))
     await add(storage, a_thread("t"))
-    assert await storage.read(lambda r: r.thread("t")) == a_thread("t")
+    assert await storage.read(lambda r: r.thread("t", values=True)) == a_thread("t")
     assert await storage.read(lambda r: r.runs("t", limit=9)) == []
 
 

@@ -149,7 +149,7 @@ class RunService:
 
         def read(db: Reader) -> tuple[RunRecord | None, str | None, Sequence[pause_pb2.Pause]]:
             run = db.run(run_id)
-            thread = db.thread(run.thread_id) if run else None
+            thread = db.thread(run.thread_id, values=True) if run else None
             at_head = run and thread and run.checkpoint_id == thread.checkpoint_id
             values = thread.values if thread and at_head else None
             return run, values, _pauses_at_end(db, run) if run else ()

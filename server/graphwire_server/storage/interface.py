@@ -66,8 +66,8 @@ class Reader(CheckpointReader, Protocol):
         All leases are measured by it, whatever the clocks of the servers say.
         """
 
-    def thread(self, thread_id: str) -> ThreadRecord | None:
-        """Returns a thread, or None."""
+    def thread(self, thread_id: str, *, values: bool = False) -> ThreadRecord | None:
+        """Returns a thread, or None. Its `values`, which may be large, are read if asked for."""
 
     def threads(
         self, which: ThreadFilter, *, limit: int, after: Position | None = None

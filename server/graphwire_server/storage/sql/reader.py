@@ -38,8 +38,8 @@ class SqlReader(CheckpointReads):
     def now(self) -> int:
         return int(self._execute(sql.NOW).fetchone()[0])
 
-    def thread(self, thread_id: str) -> ThreadRecord | None:
-        return self._thread(sql.THREAD, thread_id)
+    def thread(self, thread_id: str, *, values: bool = False) -> ThreadRecord | None:
+        return self._thread(sql.THREAD, thread_id, values=values)
 
     def threads(
         self, which: ThreadFilter, *, limit: int, after: Position | None = None
@@ -158,10 +158,12 @@ class SqlReader(CheckpointReads):
         """Returns a SELECT of what is to be swept away; a transaction locks what it finds."""
         return select
 
-    def _thread(self, select: str, thread_id: str) -> ThreadRecord | None:
+    def _thread(self, select: str, thread_id: str, *, values: bool) -> ThreadRecord | None:
         row = self._execute(select, (thread_id,)).fetchone()
         if row is None:
             return None
+        if not values:
+            return rows.thread_record(row)
         # Apart, so that it is read after the thread is locked, where `select` locks it.
         state = self._execute(sql.THREAD_STATE, (thread_id,)).fetchone()
         return rows.thread_record(row, values=None if state is None else state[0])

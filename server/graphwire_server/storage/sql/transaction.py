@@ -38,8 +38,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         super().__init__(session)
         self._locks = session.locks_rows
 
-    def thread(self, thread_id: str) -> ThreadRecord | None:
-        return self._thread(_LOCKED_THREAD if self._locks else sql.THREAD, thread_id)
+    def thread(self, thread_id: str, *, values: bool = False) -> ThreadRecord | None:
+        select = _LOCKED_THREAD if self._locks else sql.THREAD
+        return self._thread(select, thread_id, values=values)
 
     def run(self, run_id: str) -> RunRecord | None:
         return self._run(_LOCKED_RUN if self._locks else sql.RUN, run_id)
