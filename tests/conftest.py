@@ -19,6 +19,7 @@ from graphwire.v1 import (
     threads_pb2_grpc,
 )
 
+from tests.e2e.gates import Gate
 from tests.servers import ServerProcess
 
 # Where only the client is installed there is none of this.
@@ -217,3 +218,23 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     yield start
     for process in started:
         process.stop()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[Callable[[], Gate]]:
+    """Makes gates; those that are closed at the end of the test are opened."""
+    made: list[Gate] = []
+
+    def make() -> Gate:
+        made.append(Gate(tmp_path / f"gate-{len(made)}"))
+        return made[-1]
+
+    yield make
+    for gate in made:
+        gate.open()
+
+
+@pytest.fixture
+def gate(gates: Callable[[], Gate]) -> Gate:
+    """A gate of the test's own."""
+    return gates()
