@@ -205,8 +205,11 @@ async def serving(folder: Path, graph: Any, *, run_seconds: float = 0) -> AsyncI
         default_recursion_limit=25,
     )
     threads = ThreadService(storage=storage, registry=registry, completion=completion)
-    yield Services(storage, log, executor, membership, runs, threads)
-    await executor.drain(0.1)
-    log.end_streams()
-    await membership.leave()
-    await storage.close()
+    try:
+        yield Services(storage, log, executor, membership, runs, threads)
+    finally:
+        # Also when a test has failed: threads that are left would keep the process from ending.
+        await executor.drain(0.1)
+        log.end_streams()
+        await membership.leave()
+        await storage.close()
