@@ -39,6 +39,14 @@ def test_the_only_assistant_need_not_be_named(weather: str) -> None:
     assert result.code == 0
 
 
+def test_a_single_word_is_the_message_unless_it_is_an_assistant(weather: str) -> None:
+    result = run("run", QUESTION, server=weather)
+    assert masked(result.out) == f"{CALLS}\n{ANSWERS}\n✓ succeeded  <n> s  141 tokens\n"
+    alone = call("run", "agent", server=weather)
+    assert alone.err.startswith("graphwire: there is nothing to run: give a MESSAGE, ")
+    assert (alone.code, alone.out) == (2, "")
+
+
 def test_of_several_assistants_one_has_to_be_named(zoo: str) -> None:
     result = call("run", "--input", '{"log": []}', server=zoo)
     assert result.err.startswith("graphwire: which assistant? There are: ask, ")

@@ -75,6 +75,15 @@ async def test_the_functions_do_what_they_say(
         await client.runs.wait(second.run_id, raise_error=True)
         await defined("follow")(client, first.run.run_id, 2)
         assert capsys.readouterr().out == "3 Interrupted\n4 End\n"
+        stopped = (await client.threads.create()).thread_id
+        await client.runs.run(stopped, "agent", input=QUESTION, interrupt_before="action")
+        await defined("correct_and_go_on")(client, stopped, "Oslo")
+        state = await client.threads.state(stopped)
+        assert "Oslo" in state.values["messages"][-1]["content"]
+        await defined("try_again_from")(client, stopped, "action")
+        again = await client.threads.state(stopped)
+        assert again.checkpoint_id != state.checkpoint_id
+        assert "Oslo" in again.values["messages"][-1]["content"]
         await defined("try_to_stop_before")(client, "acton")
         assert capsys.readouterr().out == "interrupt_before[0] of agent, action\n"
 
@@ -94,4 +103,4 @@ def test_every_method_is_in_the_table_and_every_block_is_run() -> None:
         assert set(re.findall(r"`(\w+)`", row[1])) == {
             name for name in vars(owner) if not name.startswith("_")
         }
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7

@@ -468,7 +468,7 @@ def test_the_thread_of_a_lost_run_can_be_read_and_goes_on_with_its_breakpoints(
     survivor = survivors[manual]
     thread = survivor.thread
     thread.wait(survivor.lost_run_id)
-    assert thread.stands() == ("ERROR", ["gate"], [])
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [])
     assert thread.now.error.type == "ServerLost"
     assert value(thread.state().values)["log"] == ["in", "before"]
     assert thread.history() == survivor.history
@@ -480,12 +480,19 @@ def test_the_thread_of_a_lost_run_can_be_read_and_goes_on_with_its_breakpoints(
     assert thread.log == ["in", "before", "gate", "after"]
 
 
-def test_runs_that_waited_behind_a_lost_run_go_on(survivors: dict[Setting, Survivor]) -> None:
+def test_runs_that_waited_behind_a_lost_run_wait_until_somebody_has_looked(
+    survivors: dict[Setting, Survivor],
+) -> None:
     survivor = survivors[manual_before_a_queue]
     thread = survivor.thread
     queued, _ = survivor.runs
+    thread.wait(survivor.lost_run_id)
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [])
+    assert shapes(thread.resume()) == [*ran("gate"), *before("after")]
+    assert shapes(thread.resume()) == [*ran("after"), DONE]
     assert thread.wait(queued.run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
-    assert thread.log == ["in", "before", "queued", "before", "gate", "after"]
+    ran_twice = ["before", "gate", "after"]
+    assert thread.log == ["in", *ran_twice, "queued", *ran_twice]
     assert thread.stands() == ("IDLE", [], [])
 
 
@@ -495,7 +502,7 @@ def test_what_was_approved_before_the_kill_stays_approved_and_only_that(
     survivor = survivors[manual_and_approved]
     thread = survivor.thread
     thread.wait(survivor.lost_run_id)
-    assert thread.stands() == ("ERROR", ["gate"], [])
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [])
     approved = survivor.events[survivor.runs[-1].run_id][-2].interrupted.pauses[0]
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
         thread.resume(pause_ids=[approved.pause_id])
@@ -511,7 +518,7 @@ def test_a_question_that_stood_beside_the_lost_node_is_open(
     thread.wait(survivor.lost_run_id)
     asked = ("INTERRUPT", "ask", {"question": "beside"})
     assert thread.stands() == ("INTERRUPTED", ["ask", "gate"], [asked])
-    assert not thread.now.HasField("error")
+    assert thread.now.error.type == "ServerLost"
     (pause,) = thread.pauses
     assert pause.run_id == survivor.lost_run_id
     assert shapes(thread.resume(answers={pause.pause_id: 1}))[-1] == DONE
@@ -524,7 +531,7 @@ def test_a_breakpoint_at_which_a_subgraph_stood_when_the_server_was_lost_still_h
     survivor = survivors[manual_beside_a_breakpoint]
     thread = survivor.thread
     thread.wait(survivor.lost_run_id)
-    assert thread.stands() == ("ERROR", ["child", "gate"], [])
+    assert thread.stands() == ("INTERRUPTED", ["child", "gate"], [])
     stop = ("BREAKPOINT_BEFORE", "child/step")
     # The node beside it runs; the subgraph waits.
     assert shapes(thread.resume()) == [*ran("gate"), ("interrupted", [stop], ["child"]), PAUSED]

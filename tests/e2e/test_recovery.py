@@ -14,7 +14,7 @@ import grpc
 import pytest
 from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
 
-from tests.e2e.drive import DEADLINE, join, payload, shapes, value
+from tests.e2e.drive import DEADLINE, join, payload, refused, shapes, value
 from tests.e2e.driven import DrivenThread, Events, command, resume
 from tests.e2e.gates import Gate, until
 from tests.servers import ServerProcess
@@ -291,7 +291,10 @@ def test_a_manual_run_is_left_where_it_was_and_so_is_what_continues_it(
         mortal.lose()
         run = mortal.thread.wait(run_id).run
         assert (run.status, run.error.type) == (FAILED, "ServerLost")
-        assert mortal.thread.stands() == ("ERROR", ["gate"], [])
+        # Held for somebody to look at, as by a pause.
+        assert mortal.thread.stands() == ("INTERRUPTED", ["gate"], [])
+        with refused("FAILED_PRECONDITION", "THREAD_INTERRUPTED"):
+            mortal.thread.create(assistant_id="gated", input=gate.input)
         run_id = mortal.thread.create(resume=resume({}))
     gate.open()
     run = mortal.thread.wait(run_id).run

@@ -196,8 +196,9 @@ class _RecoveryPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Recove
     breakpoint is passed. Nodes that were in the middle run again.
     """
     RECOVERY_POLICY_MANUAL: _RecoveryPolicy.ValueType  # 2
-    """The run is FAILED with the error `ServerLost`, and waits for somebody to resume
-    the thread: for nodes that must not be begun twice without a look.
+    """The run is FAILED with the error `ServerLost`, and the thread is INTERRUPTED, without
+    a pause, until somebody resumes it or gives up what waits; runs queued behind it wait.
+    For nodes that must not be begun twice without a look.
     """
 
 class RecoveryPolicy(_RecoveryPolicy, metaclass=_RecoveryPolicyEnumTypeWrapper):
@@ -213,8 +214,9 @@ commit: no step that was committed runs again, no input is applied twice, no
 breakpoint is passed. Nodes that were in the middle run again.
 """
 RECOVERY_POLICY_MANUAL: RecoveryPolicy.ValueType  # 2
-"""The run is FAILED with the error `ServerLost`, and waits for somebody to resume
-the thread: for nodes that must not be begun twice without a look.
+"""The run is FAILED with the error `ServerLost`, and the thread is INTERRUPTED, without
+a pause, until somebody resumes it or gives up what waits; runs queued behind it wait.
+For nodes that must not be begun twice without a look.
 """
 Global___RecoveryPolicy: _TypeAlias = RecoveryPolicy  # noqa: Y015
 
@@ -490,7 +492,7 @@ class RunError(_message.Message):
     type: _builtins.str
     """The exception's class, such as "ValueError"; for a run that the server
     failed: "ServerLost", "TooManyAttempts", "RunTimeout", "UnknownNode",
-    "AssistantNotFound" or "StorageError".
+    "AssistantNotFound", "NothingToSteer", "UnresumablePause" or "StorageError".
     """
     message: _builtins.str
     """Its text."""
@@ -568,7 +570,9 @@ class Run(_message.Message):
     recovery_policy: Global___RecoveryPolicy.ValueType
     """What happens when the server that executes it is lost."""
     attempt: _builtins.int
-    """How often it was begun to be executed: 1, unless its server was lost."""
+    """How often a server has taken it up: 1, unless servers were lost or stopped. The last
+    time it may have been only to end it: after too many losses, for one.
+    """
     @_builtins.property
     def error(self) -> Global___RunError:
         """For FAILED and TIMED_OUT: what happened."""

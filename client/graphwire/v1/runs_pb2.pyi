@@ -86,7 +86,8 @@ class StreamRunRequest(_message.Message):
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
     the caller, kept 24 h. The same id with the same request joins the run that the first call
-    started, from its first event; with another request: REQUEST_ID_REUSED.
+    started, from its first event; with another request: REQUEST_ID_REUSED. Each method has
+    ids of its own: CreateRun knows nothing of those of StreamRun.
     """
     on_disconnect: _run_pb2.OnDisconnect.ValueType
     """What happens to the run when this call ends before it, by disconnection,
@@ -276,7 +277,8 @@ class CreateRunRequest(_message.Message):
     request_id: _builtins.str
     """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
     the caller, kept 24 h. The same id with the same request returns the run that the
-    first call started, as it is now; with another request: REQUEST_ID_REUSED.
+    first call started, as it is now; with another request: REQUEST_ID_REUSED. Each method
+    has ids of its own: StreamRun knows nothing of those of CreateRun.
     """
     recovery_policy: _run_pb2.RecoveryPolicy.ValueType
     """What happens to the run when the server that executes it is lost. Unset: for a

@@ -96,8 +96,8 @@ class RunsStub:
     """Cancels an active run. Steps that have finished stay; the thread can be
     resumed. Returns as soon as that is recorded: a node that runs in a thread of
     the operating system can't be stopped, and the run is CANCELLED only when the
-    node has returned (see `abandon`). Cancelling twice is no error while the run
-    is active.
+    node has returned (see `abandon`). What it returns then is dropped: a resume runs
+    it again. Cancelling twice is no error while the run is active.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
@@ -179,8 +179,8 @@ class RunsAsyncStub(RunsStub):
     """Cancels an active run. Steps that have finished stay; the thread can be
     resumed. Returns as soon as that is recorded: a node that runs in a thread of
     the operating system can't be stopped, and the run is CANCELLED only when the
-    node has returned (see `abandon`). Cancelling twice is no error while the run
-    is active.
+    node has returned (see `abandon`). What it returns then is dropped: a resume runs
+    it again. Cancelling twice is no error while the run is active.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
@@ -301,8 +301,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         """Cancels an active run. Steps that have finished stay; the thread can be
         resumed. Returns as soon as that is recorded: a node that runs in a thread of
         the operating system can't be stopped, and the run is CANCELLED only when the
-        node has returned (see `abandon`). Cancelling twice is no error while the run
-        is active.
+        node has returned (see `abandon`). What it returns then is dropped: a resume runs
+        it again. Cancelling twice is no error while the run is active.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.

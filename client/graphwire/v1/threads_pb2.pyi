@@ -127,12 +127,13 @@ class Thread(_message.Message):
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
         """The open pauses. A thread may be INTERRUPTED without one: after an edit of its
-        state, nodes wait that no breakpoint holds, to ask again for example.
+        state, nodes wait that no breakpoint holds, to ask again for example; and after
+        the loss of a server, with RECOVERY_POLICY_MANUAL.
         """
 
     @_builtins.property
     def error(self) -> _run_pb2.RunError:
-        """For ERROR: how the last run failed."""
+        """For ERROR, and after the loss of a server: how the last run failed."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -640,7 +641,7 @@ class TaskState(_message.Message):
 
     @_builtins.property
     def interrupts(self) -> _containers.RepeatedCompositeFieldContainer[Global___InterruptState]:
-        """The interrupts that it waits at."""
+        """What it has asked in this step. Thread.pauses says what of that is open."""
 
     @_builtins.property
     def state(self) -> Global___ThreadState:

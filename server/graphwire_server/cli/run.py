@@ -15,7 +15,7 @@ from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import exit_code, follow
 from graphwire_server.cli.pauses import pending_calls, show_pauses, where
 from graphwire_server.cli.prompt import Stopped, ask_how_to_resume
-from graphwire_server.cli.start import Start
+from graphwire_server.cli.start import Start, nothing_to_run
 from graphwire_server.cli.view import HumanView, JsonView, View
 
 _MODES = (StreamMode.UPDATES, StreamMode.MESSAGES, StreamMode.CUSTOM)
@@ -48,6 +48,8 @@ class RunSession:
 
     def run(self, start: Start) -> ExitCode:
         """Runs to the end, or to a pause at which it does not go on."""
+        if start.lone_word and start.lone_word in _assistants(self._client):
+            nothing_to_run()
         modes = start.options.get("stream_modes")
         self._modes = [StreamMode(mode) for mode in modes] if modes else ()
         thread_id = self._thread(start)
@@ -148,7 +150,11 @@ def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause
 
 def only_assistant(client: Client) -> str:
     """Returns the only assistant of the server; exits, naming them, if there are several."""
-    names = [assistant.assistant_id for assistant in client.assistants.list()]
+    names = _assistants(client)
     if len(names) != 1:
         fail(f"which assistant? There are: {', '.join(names)}", ExitCode.USAGE)
     return names[0]
+
+
+def _assistants(client: Client) -> list[str]:
+    return [assistant.assistant_id for assistant in client.assistants.list()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, cast
 
 from graphwire.enums import IfNotExists, OnPause, StreamMode
@@ -51,6 +51,8 @@ class Start:
         input: The input; `NOT_GIVEN` for a resume.
         resume: Goes on from where the thread is paused; None: starts with the input.
         options: The other options of a run.
+        lone_word: The one word that was given, if there is nothing else to run: taken for the
+            message, unless it is an assistant.
     """
 
     assistant_id: str
@@ -59,10 +61,14 @@ class Start:
     input: Any
     resume: Resume | None
     options: RunOptions
+    lone_word: str
 
 
 def read_start(given: RunArguments) -> Start:
     """Reads what was given; exits, saying why, if it does not fit together."""
+    lone_word = _lone_word(given)
+    if lone_word:
+        given = replace(given, assistant=None, message=lone_word)
     _check(given)
     return Start(
         assistant_id=given.assistant or "",
@@ -71,7 +77,19 @@ def read_start(given: RunArguments) -> Start:
         input=_input(given),
         resume=_resume(given),
         options=_options(given),
+        lone_word=lone_word,
     )
+
+
+def nothing_to_run() -> NoReturn:
+    """Exits."""
+    _wrong("there is nothing to run: give a MESSAGE, --input, or --resume with --thread")
+
+
+def _lone_word(given: RunArguments) -> str:
+    if given.message is not None or given.input is not None or given.resume:
+        return ""
+    return given.assistant or ""
 
 
 def _check(given: RunArguments) -> None:
@@ -85,7 +103,7 @@ def _check(given: RunArguments) -> None:
         if is_given
     ]
     if not ways:
-        _wrong("there is nothing to run: give a MESSAGE, --input, or --resume with --thread")
+        nothing_to_run()
     if len(ways) > 1:
         _wrong(f"{' and '.join(ways)} can't be given together")
     if given.thread == "":

@@ -102,7 +102,10 @@ async def read_history(
     config = thread_config(thread_id)
     # One by one: a state that the graph can't take must not hide the others.
     for checkpoint_id in await checkpoint_ids(graph, config, limit=limit, before=earlier):
-        yield await read_state(graph, thread_id, checkpoint_id=checkpoint_id)
+        try:
+            yield await read_state(graph, thread_id, checkpoint_id=checkpoint_id)
+        except errors.CheckpointNotFoundError:
+            continue  # pruned in this moment
 
 
 async def edit_state(

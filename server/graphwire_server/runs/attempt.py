@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -232,7 +232,7 @@ class Attempt:
                 # Of what was made, all that was kept; what wasn't never happened.
                 await journal.durable()
                 position = await position_of(self._context.registry, run)
-                outcome = Outcome(outcome.status, position, outcome.waiting, outcome.error)
+                outcome = replace(outcome, position=position)
             return await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
         except LeaseLostError:
             raise
@@ -259,4 +259,4 @@ async def _first_of(*futures: asyncio.Future[Any]) -> None:
 
 def _server_lost() -> Outcome:
     text = "the server stopped while the run was executing"
-    return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text))
+    return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text), holds=True)

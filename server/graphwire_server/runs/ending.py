@@ -66,7 +66,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         now=now,
         status=status,
         head=(position.checkpoint_id, position.next, position.values) if position else None,
-        error=outcome.error if status is ThreadStatus.ERROR else None,
+        error=outcome.error if status is ThreadStatus.ERROR or outcome.holds else None,
     )
     return queued
 
@@ -134,6 +134,8 @@ def _thread_status(
     # A thread can be paused without a pause, until what it asked is asked again: a run that
     # has not begun, and ends, changes nothing about that.
     if pauses or (outcome.position is None and thread.status is ThreadStatus.INTERRUPTED):
+        return ThreadStatus.INTERRUPTED
+    if outcome.holds and outcome.position is not None and outcome.position.next:
         return ThreadStatus.INTERRUPTED
     if queued:
         return ThreadStatus.BUSY

@@ -56,12 +56,14 @@ class Outcome:
         position: Where the thread stands; None if it can't be read.
         waiting: Why it waits there.
         error: Why it failed; None unless FAILED or TIMED_OUT.
+        holds: Whether the thread, if nodes wait there, is held for somebody to look at.
     """
 
     status: RunStatus | None
     position: Position | None = None
     waiting: tuple[Waiting, ...] = ()
     error: Failure | None = None
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
