@@ -34,6 +34,10 @@ _CUT_SECONDS = 0.05
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.crash.warm"])
 
+#: Held to ask how a process has ended. That can be read just once, and whoever starts one asks
+#: of all the others as well.
+_REAPING = threading.Lock()
+
 
 class Host:
     """One server after the other, on one database.
@@ -138,7 +142,9 @@ class Host:
                 with self._lock:
                     self._start_timer()
             assert self._process is not None
-            self._process.join()
+            wait([self._process.sentinel])
+            with _REAPING:
+                self._process.join()
             self.links.down()
             self._process_ended(self._process.exitcode)
             if self.trouble:
@@ -160,7 +166,8 @@ class Host:
             self._process = _CONTEXT.Process(
                 target=main, args=(arguments, environment, self._output), daemon=True
             )
-            self._process.start()
+            with _REAPING:
+                self._process.start()
         deadline = time.monotonic() + _START_SECONDS
         while True:
             ended = wait([self._process.sentinel], 0.005)
@@ -223,7 +230,7 @@ class Host:
             process.kill()  # what remains is that its code is wrong
 
     def _signal(self, number: signal.Signals) -> None:
-        # Only the supervisor may ask whether it lives: the answer can be read just once.
+        # Only the supervisor may ask whether it lives.
         if self._process is not None and self._process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
