@@ -316,6 +316,16 @@ def test_settings_are_listed_with_their_values() -> None:
     assert result.code == 0
 
 
+def test_what_looks_like_a_setting_and_is_none_is_named() -> None:
+    misspelt = {"GRAPHWIRE_MAX_CONCURENT_RUNS": "3", "GRAPHWIRE_TARGET": "127.0.0.1:1"}
+    result = call("serve", "--settings", env=misspelt)
+    assert result.err == (
+        "graphwire: GRAPHWIRE_MAX_CONCURENT_RUNS in the environment is no setting of the server; "
+        "did you mean GRAPHWIRE_MAX_CONCURRENT_RUNS?\n"
+    )
+    assert result.code == 0
+
+
 def test_a_server_on_postgres_never_shows_the_password(postgres_url: str) -> None:
     url = postgres_url.replace("postgres@", "postgres:top-secret@")
     server = subprocess.Popen(

@@ -6,12 +6,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.text import Text
 
-from graphwire_server.cli.console import fail, out
+from graphwire_server.cli.console import fail, out, say
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.listening import check_free, check_listen
 from graphwire_server.cli.tables import show_table
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 #: never return keep threads that it would wait for.
 _EXIT_SECONDS = 2.0
 
+#: What the other commands read.
+_OF_CLIENTS = {"GRAPHWIRE_TARGET", "GRAPHWIRE_TOKEN", "GRAPHWIRE_TLS"}
+
 
 def serve(given: Mapping[str, Any], *, reload: bool, worker_link: int | None) -> None:
     """Serves a project until SIGTERM or Ctrl-C, or until it is clear that it can't.
@@ -35,6 +39,8 @@ def serve(given: Mapping[str, Any], *, reload: bool, worker_link: int | None) ->
         worker_link: The descriptor of this worker's `WorkerLink`; None if it is no worker.
     """
     settings = read_settings(given)
+    if worker_link is None:
+        _name_unknown(settings)
     # Read when langgraph is imported. It makes each graph bring the types that its checkpoints
     # may be read into, also one that only a node's code calls.
     os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
@@ -57,6 +63,7 @@ def serve(given: Mapping[str, Any], *, reload: bool, worker_link: int | None) ->
 def show_settings(given: Mapping[str, Any]) -> None:
     """Shows every setting: its name in the environment, its value, what it is."""
     settings = read_settings(given)
+    _name_unknown(settings)
     console = out()
     rows = [
         (
@@ -97,6 +104,16 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     check_listen(settings.listen)
     _check_database(settings)
     return settings
+
+
+def _name_unknown(settings: Settings) -> None:
+    """Warns of variables in the environment that look like settings, and are none."""
+    known = {f"GRAPHWIRE_{name.upper()}" for name in type(settings).model_fields}
+    given = {name for name in os.environ if name.startswith("GRAPHWIRE_")}
+    for name in sorted(given - known - _OF_CLIENTS):
+        close = get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        say(f"{name} in the environment is no setting of the server{hint}")
 
 
 def _check_workers(settings: Settings, *, reload: bool) -> None:

@@ -93,7 +93,8 @@ class RunRequestReader:
                 if value is None or value == {}:
                     raise errors.InvalidFieldError(
                         "null and {} are no input: LangGraph would take them for going on past "
-                        "a breakpoint; to go on, start with `resume`",
+                        "a breakpoint; to go on, start with `resume`; to begin, give at least "
+                        "one channel of the state",
                         field="input",
                     )
                 return InputStart(value)
