@@ -459,3 +459,41 @@ async def test_what_is_at_hand_is_what_is_committed(
     last = [end_event(RunStatus.SUCCEEDED, None, "")]
     records = await journal.end(lambda tx, seal: seal(last))
     assert journal.since(301) == records
+
+
+async def test_an_event_of_a_checkpoint_that_is_about_to_be_put_waits_for_it(
+    held_storage: HeldStorage, journal: Journal
+) -> None:
+    def told(checkpoint_id: str, *namespace: str) -> pb.RunEvent:
+        checkpoint = pb.CheckpointEvent(checkpoint_id=checkpoint_id)
+        return pb.RunEvent(namespace=namespace, checkpoint=checkpoint)
+
+    # That of a resume's head was put by an earlier run.
+    journal.append(told("head"))
+    journal.promised("first")
+    journal.append(told("first"))
+    journal.append(tick(1))
+    journal.promised("second")
+    journal.append(told("second"))
+    await journal.durable()
+    assert await kinds(held_storage) == ["checkpoint"]
+    await journal.put_checkpoint(a_checkpoint("first"), ())
+    await journal.durable()
+    assert await kinds(held_storage) == ["checkpoint", "checkpoint", "custom"]
+    await journal.put_checkpoint(a_checkpoint("second"), ())
+    await journal.durable()
+    assert len(await kinds(held_storage)) == 4
+
+    # None comes any more of a subgraph that its task has left, nor when the engine has stopped.
+    journal.promised("inside")
+    journal.append(told("inside", "node:task"))
+    await journal.put_writes(writes("task"))
+    await journal.durable()
+    assert len(await kinds(held_storage)) == 5
+    journal.promised("third")
+    journal.append(told("third"))
+    await journal.durable()
+    assert len(await kinds(held_storage)) == 5
+    journal.engine_stopped()
+    await journal.durable()
+    assert len(await kinds(held_storage)) == 6

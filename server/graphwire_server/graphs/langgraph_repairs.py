@@ -32,6 +32,8 @@ from graphwire_server.graphs.langgraph_compat import (
 )
 from graphwire_server.graphs.places import Namespace
 from graphwire_server.graphs.stored import STOPPED_AFTER
+from graphwire_server.storage.checkpoints.saver import Saver
+from graphwire_server.storage.checkpoints.sink import current_sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,9 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
     At once: the checkpointer is called later, with durability `async` when the next step has
     begun, and with `exit` when many have ended. What it is given says where the graph stops.
 
+    The sink, if there is one, hears of each checkpoint that will be put: the engine tells of it
+    before it is.
+
     And has a graph that keeps no checkpoints name them by their place, so that its tasks and
     questions have the same ids each time that it starts anew, as it does when a run goes on.
 
@@ -251,6 +256,10 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
         if nodes:
             metadata[STOPPED_AFTER] = list(nodes)
         put(loop, metadata)
+        sink = current_sink.get()
+        ours = isinstance(loop.checkpointer, Saver) and loop.durability != "exit"
+        if sink is not None and ours:
+            sink.promised(loop.checkpoint["id"])
         if loop.checkpointer is None and loop.is_nested:
             place = "|".join((*loop.checkpoint_ns, str(loop.step)))
             loop.checkpoint["id"] = str(uuid5(NAMESPACE_OID, place))

@@ -95,6 +95,8 @@ class Journal(Sink):
         self._made = 0
         self._kept = 0
         self._due: dict[Namespace, int] = {}
+        self._promised: set[str] = set()
+        self._due_with: dict[str, tuple[Namespace, int]] = {}
         self._stepping: set[Namespace] = set()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._failure: BaseException | None = None
@@ -162,6 +164,8 @@ class Journal(Sink):
         if kind == "values" and namespace in self._stepping:
             # The checkpoint with these values comes next, and belongs into the same commit.
             self._due.setdefault(namespace, len(self._events) - 1)
+        if kind == "checkpoint" and event.checkpoint.checkpoint_id in self._promised:
+            self._due_with[event.checkpoint.checkpoint_id] = namespace, len(self._events) - 1
         self._note(_GATHER_MESSAGES if kind == "message" else _GATHER)
 
     def step_starts(self, namespace: Namespace) -> None:
@@ -172,7 +176,12 @@ class Journal(Sink):
 
     def engine_stopped(self) -> None:
         """Notes that no checkpoint follows, for which an event would have to wait."""
+        self._wait_no_more()
+
+    def _wait_no_more(self) -> None:
         self._due.clear()
+        self._due_with.clear()
+        self._promised.clear()
 
     def reaches(self, after: int) -> bool:
         """Returns whether the event after a sequence is at hand, or is the next to come."""
@@ -184,6 +193,10 @@ class Journal(Sink):
         return self._tail.since(after)
 
     # --- checkpoints: the sink of the server's checkpointer ---
+
+    def promised(self, checkpoint_id: str) -> None:
+        """Has an event that tells of a checkpoint wait for it. To be called on any thread."""
+        self._promised.add(checkpoint_id)
 
     def annotations(
         self,
@@ -203,6 +216,8 @@ class Journal(Sink):
         """Adds a checkpoint. The result is for whoever wants to wait for its commit."""
         namespace = namespace_of(record.namespace)
         own = record.thread_id == self.run.thread_id
+        self._promised.discard(record.checkpoint_id)
+        self._due_with.pop(record.checkpoint_id, None)
         if own:
             self.step_starts(namespace)
             self._put_in.add(record.namespace)
@@ -244,11 +259,17 @@ class Journal(Sink):
         It may have left them by an error, between the values of a step and their checkpoint.
         """
         depth = len(namespace)
-        for below in [below for below in self._due if len(below) > depth]:
+
+        def is_left(below: Namespace) -> bool:
+            if len(below) <= depth or below[:depth] != namespace:
+                return False
             # Subgraphs with `checkpointer=True` have namespaces without task ids.
-            _, _, of_task = below[depth].partition(":")
-            if below[:depth] == namespace and of_task in ("", task_id):
-                del self._due[below]
+            return below[depth].partition(":")[2] in ("", task_id)
+
+        for below in [below for below in self._due if is_left(below)]:
+            del self._due[below]
+        for key in [key for key, (below, _) in self._due_with.items() if is_left(below)]:
+            del self._due_with[key]
 
     # --- commits ---
 
@@ -283,7 +304,7 @@ class Journal(Sink):
         """
         if self._last is None:
             self._closed = True
-            self._due.clear()
+            self._wait_no_more()
             while self._flush is not None:
                 await asyncio.wait([self._flush])
             if self._timer is not None:
@@ -347,7 +368,8 @@ class Journal(Sink):
 
     def _ready(self) -> int:
         """Returns how many of the events wait for no checkpoint."""
-        return min(self._due.values(), default=len(self._events))
+        due = (*self._due.values(), *(at for _, at in self._due_with.values()))
+        return min(due, default=len(self._events))
 
     def _take(self) -> _Batch:
         ready = self._ready()
@@ -359,6 +381,7 @@ class Journal(Sink):
         )
         del self._events[:ready]
         self._due = {namespace: at - ready for namespace, at in self._due.items()}
+        self._due_with = {key: (ns, at - ready) for key, (ns, at) in self._due_with.items()}
         self._checkpoints, self._writes, self._absorbs = [], [], False
         batch.upto = self._made - len(self._events)
         return batch

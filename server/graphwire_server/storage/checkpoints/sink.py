@@ -39,6 +39,10 @@ class Sink(Protocol):
     def put_writes(self, writes: Sequence[WriteRecord]) -> Awaitable[None]:
         """Takes what a task wrote."""
 
+    def promised(self, checkpoint_id: str) -> None:
+        """Hears that a checkpoint is about to be put. It may have been told of by then."""
+        return
+
     def annotations(
         self,
         thread_id: str,
