@@ -208,6 +208,14 @@ def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Setting
     """Kills a server in the middle of everything, and starts it again."""
     folder: Path = tmp_path_factory.mktemp("killed")
     server = ServerProcess(folder / "graphwire.db").start()
+    try:
+        yield from _survivors(server, folder)
+        assert server.stop() == 0, server.log
+    finally:
+        server.stop()
+
+
+def _survivors(server: ServerProcess, folder: Path) -> Iterator[dict[Setting, Survivor]]:
     found: dict[Setting, Survivor] = {}
     with grpc.insecure_channel(server.address) as channel:
         stubs = runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
@@ -226,7 +234,6 @@ def survivors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Setting
         for survivor in found.values():
             survivor.thread = DrivenThread(*stubs, survivor.was.thread_id)
         yield found
-    assert server.stop() == 0, server.log
 
 
 # --- after it: what was at rest ---
