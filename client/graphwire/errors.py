@@ -175,6 +175,18 @@ class InvalidUpdateError(InvalidArgumentError):
     reason = "INVALID_UPDATE"
 
 
+class InvalidConditionError(InvalidArgumentError):
+    """A breakpoint's condition can't be used; `metadata` has its `line` and `column`, from 1."""
+
+    reason = "INVALID_CONDITION"
+
+
+class ReviewMismatchError(InvalidArgumentError):
+    """A review does not fit its pause; `metadata["tool_calls"]` lists the calls that wait."""
+
+    reason = "REVIEW_MISMATCH"
+
+
 class NotFoundError(GraphwireError):
     """Something named in the request does not exist."""
 
@@ -205,6 +217,18 @@ class CheckpointNotFoundError(NotFoundError):
     reason = "CHECKPOINT_NOT_FOUND"
 
 
+class PauseNotFoundError(NotFoundError):
+    """There is no such pause."""
+
+    reason = "PAUSE_NOT_FOUND"
+
+
+class BreakpointNotFoundError(NotFoundError):
+    """The run has no such breakpoint that can be removed."""
+
+    reason = "BREAKPOINT_NOT_FOUND"
+
+
 class AlreadyExistsError(GraphwireError):
     """Something with this id exists."""
 
@@ -221,6 +245,18 @@ class RequestIdReusedError(AlreadyExistsError):
     """The request_id was used for another request."""
 
     reason = "REQUEST_ID_REUSED"
+
+
+class AssistantExistsError(AlreadyExistsError):
+    """An assistant with this id exists."""
+
+    reason = "ASSISTANT_EXISTS"
+
+
+class BreakpointExistsError(AlreadyExistsError):
+    """The run has a breakpoint with this id."""
+
+    reason = "BREAKPOINT_EXISTS"
 
 
 class FailedPreconditionError(GraphwireError):
@@ -248,7 +284,11 @@ class NothingToResumeError(FailedPreconditionError):
 
 
 class PauseNotOpenError(FailedPreconditionError):
-    """The pause or interrupt named in a resume is not open on this thread."""
+    """The pause or interrupt named in a resume is not open on this thread.
+
+    Of one that was, `metadata` says what became of it: `status`, `time`, `run_id`, `principal`
+    and `answered_by`.
+    """
 
     reason = "PAUSE_NOT_OPEN"
 
@@ -284,9 +324,21 @@ class AssistantRequiredError(FailedPreconditionError):
 
 
 class UnsupportedBreakpointError(FailedPreconditionError):
-    """A breakpoint is compiled into a subgraph that keeps no checkpoints."""
+    """A breakpoint is where nobody could resume it; `metadata["path"]` says where."""
 
     reason = "UNSUPPORTED_BREAKPOINT"
+
+
+class AssistantBuiltInError(FailedPreconditionError):
+    """The assistant is a graph of langgraph.json, which can't be deleted."""
+
+    reason = "ASSISTANT_BUILT_IN"
+
+
+class AssistantInUseError(FailedPreconditionError):
+    """Threads of the assistant are BUSY or INTERRUPTED."""
+
+    reason = "ASSISTANT_IN_USE"
 
 
 class GraphChangedError(FailedPreconditionError):
@@ -307,6 +359,13 @@ class SequenceOutOfRangeError(GraphwireError):
     reason = "SEQUENCE_OUT_OF_RANGE"
 
 
+class CursorExpiredError(GraphwireError):
+    """What comes after the cursor is kept no more; begin again without one."""
+
+    code = "OUT_OF_RANGE"
+    reason = "CURSOR_EXPIRED"
+
+
 class LimitReachedError(GraphwireError):
     """A limit of the server is reached."""
 
@@ -319,6 +378,13 @@ class ShuttingDownError(GraphwireError):
 
     code = "UNAVAILABLE"
     reason = "SHUTTING_DOWN"
+
+
+class UnconfirmedError(GraphwireError):
+    """A change was recorded, but it is not known yet to be in force where the run executes."""
+
+    code = "UNAVAILABLE"
+    reason = "UNCONFIRMED"
 
 
 class GraphUnavailableError(GraphwireError):

@@ -23,10 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from graphwire.v1 import breakpoint_pb2 as graphwire_dot_v1_dot_breakpoint__pb2
 from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
+from graphwire.v1 import run_pb2 as graphwire_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgraphwire/v1/assistants.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agraphwire/v1/payload.proto\"\xac\x01\n\tAssistant\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\x10\n\x08graph_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10interrupt_before\x18\x05 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x06 \x03(\t\">\n\x15ListAssistantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x16ListAssistantsResponse\x12+\n\nassistants\x18\x01 \x03(\x0b\x32\x17.graphwire.v1.Assistant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetAssistantRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\"B\n\x14GetAssistantResponse\x12*\n\tassistant\x18\x01 \x01(\x0b\x32\x17.graphwire.v1.Assistant\"?\n\x18GetAssistantGraphRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\"|\n\x19GetAssistantGraphResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.graphwire.v1.GraphNode\x12&\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x17.graphwire.v1.GraphEdge\x12\x0f\n\x07mermaid\x18\x03 \x01(\t\"]\n\tGraphNode\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x10interrupt_before\x18\x03 \x01(\x08\x12\x17\n\x0finterrupt_after\x18\x04 \x01(\x08\"O\n\tGraphEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0b\x63onditional\x18\x04 \x01(\x08\"2\n\x1aGetAssistantSchemasRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\"\xb8\x01\n\x1bGetAssistantSchemasResponse\x12$\n\x05input\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12%\n\x06output\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12$\n\x05state\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12&\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.Payload2\x92\x03\n\nAssistants\x12[\n\x0eListAssistants\x12#.graphwire.v1.ListAssistantsRequest\x1a$.graphwire.v1.ListAssistantsResponse\x12U\n\x0cGetAssistant\x12!.graphwire.v1.GetAssistantRequest\x1a\".graphwire.v1.GetAssistantResponse\x12\x64\n\x11GetAssistantGraph\x12&.graphwire.v1.GetAssistantGraphRequest\x1a\'.graphwire.v1.GetAssistantGraphResponse\x12j\n\x13GetAssistantSchemas\x12(.graphwire.v1.GetAssistantSchemasRequest\x1a).graphwire.v1.GetAssistantSchemasResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dgraphwire/v1/assistants.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dgraphwire/v1/breakpoint.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\"\xb7\x03\n\tAssistant\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\x10\n\x08graph_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10interrupt_before\x18\x05 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x06 \x03(\t\x12\x0f\n\x07version\x18\x07 \x01(\x05\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\'\n\x06\x63onfig\x18\t \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\n \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\x0b \x01(\x0b\x32\x15.graphwire.v1.Payload\x12-\n\x0b\x62reakpoints\x18\x0c \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62uilt_in\x18\x0e \x01(\x08\"Z\n\x0f\x41ssistantFilter\x12\x10\n\x08graph_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\x08metadata\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\"\xb1\x01\n\x15ListAssistantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1d.graphwire.v1.AssistantFilter\x12.\n\x08order_by\x18\x04 \x01(\x0e\x32\x1c.graphwire.v1.AssistantOrder\x12\x12\n\ndescending\x18\x05 \x01(\x08\"^\n\x16ListAssistantsResponse\x12+\n\nassistants\x18\x01 \x03(\x0b\x32\x17.graphwire.v1.Assistant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x13GetAssistantRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\"B\n\x14GetAssistantResponse\x12*\n\tassistant\x18\x01 \x01(\x0b\x32\x17.graphwire.v1.Assistant\"G\n\x16\x43ountAssistantsRequest\x12-\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1d.graphwire.v1.AssistantFilter\"(\n\x17\x43ountAssistantsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"\xd4\x02\n\x16\x43reateAssistantRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\x10\n\x08graph_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\'\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x06 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\x07 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12-\n\x0b\x62reakpoints\x18\x08 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\x12\x32\n\tif_exists\x18\t \x01(\x0e\x32\x1f.graphwire.v1.IfAssistantExists\x12\x12\n\nrequest_id\x18\n \x01(\t\"E\n\x17\x43reateAssistantResponse\x12*\n\tassistant\x18\x01 \x01(\x0b\x32\x17.graphwire.v1.Assistant\"\xc7\x02\n\x16UpdateAssistantRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\x10\n\x08graph_id\x18\x02 \x01(\t\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\'\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x06 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\x07 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x31\n\x0b\x62reakpoints\x18\x08 \x01(\x0b\x32\x1c.graphwire.v1.BreakpointList\x12\x12\n\nrequest_id\x18\t \x01(\tB\x07\n\x05_nameB\x0e\n\x0c_description\"E\n\x17UpdateAssistantResponse\x12*\n\tassistant\x18\x01 \x01(\x0b\x32\x17.graphwire.v1.Assistant\"F\n\x16\x44\x65leteAssistantRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65lete_threads\x18\x02 \x01(\x08\"\x19\n\x17\x44\x65leteAssistantResponse\"\x84\x01\n\x1cListAssistantVersionsRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\'\n\x08metadata\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"c\n\x1dListAssistantVersionsResponse\x12)\n\x08versions\x18\x01 \x03(\x0b\x32\x17.graphwire.v1.Assistant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"I\n SetLatestAssistantVersionRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"O\n!SetLatestAssistantVersionResponse\x12*\n\tassistant\x18\x01 \x01(\x0b\x32\x17.graphwire.v1.Assistant\"?\n\x18GetAssistantGraphRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x05\"|\n\x19GetAssistantGraphResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.graphwire.v1.GraphNode\x12&\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x17.graphwire.v1.GraphEdge\x12\x0f\n\x07mermaid\x18\x03 \x01(\t\"]\n\tGraphNode\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x10interrupt_before\x18\x03 \x01(\x08\x12\x17\n\x0finterrupt_after\x18\x04 \x01(\x08\"O\n\tGraphEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0b\x63onditional\x18\x04 \x01(\x08\"2\n\x1aGetAssistantSchemasRequest\x12\x14\n\x0c\x61ssistant_id\x18\x01 \x01(\t\"\xdf\x01\n\x1bGetAssistantSchemasResponse\x12$\n\x05input\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12%\n\x06output\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12$\n\x05state\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12&\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12%\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.Payload*\xcd\x01\n\x0e\x41ssistantOrder\x12\x1f\n\x1b\x41SSISTANT_ORDER_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41SSISTANT_ORDER_NAME\x10\x01\x12 \n\x1c\x41SSISTANT_ORDER_ASSISTANT_ID\x10\x02\x12\x1f\n\x1b\x41SSISTANT_ORDER_CREATE_TIME\x10\x03\x12\x1f\n\x1b\x41SSISTANT_ORDER_UPDATE_TIME\x10\x04\x12\x1c\n\x18\x41SSISTANT_ORDER_GRAPH_ID\x10\x05*x\n\x11IfAssistantExists\x12#\n\x1fIF_ASSISTANT_EXISTS_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIF_ASSISTANT_EXISTS_REJECT\x10\x01\x12\x1e\n\x1aIF_ASSISTANT_EXISTS_RETURN\x10\x02\x32\x82\x08\n\nAssistants\x12[\n\x0eListAssistants\x12#.graphwire.v1.ListAssistantsRequest\x1a$.graphwire.v1.ListAssistantsResponse\x12U\n\x0cGetAssistant\x12!.graphwire.v1.GetAssistantRequest\x1a\".graphwire.v1.GetAssistantResponse\x12\x64\n\x11GetAssistantGraph\x12&.graphwire.v1.GetAssistantGraphRequest\x1a\'.graphwire.v1.GetAssistantGraphResponse\x12j\n\x13GetAssistantSchemas\x12(.graphwire.v1.GetAssistantSchemasRequest\x1a).graphwire.v1.GetAssistantSchemasResponse\x12^\n\x0f\x43ountAssistants\x12$.graphwire.v1.CountAssistantsRequest\x1a%.graphwire.v1.CountAssistantsResponse\x12^\n\x0f\x43reateAssistant\x12$.graphwire.v1.CreateAssistantRequest\x1a%.graphwire.v1.CreateAssistantResponse\x12^\n\x0fUpdateAssistant\x12$.graphwire.v1.UpdateAssistantRequest\x1a%.graphwire.v1.UpdateAssistantResponse\x12^\n\x0f\x44\x65leteAssistant\x12$.graphwire.v1.DeleteAssistantRequest\x1a%.graphwire.v1.DeleteAssistantResponse\x12p\n\x15ListAssistantVersions\x12*.graphwire.v1.ListAssistantVersionsRequest\x1a+.graphwire.v1.ListAssistantVersionsResponse\x12|\n\x19SetLatestAssistantVersion\x12..graphwire.v1.SetLatestAssistantVersionRequest\x1a/.graphwire.v1.SetLatestAssistantVersionResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,28 +36,58 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.assistants_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
-  _globals['_ASSISTANT']._serialized_start=109
-  _globals['_ASSISTANT']._serialized_end=281
-  _globals['_LISTASSISTANTSREQUEST']._serialized_start=283
-  _globals['_LISTASSISTANTSREQUEST']._serialized_end=345
-  _globals['_LISTASSISTANTSRESPONSE']._serialized_start=347
-  _globals['_LISTASSISTANTSRESPONSE']._serialized_end=441
-  _globals['_GETASSISTANTREQUEST']._serialized_start=443
-  _globals['_GETASSISTANTREQUEST']._serialized_end=486
-  _globals['_GETASSISTANTRESPONSE']._serialized_start=488
-  _globals['_GETASSISTANTRESPONSE']._serialized_end=554
-  _globals['_GETASSISTANTGRAPHREQUEST']._serialized_start=556
-  _globals['_GETASSISTANTGRAPHREQUEST']._serialized_end=619
-  _globals['_GETASSISTANTGRAPHRESPONSE']._serialized_start=621
-  _globals['_GETASSISTANTGRAPHRESPONSE']._serialized_end=745
-  _globals['_GRAPHNODE']._serialized_start=747
-  _globals['_GRAPHNODE']._serialized_end=840
-  _globals['_GRAPHEDGE']._serialized_start=842
-  _globals['_GRAPHEDGE']._serialized_end=921
-  _globals['_GETASSISTANTSCHEMASREQUEST']._serialized_start=923
-  _globals['_GETASSISTANTSCHEMASREQUEST']._serialized_end=973
-  _globals['_GETASSISTANTSCHEMASRESPONSE']._serialized_start=976
-  _globals['_GETASSISTANTSCHEMASRESPONSE']._serialized_end=1160
-  _globals['_ASSISTANTS']._serialized_start=1163
-  _globals['_ASSISTANTS']._serialized_end=1565
+  _globals['_ASSISTANTORDER']._serialized_start=3153
+  _globals['_ASSISTANTORDER']._serialized_end=3358
+  _globals['_IFASSISTANTEXISTS']._serialized_start=3360
+  _globals['_IFASSISTANTEXISTS']._serialized_end=3480
+  _globals['_ASSISTANT']._serialized_start=164
+  _globals['_ASSISTANT']._serialized_end=603
+  _globals['_ASSISTANTFILTER']._serialized_start=605
+  _globals['_ASSISTANTFILTER']._serialized_end=695
+  _globals['_LISTASSISTANTSREQUEST']._serialized_start=698
+  _globals['_LISTASSISTANTSREQUEST']._serialized_end=875
+  _globals['_LISTASSISTANTSRESPONSE']._serialized_start=877
+  _globals['_LISTASSISTANTSRESPONSE']._serialized_end=971
+  _globals['_GETASSISTANTREQUEST']._serialized_start=973
+  _globals['_GETASSISTANTREQUEST']._serialized_end=1016
+  _globals['_GETASSISTANTRESPONSE']._serialized_start=1018
+  _globals['_GETASSISTANTRESPONSE']._serialized_end=1084
+  _globals['_COUNTASSISTANTSREQUEST']._serialized_start=1086
+  _globals['_COUNTASSISTANTSREQUEST']._serialized_end=1157
+  _globals['_COUNTASSISTANTSRESPONSE']._serialized_start=1159
+  _globals['_COUNTASSISTANTSRESPONSE']._serialized_end=1199
+  _globals['_CREATEASSISTANTREQUEST']._serialized_start=1202
+  _globals['_CREATEASSISTANTREQUEST']._serialized_end=1542
+  _globals['_CREATEASSISTANTRESPONSE']._serialized_start=1544
+  _globals['_CREATEASSISTANTRESPONSE']._serialized_end=1613
+  _globals['_UPDATEASSISTANTREQUEST']._serialized_start=1616
+  _globals['_UPDATEASSISTANTREQUEST']._serialized_end=1943
+  _globals['_UPDATEASSISTANTRESPONSE']._serialized_start=1945
+  _globals['_UPDATEASSISTANTRESPONSE']._serialized_end=2014
+  _globals['_DELETEASSISTANTREQUEST']._serialized_start=2016
+  _globals['_DELETEASSISTANTREQUEST']._serialized_end=2086
+  _globals['_DELETEASSISTANTRESPONSE']._serialized_start=2088
+  _globals['_DELETEASSISTANTRESPONSE']._serialized_end=2113
+  _globals['_LISTASSISTANTVERSIONSREQUEST']._serialized_start=2116
+  _globals['_LISTASSISTANTVERSIONSREQUEST']._serialized_end=2248
+  _globals['_LISTASSISTANTVERSIONSRESPONSE']._serialized_start=2250
+  _globals['_LISTASSISTANTVERSIONSRESPONSE']._serialized_end=2349
+  _globals['_SETLATESTASSISTANTVERSIONREQUEST']._serialized_start=2351
+  _globals['_SETLATESTASSISTANTVERSIONREQUEST']._serialized_end=2424
+  _globals['_SETLATESTASSISTANTVERSIONRESPONSE']._serialized_start=2426
+  _globals['_SETLATESTASSISTANTVERSIONRESPONSE']._serialized_end=2505
+  _globals['_GETASSISTANTGRAPHREQUEST']._serialized_start=2507
+  _globals['_GETASSISTANTGRAPHREQUEST']._serialized_end=2570
+  _globals['_GETASSISTANTGRAPHRESPONSE']._serialized_start=2572
+  _globals['_GETASSISTANTGRAPHRESPONSE']._serialized_end=2696
+  _globals['_GRAPHNODE']._serialized_start=2698
+  _globals['_GRAPHNODE']._serialized_end=2791
+  _globals['_GRAPHEDGE']._serialized_start=2793
+  _globals['_GRAPHEDGE']._serialized_end=2872
+  _globals['_GETASSISTANTSCHEMASREQUEST']._serialized_start=2874
+  _globals['_GETASSISTANTSCHEMASREQUEST']._serialized_end=2924
+  _globals['_GETASSISTANTSCHEMASRESPONSE']._serialized_start=2927
+  _globals['_GETASSISTANTSCHEMASRESPONSE']._serialized_end=3150
+  _globals['_ASSISTANTS']._serialized_start=3483
+  _globals['_ASSISTANTS']._serialized_end=4509
 # @@protoc_insertion_point(module_scope)

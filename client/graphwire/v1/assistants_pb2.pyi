@@ -8,7 +8,10 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from graphwire.v1 import breakpoint_pb2 as _breakpoint_pb2
 from graphwire.v1 import payload_pb2 as _payload_pb2
+from graphwire.v1 import run_pb2 as _run_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +22,66 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AssistantOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AssistantOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssistantOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASSISTANT_ORDER_UNSPECIFIED: _AssistantOrder.ValueType  # 0
+    """NAME."""
+    ASSISTANT_ORDER_NAME: _AssistantOrder.ValueType  # 1
+    """Their name, then their id."""
+    ASSISTANT_ORDER_ASSISTANT_ID: _AssistantOrder.ValueType  # 2
+    """Their id."""
+    ASSISTANT_ORDER_CREATE_TIME: _AssistantOrder.ValueType  # 3
+    """When they were created."""
+    ASSISTANT_ORDER_UPDATE_TIME: _AssistantOrder.ValueType  # 4
+    """When their latest version was made."""
+    ASSISTANT_ORDER_GRAPH_ID: _AssistantOrder.ValueType  # 5
+    """Their graph, then their id."""
+
+class AssistantOrder(_AssistantOrder, metaclass=_AssistantOrderEnumTypeWrapper):
+    """What assistants are sorted by."""
+
+ASSISTANT_ORDER_UNSPECIFIED: AssistantOrder.ValueType  # 0
+"""NAME."""
+ASSISTANT_ORDER_NAME: AssistantOrder.ValueType  # 1
+"""Their name, then their id."""
+ASSISTANT_ORDER_ASSISTANT_ID: AssistantOrder.ValueType  # 2
+"""Their id."""
+ASSISTANT_ORDER_CREATE_TIME: AssistantOrder.ValueType  # 3
+"""When they were created."""
+ASSISTANT_ORDER_UPDATE_TIME: AssistantOrder.ValueType  # 4
+"""When their latest version was made."""
+ASSISTANT_ORDER_GRAPH_ID: AssistantOrder.ValueType  # 5
+"""Their graph, then their id."""
+Global___AssistantOrder: _TypeAlias = AssistantOrder  # noqa: Y015
+
+class _IfAssistantExists:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IfAssistantExistsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IfAssistantExists.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IF_ASSISTANT_EXISTS_UNSPECIFIED: _IfAssistantExists.ValueType  # 0
+    """REJECT."""
+    IF_ASSISTANT_EXISTS_REJECT: _IfAssistantExists.ValueType  # 1
+    """Refuse with ALREADY_EXISTS, reason ASSISTANT_EXISTS."""
+    IF_ASSISTANT_EXISTS_RETURN: _IfAssistantExists.ValueType  # 2
+    """Return it as it is; nothing else of the request is applied."""
+
+class IfAssistantExists(_IfAssistantExists, metaclass=_IfAssistantExistsEnumTypeWrapper):
+    """What to do when the assistant exists."""
+
+IF_ASSISTANT_EXISTS_UNSPECIFIED: IfAssistantExists.ValueType  # 0
+"""REJECT."""
+IF_ASSISTANT_EXISTS_REJECT: IfAssistantExists.ValueType  # 1
+"""Refuse with ALREADY_EXISTS, reason ASSISTANT_EXISTS."""
+IF_ASSISTANT_EXISTS_RETURN: IfAssistantExists.ValueType  # 2
+"""Return it as it is; nothing else of the request is applied."""
+Global___IfAssistantExists: _TypeAlias = IfAssistantExists  # noqa: Y015
 
 @_typing.final
 class Assistant(_message.Message):
@@ -32,15 +95,29 @@ class Assistant(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     INTERRUPT_BEFORE_FIELD_NUMBER: _builtins.int
     INTERRUPT_AFTER_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    BUILT_IN_FIELD_NUMBER: _builtins.int
     assistant_id: _builtins.str
     """Identifies it."""
     graph_id: _builtins.str
     """The graph that it runs, as named in langgraph.json."""
     description: _builtins.str
-    """What langgraph.json says about it; may be empty."""
+    """What it is for; of a graph in langgraph.json, what that says. May be empty."""
+    version: _builtins.int
+    """The version of what follows, from 1."""
+    name: _builtins.str
+    """For people. A graph in langgraph.json has its own name, if it is given no other."""
+    built_in: _builtins.bool
+    """Whether it is a graph of langgraph.json: it can't be deleted."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When the server loaded it."""
+        """When it was created; of a graph in langgraph.json, when the server loaded it."""
 
     @_builtins.property
     def interrupt_before(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -49,6 +126,28 @@ class Assistant(_message.Message):
     @_builtins.property
     def interrupt_after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The breakpoints compiled into the graph: pauses after these nodes."""
+
+    @_builtins.property
+    def config(self) -> _run_pb2.RunConfig:
+        """Config for its runs: a run that gives a recursion limit, or a configurable value of
+        the same key, has its own; tags are added.
+        """
+
+    @_builtins.property
+    def context(self) -> _payload_pb2.Payload:
+        """Context for its runs, a JSON object: keys that a run gives are the run's."""
+
+    @_builtins.property
+    def metadata(self) -> _payload_pb2.Payload:
+        """A JSON object, for the caller's use."""
+
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """Breakpoints for all of its runs: no run can drop them."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When this version was made."""
 
     def __init__(
         self,
@@ -59,36 +158,94 @@ class Assistant(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         interrupt_before: _abc.Iterable[_builtins.str] | None = ...,
         interrupt_after: _abc.Iterable[_builtins.str] | None = ...,
+        version: _builtins.int = ...,
+        name: _builtins.str = ...,
+        config: _run_pb2.RunConfig | None = ...,
+        context: _payload_pb2.Payload | None = ...,
+        metadata: _payload_pb2.Payload | None = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        built_in: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "context", b"context", "create_time", b"create_time", "metadata", b"metadata", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "create_time", b"create_time", "description", b"description", "graph_id", b"graph_id", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "built_in", b"built_in", "config", b"config", "context", b"context", "create_time", b"create_time", "description", b"description", "graph_id", b"graph_id", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "name", b"name", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Assistant: _TypeAlias = Assistant  # noqa: Y015
 
 @_typing.final
+class AssistantFilter(_message.Message):
+    """Which assistants; what is set must all be true."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRAPH_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    graph_id: _builtins.str
+    """Of this graph; empty: of any."""
+    name: _builtins.str
+    """Whose name contains this text, in upper or lower case; empty: any."""
+    @_builtins.property
+    def metadata(self) -> _payload_pb2.Payload:
+        """Metadata that contains this JSON object: each key of it with an equal value,
+        objects in it likewise. Unset: any.
+        """
+
+    def __init__(
+        self,
+        *,
+        graph_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        metadata: _payload_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["graph_id", b"graph_id", "metadata", b"metadata", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssistantFilter: _TypeAlias = AssistantFilter  # noqa: Y015
+
+@_typing.final
 class ListAssistantsRequest(_message.Message):
-    """How many assistants."""
+    """Which assistants, and how many."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at the most: 0 means 50; above 1000 means 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; empty: the first."""
+    """next_page_token of the page before, with the same filter and order; empty: the
+    first.
+    """
+    order_by: Global___AssistantOrder.ValueType
+    """What to sort by. Unset: NAME."""
+    descending: _builtins.bool
+    """Whether the last, or newest, comes first."""
+    @_builtins.property
+    def filter(self) -> Global___AssistantFilter:
+        """Which; unset: all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: Global___AssistantFilter | None = ...,
+        order_by: Global___AssistantOrder.ValueType = ...,
+        descending: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["descending", b"descending", "filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,7 +263,7 @@ class ListAssistantsResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def assistants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assistant]:
-        """The assistants, by name."""
+        """The assistants, in the order that was asked for."""
 
     def __init__(
         self,
@@ -167,6 +324,399 @@ class GetAssistantResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAssistantResponse: _TypeAlias = GetAssistantResponse  # noqa: Y015
+
+@_typing.final
+class CountAssistantsRequest(_message.Message):
+    """Which assistants to count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filter(self) -> Global___AssistantFilter:
+        """Which; unset: all."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___AssistantFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountAssistantsRequest: _TypeAlias = CountAssistantsRequest  # noqa: Y015
+
+@_typing.final
+class CountAssistantsResponse(_message.Message):
+    """How many there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """The number of assistants."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountAssistantsResponse: _TypeAlias = CountAssistantsResponse  # noqa: Y015
+
+@_typing.final
+class CreateAssistantRequest(_message.Message):
+    """The assistant to create."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    GRAPH_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    IF_EXISTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    assistant_id: _builtins.str
+    """Its id: 1 to 128 letters, digits and "-_.:", beginning with a letter or digit.
+    Empty: the server chooses one (a UUID).
+    """
+    graph_id: _builtins.str
+    """The graph, as named in langgraph.json. Required."""
+    name: _builtins.str
+    """For people, at most 256 characters. Empty: "Untitled"."""
+    description: _builtins.str
+    """What it is for, at most 4096 characters."""
+    if_exists: Global___IfAssistantExists.ValueType
+    """What to do if the id is taken. Unset: REJECT."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
+    the caller, kept 24 h. The same id with the same request returns what the
+    first call made, as it is now; with another request: REQUEST_ID_REUSED.
+    """
+    @_builtins.property
+    def config(self) -> _run_pb2.RunConfig:
+        """Config for its runs; see Assistant. The recursion limit is at most the server's cap."""
+
+    @_builtins.property
+    def context(self) -> _payload_pb2.Payload:
+        """Context for its runs; see Assistant."""
+
+    @_builtins.property
+    def metadata(self) -> _payload_pb2.Payload:
+        """A JSON object, for the caller's use. Unset: {}."""
+
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """Breakpoints for all of its runs. At most 100."""
+
+    def __init__(
+        self,
+        *,
+        assistant_id: _builtins.str = ...,
+        graph_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        config: _run_pb2.RunConfig | None = ...,
+        context: _payload_pb2.Payload | None = ...,
+        metadata: _payload_pb2.Payload | None = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        if_exists: Global___IfAssistantExists.ValueType = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "context", b"context", "metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "config", b"config", "context", b"context", "description", b"description", "graph_id", b"graph_id", "if_exists", b"if_exists", "metadata", b"metadata", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateAssistantRequest: _TypeAlias = CreateAssistantRequest  # noqa: Y015
+
+@_typing.final
+class CreateAssistantResponse(_message.Message):
+    """The assistant that was created."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assistant(self) -> Global___Assistant:
+        """The assistant, version 1."""
+
+    def __init__(
+        self,
+        *,
+        assistant: Global___Assistant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assistant", b"assistant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant", b"assistant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateAssistantResponse: _TypeAlias = CreateAssistantResponse  # noqa: Y015
+
+@_typing.final
+class UpdateAssistantRequest(_message.Message):
+    """What to change of an assistant; what is unset stays. At least one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    GRAPH_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    assistant_id: _builtins.str
+    """The assistant. Required."""
+    graph_id: _builtins.str
+    """Another graph, as named in langgraph.json."""
+    name: _builtins.str
+    """Another name."""
+    description: _builtins.str
+    """Another description."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateAssistantRequest."""
+    @_builtins.property
+    def config(self) -> _run_pb2.RunConfig:
+        """Config in place of the one it has."""
+
+    @_builtins.property
+    def context(self) -> _payload_pb2.Payload:
+        """Context in place of the one it has."""
+
+    @_builtins.property
+    def metadata(self) -> _payload_pb2.Payload:
+        """Merged into its metadata (RFC 7396, JSON merge patch)."""
+
+    @_builtins.property
+    def breakpoints(self) -> _breakpoint_pb2.BreakpointList:
+        """Breakpoints in place of those it has."""
+
+    def __init__(
+        self,
+        *,
+        assistant_id: _builtins.str = ...,
+        graph_id: _builtins.str = ...,
+        name: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
+        config: _run_pb2.RunConfig | None = ...,
+        context: _payload_pb2.Payload | None = ...,
+        metadata: _payload_pb2.Payload | None = ...,
+        breakpoints: _breakpoint_pb2.BreakpointList | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "breakpoints", b"breakpoints", "config", b"config", "context", b"context", "description", b"description", "metadata", b"metadata", "name", b"name"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "_name", b"_name", "assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "config", b"config", "context", b"context", "description", b"description", "graph_id", b"graph_id", "metadata", b"metadata", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+
+Global___UpdateAssistantRequest: _TypeAlias = UpdateAssistantRequest  # noqa: Y015
+
+@_typing.final
+class UpdateAssistantResponse(_message.Message):
+    """The assistant after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assistant(self) -> Global___Assistant:
+        """The assistant, in its new version."""
+
+    def __init__(
+        self,
+        *,
+        assistant: Global___Assistant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assistant", b"assistant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant", b"assistant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateAssistantResponse: _TypeAlias = UpdateAssistantResponse  # noqa: Y015
+
+@_typing.final
+class DeleteAssistantRequest(_message.Message):
+    """Which assistant to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    DELETE_THREADS_FIELD_NUMBER: _builtins.int
+    assistant_id: _builtins.str
+    """The assistant. Required."""
+    delete_threads: _builtins.bool
+    """Delete its threads as well. Without it an assistant whose threads are BUSY or
+    INTERRUPTED is refused with ASSISTANT_IN_USE; with it, one whose threads are BUSY.
+    """
+    def __init__(
+        self,
+        *,
+        assistant_id: _builtins.str = ...,
+        delete_threads: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "delete_threads", b"delete_threads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAssistantRequest: _TypeAlias = DeleteAssistantRequest  # noqa: Y015
+
+@_typing.final
+class DeleteAssistantResponse(_message.Message):
+    """The assistant is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteAssistantResponse: _TypeAlias = DeleteAssistantResponse  # noqa: Y015
+
+@_typing.final
+class ListAssistantVersionsRequest(_message.Message):
+    """Which versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    assistant_id: _builtins.str
+    """The assistant. Required."""
+    page_size: _builtins.int
+    """How many at the most: 0 means 50; above 1000 means 1000."""
+    page_token: _builtins.str
+    """next_page_token of the page before, with the same filter; empty: the first."""
+    @_builtins.property
+    def metadata(self) -> _payload_pb2.Payload:
+        """Only versions whose metadata contains this JSON object; unset: all."""
+
+    def __init__(
+        self,
+        *,
+        assistant_id: _builtins.str = ...,
+        metadata: _payload_pb2.Payload | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "metadata", b"metadata", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAssistantVersionsRequest: _TypeAlias = ListAssistantVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListAssistantVersionsResponse(_message.Message):
+    """A page of versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assistant]:
+        """The versions, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___Assistant] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAssistantVersionsResponse: _TypeAlias = ListAssistantVersionsResponse  # noqa: Y015
+
+@_typing.final
+class SetLatestAssistantVersionRequest(_message.Message):
+    """Which version new runs get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    assistant_id: _builtins.str
+    """The assistant. Required."""
+    version: _builtins.int
+    """The version. Required."""
+    def __init__(
+        self,
+        *,
+        assistant_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLatestAssistantVersionRequest: _TypeAlias = SetLatestAssistantVersionRequest  # noqa: Y015
+
+@_typing.final
+class SetLatestAssistantVersionResponse(_message.Message):
+    """The assistant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSISTANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assistant(self) -> Global___Assistant:
+        """The assistant, in that version."""
+
+    def __init__(
+        self,
+        *,
+        assistant: Global___Assistant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assistant", b"assistant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant", b"assistant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLatestAssistantVersionResponse: _TypeAlias = SetLatestAssistantVersionResponse  # noqa: Y015
 
 @_typing.final
 class GetAssistantGraphRequest(_message.Message):
@@ -328,6 +878,7 @@ class GetAssistantSchemasResponse(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    CONFIG_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """Of the input."""
@@ -344,6 +895,10 @@ class GetAssistantSchemasResponse(_message.Message):
     def context(self) -> _payload_pb2.Payload:
         """Of the context."""
 
+    @_builtins.property
+    def config(self) -> _payload_pb2.Payload:
+        """Of the configurable values."""
+
     def __init__(
         self,
         *,
@@ -351,10 +906,11 @@ class GetAssistantSchemasResponse(_message.Message):
         output: _payload_pb2.Payload | None = ...,
         state: _payload_pb2.Payload | None = ...,
         context: _payload_pb2.Payload | None = ...,
+        config: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "context", b"context", "input", b"input", "output", b"output", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,8 +26,10 @@ if _version_not_supported:
 
 
 class AssistantsStub(object):
-    """Assistants are what can be run: each graph in langgraph.json is an assistant of
-    the same name.
+    """Assistants are what can be run: a graph with settings. Each graph in langgraph.json
+    is an assistant of the same name; others can be made of the same graphs. A change of
+    an assistant makes a new version; runs that have begun, and what continues them, keep
+    the version that they began with.
     """
 
     def __init__(self, channel):
@@ -56,17 +58,49 @@ class AssistantsStub(object):
                 request_serializer=graphwire_dot_v1_dot_assistants__pb2.GetAssistantSchemasRequest.SerializeToString,
                 response_deserializer=graphwire_dot_v1_dot_assistants__pb2.GetAssistantSchemasResponse.FromString,
                 _registered_method=True)
+        self.CountAssistants = channel.unary_unary(
+                '/graphwire.v1.Assistants/CountAssistants',
+                request_serializer=graphwire_dot_v1_dot_assistants__pb2.CountAssistantsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_assistants__pb2.CountAssistantsResponse.FromString,
+                _registered_method=True)
+        self.CreateAssistant = channel.unary_unary(
+                '/graphwire.v1.Assistants/CreateAssistant',
+                request_serializer=graphwire_dot_v1_dot_assistants__pb2.CreateAssistantRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_assistants__pb2.CreateAssistantResponse.FromString,
+                _registered_method=True)
+        self.UpdateAssistant = channel.unary_unary(
+                '/graphwire.v1.Assistants/UpdateAssistant',
+                request_serializer=graphwire_dot_v1_dot_assistants__pb2.UpdateAssistantRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_assistants__pb2.UpdateAssistantResponse.FromString,
+                _registered_method=True)
+        self.DeleteAssistant = channel.unary_unary(
+                '/graphwire.v1.Assistants/DeleteAssistant',
+                request_serializer=graphwire_dot_v1_dot_assistants__pb2.DeleteAssistantRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_assistants__pb2.DeleteAssistantResponse.FromString,
+                _registered_method=True)
+        self.ListAssistantVersions = channel.unary_unary(
+                '/graphwire.v1.Assistants/ListAssistantVersions',
+                request_serializer=graphwire_dot_v1_dot_assistants__pb2.ListAssistantVersionsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_assistants__pb2.ListAssistantVersionsResponse.FromString,
+                _registered_method=True)
+        self.SetLatestAssistantVersion = channel.unary_unary(
+                '/graphwire.v1.Assistants/SetLatestAssistantVersion',
+                request_serializer=graphwire_dot_v1_dot_assistants__pb2.SetLatestAssistantVersionRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_assistants__pb2.SetLatestAssistantVersionResponse.FromString,
+                _registered_method=True)
 
 
 class AssistantsServicer(object):
-    """Assistants are what can be run: each graph in langgraph.json is an assistant of
-    the same name.
+    """Assistants are what can be run: a graph with settings. Each graph in langgraph.json
+    is an assistant of the same name; others can be made of the same graphs. A change of
+    an assistant makes a new version; runs that have begun, and what continues them, keep
+    the version that they began with.
     """
 
     def ListAssistants(self, request, context):
-        """Lists the assistants, by name.
+        """Lists assistants, by name and then id if nothing else is said.
 
-        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAGE_TOKEN.
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +135,71 @@ class AssistantsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountAssistants(self, request, context):
+        """Counts the assistants that ListAssistants would list.
+
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAssistant(self, request, context):
+        """Creates an assistant.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+        RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
+        graph that is not there, or a request_id whose assistant was deleted.)
+        ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAssistant(self, request, context):
+        """Changes an assistant: makes a new version, and makes it the latest.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+        RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
+        ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
+        ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAssistant(self, request, context):
+        """Deletes an assistant with its versions, and with its threads if that is asked for.
+        Threads that stay can still be read.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        ASSISTANT_NOT_FOUND. FAILED_PRECONDITION: ASSISTANT_BUILT_IN, ASSISTANT_IN_USE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAssistantVersions(self, request, context):
+        """Lists the versions of an assistant, the newest first.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD,
+        INVALID_PAGE_TOKEN. NOT_FOUND: ASSISTANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLatestAssistantVersion(self, request, context):
+        """Makes a version that there is the one that new runs get.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        ASSISTANT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AssistantsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +223,36 @@ def add_AssistantsServicer_to_server(servicer, server):
                     request_deserializer=graphwire_dot_v1_dot_assistants__pb2.GetAssistantSchemasRequest.FromString,
                     response_serializer=graphwire_dot_v1_dot_assistants__pb2.GetAssistantSchemasResponse.SerializeToString,
             ),
+            'CountAssistants': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountAssistants,
+                    request_deserializer=graphwire_dot_v1_dot_assistants__pb2.CountAssistantsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_assistants__pb2.CountAssistantsResponse.SerializeToString,
+            ),
+            'CreateAssistant': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAssistant,
+                    request_deserializer=graphwire_dot_v1_dot_assistants__pb2.CreateAssistantRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_assistants__pb2.CreateAssistantResponse.SerializeToString,
+            ),
+            'UpdateAssistant': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAssistant,
+                    request_deserializer=graphwire_dot_v1_dot_assistants__pb2.UpdateAssistantRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_assistants__pb2.UpdateAssistantResponse.SerializeToString,
+            ),
+            'DeleteAssistant': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAssistant,
+                    request_deserializer=graphwire_dot_v1_dot_assistants__pb2.DeleteAssistantRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_assistants__pb2.DeleteAssistantResponse.SerializeToString,
+            ),
+            'ListAssistantVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssistantVersions,
+                    request_deserializer=graphwire_dot_v1_dot_assistants__pb2.ListAssistantVersionsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_assistants__pb2.ListAssistantVersionsResponse.SerializeToString,
+            ),
+            'SetLatestAssistantVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLatestAssistantVersion,
+                    request_deserializer=graphwire_dot_v1_dot_assistants__pb2.SetLatestAssistantVersionRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_assistants__pb2.SetLatestAssistantVersionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'graphwire.v1.Assistants', rpc_method_handlers)
@@ -133,8 +262,10 @@ def add_AssistantsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Assistants(object):
-    """Assistants are what can be run: each graph in langgraph.json is an assistant of
-    the same name.
+    """Assistants are what can be run: a graph with settings. Each graph in langgraph.json
+    is an assistant of the same name; others can be made of the same graphs. A change of
+    an assistant makes a new version; runs that have begun, and what continues them, keep
+    the version that they began with.
     """
 
     @staticmethod
@@ -235,6 +366,168 @@ class Assistants(object):
             '/graphwire.v1.Assistants/GetAssistantSchemas',
             graphwire_dot_v1_dot_assistants__pb2.GetAssistantSchemasRequest.SerializeToString,
             graphwire_dot_v1_dot_assistants__pb2.GetAssistantSchemasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountAssistants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Assistants/CountAssistants',
+            graphwire_dot_v1_dot_assistants__pb2.CountAssistantsRequest.SerializeToString,
+            graphwire_dot_v1_dot_assistants__pb2.CountAssistantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAssistant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Assistants/CreateAssistant',
+            graphwire_dot_v1_dot_assistants__pb2.CreateAssistantRequest.SerializeToString,
+            graphwire_dot_v1_dot_assistants__pb2.CreateAssistantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAssistant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Assistants/UpdateAssistant',
+            graphwire_dot_v1_dot_assistants__pb2.UpdateAssistantRequest.SerializeToString,
+            graphwire_dot_v1_dot_assistants__pb2.UpdateAssistantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAssistant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Assistants/DeleteAssistant',
+            graphwire_dot_v1_dot_assistants__pb2.DeleteAssistantRequest.SerializeToString,
+            graphwire_dot_v1_dot_assistants__pb2.DeleteAssistantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAssistantVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Assistants/ListAssistantVersions',
+            graphwire_dot_v1_dot_assistants__pb2.ListAssistantVersionsRequest.SerializeToString,
+            graphwire_dot_v1_dot_assistants__pb2.ListAssistantVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLatestAssistantVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Assistants/SetLatestAssistantVersion',
+            graphwire_dot_v1_dot_assistants__pb2.SetLatestAssistantVersionRequest.SerializeToString,
+            graphwire_dot_v1_dot_assistants__pb2.SetLatestAssistantVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

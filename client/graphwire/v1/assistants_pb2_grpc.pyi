@@ -27,8 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AssistantsStub:
-    """Assistants are what can be run: each graph in langgraph.json is an assistant of
-    the same name.
+    """Assistants are what can be run: a graph with settings. Each graph in langgraph.json
+    is an assistant of the same name; others can be made of the same graphs. A change of
+    an assistant makes a new version; runs that have begun, and what continues them, keep
+    the version that they began with.
     """
 
     @_typing.overload
@@ -36,9 +38,9 @@ class AssistantsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AssistantsAsyncStub: ...
     ListAssistants: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.ListAssistantsRequest, _assistants_pb2.ListAssistantsResponse]
-    """Lists the assistants, by name.
+    """Lists assistants, by name and then id if nothing else is said.
 
-    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAGE_TOKEN.
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
     """
     GetAssistant: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.GetAssistantRequest, _assistants_pb2.GetAssistantResponse]
     """Returns an assistant.
@@ -57,18 +59,61 @@ class AssistantsStub:
     INVALID_ARGUMENT: MISSING_FIELD. NOT_FOUND: ASSISTANT_NOT_FOUND. INTERNAL:
     GRAPH_UNAVAILABLE.
     """
+    CountAssistants: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.CountAssistantsRequest, _assistants_pb2.CountAssistantsResponse]
+    """Counts the assistants that ListAssistants would list.
+
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
+    """
+    CreateAssistant: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.CreateAssistantRequest, _assistants_pb2.CreateAssistantResponse]
+    """Creates an assistant.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+    RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
+    graph that is not there, or a request_id whose assistant was deleted.)
+    ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    UpdateAssistant: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.UpdateAssistantRequest, _assistants_pb2.UpdateAssistantResponse]
+    """Changes an assistant: makes a new version, and makes it the latest.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+    RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
+    ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
+    ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    DeleteAssistant: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.DeleteAssistantRequest, _assistants_pb2.DeleteAssistantResponse]
+    """Deletes an assistant with its versions, and with its threads if that is asked for.
+    Threads that stay can still be read.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    ASSISTANT_NOT_FOUND. FAILED_PRECONDITION: ASSISTANT_BUILT_IN, ASSISTANT_IN_USE.
+    """
+    ListAssistantVersions: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.ListAssistantVersionsRequest, _assistants_pb2.ListAssistantVersionsResponse]
+    """Lists the versions of an assistant, the newest first.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD,
+    INVALID_PAGE_TOKEN. NOT_FOUND: ASSISTANT_NOT_FOUND.
+    """
+    SetLatestAssistantVersion: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.SetLatestAssistantVersionRequest, _assistants_pb2.SetLatestAssistantVersionResponse]
+    """Makes a version that there is the one that new runs get.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    ASSISTANT_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class AssistantsAsyncStub(AssistantsStub):
-    """Assistants are what can be run: each graph in langgraph.json is an assistant of
-    the same name.
+    """Assistants are what can be run: a graph with settings. Each graph in langgraph.json
+    is an assistant of the same name; others can be made of the same graphs. A change of
+    an assistant makes a new version; runs that have begun, and what continues them, keep
+    the version that they began with.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAssistants: _aio.UnaryUnaryMultiCallable[_assistants_pb2.ListAssistantsRequest, _assistants_pb2.ListAssistantsResponse]  # type: ignore[assignment]
-    """Lists the assistants, by name.
+    """Lists assistants, by name and then id if nothing else is said.
 
-    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAGE_TOKEN.
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
     """
     GetAssistant: _aio.UnaryUnaryMultiCallable[_assistants_pb2.GetAssistantRequest, _assistants_pb2.GetAssistantResponse]  # type: ignore[assignment]
     """Returns an assistant.
@@ -87,10 +132,53 @@ class AssistantsAsyncStub(AssistantsStub):
     INVALID_ARGUMENT: MISSING_FIELD. NOT_FOUND: ASSISTANT_NOT_FOUND. INTERNAL:
     GRAPH_UNAVAILABLE.
     """
+    CountAssistants: _aio.UnaryUnaryMultiCallable[_assistants_pb2.CountAssistantsRequest, _assistants_pb2.CountAssistantsResponse]  # type: ignore[assignment]
+    """Counts the assistants that ListAssistants would list.
+
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
+    """
+    CreateAssistant: _aio.UnaryUnaryMultiCallable[_assistants_pb2.CreateAssistantRequest, _assistants_pb2.CreateAssistantResponse]  # type: ignore[assignment]
+    """Creates an assistant.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+    RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
+    graph that is not there, or a request_id whose assistant was deleted.)
+    ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    UpdateAssistant: _aio.UnaryUnaryMultiCallable[_assistants_pb2.UpdateAssistantRequest, _assistants_pb2.UpdateAssistantResponse]  # type: ignore[assignment]
+    """Changes an assistant: makes a new version, and makes it the latest.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+    RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
+    ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
+    ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    DeleteAssistant: _aio.UnaryUnaryMultiCallable[_assistants_pb2.DeleteAssistantRequest, _assistants_pb2.DeleteAssistantResponse]  # type: ignore[assignment]
+    """Deletes an assistant with its versions, and with its threads if that is asked for.
+    Threads that stay can still be read.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    ASSISTANT_NOT_FOUND. FAILED_PRECONDITION: ASSISTANT_BUILT_IN, ASSISTANT_IN_USE.
+    """
+    ListAssistantVersions: _aio.UnaryUnaryMultiCallable[_assistants_pb2.ListAssistantVersionsRequest, _assistants_pb2.ListAssistantVersionsResponse]  # type: ignore[assignment]
+    """Lists the versions of an assistant, the newest first.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD,
+    INVALID_PAGE_TOKEN. NOT_FOUND: ASSISTANT_NOT_FOUND.
+    """
+    SetLatestAssistantVersion: _aio.UnaryUnaryMultiCallable[_assistants_pb2.SetLatestAssistantVersionRequest, _assistants_pb2.SetLatestAssistantVersionResponse]  # type: ignore[assignment]
+    """Makes a version that there is the one that new runs get.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    ASSISTANT_NOT_FOUND.
+    """
 
 class AssistantsServicer(metaclass=_abc_1.ABCMeta):
-    """Assistants are what can be run: each graph in langgraph.json is an assistant of
-    the same name.
+    """Assistants are what can be run: a graph with settings. Each graph in langgraph.json
+    is an assistant of the same name; others can be made of the same graphs. A change of
+    an assistant makes a new version; runs that have begun, and what continues them, keep
+    the version that they began with.
     """
 
     @_abc_1.abstractmethod
@@ -99,9 +187,9 @@ class AssistantsServicer(metaclass=_abc_1.ABCMeta):
         request: _assistants_pb2.ListAssistantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assistants_pb2.ListAssistantsResponse, _abc.Awaitable[_assistants_pb2.ListAssistantsResponse]]:
-        """Lists the assistants, by name.
+        """Lists assistants, by name and then id if nothing else is said.
 
-        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAGE_TOKEN.
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
         """
 
     @_abc_1.abstractmethod
@@ -137,6 +225,83 @@ class AssistantsServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: MISSING_FIELD. NOT_FOUND: ASSISTANT_NOT_FOUND. INTERNAL:
         GRAPH_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CountAssistants(
+        self,
+        request: _assistants_pb2.CountAssistantsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistants_pb2.CountAssistantsResponse, _abc.Awaitable[_assistants_pb2.CountAssistantsResponse]]:
+        """Counts the assistants that ListAssistants would list.
+
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateAssistant(
+        self,
+        request: _assistants_pb2.CreateAssistantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistants_pb2.CreateAssistantResponse, _abc.Awaitable[_assistants_pb2.CreateAssistantResponse]]:
+        """Creates an assistant.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+        RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
+        graph that is not there, or a request_id whose assistant was deleted.)
+        ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAssistant(
+        self,
+        request: _assistants_pb2.UpdateAssistantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistants_pb2.UpdateAssistantResponse, _abc.Awaitable[_assistants_pb2.UpdateAssistantResponse]]:
+        """Changes an assistant: makes a new version, and makes it the latest.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+        RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
+        ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
+        ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAssistant(
+        self,
+        request: _assistants_pb2.DeleteAssistantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistants_pb2.DeleteAssistantResponse, _abc.Awaitable[_assistants_pb2.DeleteAssistantResponse]]:
+        """Deletes an assistant with its versions, and with its threads if that is asked for.
+        Threads that stay can still be read.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        ASSISTANT_NOT_FOUND. FAILED_PRECONDITION: ASSISTANT_BUILT_IN, ASSISTANT_IN_USE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAssistantVersions(
+        self,
+        request: _assistants_pb2.ListAssistantVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistants_pb2.ListAssistantVersionsResponse, _abc.Awaitable[_assistants_pb2.ListAssistantVersionsResponse]]:
+        """Lists the versions of an assistant, the newest first.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD,
+        INVALID_PAGE_TOKEN. NOT_FOUND: ASSISTANT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLatestAssistantVersion(
+        self,
+        request: _assistants_pb2.SetLatestAssistantVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_assistants_pb2.SetLatestAssistantVersionResponse, _abc.Awaitable[_assistants_pb2.SetLatestAssistantVersionResponse]]:
+        """Makes a version that there is the one that new runs get.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        ASSISTANT_NOT_FOUND.
         """
 
 def add_AssistantsServicer_to_server(servicer: AssistantsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -59,6 +59,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT: `as_node` was left out and can't be inferred."""
     ERROR_REASON_INVALID_UPDATE: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT: the graph refused the state update."""
+    ERROR_REASON_INVALID_CONDITION: _ErrorReason.ValueType  # 13
+    """INVALID_ARGUMENT: a breakpoint's condition is no CEL expression, names what is not
+    there, or is not of type bool. The metadata keys `line` and `column` (from 1) say
+    where.
+    """
+    ERROR_REASON_REVIEW_MISMATCH: _ErrorReason.ValueType  # 14
+    """INVALID_ARGUMENT: a review does not fit the tool calls of its pause. The metadata
+    key `tool_calls` lists the ids of those that wait.
+    """
     ERROR_REASON_THREAD_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND: there is no such thread."""
     ERROR_REASON_RUN_NOT_FOUND: _ErrorReason.ValueType  # 21
@@ -69,10 +78,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 23
     """NOT_FOUND: the thread has no such checkpoint."""
+    ERROR_REASON_PAUSE_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """NOT_FOUND: there is no such pause."""
+    ERROR_REASON_BREAKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 25
+    """NOT_FOUND: the run has no such breakpoint that can be removed."""
     ERROR_REASON_THREAD_EXISTS: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS: a thread with this id exists."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 31
     """ALREADY_EXISTS: the request_id was used for another request."""
+    ERROR_REASON_ASSISTANT_EXISTS: _ErrorReason.ValueType  # 32
+    """ALREADY_EXISTS: an assistant with this id exists."""
+    ERROR_REASON_BREAKPOINT_EXISTS: _ErrorReason.ValueType  # 33
+    """ALREADY_EXISTS: the run has a breakpoint with this id."""
     ERROR_REASON_THREAD_BUSY: _ErrorReason.ValueType  # 40
     """FAILED_PRECONDITION: the thread has a run that is queued or running."""
     ERROR_REASON_THREAD_INTERRUPTED: _ErrorReason.ValueType  # 41
@@ -83,7 +100,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: a resume, but the thread has nothing to go on with."""
     ERROR_REASON_PAUSE_NOT_OPEN: _ErrorReason.ValueType  # 43
     """FAILED_PRECONDITION: the pause (or interrupt) named in a resume is not open
-    on this thread: never was, or already resumed, or superseded.
+    on this thread: never was, or already resumed, or superseded. For one that was, the
+    metadata says what became of it: `status`, `time`, `run_id`, `principal` and
+    `answered_by`.
     """
     ERROR_REASON_CHECKPOINT_MISMATCH: _ErrorReason.ValueType  # 45
     """FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`."""
@@ -103,13 +122,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     those it has.
     """
     ERROR_REASON_UNSUPPORTED_BREAKPOINT: _ErrorReason.ValueType  # 52
-    """FAILED_PRECONDITION: a breakpoint is compiled into a subgraph that keeps no
-    checkpoints (`checkpointer=False`), so that a pause there could never be
-    resumed. The metadata key `path` says where.
+    """FAILED_PRECONDITION: a breakpoint is in a subgraph that keeps no checkpoints
+    (`checkpointer=False`), so that a pause there could never be resumed, or in a graph
+    that is only called by the code of a node; or it would reject tool calls where the
+    state has no messages. The metadata key `path` says where.
     """
+    ERROR_REASON_ASSISTANT_BUILT_IN: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION: the assistant is a graph of langgraph.json, which can't be
+    deleted, or be given another graph.
+    """
+    ERROR_REASON_ASSISTANT_IN_USE: _ErrorReason.ValueType  # 54
+    """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED."""
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 60
     """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
     `last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
+    """
+    ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 65
+    """OUT_OF_RANGE: what comes after this cursor is kept no more. Begin again without one."""
+    ERROR_REASON_UNCONFIRMED: _ErrorReason.ValueType  # 66
+    """UNAVAILABLE: a change was recorded, but the server that executes the run has not
+    confirmed in time that it is in force. It will be at its next commit.
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: a limit of the server is reached; the text says which."""
@@ -173,6 +205,15 @@ ERROR_REASON_AMBIGUOUS_NODE: ErrorReason.ValueType  # 11
 """INVALID_ARGUMENT: `as_node` was left out and can't be inferred."""
 ERROR_REASON_INVALID_UPDATE: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT: the graph refused the state update."""
+ERROR_REASON_INVALID_CONDITION: ErrorReason.ValueType  # 13
+"""INVALID_ARGUMENT: a breakpoint's condition is no CEL expression, names what is not
+there, or is not of type bool. The metadata keys `line` and `column` (from 1) say
+where.
+"""
+ERROR_REASON_REVIEW_MISMATCH: ErrorReason.ValueType  # 14
+"""INVALID_ARGUMENT: a review does not fit the tool calls of its pause. The metadata
+key `tool_calls` lists the ids of those that wait.
+"""
 ERROR_REASON_THREAD_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND: there is no such thread."""
 ERROR_REASON_RUN_NOT_FOUND: ErrorReason.ValueType  # 21
@@ -183,10 +224,18 @@ those there are.
 """
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 23
 """NOT_FOUND: the thread has no such checkpoint."""
+ERROR_REASON_PAUSE_NOT_FOUND: ErrorReason.ValueType  # 24
+"""NOT_FOUND: there is no such pause."""
+ERROR_REASON_BREAKPOINT_NOT_FOUND: ErrorReason.ValueType  # 25
+"""NOT_FOUND: the run has no such breakpoint that can be removed."""
 ERROR_REASON_THREAD_EXISTS: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS: a thread with this id exists."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 31
 """ALREADY_EXISTS: the request_id was used for another request."""
+ERROR_REASON_ASSISTANT_EXISTS: ErrorReason.ValueType  # 32
+"""ALREADY_EXISTS: an assistant with this id exists."""
+ERROR_REASON_BREAKPOINT_EXISTS: ErrorReason.ValueType  # 33
+"""ALREADY_EXISTS: the run has a breakpoint with this id."""
 ERROR_REASON_THREAD_BUSY: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the thread has a run that is queued or running."""
 ERROR_REASON_THREAD_INTERRUPTED: ErrorReason.ValueType  # 41
@@ -197,7 +246,9 @@ ERROR_REASON_NOTHING_TO_RESUME: ErrorReason.ValueType  # 42
 """FAILED_PRECONDITION: a resume, but the thread has nothing to go on with."""
 ERROR_REASON_PAUSE_NOT_OPEN: ErrorReason.ValueType  # 43
 """FAILED_PRECONDITION: the pause (or interrupt) named in a resume is not open
-on this thread: never was, or already resumed, or superseded.
+on this thread: never was, or already resumed, or superseded. For one that was, the
+metadata says what became of it: `status`, `time`, `run_id`, `principal` and
+`answered_by`.
 """
 ERROR_REASON_CHECKPOINT_MISMATCH: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`."""
@@ -217,13 +268,26 @@ one, that the graph does not have any more. The metadata key `nodes` lists
 those it has.
 """
 ERROR_REASON_UNSUPPORTED_BREAKPOINT: ErrorReason.ValueType  # 52
-"""FAILED_PRECONDITION: a breakpoint is compiled into a subgraph that keeps no
-checkpoints (`checkpointer=False`), so that a pause there could never be
-resumed. The metadata key `path` says where.
+"""FAILED_PRECONDITION: a breakpoint is in a subgraph that keeps no checkpoints
+(`checkpointer=False`), so that a pause there could never be resumed, or in a graph
+that is only called by the code of a node; or it would reject tool calls where the
+state has no messages. The metadata key `path` says where.
 """
+ERROR_REASON_ASSISTANT_BUILT_IN: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION: the assistant is a graph of langgraph.json, which can't be
+deleted, or be given another graph.
+"""
+ERROR_REASON_ASSISTANT_IN_USE: ErrorReason.ValueType  # 54
+"""FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED."""
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 60
 """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
 `last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
+"""
+ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 65
+"""OUT_OF_RANGE: what comes after this cursor is kept no more. Begin again without one."""
+ERROR_REASON_UNCONFIRMED: ErrorReason.ValueType  # 66
+"""UNAVAILABLE: a change was recorded, but the server that executes the run has not
+confirmed in time that it is in force. It will be at its next commit.
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: a limit of the server is reached; the text says which."""

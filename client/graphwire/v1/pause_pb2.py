@@ -23,10 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from graphwire.v1 import breakpoint_pb2 as graphwire_dot_v1_dot_breakpoint__pb2
 from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
+from graphwire.v1 import review_pb2 as graphwire_dot_v1_dot_review__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graphwire/v1/pause.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agraphwire/v1/payload.proto\"\xb8\x02\n\x05Pause\x12\x10\n\x08pause_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12%\n\x04kind\x18\x04 \x01(\x0e\x32\x17.graphwire.v1.PauseKind\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x03(\t\x12\x14\n\x0cinterrupt_id\x18\x07 \x01(\t\x12$\n\x05value\x18\x08 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12.\n\x0fresponse_schema\x18\t \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x01\n\tPauseKind\x12\x1a\n\x16PAUSE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cPAUSE_KIND_BREAKPOINT_BEFORE\x10\x01\x12\x1f\n\x1bPAUSE_KIND_BREAKPOINT_AFTER\x10\x02\x12\x18\n\x14PAUSE_KIND_INTERRUPT\x10\x03\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18graphwire/v1/pause.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dgraphwire/v1/breakpoint.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x19graphwire/v1/review.proto\"\xf7\x04\n\x05Pause\x12\x10\n\x08pause_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x0e\n\x06run_id\x18\x03 \x01(\t\x12%\n\x04kind\x18\x04 \x01(\x0e\x32\x17.graphwire.v1.PauseKind\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x03(\t\x12\x14\n\x0cinterrupt_id\x18\x07 \x01(\t\x12$\n\x05value\x18\x08 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12.\n\x0fresponse_schema\x18\t \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61ssistant_id\x18\x0c \x01(\t\x12)\n\x06status\x18\r \x01(\x0e\x32\x19.graphwire.v1.PauseStatus\x12\x30\n\x0b\x62reakpoints\x18\x0e \x03(\x0b\x32\x1b.graphwire.v1.MetBreakpoint\x12*\n\ntool_calls\x18\x0f \x03(\x0b\x32\x16.graphwire.v1.ToolCall\x12/\n\x0b\x65xpire_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\ton_expiry\x18\x11 \x01(\x0e\x32\x16.graphwire.v1.OnExpiry\x12\x0f\n\x07task_id\x18\x12 \x01(\t\x12\x31\n\nresolution\x18\x13 \x01(\x0b\x32\x1d.graphwire.v1.PauseResolution\"\xd1\x01\n\x0fPauseResolution\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x11\n\tprincipal\x18\x03 \x01(\t\x12\x13\n\x0b\x61nswered_by\x18\x04 \x01(\t\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x08\x12%\n\x06\x61nswer\x18\x06 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12$\n\x06review\x18\x07 \x01(\x0b\x32\x14.graphwire.v1.Review*\x9a\x01\n\tPauseKind\x12\x1a\n\x16PAUSE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1cPAUSE_KIND_BREAKPOINT_BEFORE\x10\x01\x12\x1f\n\x1bPAUSE_KIND_BREAKPOINT_AFTER\x10\x02\x12\x18\n\x14PAUSE_KIND_INTERRUPT\x10\x03\x12\x14\n\x10PAUSE_KIND_PAUSE\x10\x04*\x95\x01\n\x0bPauseStatus\x12\x1c\n\x18PAUSE_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11PAUSE_STATUS_OPEN\x10\x01\x12\x18\n\x14PAUSE_STATUS_RESUMED\x10\x02\x12\x1b\n\x17PAUSE_STATUS_SUPERSEDED\x10\x03\x12\x1a\n\x16PAUSE_STATUS_CANCELLED\x10\x04\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +36,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.pause_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
-  _globals['_PAUSEKIND']._serialized_start=419
-  _globals['_PAUSEKIND']._serialized_end=551
-  _globals['_PAUSE']._serialized_start=104
-  _globals['_PAUSE']._serialized_end=416
+  _globals['_PAUSEKIND']._serialized_start=1008
+  _globals['_PAUSEKIND']._serialized_end=1162
+  _globals['_PAUSESTATUS']._serialized_start=1165
+  _globals['_PAUSESTATUS']._serialized_end=1314
+  _globals['_PAUSE']._serialized_start=162
+  _globals['_PAUSE']._serialized_end=793
+  _globals['_PAUSERESOLUTION']._serialized_start=796
+  _globals['_PAUSERESOLUTION']._serialized_end=1005
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,9 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from graphwire.v1 import breakpoint_pb2 as _breakpoint_pb2
 from graphwire.v1 import payload_pb2 as _payload_pb2
+from graphwire.v1 import review_pb2 as _review_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -35,6 +37,8 @@ class _PauseKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseKind.V
     """A breakpoint: the node has just run, its update is in the state."""
     PAUSE_KIND_INTERRUPT: _PauseKind.ValueType  # 3
     """The node called interrupt() and waits for an answer."""
+    PAUSE_KIND_PAUSE: _PauseKind.ValueType  # 4
+    """Somebody asked for it, with PauseRun or a step: the node is about to run."""
 
 class PauseKind(_PauseKind, metaclass=_PauseKindEnumTypeWrapper):
     """Why a thread is paused."""
@@ -47,7 +51,45 @@ PAUSE_KIND_BREAKPOINT_AFTER: PauseKind.ValueType  # 2
 """A breakpoint: the node has just run, its update is in the state."""
 PAUSE_KIND_INTERRUPT: PauseKind.ValueType  # 3
 """The node called interrupt() and waits for an answer."""
+PAUSE_KIND_PAUSE: PauseKind.ValueType  # 4
+"""Somebody asked for it, with PauseRun or a step: the node is about to run."""
 Global___PauseKind: _TypeAlias = PauseKind  # noqa: Y015
+
+class _PauseStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PauseStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAUSE_STATUS_UNSPECIFIED: _PauseStatus.ValueType  # 0
+    """Never sent; in a filter: any."""
+    PAUSE_STATUS_OPEN: _PauseStatus.ValueType  # 1
+    """It waits."""
+    PAUSE_STATUS_RESUMED: _PauseStatus.ValueType  # 2
+    """Somebody has resumed it, or its time was over and the run went on."""
+    PAUSE_STATUS_SUPERSEDED: _PauseStatus.ValueType  # 3
+    """What waited is there no more: an edit, new input, another branch, or a run that
+    was rolled back.
+    """
+    PAUSE_STATUS_CANCELLED: _PauseStatus.ValueType  # 4
+    """It was given up: with CancelRun, or since its time was over."""
+
+class PauseStatus(_PauseStatus, metaclass=_PauseStatusEnumTypeWrapper):
+    """What has become of a pause."""
+
+PAUSE_STATUS_UNSPECIFIED: PauseStatus.ValueType  # 0
+"""Never sent; in a filter: any."""
+PAUSE_STATUS_OPEN: PauseStatus.ValueType  # 1
+"""It waits."""
+PAUSE_STATUS_RESUMED: PauseStatus.ValueType  # 2
+"""Somebody has resumed it, or its time was over and the run went on."""
+PAUSE_STATUS_SUPERSEDED: PauseStatus.ValueType  # 3
+"""What waited is there no more: an edit, new input, another branch, or a run that
+was rolled back.
+"""
+PAUSE_STATUS_CANCELLED: PauseStatus.ValueType  # 4
+"""It was given up: with CancelRun, or since its time was over."""
+Global___PauseStatus: _TypeAlias = PauseStatus  # noqa: Y015
 
 @_typing.final
 class Pause(_message.Message):
@@ -68,6 +110,14 @@ class Pause(_message.Message):
     RESPONSE_SCHEMA_FIELD_NUMBER: _builtins.int
     CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ON_EXPIRY_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
     pause_id: _builtins.str
     """Identifies this pause. Never used again: what is asked a second time has a
     new id.
@@ -84,6 +134,16 @@ class Pause(_message.Message):
     """For INTERRUPT: LangGraph's id of the interrupt."""
     checkpoint_id: _builtins.str
     """The root checkpoint at which the thread is paused."""
+    assistant_id: _builtins.str
+    """The assistant of the run."""
+    status: Global___PauseStatus.ValueType
+    """What has become of it."""
+    on_expiry: _breakpoint_pb2.OnExpiry.ValueType
+    """What happens then."""
+    task_id: _builtins.str
+    """LangGraph's id of the task that waits; for BREAKPOINT_AFTER the checkpoint that the
+    node has led to.
+    """
     @_builtins.property
     def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where the node is: the subgraph path from the root, one "node:task" element
@@ -104,6 +164,26 @@ class Pause(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it paused."""
 
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.MetBreakpoint]:
+        """For a breakpoint: all that hold the node here, at least one. One approval is for
+        all of them.
+        """
+
+    @_builtins.property
+    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[_review_pb2.ToolCall]:
+        """The tool calls that wait for an answer here: those of the node's own input, or of
+        the last message in the state. A breakpoint before a node takes a Review of them.
+        """
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When its time is over; unset if it waits for ever."""
+
+    @_builtins.property
+    def resolution(self) -> Global___PauseResolution:
+        """How it was resolved; unset while it is OPEN."""
+
     def __init__(
         self,
         *,
@@ -118,11 +198,71 @@ class Pause(_message.Message):
         response_schema: _payload_pb2.Payload | None = ...,
         checkpoint_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        assistant_id: _builtins.str = ...,
+        status: Global___PauseStatus.ValueType = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.MetBreakpoint] | None = ...,
+        tool_calls: _abc.Iterable[_review_pb2.ToolCall] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        on_expiry: _breakpoint_pb2.OnExpiry.ValueType = ...,
+        task_id: _builtins.str = ...,
+        resolution: Global___PauseResolution | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "response_schema", b"response_schema", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "resolution", b"resolution", "response_schema", b"response_schema", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "interrupt_id", b"interrupt_id", "kind", b"kind", "namespace", b"namespace", "node", b"node", "pause_id", b"pause_id", "response_schema", b"response_schema", "run_id", b"run_id", "thread_id", b"thread_id", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "expire_time", b"expire_time", "interrupt_id", b"interrupt_id", "kind", b"kind", "namespace", b"namespace", "node", b"node", "on_expiry", b"on_expiry", "pause_id", b"pause_id", "resolution", b"resolution", "response_schema", b"response_schema", "run_id", b"run_id", "status", b"status", "task_id", b"task_id", "thread_id", b"thread_id", "tool_calls", b"tool_calls", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Pause: _TypeAlias = Pause  # noqa: Y015
+
+@_typing.final
+class PauseResolution(_message.Message):
+    """How a pause was resolved: by whom, when, with what."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run that went on from it; empty if none did."""
+    principal: _builtins.str
+    """Who did it, by his credentials; "anonymous" where the server asks for none."""
+    answered_by: _builtins.str
+    """For whom, as the caller said in Resume.answered_by."""
+    expired: _builtins.bool
+    """True if nobody did, and its time was over."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def answer(self) -> _payload_pb2.Payload:
+        """For INTERRUPT: the answer."""
+
+    @_builtins.property
+    def review(self) -> _review_pb2.Review:
+        """For tool calls: the decisions."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        run_id: _builtins.str = ...,
+        principal: _builtins.str = ...,
+        answered_by: _builtins.str = ...,
+        expired: _builtins.bool = ...,
+        answer: _payload_pb2.Payload | None = ...,
+        review: _review_pb2.Review | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "review", b"review", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "answered_by", b"answered_by", "expired", b"expired", "principal", b"principal", "review", b"review", "run_id", b"run_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseResolution: _TypeAlias = PauseResolution  # noqa: Y015

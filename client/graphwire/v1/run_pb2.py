@@ -23,10 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from graphwire.v1 import breakpoint_pb2 as graphwire_dot_v1_dot_breakpoint__pb2
 from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
+from graphwire.v1 import review_pb2 as graphwire_dot_v1_dot_review__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16graphwire/v1/run.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1agraphwire/v1/payload.proto\"_\n\tRunConfig\x12\x17\n\x0frecursion_limit\x18\x01 \x01(\x05\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12+\n\x0c\x63onfigurable\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\"\xdd\x01\n\x06Resume\x12\x11\n\tpause_ids\x18\x01 \x03(\t\x12\x32\n\x07\x61nswers\x18\x02 \x03(\x0b\x32!.graphwire.v1.Resume.AnswersEntry\x12%\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x1e\n\x16\x65xpected_checkpoint_id\x18\x04 \x01(\t\x1a\x45\n\x0c\x41nswersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload:\x02\x38\x01\"x\n\x07\x43ommand\x12%\n\x06update\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12 \n\x04goto\x18\x02 \x03(\x0b\x32\x12.graphwire.v1.Goto\x12$\n\x06resume\x18\x03 \x01(\x0b\x32\x14.graphwire.v1.Resume\":\n\x04Goto\x12\x0c\n\x04node\x18\x01 \x01(\t\x12$\n\x05input\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\"J\n\x08RunError\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x11\n\tnamespace\x18\x04 \x03(\t\"\xda\x05\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x03 \x01(\t\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.graphwire.v1.RunStatus\x12%\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12\'\n\x08metadata\x18\x06 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eresumed_run_id\x18\n \x01(\t\x12\x19\n\x11resumed_by_run_id\x18\x0b \x01(\t\x12\x18\n\x10interrupt_before\x18\x0c \x03(\t\x12\x17\n\x0finterrupt_after\x18\r \x03(\t\x12.\n\x0cstream_modes\x18\x0e \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\x0f \x01(\x08\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12,\n\ndurability\x18\x11 \x01(\x0e\x32\x18.graphwire.v1.Durability\x12\x15\n\rlast_sequence\x18\x12 \x01(\x03\x12\x18\n\x10\x63\x61ncel_requested\x18\x13 \x01(\x08\x12\x35\n\x0frecovery_policy\x18\x14 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicy\x12\x0f\n\x07\x61ttempt\x18\x15 \x01(\x05*\xd8\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_PENDING\x10\x01\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x02\x12\x1a\n\x16RUN_STATUS_INTERRUPTED\x10\x03\x12\x18\n\x14RUN_STATUS_SUCCEEDED\x10\x04\x12\x15\n\x11RUN_STATUS_FAILED\x10\x05\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x06\x12\x18\n\x14RUN_STATUS_TIMED_OUT\x10\x07*\xd7\x01\n\nStreamMode\x12\x1b\n\x17STREAM_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12STREAM_MODE_VALUES\x10\x01\x12\x17\n\x13STREAM_MODE_UPDATES\x10\x02\x12\x18\n\x14STREAM_MODE_MESSAGES\x10\x03\x12\x15\n\x11STREAM_MODE_TASKS\x10\x04\x12\x1b\n\x17STREAM_MODE_CHECKPOINTS\x10\x05\x12\x16\n\x12STREAM_MODE_CUSTOM\x10\x06\x12\x15\n\x11STREAM_MODE_DEBUG\x10\x07*h\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44URABILITY_SYNC\x10\x01\x12\x14\n\x10\x44URABILITY_ASYNC\x10\x02\x12\x13\n\x0f\x44URABILITY_EXIT\x10\x03*v\n\x11MultitaskStrategy\x12\"\n\x1eMULTITASK_STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n\x19MULTITASK_STRATEGY_REJECT\x10\x01\x12\x1e\n\x1aMULTITASK_STRATEGY_ENQUEUE\x10\x02*k\n\x0eRecoveryPolicy\x12\x1f\n\x1bRECOVERY_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECOVERY_POLICY_CONTINUE\x10\x01\x12\x1a\n\x16RECOVERY_POLICY_MANUAL\x10\x02*N\n\x07OnPause\x12\x18\n\x14ON_PAUSE_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_PAUSE_REJECT\x10\x01\x12\x14\n\x10ON_PAUSE_DISCARD\x10\x02*c\n\x0cOnDisconnect\x12\x1d\n\x19ON_DISCONNECT_UNSPECIFIED\x10\x00\x12\x1a\n\x16ON_DISCONNECT_CONTINUE\x10\x01\x12\x18\n\x14ON_DISCONNECT_CANCEL\x10\x02*`\n\x0bIfNotExists\x12\x1d\n\x19IF_NOT_EXISTS_UNSPECIFIED\x10\x00\x12\x18\n\x14IF_NOT_EXISTS_REJECT\x10\x01\x12\x18\n\x14IF_NOT_EXISTS_CREATE\x10\x02\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16graphwire/v1/run.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dgraphwire/v1/breakpoint.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x19graphwire/v1/review.proto\"_\n\tRunConfig\x12\x17\n\x0frecursion_limit\x18\x01 \x01(\x05\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12+\n\x0c\x63onfigurable\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\"\xc8\x03\n\x06Resume\x12\x11\n\tpause_ids\x18\x01 \x03(\t\x12\x32\n\x07\x61nswers\x18\x02 \x03(\x0b\x32!.graphwire.v1.Resume.AnswersEntry\x12%\n\x06\x61nswer\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x1e\n\x16\x65xpected_checkpoint_id\x18\x04 \x01(\t\x12\x32\n\x07reviews\x18\x05 \x03(\x0b\x32!.graphwire.v1.Resume.ReviewsEntry\x12$\n\x06review\x18\x06 \x01(\x0b\x32\x14.graphwire.v1.Review\x12\x13\n\x0b\x61nswered_by\x18\x07 \x01(\t\x12$\n\x04step\x18\x08 \x01(\x0e\x32\x16.graphwire.v1.StepMode\x12\x0e\n\x06run_to\x18\t \x01(\t\x1a\x45\n\x0c\x41nswersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload:\x02\x38\x01\x1a\x44\n\x0cReviewsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.graphwire.v1.Review:\x02\x38\x01\"x\n\x07\x43ommand\x12%\n\x06update\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12 \n\x04goto\x18\x02 \x03(\x0b\x32\x12.graphwire.v1.Goto\x12$\n\x06resume\x18\x03 \x01(\x0b\x32\x14.graphwire.v1.Resume\":\n\x04Goto\x12\x0c\n\x04node\x18\x01 \x01(\t\x12$\n\x05input\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\"J\n\x08RunError\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04node\x18\x03 \x01(\t\x12\x11\n\tnamespace\x18\x04 \x03(\t\"\xd2\x06\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x03 \x01(\t\x12\'\n\x06status\x18\x04 \x01(\x0e\x32\x17.graphwire.v1.RunStatus\x12%\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12\'\n\x08metadata\x18\x06 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eresumed_run_id\x18\n \x01(\t\x12\x19\n\x11resumed_by_run_id\x18\x0b \x01(\t\x12\x18\n\x10interrupt_before\x18\x0c \x03(\t\x12\x17\n\x0finterrupt_after\x18\r \x03(\t\x12.\n\x0cstream_modes\x18\x0e \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\x0f \x01(\x08\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12,\n\ndurability\x18\x11 \x01(\x0e\x32\x18.graphwire.v1.Durability\x12\x15\n\rlast_sequence\x18\x12 \x01(\x03\x12\x18\n\x10\x63\x61ncel_requested\x18\x13 \x01(\x08\x12\x35\n\x0frecovery_policy\x18\x14 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicy\x12\x0f\n\x07\x61ttempt\x18\x15 \x01(\x05\x12-\n\x0b\x62reakpoints\x18\x16 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\x12\x19\n\x11\x61ssistant_version\x18\x17 \x01(\x05\x12\x17\n\x0fpause_requested\x18\x18 \x01(\x08\x12\x13\n\x0brolled_back\x18\x19 \x01(\x08*\xd8\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_PENDING\x10\x01\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x02\x12\x1a\n\x16RUN_STATUS_INTERRUPTED\x10\x03\x12\x18\n\x14RUN_STATUS_SUCCEEDED\x10\x04\x12\x15\n\x11RUN_STATUS_FAILED\x10\x05\x12\x18\n\x14RUN_STATUS_CANCELLED\x10\x06\x12\x18\n\x14RUN_STATUS_TIMED_OUT\x10\x07*\xd7\x01\n\nStreamMode\x12\x1b\n\x17STREAM_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12STREAM_MODE_VALUES\x10\x01\x12\x17\n\x13STREAM_MODE_UPDATES\x10\x02\x12\x18\n\x14STREAM_MODE_MESSAGES\x10\x03\x12\x15\n\x11STREAM_MODE_TASKS\x10\x04\x12\x1b\n\x17STREAM_MODE_CHECKPOINTS\x10\x05\x12\x16\n\x12STREAM_MODE_CUSTOM\x10\x06\x12\x15\n\x11STREAM_MODE_DEBUG\x10\x07*h\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44URABILITY_SYNC\x10\x01\x12\x14\n\x10\x44URABILITY_ASYNC\x10\x02\x12\x13\n\x0f\x44URABILITY_EXIT\x10\x03*\xb9\x01\n\x11MultitaskStrategy\x12\"\n\x1eMULTITASK_STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n\x19MULTITASK_STRATEGY_REJECT\x10\x01\x12\x1e\n\x1aMULTITASK_STRATEGY_ENQUEUE\x10\x02\x12 \n\x1cMULTITASK_STRATEGY_INTERRUPT\x10\x03\x12\x1f\n\x1bMULTITASK_STRATEGY_ROLLBACK\x10\x04*_\n\x0cOnCompletion\x12\x1d\n\x19ON_COMPLETION_UNSPECIFIED\x10\x00\x12\x18\n\x14ON_COMPLETION_DELETE\x10\x01\x12\x16\n\x12ON_COMPLETION_KEEP\x10\x02*`\n\x08StepMode\x12\x19\n\x15STEP_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTEP_MODE_INTO\x10\x01\x12\x12\n\x0eSTEP_MODE_OVER\x10\x02\x12\x11\n\rSTEP_MODE_OUT\x10\x03*k\n\x0eRecoveryPolicy\x12\x1f\n\x1bRECOVERY_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18RECOVERY_POLICY_CONTINUE\x10\x01\x12\x1a\n\x16RECOVERY_POLICY_MANUAL\x10\x02*N\n\x07OnPause\x12\x18\n\x14ON_PAUSE_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_PAUSE_REJECT\x10\x01\x12\x14\n\x10ON_PAUSE_DISCARD\x10\x02*c\n\x0cOnDisconnect\x12\x1d\n\x19ON_DISCONNECT_UNSPECIFIED\x10\x00\x12\x1a\n\x16ON_DISCONNECT_CONTINUE\x10\x01\x12\x18\n\x14ON_DISCONNECT_CANCEL\x10\x02*`\n\x0bIfNotExists\x12\x1d\n\x19IF_NOT_EXISTS_UNSPECIFIED\x10\x00\x12\x18\n\x14IF_NOT_EXISTS_REJECT\x10\x01\x12\x18\n\x14IF_NOT_EXISTS_CREATE\x10\x02\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,34 +38,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
   _globals['_RESUME_ANSWERSENTRY']._loaded_options = None
   _globals['_RESUME_ANSWERSENTRY']._serialized_options = b'8\001'
-  _globals['_RUNSTATUS']._serialized_start=1414
-  _globals['_RUNSTATUS']._serialized_end=1630
-  _globals['_STREAMMODE']._serialized_start=1633
-  _globals['_STREAMMODE']._serialized_end=1848
-  _globals['_DURABILITY']._serialized_start=1850
-  _globals['_DURABILITY']._serialized_end=1954
-  _globals['_MULTITASKSTRATEGY']._serialized_start=1956
-  _globals['_MULTITASKSTRATEGY']._serialized_end=2074
-  _globals['_RECOVERYPOLICY']._serialized_start=2076
-  _globals['_RECOVERYPOLICY']._serialized_end=2183
-  _globals['_ONPAUSE']._serialized_start=2185
-  _globals['_ONPAUSE']._serialized_end=2263
-  _globals['_ONDISCONNECT']._serialized_start=2265
-  _globals['_ONDISCONNECT']._serialized_end=2364
-  _globals['_IFNOTEXISTS']._serialized_start=2366
-  _globals['_IFNOTEXISTS']._serialized_end=2462
-  _globals['_RUNCONFIG']._serialized_start=101
-  _globals['_RUNCONFIG']._serialized_end=196
-  _globals['_RESUME']._serialized_start=199
-  _globals['_RESUME']._serialized_end=420
-  _globals['_RESUME_ANSWERSENTRY']._serialized_start=351
-  _globals['_RESUME_ANSWERSENTRY']._serialized_end=420
-  _globals['_COMMAND']._serialized_start=422
-  _globals['_COMMAND']._serialized_end=542
-  _globals['_GOTO']._serialized_start=544
-  _globals['_GOTO']._serialized_end=602
-  _globals['_RUNERROR']._serialized_start=604
-  _globals['_RUNERROR']._serialized_end=678
-  _globals['_RUN']._serialized_start=681
-  _globals['_RUN']._serialized_end=1411
+  _globals['_RESUME_REVIEWSENTRY']._loaded_options = None
+  _globals['_RESUME_REVIEWSENTRY']._serialized_options = b'8\001'
+  _globals['_RUNSTATUS']._serialized_start=1827
+  _globals['_RUNSTATUS']._serialized_end=2043
+  _globals['_STREAMMODE']._serialized_start=2046
+  _globals['_STREAMMODE']._serialized_end=2261
+  _globals['_DURABILITY']._serialized_start=2263
+  _globals['_DURABILITY']._serialized_end=2367
+  _globals['_MULTITASKSTRATEGY']._serialized_start=2370
+  _globals['_MULTITASKSTRATEGY']._serialized_end=2555
+  _globals['_ONCOMPLETION']._serialized_start=2557
+  _globals['_ONCOMPLETION']._serialized_end=2652
+  _globals['_STEPMODE']._serialized_start=2654
+  _globals['_STEPMODE']._serialized_end=2750
+  _globals['_RECOVERYPOLICY']._serialized_start=2752
+  _globals['_RECOVERYPOLICY']._serialized_end=2859
+  _globals['_ONPAUSE']._serialized_start=2861
+  _globals['_ONPAUSE']._serialized_end=2939
+  _globals['_ONDISCONNECT']._serialized_start=2941
+  _globals['_ONDISCONNECT']._serialized_end=3040
+  _globals['_IFNOTEXISTS']._serialized_start=3042
+  _globals['_IFNOTEXISTS']._serialized_end=3138
+  _globals['_RUNCONFIG']._serialized_start=159
+  _globals['_RUNCONFIG']._serialized_end=254
+  _globals['_RESUME']._serialized_start=257
+  _globals['_RESUME']._serialized_end=713
+  _globals['_RESUME_ANSWERSENTRY']._serialized_start=574
+  _globals['_RESUME_ANSWERSENTRY']._serialized_end=643
+  _globals['_RESUME_REVIEWSENTRY']._serialized_start=645
+  _globals['_RESUME_REVIEWSENTRY']._serialized_end=713
+  _globals['_COMMAND']._serialized_start=715
+  _globals['_COMMAND']._serialized_end=835
+  _globals['_GOTO']._serialized_start=837
+  _globals['_GOTO']._serialized_end=895
+  _globals['_RUNERROR']._serialized_start=897
+  _globals['_RUNERROR']._serialized_end=971
+  _globals['_RUN']._serialized_start=974
+  _globals['_RUN']._serialized_end=1824
 # @@protoc_insertion_point(module_scope)

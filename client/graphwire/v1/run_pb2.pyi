@@ -9,7 +9,9 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from graphwire.v1 import breakpoint_pb2 as _breakpoint_pb2
 from graphwire.v1 import payload_pb2 as _payload_pb2
+from graphwire.v1 import review_pb2 as _review_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -167,6 +169,14 @@ class _MultitaskStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mul
     those queued behind it go on waiting. It does not queue behind a pause that is
     there already (see OnPause). Not for a resume, which is never delayed.
     """
+    MULTITASK_STRATEGY_INTERRUPT: _MultitaskStrategy.ValueType  # 3
+    """Cancel the active runs, those that are queued included; the new run starts when
+    they have ended, from what their finished steps have led to. Not for a resume.
+    """
+    MULTITASK_STRATEGY_ROLLBACK: _MultitaskStrategy.ValueType  # 4
+    """As INTERRUPT, and the run that was executing is rolled back: the new run starts
+    from where the thread stood before it. Not for a resume.
+    """
 
 class MultitaskStrategy(_MultitaskStrategy, metaclass=_MultitaskStrategyEnumTypeWrapper):
     """What to do when the thread already has an active run."""
@@ -180,7 +190,73 @@ MULTITASK_STRATEGY_ENQUEUE: MultitaskStrategy.ValueType  # 2
 those queued behind it go on waiting. It does not queue behind a pause that is
 there already (see OnPause). Not for a resume, which is never delayed.
 """
+MULTITASK_STRATEGY_INTERRUPT: MultitaskStrategy.ValueType  # 3
+"""Cancel the active runs, those that are queued included; the new run starts when
+they have ended, from what their finished steps have led to. Not for a resume.
+"""
+MULTITASK_STRATEGY_ROLLBACK: MultitaskStrategy.ValueType  # 4
+"""As INTERRUPT, and the run that was executing is rolled back: the new run starts
+from where the thread stood before it. Not for a resume.
+"""
 Global___MultitaskStrategy: _TypeAlias = MultitaskStrategy  # noqa: Y015
+
+class _OnCompletion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnCompletionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnCompletion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_COMPLETION_UNSPECIFIED: _OnCompletion.ValueType  # 0
+    """DELETE for a stateless run, otherwise KEEP."""
+    ON_COMPLETION_DELETE: _OnCompletion.ValueType  # 1
+    """For a stateless run: its thread is deleted a while after its end."""
+    ON_COMPLETION_KEEP: _OnCompletion.ValueType  # 2
+    """The thread stays, and is listed."""
+
+class OnCompletion(_OnCompletion, metaclass=_OnCompletionEnumTypeWrapper):
+    """What to do with a run's thread when the run has come to its end."""
+
+ON_COMPLETION_UNSPECIFIED: OnCompletion.ValueType  # 0
+"""DELETE for a stateless run, otherwise KEEP."""
+ON_COMPLETION_DELETE: OnCompletion.ValueType  # 1
+"""For a stateless run: its thread is deleted a while after its end."""
+ON_COMPLETION_KEEP: OnCompletion.ValueType  # 2
+"""The thread stays, and is listed."""
+Global___OnCompletion: _TypeAlias = OnCompletion  # noqa: Y015
+
+class _StepMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StepModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STEP_MODE_UNSPECIFIED: _StepMode.ValueType  # 0
+    """As far as it goes."""
+    STEP_MODE_INTO: _StepMode.ValueType  # 1
+    """The tasks that are resumed run; whatever comes next pauses, also the first nodes of
+    a subgraph that they enter.
+    """
+    STEP_MODE_OVER: _StepMode.ValueType  # 2
+    """As INTO, but subgraphs that the resumed tasks enter run to their end."""
+    STEP_MODE_OUT: _StepMode.ValueType  # 3
+    """As OVER, and the subgraph that the resumed tasks are in runs to its end as well."""
+
+class StepMode(_StepMode, metaclass=_StepModeEnumTypeWrapper):
+    """How far a resume goes before it pauses again, whatever breakpoints there are. All
+    breakpoints hold as well.
+    """
+
+STEP_MODE_UNSPECIFIED: StepMode.ValueType  # 0
+"""As far as it goes."""
+STEP_MODE_INTO: StepMode.ValueType  # 1
+"""The tasks that are resumed run; whatever comes next pauses, also the first nodes of
+a subgraph that they enter.
+"""
+STEP_MODE_OVER: StepMode.ValueType  # 2
+"""As INTO, but subgraphs that the resumed tasks enter run to their end."""
+STEP_MODE_OUT: StepMode.ValueType  # 3
+"""As OVER, and the subgraph that the resumed tasks are in runs to its end as well."""
+Global___StepMode: _TypeAlias = StepMode  # noqa: Y015
 
 class _RecoveryPolicy:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -373,13 +449,49 @@ class Resume(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ReviewsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _review_pb2.Review: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _review_pb2.Review | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PAUSE_IDS_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     EXPECTED_CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    ANSWERED_BY_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    RUN_TO_FIELD_NUMBER: _builtins.int
     expected_checkpoint_id: _builtins.str
     """Compare and set: refuse with CHECKPOINT_MISMATCH unless the thread is still
     at this checkpoint. Empty: do not check.
+    """
+    answered_by: _builtins.str
+    """For whom the caller answers, such as a user's id: kept with each pause, not
+    checked. At most 256 characters.
+    """
+    step: Global___StepMode.ValueType
+    """Pause again after one step."""
+    run_to: _builtins.str
+    """Pause again before this node, and before no other that has no breakpoint; named as
+    in Breakpoint.node. It counts for this run only. Not with `step`.
     """
     @_builtins.property
     def pause_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -397,6 +509,18 @@ class Resume(_message.Message):
     def answer(self) -> _payload_pb2.Payload:
         """The answer where a single interrupt is open. With several: AMBIGUOUS_ANSWER."""
 
+    @_builtins.property
+    def reviews(self) -> _containers.MessageMap[_builtins.str, _review_pb2.Review]:
+        """Decisions on tool calls, by the id of the pause before the node that would run
+        them. A breakpoint that is resumed without one lets its node run as it is.
+        """
+
+    @_builtins.property
+    def review(self) -> _review_pb2.Review:
+        """The review where a single pause with tool calls is open. With several:
+        AMBIGUOUS_ANSWER.
+        """
+
     def __init__(
         self,
         *,
@@ -404,10 +528,15 @@ class Resume(_message.Message):
         answers: _abc.Mapping[_builtins.str, _payload_pb2.Payload] | None = ...,
         answer: _payload_pb2.Payload | None = ...,
         expected_checkpoint_id: _builtins.str = ...,
+        reviews: _abc.Mapping[_builtins.str, _review_pb2.Review] | None = ...,
+        review: _review_pb2.Review | None = ...,
+        answered_by: _builtins.str = ...,
+        step: Global___StepMode.ValueType = ...,
+        run_to: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "review", b"review"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "answers", b"answers", "expected_checkpoint_id", b"expected_checkpoint_id", "pause_ids", b"pause_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "answered_by", b"answered_by", "answers", b"answers", "expected_checkpoint_id", b"expected_checkpoint_id", "pause_ids", b"pause_ids", "review", b"review", "reviews", b"reviews", "run_to", b"run_to", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -545,6 +674,10 @@ class Run(_message.Message):
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
     RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    ASSISTANT_VERSION_FIELD_NUMBER: _builtins.int
+    PAUSE_REQUESTED_FIELD_NUMBER: _builtins.int
+    ROLLED_BACK_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Identifies the run, on this server and beyond (a UUID)."""
     thread_id: _builtins.str
@@ -573,6 +706,12 @@ class Run(_message.Message):
     """How often a server has taken it up: 1, unless servers were lost or stopped. The last
     time it may have been only to end it: after too many losses, for one.
     """
+    assistant_version: _builtins.int
+    """The version of the assistant that it runs."""
+    pause_requested: _builtins.bool
+    """True once someone has asked to pause it."""
+    rolled_back: _builtins.bool
+    """For CANCELLED: whether the thread was put back to where it stood before the run."""
     @_builtins.property
     def error(self) -> Global___RunError:
         """For FAILED and TIMED_OUT: what happened."""
@@ -607,6 +746,13 @@ class Run(_message.Message):
     def stream_modes(self) -> _containers.RepeatedScalarFieldContainer[Global___StreamMode.ValueType]:
         """The events that it records."""
 
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """All breakpoints in force: those given to the run, inherited, of the thread and of
+        the assistant, with the changes made while it ran. The names in `interrupt_before`
+        and `interrupt_after`, and what is compiled into the graph, are not repeated here.
+        """
+
     def __init__(
         self,
         *,
@@ -631,10 +777,14 @@ class Run(_message.Message):
         cancel_requested: _builtins.bool = ...,
         recovery_policy: Global___RecoveryPolicy.ValueType = ...,
         attempt: _builtins.int = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        assistant_version: _builtins.int = ...,
+        pause_requested: _builtins.bool = ...,
+        rolled_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "metadata", b"metadata", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "attempt", b"attempt", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "assistant_version", b"assistant_version", "attempt", b"attempt", "breakpoints", b"breakpoints", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "pause_requested", b"pause_requested", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "rolled_back", b"rolled_back", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from graphwire.v1 import breakpoint_pb2 as graphwire_dot_v1_dot_breakpoint__pb2
 from graphwire.v1 import pause_pb2 as graphwire_dot_v1_dot_pause__pb2
 from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
 from graphwire.v1 import run_pb2 as graphwire_dot_v1_dot_run__pb2
 from graphwire.v1 import run_event_pb2 as graphwire_dot_v1_dot_run__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17graphwire/v1/runs.proto\x12\x0cgraphwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\x1a\x1cgraphwire/v1/run_event.proto\"\xdb\x06\n\x10StreamRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x31\n\ron_disconnect\x18\x15 \x01(\x0e\x32\x1a.graphwire.v1.OnDisconnect\x12\x35\n\x0frecovery_policy\x18\x16 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicyB\x07\n\x05start\":\n\x11StreamRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\xa8\x06\n\x10\x43reateRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x35\n\x0frecovery_policy\x18\x16 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicyB\x07\n\x05start\"3\n\x11\x43reateRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\" \n\x0eWaitRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"}\n\x0fWaitRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\x12%\n\x06values\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12#\n\x06pauses\x18\x03 \x03(\x0b\x32\x13.graphwire.v1.Pause\"8\n\x0eJoinRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"8\n\x0fJoinRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"0\n\x0eGetRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"v\n\x0fListRunsRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12)\n\x08statuses\x18\x02 \x03(\x0e\x32\x17.graphwire.v1.RunStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.graphwire.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x62\x61ndon\x18\x02 \x01(\x08\"3\n\x11\x43\x61ncelRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"\"\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse2\xe2\x04\n\x04Runs\x12N\n\tStreamRun\x12\x1e.graphwire.v1.StreamRunRequest\x1a\x1f.graphwire.v1.StreamRunResponse0\x01\x12L\n\tCreateRun\x12\x1e.graphwire.v1.CreateRunRequest\x1a\x1f.graphwire.v1.CreateRunResponse\x12\x46\n\x07WaitRun\x12\x1c.graphwire.v1.WaitRunRequest\x1a\x1d.graphwire.v1.WaitRunResponse\x12H\n\x07JoinRun\x12\x1c.graphwire.v1.JoinRunRequest\x1a\x1d.graphwire.v1.JoinRunResponse0\x01\x12\x43\n\x06GetRun\x12\x1b.graphwire.v1.GetRunRequest\x1a\x1c.graphwire.v1.GetRunResponse\x12I\n\x08ListRuns\x12\x1d.graphwire.v1.ListRunsRequest\x1a\x1e.graphwire.v1.ListRunsResponse\x12L\n\tCancelRun\x12\x1e.graphwire.v1.CancelRunRequest\x1a\x1f.graphwire.v1.CancelRunResponse\x12L\n\tDeleteRun\x12\x1e.graphwire.v1.DeleteRunRequest\x1a\x1f.graphwire.v1.DeleteRunResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17graphwire/v1/runs.proto\x12\x0cgraphwire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1dgraphwire/v1/breakpoint.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\x1a\x1cgraphwire/v1/run_event.proto\"\xbd\x07\n\x10StreamRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x31\n\ron_disconnect\x18\x15 \x01(\x0e\x32\x1a.graphwire.v1.OnDisconnect\x12\x35\n\x0frecovery_policy\x18\x16 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicy\x12-\n\x0b\x62reakpoints\x18\x17 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\x12\x31\n\ron_completion\x18\x18 \x01(\x0e\x32\x1a.graphwire.v1.OnCompletionB\x07\n\x05start\":\n\x11StreamRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\x8a\x07\n\x10\x43reateRunRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x02 \x01(\t\x12&\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x12&\n\x06resume\x18\x04 \x01(\x0b\x32\x14.graphwire.v1.ResumeH\x00\x12(\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x15.graphwire.v1.CommandH\x00\x12\x18\n\x10interrupt_before\x18\x06 \x03(\t\x12\x17\n\x0finterrupt_after\x18\x07 \x03(\t\x12\x19\n\x11\x63lear_breakpoints\x18\x08 \x01(\x08\x12.\n\x0cstream_modes\x18\t \x03(\x0e\x32\x18.graphwire.v1.StreamMode\x12\x18\n\x10stream_subgraphs\x18\n \x01(\x08\x12\'\n\x06\x63onfig\x18\x0b \x01(\x0b\x32\x17.graphwire.v1.RunConfig\x12&\n\x07\x63ontext\x18\x0c \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\'\n\x08metadata\x18\r \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x15\n\rcheckpoint_id\x18\x0e \x01(\t\x12,\n\ndurability\x18\x0f \x01(\x0e\x32\x18.graphwire.v1.Durability\x12;\n\x12multitask_strategy\x18\x10 \x01(\x0e\x32\x1f.graphwire.v1.MultitaskStrategy\x12\'\n\x08on_pause\x18\x11 \x01(\x0e\x32\x15.graphwire.v1.OnPause\x12\x30\n\rif_not_exists\x18\x12 \x01(\x0e\x32\x19.graphwire.v1.IfNotExists\x12.\n\x0bstart_delay\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x14 \x01(\t\x12\x35\n\x0frecovery_policy\x18\x16 \x01(\x0e\x32\x1c.graphwire.v1.RecoveryPolicy\x12-\n\x0b\x62reakpoints\x18\x17 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\x12\x31\n\ron_completion\x18\x18 \x01(\x0e\x32\x1a.graphwire.v1.OnCompletionB\x07\n\x05start\"3\n\x11\x43reateRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\" \n\x0eWaitRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"}\n\x0fWaitRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\x12%\n\x06values\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12#\n\x06pauses\x18\x03 \x03(\x0b\x32\x13.graphwire.v1.Pause\"k\n\x0eJoinRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\x31\n\ron_disconnect\x18\x03 \x01(\x0e\x32\x1a.graphwire.v1.OnDisconnect\"8\n\x0fJoinRunResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.graphwire.v1.RunEvent\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"0\n\x0eGetRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"v\n\x0fListRunsRequest\x12\x11\n\tthread_id\x18\x01 \x01(\t\x12)\n\x08statuses\x18\x02 \x03(\x0e\x32\x17.graphwire.v1.RunStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"L\n\x10ListRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.graphwire.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x62\x61ndon\x18\x02 \x01(\x08\x12*\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x1a.graphwire.v1.CancelAction\x12\x0c\n\x04wait\x18\x04 \x01(\x08\"3\n\x11\x43\x61ncelRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"\x9f\x01\n\x11\x43\x61ncelRunsRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12)\n\x08statuses\x18\x03 \x03(\x0e\x32\x17.graphwire.v1.RunStatus\x12\x0f\n\x07\x61\x62\x61ndon\x18\x04 \x01(\x08\x12*\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x1a.graphwire.v1.CancelAction\"5\n\x12\x43\x61ncelRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.graphwire.v1.Run\"Y\n\x11\x43reateRunsRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.graphwire.v1.CreateRunRequest\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"5\n\x12\x43reateRunsResponse\x12\x1f\n\x04runs\x18\x01 \x03(\x0b\x32\x11.graphwire.v1.Run\"!\n\x0fPauseRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"2\n\x10PauseRunResponse\x12\x1e\n\x03run\x18\x01 \x01(\x0b\x32\x11.graphwire.v1.Run\"+\n\x19ListRunBreakpointsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"K\n\x1aListRunBreakpointsResponse\x12-\n\x0b\x62reakpoints\x18\x01 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\"m\n\x18\x41\x64\x64RunBreakpointsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12-\n\x0b\x62reakpoints\x18\x02 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"J\n\x19\x41\x64\x64RunBreakpointsResponse\x12-\n\x0b\x62reakpoints\x18\x01 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\"E\n\x1bRemoveRunBreakpointsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x16\n\x0e\x62reakpoint_ids\x18\x02 \x03(\t\"M\n\x1cRemoveRunBreakpointsResponse\x12-\n\x0b\x62reakpoints\x18\x01 \x03(\x0b\x32\x18.graphwire.v1.Breakpoint\"\"\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse*a\n\x0c\x43\x61ncelAction\x12\x1d\n\x19\x43\x41NCEL_ACTION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41NCEL_ACTION_KEEP\x10\x01\x12\x1a\n\x16\x43\x41NCEL_ACTION_ROLLBACK\x10\x02\x32\x8d\t\n\x04Runs\x12N\n\tStreamRun\x12\x1e.graphwire.v1.StreamRunRequest\x1a\x1f.graphwire.v1.StreamRunResponse0\x01\x12L\n\tCreateRun\x12\x1e.graphwire.v1.CreateRunRequest\x1a\x1f.graphwire.v1.CreateRunResponse\x12O\n\nCreateRuns\x12\x1f.graphwire.v1.CreateRunsRequest\x1a .graphwire.v1.CreateRunsResponse\x12\x46\n\x07WaitRun\x12\x1c.graphwire.v1.WaitRunRequest\x1a\x1d.graphwire.v1.WaitRunResponse\x12H\n\x07JoinRun\x12\x1c.graphwire.v1.JoinRunRequest\x1a\x1d.graphwire.v1.JoinRunResponse0\x01\x12\x43\n\x06GetRun\x12\x1b.graphwire.v1.GetRunRequest\x1a\x1c.graphwire.v1.GetRunResponse\x12I\n\x08ListRuns\x12\x1d.graphwire.v1.ListRunsRequest\x1a\x1e.graphwire.v1.ListRunsResponse\x12L\n\tCancelRun\x12\x1e.graphwire.v1.CancelRunRequest\x1a\x1f.graphwire.v1.CancelRunResponse\x12O\n\nCancelRuns\x12\x1f.graphwire.v1.CancelRunsRequest\x1a .graphwire.v1.CancelRunsResponse\x12I\n\x08PauseRun\x12\x1d.graphwire.v1.PauseRunRequest\x1a\x1e.graphwire.v1.PauseRunResponse\x12g\n\x12ListRunBreakpoints\x12\'.graphwire.v1.ListRunBreakpointsRequest\x1a(.graphwire.v1.ListRunBreakpointsResponse\x12\x64\n\x11\x41\x64\x64RunBreakpoints\x12&.graphwire.v1.AddRunBreakpointsRequest\x1a\'.graphwire.v1.AddRunBreakpointsResponse\x12m\n\x14RemoveRunBreakpoints\x12).graphwire.v1.RemoveRunBreakpointsRequest\x1a*.graphwire.v1.RemoveRunBreakpointsResponse\x12L\n\tDeleteRun\x12\x1e.graphwire.v1.DeleteRunRequest\x1a\x1f.graphwire.v1.DeleteRunResponseB(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,38 +38,64 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.runs_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
-  _globals['_STREAMRUNREQUEST']._serialized_start=182
-  _globals['_STREAMRUNREQUEST']._serialized_end=1041
-  _globals['_STREAMRUNRESPONSE']._serialized_start=1043
-  _globals['_STREAMRUNRESPONSE']._serialized_end=1101
-  _globals['_CREATERUNREQUEST']._serialized_start=1104
-  _globals['_CREATERUNREQUEST']._serialized_end=1912
-  _globals['_CREATERUNRESPONSE']._serialized_start=1914
-  _globals['_CREATERUNRESPONSE']._serialized_end=1965
-  _globals['_WAITRUNREQUEST']._serialized_start=1967
-  _globals['_WAITRUNREQUEST']._serialized_end=1999
-  _globals['_WAITRUNRESPONSE']._serialized_start=2001
-  _globals['_WAITRUNRESPONSE']._serialized_end=2126
-  _globals['_JOINRUNREQUEST']._serialized_start=2128
-  _globals['_JOINRUNREQUEST']._serialized_end=2184
-  _globals['_JOINRUNRESPONSE']._serialized_start=2186
-  _globals['_JOINRUNRESPONSE']._serialized_end=2242
-  _globals['_GETRUNREQUEST']._serialized_start=2244
-  _globals['_GETRUNREQUEST']._serialized_end=2275
-  _globals['_GETRUNRESPONSE']._serialized_start=2277
-  _globals['_GETRUNRESPONSE']._serialized_end=2325
-  _globals['_LISTRUNSREQUEST']._serialized_start=2327
-  _globals['_LISTRUNSREQUEST']._serialized_end=2445
-  _globals['_LISTRUNSRESPONSE']._serialized_start=2447
-  _globals['_LISTRUNSRESPONSE']._serialized_end=2523
-  _globals['_CANCELRUNREQUEST']._serialized_start=2525
-  _globals['_CANCELRUNREQUEST']._serialized_end=2576
-  _globals['_CANCELRUNRESPONSE']._serialized_start=2578
-  _globals['_CANCELRUNRESPONSE']._serialized_end=2629
-  _globals['_DELETERUNREQUEST']._serialized_start=2631
-  _globals['_DELETERUNREQUEST']._serialized_end=2665
-  _globals['_DELETERUNRESPONSE']._serialized_start=2667
-  _globals['_DELETERUNRESPONSE']._serialized_end=2686
-  _globals['_RUNS']._serialized_start=2689
-  _globals['_RUNS']._serialized_end=3299
+  _globals['_CANCELACTION']._serialized_start=3933
+  _globals['_CANCELACTION']._serialized_end=4030
+  _globals['_STREAMRUNREQUEST']._serialized_start=213
+  _globals['_STREAMRUNREQUEST']._serialized_end=1170
+  _globals['_STREAMRUNRESPONSE']._serialized_start=1172
+  _globals['_STREAMRUNRESPONSE']._serialized_end=1230
+  _globals['_CREATERUNREQUEST']._serialized_start=1233
+  _globals['_CREATERUNREQUEST']._serialized_end=2139
+  _globals['_CREATERUNRESPONSE']._serialized_start=2141
+  _globals['_CREATERUNRESPONSE']._serialized_end=2192
+  _globals['_WAITRUNREQUEST']._serialized_start=2194
+  _globals['_WAITRUNREQUEST']._serialized_end=2226
+  _globals['_WAITRUNRESPONSE']._serialized_start=2228
+  _globals['_WAITRUNRESPONSE']._serialized_end=2353
+  _globals['_JOINRUNREQUEST']._serialized_start=2355
+  _globals['_JOINRUNREQUEST']._serialized_end=2462
+  _globals['_JOINRUNRESPONSE']._serialized_start=2464
+  _globals['_JOINRUNRESPONSE']._serialized_end=2520
+  _globals['_GETRUNREQUEST']._serialized_start=2522
+  _globals['_GETRUNREQUEST']._serialized_end=2553
+  _globals['_GETRUNRESPONSE']._serialized_start=2555
+  _globals['_GETRUNRESPONSE']._serialized_end=2603
+  _globals['_LISTRUNSREQUEST']._serialized_start=2605
+  _globals['_LISTRUNSREQUEST']._serialized_end=2723
+  _globals['_LISTRUNSRESPONSE']._serialized_start=2725
+  _globals['_LISTRUNSRESPONSE']._serialized_end=2801
+  _globals['_CANCELRUNREQUEST']._serialized_start=2803
+  _globals['_CANCELRUNREQUEST']._serialized_end=2912
+  _globals['_CANCELRUNRESPONSE']._serialized_start=2914
+  _globals['_CANCELRUNRESPONSE']._serialized_end=2965
+  _globals['_CANCELRUNSREQUEST']._serialized_start=2968
+  _globals['_CANCELRUNSREQUEST']._serialized_end=3127
+  _globals['_CANCELRUNSRESPONSE']._serialized_start=3129
+  _globals['_CANCELRUNSRESPONSE']._serialized_end=3182
+  _globals['_CREATERUNSREQUEST']._serialized_start=3184
+  _globals['_CREATERUNSREQUEST']._serialized_end=3273
+  _globals['_CREATERUNSRESPONSE']._serialized_start=3275
+  _globals['_CREATERUNSRESPONSE']._serialized_end=3328
+  _globals['_PAUSERUNREQUEST']._serialized_start=3330
+  _globals['_PAUSERUNREQUEST']._serialized_end=3363
+  _globals['_PAUSERUNRESPONSE']._serialized_start=3365
+  _globals['_PAUSERUNRESPONSE']._serialized_end=3415
+  _globals['_LISTRUNBREAKPOINTSREQUEST']._serialized_start=3417
+  _globals['_LISTRUNBREAKPOINTSREQUEST']._serialized_end=3460
+  _globals['_LISTRUNBREAKPOINTSRESPONSE']._serialized_start=3462
+  _globals['_LISTRUNBREAKPOINTSRESPONSE']._serialized_end=3537
+  _globals['_ADDRUNBREAKPOINTSREQUEST']._serialized_start=3539
+  _globals['_ADDRUNBREAKPOINTSREQUEST']._serialized_end=3648
+  _globals['_ADDRUNBREAKPOINTSRESPONSE']._serialized_start=3650
+  _globals['_ADDRUNBREAKPOINTSRESPONSE']._serialized_end=3724
+  _globals['_REMOVERUNBREAKPOINTSREQUEST']._serialized_start=3726
+  _globals['_REMOVERUNBREAKPOINTSREQUEST']._serialized_end=3795
+  _globals['_REMOVERUNBREAKPOINTSRESPONSE']._serialized_start=3797
+  _globals['_REMOVERUNBREAKPOINTSRESPONSE']._serialized_end=3874
+  _globals['_DELETERUNREQUEST']._serialized_start=3876
+  _globals['_DELETERUNREQUEST']._serialized_end=3910
+  _globals['_DELETERUNRESPONSE']._serialized_start=3912
+  _globals['_DELETERUNRESPONSE']._serialized_end=3931
+  _globals['_RUNS']._serialized_start=4033
+  _globals['_RUNS']._serialized_end=5198
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from graphwire.v1 import breakpoint_pb2 as _breakpoint_pb2
 from graphwire.v1 import pause_pb2 as _pause_pb2
 from graphwire.v1 import payload_pb2 as _payload_pb2
 from graphwire.v1 import run_event_pb2 as _run_event_pb2
@@ -22,6 +24,36 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CancelAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CancelActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANCEL_ACTION_UNSPECIFIED: _CancelAction.ValueType  # 0
+    """KEEP."""
+    CANCEL_ACTION_KEEP: _CancelAction.ValueType  # 1
+    """Steps that have finished stay."""
+    CANCEL_ACTION_ROLLBACK: _CancelAction.ValueType  # 2
+    """The thread is put back to where it stood before the run: its checkpoints since then
+    are removed, and what waited before it waits again, as new pauses. The run and its
+    events stay. Not for a run that has ended.
+    """
+
+class CancelAction(_CancelAction, metaclass=_CancelActionEnumTypeWrapper):
+    """What becomes of what a cancelled run has done."""
+
+CANCEL_ACTION_UNSPECIFIED: CancelAction.ValueType  # 0
+"""KEEP."""
+CANCEL_ACTION_KEEP: CancelAction.ValueType  # 1
+"""Steps that have finished stay."""
+CANCEL_ACTION_ROLLBACK: CancelAction.ValueType  # 2
+"""The thread is put back to where it stood before the run: its checkpoints since then
+are removed, and what waited before it waits again, as new pauses. The run and its
+events stay. Not for a run that has ended.
+"""
+Global___CancelAction: _TypeAlias = CancelAction  # noqa: Y015
 
 @_typing.final
 class StreamRunRequest(_message.Message):
@@ -51,6 +83,8 @@ class StreamRunRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ON_DISCONNECT_FIELD_NUMBER: _builtins.int
     RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    ON_COMPLETION_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread to run on. Empty: a stateless run, on a thread made for it, which
     no list shows and which is deleted a while after the run has ended (1 h; a
@@ -97,6 +131,8 @@ class StreamRunRequest(_message.Message):
     """What happens to the run when the server that executes it is lost. Unset: for a
     resume or a command what the run before it had, otherwise CONTINUE.
     """
+    on_completion: _run_pb2.OnCompletion.ValueType
+    """For a stateless run: whether its thread is kept. Unset: it is not."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """New input, as the graph takes it: an object for a StateGraph, any value for
@@ -153,6 +189,12 @@ class StreamRunRequest(_message.Message):
         resume. Unset: at once.
         """
 
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """More breakpoints: with conditions, in subgraphs, with an expiry. Added to all
+        others, and inherited like interrupt_before. At most 100.
+        """
+
     def __init__(
         self,
         *,
@@ -178,10 +220,12 @@ class StreamRunRequest(_message.Message):
         request_id: _builtins.str = ...,
         on_disconnect: _run_pb2.OnDisconnect.ValueType = ...,
         recovery_policy: _run_pb2.RecoveryPolicy.ValueType = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        on_completion: _run_pb2.OnCompletion.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_disconnect", b"on_disconnect", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_completion", b"on_completion", "on_disconnect", b"on_disconnect", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["input", "resume", "command"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -242,6 +286,8 @@ class CreateRunRequest(_message.Message):
     START_DELAY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    ON_COMPLETION_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread to run on. Empty: a stateless run, on a thread made for it, which
     no list shows and which is deleted a while after the run has ended (1 h; a
@@ -284,6 +330,8 @@ class CreateRunRequest(_message.Message):
     """What happens to the run when the server that executes it is lost. Unset: for a
     resume or a command what the run before it had, otherwise CONTINUE.
     """
+    on_completion: _run_pb2.OnCompletion.ValueType
+    """For a stateless run: whether its thread is kept. Unset: it is not."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """New input, as the graph takes it: an object for a StateGraph, any value for
@@ -340,6 +388,12 @@ class CreateRunRequest(_message.Message):
         resume. Unset: at once.
         """
 
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """More breakpoints: with conditions, in subgraphs, with an expiry. Added to all
+        others, and inherited like interrupt_before. At most 100.
+        """
+
     def __init__(
         self,
         *,
@@ -364,10 +418,12 @@ class CreateRunRequest(_message.Message):
         start_delay: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
         recovery_policy: _run_pb2.RecoveryPolicy.ValueType = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        on_completion: _run_pb2.OnCompletion.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_completion", b"on_completion", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["input", "resume", "command"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -467,19 +523,23 @@ class JoinRunRequest(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ON_DISCONNECT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run. Required."""
     after_sequence: _builtins.int
     """Stream the events after this sequence; 0: all, from the first."""
+    on_disconnect: _run_pb2.OnDisconnect.ValueType
+    """What happens to the run when this call ends before it. Unset: CONTINUE."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
         after_sequence: _builtins.int = ...,
+        on_disconnect: _run_pb2.OnDisconnect.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "on_disconnect", b"on_disconnect", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -627,6 +687,8 @@ class CancelRunRequest(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     ABANDON_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run. Required."""
     abandon: _builtins.bool
@@ -634,15 +696,21 @@ class CancelRunRequest(_message.Message):
     be stopped: the run is CANCELLED at once, while such a node may still be at
     work.
     """
+    action: Global___CancelAction.ValueType
+    """What becomes of what the run has done. Unset: KEEP."""
+    wait: _builtins.bool
+    """Return only when the run has ended."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
         abandon: _builtins.bool = ...,
+        action: Global___CancelAction.ValueType = ...,
+        wait: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "action", b"action", "run_id", b"run_id", "wait", b"wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -671,6 +739,326 @@ class CancelRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelRunResponse: _TypeAlias = CancelRunResponse  # noqa: Y015
+
+@_typing.final
+class CancelRunsRequest(_message.Message):
+    """Which runs to cancel: by id, or by thread and status."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: _builtins.int
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    ABANDON_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    thread_id: _builtins.str
+    """Runs of this thread; empty: of all threads."""
+    abandon: _builtins.bool
+    """As for CancelRun."""
+    action: Global___CancelAction.ValueType
+    """What becomes of what they have done. Unset: KEEP."""
+    @_builtins.property
+    def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """These runs. Not with `thread_id` or `statuses`. At most 1000."""
+
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_run_pb2.RunStatus.ValueType]:
+        """Only runs with one of these statuses, of PENDING and RUNNING. Required without
+        run_ids.
+        """
+
+    def __init__(
+        self,
+        *,
+        run_ids: _abc.Iterable[_builtins.str] | None = ...,
+        thread_id: _builtins.str = ...,
+        statuses: _abc.Iterable[_run_pb2.RunStatus.ValueType] | None = ...,
+        abandon: _builtins.bool = ...,
+        action: Global___CancelAction.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon", "action", b"action", "run_ids", b"run_ids", "statuses", b"statuses", "thread_id", b"thread_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelRunsRequest: _TypeAlias = CancelRunsRequest  # noqa: Y015
+
+@_typing.final
+class CancelRunsResponse(_message.Message):
+    """The runs that are cancelled by this call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
+        """Each with cancel_requested set."""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[_run_pb2.Run] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelRunsResponse: _TypeAlias = CancelRunsResponse  # noqa: Y015
+
+@_typing.final
+class CreateRunsRequest(_message.Message):
+    """Runs to start together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateRunRequest."""
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateRunRequest]:
+        """The requests: at least one, at most 100. Their `request_id` must be empty."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___CreateRunRequest] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRunsRequest: _TypeAlias = CreateRunsRequest  # noqa: Y015
+
+@_typing.final
+class CreateRunsResponse(_message.Message):
+    """The runs that were started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Run]:
+        """The runs, in the order of the requests."""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[_run_pb2.Run] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRunsResponse: _TypeAlias = CreateRunsResponse  # noqa: Y015
+
+@_typing.final
+class PauseRunRequest(_message.Message):
+    """Which run to pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run. Required."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRunRequest: _TypeAlias = PauseRunRequest  # noqa: Y015
+
+@_typing.final
+class PauseRunResponse(_message.Message):
+    """The run, with pause_requested set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _run_pb2.Run:
+        """The run."""
+
+    def __init__(
+        self,
+        *,
+        run: _run_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRunResponse: _TypeAlias = PauseRunResponse  # noqa: Y015
+
+@_typing.final
+class ListRunBreakpointsRequest(_message.Message):
+    """Whose breakpoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run. Required."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunBreakpointsRequest: _TypeAlias = ListRunBreakpointsRequest  # noqa: Y015
+
+@_typing.final
+class ListRunBreakpointsResponse(_message.Message):
+    """The breakpoints in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """All of them; those of names, and those compiled into the graph, without an id."""
+
+    def __init__(
+        self,
+        *,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakpoints", b"breakpoints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunBreakpointsResponse: _TypeAlias = ListRunBreakpointsResponse  # noqa: Y015
+
+@_typing.final
+class AddRunBreakpointsRequest(_message.Message):
+    """Which breakpoints to add."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run. Required."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateRunRequest."""
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """The breakpoints; at least one."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakpoints", b"breakpoints", "request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddRunBreakpointsRequest: _TypeAlias = AddRunBreakpointsRequest  # noqa: Y015
+
+@_typing.final
+class AddRunBreakpointsResponse(_message.Message):
+    """The breakpoints that were added."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """With the ids that the server chose."""
+
+    def __init__(
+        self,
+        *,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakpoints", b"breakpoints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddRunBreakpointsResponse: _TypeAlias = AddRunBreakpointsResponse  # noqa: Y015
+
+@_typing.final
+class RemoveRunBreakpointsRequest(_message.Message):
+    """Which breakpoints to remove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    BREAKPOINT_IDS_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """The run. Required."""
+    @_builtins.property
+    def breakpoint_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids; at least one. One that is not there is refused, and then none is removed."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        breakpoint_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakpoint_ids", b"breakpoint_ids", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveRunBreakpointsRequest: _TypeAlias = RemoveRunBreakpointsRequest  # noqa: Y015
+
+@_typing.final
+class RemoveRunBreakpointsResponse(_message.Message):
+    """What is left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """As ListRunBreakpoints returns them."""
+
+    def __init__(
+        self,
+        *,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakpoints", b"breakpoints"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveRunBreakpointsResponse: _TypeAlias = RemoveRunBreakpointsResponse  # noqa: Y015
 
 @_typing.final
 class DeleteRunRequest(_message.Message):

@@ -52,6 +52,11 @@ class RunsStub(object):
                 request_serializer=graphwire_dot_v1_dot_runs__pb2.CreateRunRequest.SerializeToString,
                 response_deserializer=graphwire_dot_v1_dot_runs__pb2.CreateRunResponse.FromString,
                 _registered_method=True)
+        self.CreateRuns = channel.unary_unary(
+                '/graphwire.v1.Runs/CreateRuns',
+                request_serializer=graphwire_dot_v1_dot_runs__pb2.CreateRunsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_runs__pb2.CreateRunsResponse.FromString,
+                _registered_method=True)
         self.WaitRun = channel.unary_unary(
                 '/graphwire.v1.Runs/WaitRun',
                 request_serializer=graphwire_dot_v1_dot_runs__pb2.WaitRunRequest.SerializeToString,
@@ -77,6 +82,31 @@ class RunsStub(object):
                 request_serializer=graphwire_dot_v1_dot_runs__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=graphwire_dot_v1_dot_runs__pb2.CancelRunResponse.FromString,
                 _registered_method=True)
+        self.CancelRuns = channel.unary_unary(
+                '/graphwire.v1.Runs/CancelRuns',
+                request_serializer=graphwire_dot_v1_dot_runs__pb2.CancelRunsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_runs__pb2.CancelRunsResponse.FromString,
+                _registered_method=True)
+        self.PauseRun = channel.unary_unary(
+                '/graphwire.v1.Runs/PauseRun',
+                request_serializer=graphwire_dot_v1_dot_runs__pb2.PauseRunRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_runs__pb2.PauseRunResponse.FromString,
+                _registered_method=True)
+        self.ListRunBreakpoints = channel.unary_unary(
+                '/graphwire.v1.Runs/ListRunBreakpoints',
+                request_serializer=graphwire_dot_v1_dot_runs__pb2.ListRunBreakpointsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_runs__pb2.ListRunBreakpointsResponse.FromString,
+                _registered_method=True)
+        self.AddRunBreakpoints = channel.unary_unary(
+                '/graphwire.v1.Runs/AddRunBreakpoints',
+                request_serializer=graphwire_dot_v1_dot_runs__pb2.AddRunBreakpointsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_runs__pb2.AddRunBreakpointsResponse.FromString,
+                _registered_method=True)
+        self.RemoveRunBreakpoints = channel.unary_unary(
+                '/graphwire.v1.Runs/RemoveRunBreakpoints',
+                request_serializer=graphwire_dot_v1_dot_runs__pb2.RemoveRunBreakpointsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_runs__pb2.RemoveRunBreakpointsResponse.FromString,
+                _registered_method=True)
         self.DeleteRun = channel.unary_unary(
                 '/graphwire.v1.Runs/DeleteRun',
                 request_serializer=graphwire_dot_v1_dot_runs__pb2.DeleteRunRequest.SerializeToString,
@@ -100,8 +130,8 @@ class RunsServicer(object):
         not the run.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-        INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, AMBIGUOUS_ANSWER,
-        ANSWER_REQUIRED, ANSWER_MISMATCH.
+        INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION,
+        AMBIGUOUS_ANSWER, ANSWER_REQUIRED, ANSWER_MISMATCH, REVIEW_MISMATCH.
         NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND, CHECKPOINT_NOT_FOUND,
         RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
         ALREADY_EXISTS: REQUEST_ID_REUSED.
@@ -120,6 +150,14 @@ class RunsServicer(object):
     def CreateRun(self, request, context):
         """Starts a run in the background and returns it at once. Its events are
         recorded; JoinRun streams them. Statuses and reasons: as StreamRun.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRuns(self, request, context):
+        """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
+        paths begin with the request's place, as in "requests[1].assistant_id".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,8 +215,73 @@ class RunsServicer(object):
         node has returned (see `abandon`). What it returns then is dropped: a resume runs
         it again. Cancelling twice is no error while the run is active.
 
+        A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
+        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelRuns(self, request, context):
+        """Cancels several runs: those named, or all that are active, of one thread or of all.
+        Runs that have ended are left as they are.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        THREAD_NOT_FOUND, RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRun(self, request, context):
+        """Pauses an active run: what is at work ends, and nothing begins any more, in any of
+        its graphs. Whatever would begin next has a pause of kind PAUSE then, and the run
+        is INTERRUPTED. If nothing would, the run ends as it would have. Returns as soon as
+        that is recorded. Pausing twice is no error.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRunBreakpoints(self, request, context):
+        """Lists the breakpoints in force for a run: all of them, with those of names and
+        those compiled into the graph.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
+        INTERNAL: GRAPH_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddRunBreakpoints(self, request, context):
+        """Adds breakpoints to a run that is active, or that the thread is paused at. They are
+        in force when the call returns: no node begins past them then. What has begun
+        already goes on.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, UNKNOWN_NODE,
+        INVALID_CONDITION. NOT_FOUND: RUN_NOT_FOUND. ALREADY_EXISTS: BREAKPOINT_EXISTS.
+        FAILED_PRECONDITION: RUN_ENDED, UNSUPPORTED_BREAKPOINT. UNAVAILABLE: UNCONFIRMED.
+        INTERNAL: GRAPH_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveRunBreakpoints(self, request, context):
+        """Removes breakpoints that were given to a run, to those it continues, or added while
+        it ran. Those of the thread, of the assistant and of the graph can't be removed
+        here. A pause that one of them has made stays.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
+        UNCONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +312,11 @@ def add_RunsServicer_to_server(servicer, server):
                     request_deserializer=graphwire_dot_v1_dot_runs__pb2.CreateRunRequest.FromString,
                     response_serializer=graphwire_dot_v1_dot_runs__pb2.CreateRunResponse.SerializeToString,
             ),
+            'CreateRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRuns,
+                    request_deserializer=graphwire_dot_v1_dot_runs__pb2.CreateRunsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_runs__pb2.CreateRunsResponse.SerializeToString,
+            ),
             'WaitRun': grpc.unary_unary_rpc_method_handler(
                     servicer.WaitRun,
                     request_deserializer=graphwire_dot_v1_dot_runs__pb2.WaitRunRequest.FromString,
@@ -233,6 +341,31 @@ def add_RunsServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=graphwire_dot_v1_dot_runs__pb2.CancelRunRequest.FromString,
                     response_serializer=graphwire_dot_v1_dot_runs__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'CancelRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelRuns,
+                    request_deserializer=graphwire_dot_v1_dot_runs__pb2.CancelRunsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_runs__pb2.CancelRunsResponse.SerializeToString,
+            ),
+            'PauseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRun,
+                    request_deserializer=graphwire_dot_v1_dot_runs__pb2.PauseRunRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_runs__pb2.PauseRunResponse.SerializeToString,
+            ),
+            'ListRunBreakpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRunBreakpoints,
+                    request_deserializer=graphwire_dot_v1_dot_runs__pb2.ListRunBreakpointsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_runs__pb2.ListRunBreakpointsResponse.SerializeToString,
+            ),
+            'AddRunBreakpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddRunBreakpoints,
+                    request_deserializer=graphwire_dot_v1_dot_runs__pb2.AddRunBreakpointsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_runs__pb2.AddRunBreakpointsResponse.SerializeToString,
+            ),
+            'RemoveRunBreakpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveRunBreakpoints,
+                    request_deserializer=graphwire_dot_v1_dot_runs__pb2.RemoveRunBreakpointsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_runs__pb2.RemoveRunBreakpointsResponse.SerializeToString,
             ),
             'DeleteRun': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRun,
@@ -302,6 +435,33 @@ class Runs(object):
             '/graphwire.v1.Runs/CreateRun',
             graphwire_dot_v1_dot_runs__pb2.CreateRunRequest.SerializeToString,
             graphwire_dot_v1_dot_runs__pb2.CreateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Runs/CreateRuns',
+            graphwire_dot_v1_dot_runs__pb2.CreateRunsRequest.SerializeToString,
+            graphwire_dot_v1_dot_runs__pb2.CreateRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -437,6 +597,141 @@ class Runs(object):
             '/graphwire.v1.Runs/CancelRun',
             graphwire_dot_v1_dot_runs__pb2.CancelRunRequest.SerializeToString,
             graphwire_dot_v1_dot_runs__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Runs/CancelRuns',
+            graphwire_dot_v1_dot_runs__pb2.CancelRunsRequest.SerializeToString,
+            graphwire_dot_v1_dot_runs__pb2.CancelRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Runs/PauseRun',
+            graphwire_dot_v1_dot_runs__pb2.PauseRunRequest.SerializeToString,
+            graphwire_dot_v1_dot_runs__pb2.PauseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRunBreakpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Runs/ListRunBreakpoints',
+            graphwire_dot_v1_dot_runs__pb2.ListRunBreakpointsRequest.SerializeToString,
+            graphwire_dot_v1_dot_runs__pb2.ListRunBreakpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddRunBreakpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Runs/AddRunBreakpoints',
+            graphwire_dot_v1_dot_runs__pb2.AddRunBreakpointsRequest.SerializeToString,
+            graphwire_dot_v1_dot_runs__pb2.AddRunBreakpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveRunBreakpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Runs/RemoveRunBreakpoints',
+            graphwire_dot_v1_dot_runs__pb2.RemoveRunBreakpointsRequest.SerializeToString,
+            graphwire_dot_v1_dot_runs__pb2.RemoveRunBreakpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,8 +46,8 @@ class RunsStub:
     not the run.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-    INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, AMBIGUOUS_ANSWER,
-    ANSWER_REQUIRED, ANSWER_MISMATCH.
+    INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION,
+    AMBIGUOUS_ANSWER, ANSWER_REQUIRED, ANSWER_MISMATCH, REVIEW_MISMATCH.
     NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND, CHECKPOINT_NOT_FOUND,
     RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
     ALREADY_EXISTS: REQUEST_ID_REUSED.
@@ -62,6 +62,10 @@ class RunsStub:
     CreateRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CreateRunRequest, _runs_pb2.CreateRunResponse]
     """Starts a run in the background and returns it at once. Its events are
     recorded; JoinRun streams them. Statuses and reasons: as StreamRun.
+    """
+    CreateRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CreateRunsRequest, _runs_pb2.CreateRunsResponse]
+    """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
+    paths begin with the request's place, as in "requests[1].assistant_id".
     """
     WaitRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -99,8 +103,53 @@ class RunsStub:
     node has returned (see `abandon`). What it returns then is dropped: a resume runs
     it again. Cancelling twice is no error while the run is active.
 
+    A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
+    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+    """
+    CancelRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CancelRunsRequest, _runs_pb2.CancelRunsResponse]
+    """Cancels several runs: those named, or all that are active, of one thread or of all.
+    Runs that have ended are left as they are.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    THREAD_NOT_FOUND, RUN_NOT_FOUND.
+    """
+    PauseRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.PauseRunRequest, _runs_pb2.PauseRunResponse]
+    """Pauses an active run: what is at work ends, and nothing begins any more, in any of
+    its graphs. Whatever would begin next has a pause of kind PAUSE then, and the run
+    is INTERRUPTED. If nothing would, the run ends as it would have. Returns as soon as
+    that is recorded. Pausing twice is no error.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+    """
+    ListRunBreakpoints: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListRunBreakpointsRequest, _runs_pb2.ListRunBreakpointsResponse]
+    """Lists the breakpoints in force for a run: all of them, with those of names and
+    those compiled into the graph.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
+    INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    AddRunBreakpoints: _grpc.UnaryUnaryMultiCallable[_runs_pb2.AddRunBreakpointsRequest, _runs_pb2.AddRunBreakpointsResponse]
+    """Adds breakpoints to a run that is active, or that the thread is paused at. They are
+    in force when the call returns: no node begins past them then. What has begun
+    already goes on.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, UNKNOWN_NODE,
+    INVALID_CONDITION. NOT_FOUND: RUN_NOT_FOUND. ALREADY_EXISTS: BREAKPOINT_EXISTS.
+    FAILED_PRECONDITION: RUN_ENDED, UNSUPPORTED_BREAKPOINT. UNAVAILABLE: UNCONFIRMED.
+    INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    RemoveRunBreakpoints: _grpc.UnaryUnaryMultiCallable[_runs_pb2.RemoveRunBreakpointsRequest, _runs_pb2.RemoveRunBreakpointsResponse]
+    """Removes breakpoints that were given to a run, to those it continues, or added while
+    it ran. Those of the thread, of the assistant and of the graph can't be removed
+    here. A pause that one of them has made stays.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
+    UNCONFIRMED.
     """
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.DeleteRunRequest, _runs_pb2.DeleteRunResponse]
     """Deletes a run that has ended, with its events. The thread's state stays. The
@@ -129,8 +178,8 @@ class RunsAsyncStub(RunsStub):
     not the run.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-    INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, AMBIGUOUS_ANSWER,
-    ANSWER_REQUIRED, ANSWER_MISMATCH.
+    INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION,
+    AMBIGUOUS_ANSWER, ANSWER_REQUIRED, ANSWER_MISMATCH, REVIEW_MISMATCH.
     NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND, CHECKPOINT_NOT_FOUND,
     RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
     ALREADY_EXISTS: REQUEST_ID_REUSED.
@@ -145,6 +194,10 @@ class RunsAsyncStub(RunsStub):
     CreateRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.CreateRunRequest, _runs_pb2.CreateRunResponse]  # type: ignore[assignment]
     """Starts a run in the background and returns it at once. Its events are
     recorded; JoinRun streams them. Statuses and reasons: as StreamRun.
+    """
+    CreateRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.CreateRunsRequest, _runs_pb2.CreateRunsResponse]  # type: ignore[assignment]
+    """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
+    paths begin with the request's place, as in "requests[1].assistant_id".
     """
     WaitRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]  # type: ignore[assignment]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -182,8 +235,53 @@ class RunsAsyncStub(RunsStub):
     node has returned (see `abandon`). What it returns then is dropped: a resume runs
     it again. Cancelling twice is no error while the run is active.
 
+    A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
+    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+    """
+    CancelRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.CancelRunsRequest, _runs_pb2.CancelRunsResponse]  # type: ignore[assignment]
+    """Cancels several runs: those named, or all that are active, of one thread or of all.
+    Runs that have ended are left as they are.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    THREAD_NOT_FOUND, RUN_NOT_FOUND.
+    """
+    PauseRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.PauseRunRequest, _runs_pb2.PauseRunResponse]  # type: ignore[assignment]
+    """Pauses an active run: what is at work ends, and nothing begins any more, in any of
+    its graphs. Whatever would begin next has a pause of kind PAUSE then, and the run
+    is INTERRUPTED. If nothing would, the run ends as it would have. Returns as soon as
+    that is recorded. Pausing twice is no error.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+    """
+    ListRunBreakpoints: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListRunBreakpointsRequest, _runs_pb2.ListRunBreakpointsResponse]  # type: ignore[assignment]
+    """Lists the breakpoints in force for a run: all of them, with those of names and
+    those compiled into the graph.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
+    INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    AddRunBreakpoints: _aio.UnaryUnaryMultiCallable[_runs_pb2.AddRunBreakpointsRequest, _runs_pb2.AddRunBreakpointsResponse]  # type: ignore[assignment]
+    """Adds breakpoints to a run that is active, or that the thread is paused at. They are
+    in force when the call returns: no node begins past them then. What has begun
+    already goes on.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, UNKNOWN_NODE,
+    INVALID_CONDITION. NOT_FOUND: RUN_NOT_FOUND. ALREADY_EXISTS: BREAKPOINT_EXISTS.
+    FAILED_PRECONDITION: RUN_ENDED, UNSUPPORTED_BREAKPOINT. UNAVAILABLE: UNCONFIRMED.
+    INTERNAL: GRAPH_UNAVAILABLE.
+    """
+    RemoveRunBreakpoints: _aio.UnaryUnaryMultiCallable[_runs_pb2.RemoveRunBreakpointsRequest, _runs_pb2.RemoveRunBreakpointsResponse]  # type: ignore[assignment]
+    """Removes breakpoints that were given to a run, to those it continues, or added while
+    it ran. Those of the thread, of the assistant and of the graph can't be removed
+    here. A pause that one of them has made stays.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
+    UNCONFIRMED.
     """
     DeleteRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.DeleteRunRequest, _runs_pb2.DeleteRunResponse]  # type: ignore[assignment]
     """Deletes a run that has ended, with its events. The thread's state stays. The
@@ -215,8 +313,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         not the run.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-        INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, AMBIGUOUS_ANSWER,
-        ANSWER_REQUIRED, ANSWER_MISMATCH.
+        INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION,
+        AMBIGUOUS_ANSWER, ANSWER_REQUIRED, ANSWER_MISMATCH, REVIEW_MISMATCH.
         NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND, CHECKPOINT_NOT_FOUND,
         RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
         ALREADY_EXISTS: REQUEST_ID_REUSED.
@@ -237,6 +335,16 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_runs_pb2.CreateRunResponse, _abc.Awaitable[_runs_pb2.CreateRunResponse]]:
         """Starts a run in the background and returns it at once. Its events are
         recorded; JoinRun streams them. Statuses and reasons: as StreamRun.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateRuns(
+        self,
+        request: _runs_pb2.CreateRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.CreateRunsResponse, _abc.Awaitable[_runs_pb2.CreateRunsResponse]]:
+        """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
+        paths begin with the request's place, as in "requests[1].assistant_id".
         """
 
     @_abc_1.abstractmethod
@@ -304,8 +412,83 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         node has returned (see `abandon`). What it returns then is dropped: a resume runs
         it again. Cancelling twice is no error while the run is active.
 
+        A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
+        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelRuns(
+        self,
+        request: _runs_pb2.CancelRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.CancelRunsResponse, _abc.Awaitable[_runs_pb2.CancelRunsResponse]]:
+        """Cancels several runs: those named, or all that are active, of one thread or of all.
+        Runs that have ended are left as they are.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        THREAD_NOT_FOUND, RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseRun(
+        self,
+        request: _runs_pb2.PauseRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.PauseRunResponse, _abc.Awaitable[_runs_pb2.PauseRunResponse]]:
+        """Pauses an active run: what is at work ends, and nothing begins any more, in any of
+        its graphs. Whatever would begin next has a pause of kind PAUSE then, and the run
+        is INTERRUPTED. If nothing would, the run ends as it would have. Returns as soon as
+        that is recorded. Pausing twice is no error.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRunBreakpoints(
+        self,
+        request: _runs_pb2.ListRunBreakpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.ListRunBreakpointsResponse, _abc.Awaitable[_runs_pb2.ListRunBreakpointsResponse]]:
+        """Lists the breakpoints in force for a run: all of them, with those of names and
+        those compiled into the graph.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
+        INTERNAL: GRAPH_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def AddRunBreakpoints(
+        self,
+        request: _runs_pb2.AddRunBreakpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.AddRunBreakpointsResponse, _abc.Awaitable[_runs_pb2.AddRunBreakpointsResponse]]:
+        """Adds breakpoints to a run that is active, or that the thread is paused at. They are
+        in force when the call returns: no node begins past them then. What has begun
+        already goes on.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, UNKNOWN_NODE,
+        INVALID_CONDITION. NOT_FOUND: RUN_NOT_FOUND. ALREADY_EXISTS: BREAKPOINT_EXISTS.
+        FAILED_PRECONDITION: RUN_ENDED, UNSUPPORTED_BREAKPOINT. UNAVAILABLE: UNCONFIRMED.
+        INTERNAL: GRAPH_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveRunBreakpoints(
+        self,
+        request: _runs_pb2.RemoveRunBreakpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runs_pb2.RemoveRunBreakpointsResponse, _abc.Awaitable[_runs_pb2.RemoveRunBreakpointsResponse]]:
+        """Removes breakpoints that were given to a run, to those it continues, or added while
+        it ran. Those of the thread, of the assistant and of the graph can't be removed
+        here. A pause that one of them has made stays.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
+        UNCONFIRMED.
         """
 
     @_abc_1.abstractmethod

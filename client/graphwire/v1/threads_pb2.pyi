@@ -6,12 +6,15 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from graphwire.v1 import breakpoint_pb2 as _breakpoint_pb2
 from graphwire.v1 import pause_pb2 as _pause_pb2
 from graphwire.v1 import payload_pb2 as _payload_pb2
+from graphwire.v1 import run_event_pb2 as _run_event_pb2
 from graphwire.v1 import run_pb2 as _run_pb2
 import builtins as _builtins
 import sys
@@ -84,11 +87,148 @@ IF_EXISTS_RETURN: IfExists.ValueType  # 2
 """Return it as it is; metadata and ttl of the request are not applied."""
 Global___IfExists: _TypeAlias = IfExists  # noqa: Y015
 
+class _ThreadOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ThreadOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ThreadOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    THREAD_ORDER_UNSPECIFIED: _ThreadOrder.ValueType  # 0
+    """CREATE_TIME."""
+    THREAD_ORDER_CREATE_TIME: _ThreadOrder.ValueType  # 1
+    """When they were created."""
+    THREAD_ORDER_UPDATE_TIME: _ThreadOrder.ValueType  # 2
+    """When they last changed."""
+    THREAD_ORDER_STATE_UPDATE_TIME: _ThreadOrder.ValueType  # 3
+    """When their state last changed; those without one come last."""
+    THREAD_ORDER_THREAD_ID: _ThreadOrder.ValueType  # 4
+    """Their id."""
+    THREAD_ORDER_STATUS: _ThreadOrder.ValueType  # 5
+    """Their status, by its name."""
+
+class ThreadOrder(_ThreadOrder, metaclass=_ThreadOrderEnumTypeWrapper):
+    """What threads are sorted by."""
+
+THREAD_ORDER_UNSPECIFIED: ThreadOrder.ValueType  # 0
+"""CREATE_TIME."""
+THREAD_ORDER_CREATE_TIME: ThreadOrder.ValueType  # 1
+"""When they were created."""
+THREAD_ORDER_UPDATE_TIME: ThreadOrder.ValueType  # 2
+"""When they last changed."""
+THREAD_ORDER_STATE_UPDATE_TIME: ThreadOrder.ValueType  # 3
+"""When their state last changed; those without one come last."""
+THREAD_ORDER_THREAD_ID: ThreadOrder.ValueType  # 4
+"""Their id."""
+THREAD_ORDER_STATUS: ThreadOrder.ValueType  # 5
+"""Their status, by its name."""
+Global___ThreadOrder: _TypeAlias = ThreadOrder  # noqa: Y015
+
+class _SortDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SortDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SORT_DIRECTION_UNSPECIFIED: _SortDirection.ValueType  # 0
+    """DESCENDING."""
+    SORT_DIRECTION_DESCENDING: _SortDirection.ValueType  # 1
+    """The newest, or the last of the alphabet, first."""
+    SORT_DIRECTION_ASCENDING: _SortDirection.ValueType  # 2
+    """The oldest, or the first of the alphabet, first."""
+
+class SortDirection(_SortDirection, metaclass=_SortDirectionEnumTypeWrapper):
+    """In which direction."""
+
+SORT_DIRECTION_UNSPECIFIED: SortDirection.ValueType  # 0
+"""DESCENDING."""
+SORT_DIRECTION_DESCENDING: SortDirection.ValueType  # 1
+"""The newest, or the last of the alphabet, first."""
+SORT_DIRECTION_ASCENDING: SortDirection.ValueType  # 2
+"""The oldest, or the first of the alphabet, first."""
+Global___SortDirection: _TypeAlias = SortDirection  # noqa: Y015
+
+class _PruneStrategy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PruneStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PruneStrategy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRUNE_STRATEGY_UNSPECIFIED: _PruneStrategy.ValueType  # 0
+    """Refused."""
+    PRUNE_STRATEGY_DELETE: _PruneStrategy.ValueType  # 1
+    """The thread, with all that belongs to it."""
+    PRUNE_STRATEGY_KEEP_LATEST: _PruneStrategy.ValueType  # 2
+    """All checkpoints but those at which it stands."""
+
+class PruneStrategy(_PruneStrategy, metaclass=_PruneStrategyEnumTypeWrapper):
+    """What to prune of a thread."""
+
+PRUNE_STRATEGY_UNSPECIFIED: PruneStrategy.ValueType  # 0
+"""Refused."""
+PRUNE_STRATEGY_DELETE: PruneStrategy.ValueType  # 1
+"""The thread, with all that belongs to it."""
+PRUNE_STRATEGY_KEEP_LATEST: PruneStrategy.ValueType  # 2
+"""All checkpoints but those at which it stands."""
+Global___PruneStrategy: _TypeAlias = PruneStrategy  # noqa: Y015
+
+class _ThreadChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ThreadChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ThreadChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    THREAD_CHANGE_KIND_UNSPECIFIED: _ThreadChangeKind.ValueType  # 0
+    """Never sent."""
+    THREAD_CHANGE_KIND_PAUSED: _ThreadChangeKind.ValueType  # 1
+    """It has paused: there is a new pause."""
+    THREAD_CHANGE_KIND_PAUSE_RESOLVED: _ThreadChangeKind.ValueType  # 2
+    """A pause was resolved: resumed, superseded or cancelled."""
+    THREAD_CHANGE_KIND_RUN_STARTED: _ThreadChangeKind.ValueType  # 3
+    """A run has begun to execute."""
+    THREAD_CHANGE_KIND_RUN_ENDED: _ThreadChangeKind.ValueType  # 4
+    """A run has ended."""
+
+class ThreadChangeKind(_ThreadChangeKind, metaclass=_ThreadChangeKindEnumTypeWrapper):
+    """What has happened on a thread."""
+
+THREAD_CHANGE_KIND_UNSPECIFIED: ThreadChangeKind.ValueType  # 0
+"""Never sent."""
+THREAD_CHANGE_KIND_PAUSED: ThreadChangeKind.ValueType  # 1
+"""It has paused: there is a new pause."""
+THREAD_CHANGE_KIND_PAUSE_RESOLVED: ThreadChangeKind.ValueType  # 2
+"""A pause was resolved: resumed, superseded or cancelled."""
+THREAD_CHANGE_KIND_RUN_STARTED: ThreadChangeKind.ValueType  # 3
+"""A run has begun to execute."""
+THREAD_CHANGE_KIND_RUN_ENDED: ThreadChangeKind.ValueType  # 4
+"""A run has ended."""
+Global___ThreadChangeKind: _TypeAlias = ThreadChangeKind  # noqa: Y015
+
 @_typing.final
 class Thread(_message.Message):
     """A thread."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtractedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _payload_pb2.Payload: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _payload_pb2.Payload | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     THREAD_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
@@ -102,6 +242,10 @@ class Thread(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     STATELESS_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    STATE_UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    EXTRACTED_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """Identifies it: 1 to 128 letters, digits and "-_.:", beginning with a letter or
     digit.
@@ -150,6 +294,28 @@ class Thread(_message.Message):
         long as the server keeps such threads, which is for ever if nobody says otherwise.
         """
 
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """Breakpoints for all of its runs: they hold from the next run on, whatever that run
+        says.
+        """
+
+    @_builtins.property
+    def state_update_time(self) -> _timestamp_pb2.Timestamp:
+        """When its state last changed: the last end or pause of a run, or edit. Unset if
+        nothing has run yet.
+        """
+
+    @_builtins.property
+    def values(self) -> _payload_pb2.Payload:
+        """The state, as of then. Only where a read_mask names it."""
+
+    @_builtins.property
+    def extracted(self) -> _containers.MessageMap[_builtins.str, _payload_pb2.Payload]:
+        """What ListThreadsRequest.extract asks for, by its names; JSON null for what is not
+        there.
+        """
+
     def __init__(
         self,
         *,
@@ -165,10 +331,14 @@ class Thread(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         stateless: _builtins.bool = ...,
         ttl: _duration_pb2.Duration | None = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
+        state_update_time: _timestamp_pb2.Timestamp | None = ...,
+        values: _payload_pb2.Payload | None = ...,
+        extracted: _abc.Mapping[_builtins.str, _payload_pb2.Payload] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "metadata", b"metadata", "ttl", b"ttl", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "metadata", b"metadata", "state_update_time", b"state_update_time", "ttl", b"ttl", "update_time", b"update_time", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "error", b"error", "metadata", b"metadata", "next", b"next", "pauses", b"pauses", "stateless", b"stateless", "status", b"status", "thread_id", b"thread_id", "ttl", b"ttl", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "error", b"error", "extracted", b"extracted", "metadata", b"metadata", "next", b"next", "pauses", b"pauses", "state_update_time", b"state_update_time", "stateless", b"stateless", "status", b"status", "thread_id", b"thread_id", "ttl", b"ttl", "update_time", b"update_time", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -185,6 +355,9 @@ class CreateThreadRequest(_message.Message):
     IF_EXISTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    SUPERSTEPS_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """Its id; empty: the server chooses one (a UUID)."""
     if_exists: Global___IfExists.ValueType
@@ -193,6 +366,10 @@ class CreateThreadRequest(_message.Message):
     """Makes the call safe to repeat: 1 to 128 printable ASCII characters, chosen by
     the caller, kept 24 h. The same id with the same request returns what the
     first call made, as it is now; with another request: REQUEST_ID_REUSED.
+    """
+    assistant_id: _builtins.str
+    """The assistant of its state. Required with `supersteps` and `breakpoints`; otherwise
+    the first run chooses.
     """
     @_builtins.property
     def metadata(self) -> _payload_pb2.Payload:
@@ -204,6 +381,16 @@ class CreateThreadRequest(_message.Message):
         server says.
         """
 
+    @_builtins.property
+    def supersteps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Superstep]:
+        """A state to begin with: steps as if nodes had run, one after the other. Nothing is
+        executed. With an error in one of them no thread is made. At most 1000.
+        """
+
+    @_builtins.property
+    def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:
+        """Breakpoints for all of its runs. At most 100."""
+
     def __init__(
         self,
         *,
@@ -212,14 +399,71 @@ class CreateThreadRequest(_message.Message):
         if_exists: Global___IfExists.ValueType = ...,
         request_id: _builtins.str = ...,
         ttl: _duration_pb2.Duration | None = ...,
+        assistant_id: _builtins.str = ...,
+        supersteps: _abc.Iterable[Global___Superstep] | None = ...,
+        breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["if_exists", b"if_exists", "metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "if_exists", b"if_exists", "metadata", b"metadata", "request_id", b"request_id", "supersteps", b"supersteps", "thread_id", b"thread_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateThreadRequest: _TypeAlias = CreateThreadRequest  # noqa: Y015
+
+@_typing.final
+class Superstep(_message.Message):
+    """One step of a state to begin with: what each of its nodes is taken to have returned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateUpdate]:
+        """At least one; several as if nodes had run in parallel."""
+
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___StateUpdate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Superstep: _TypeAlias = Superstep  # noqa: Y015
+
+@_typing.final
+class StateUpdate(_message.Message):
+    """What a node is taken to have returned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    AS_NODE_FIELD_NUMBER: _builtins.int
+    as_node: _builtins.str
+    """The node. "__input__" takes the values as new input, and is alone in its step.
+    Required.
+    """
+    @_builtins.property
+    def values(self) -> _payload_pb2.Payload:
+        """As UpdateThreadStateRequest.values."""
+
+    def __init__(
+        self,
+        *,
+        values: _payload_pb2.Payload | None = ...,
+        as_node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_node", b"as_node", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateUpdate: _TypeAlias = StateUpdate  # noqa: Y015
 
 @_typing.final
 class CreateThreadResponse(_message.Message):
@@ -252,16 +496,22 @@ class GetThreadRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     THREAD_ID_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread. Required."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of it to return, by their names; unset: all but `values`."""
+
     def __init__(
         self,
         *,
         thread_id: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,6 +551,7 @@ class ThreadFilter(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     ASSISTANT_ID_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    THREAD_IDS_FIELD_NUMBER: _builtins.int
     assistant_id: _builtins.str
     """The thread's assistant; empty: any."""
     @_builtins.property
@@ -319,6 +570,10 @@ class ThreadFilter(_message.Message):
         the last end or pause of a run, or edit.
         """
 
+    @_builtins.property
+    def thread_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One of these ids; empty: any. At most 1000."""
+
     def __init__(
         self,
         *,
@@ -326,10 +581,11 @@ class ThreadFilter(_message.Message):
         metadata: _payload_pb2.Payload | None = ...,
         assistant_id: _builtins.str = ...,
         values: _payload_pb2.Payload | None = ...,
+        thread_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "metadata", b"metadata", "statuses", b"statuses", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "metadata", b"metadata", "statuses", b"statuses", "thread_ids", b"thread_ids", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,16 +597,56 @@ class ListThreadsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ExtractEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FILTER_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
+    EXTRACT_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at the most: 0 means 50; above 1000 means 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before, with the same filter; empty: the first."""
+    """next_page_token of the page before, with the same filter and order; empty: the
+    first.
+    """
+    order_by: Global___ThreadOrder.ValueType
+    """What to sort by. Unset: CREATE_TIME."""
+    direction: Global___SortDirection.ValueType
+    """In which direction. Unset: DESCENDING."""
     @_builtins.property
     def filter(self) -> Global___ThreadFilter:
         """Which; unset: all."""
+
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields of the threads to return, by their names; unset: all but `values`."""
+
+    @_builtins.property
+    def extract(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Parts of the state to return, each under a name: a path such as "messages[-1].content"
+        or "result.total". At most 10.
+        """
 
     def __init__(
         self,
@@ -358,10 +654,14 @@ class ListThreadsRequest(_message.Message):
         filter: Global___ThreadFilter | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        order_by: Global___ThreadOrder.ValueType = ...,
+        direction: Global___SortDirection.ValueType = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
+        extract: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "extract", b"extract", "filter", b"filter", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -379,7 +679,7 @@ class ListThreadsResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def threads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Thread]:
-        """The threads, newest first."""
+        """The threads, in the order that was asked for."""
 
     def __init__(
         self,
@@ -451,6 +751,7 @@ class UpdateThreadRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
+    BREAKPOINTS_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread. Required."""
     request_id: _builtins.str
@@ -458,14 +759,20 @@ class UpdateThreadRequest(_message.Message):
     @_builtins.property
     def metadata(self) -> _payload_pb2.Payload:
         """Merged into the thread's metadata (RFC 7396, JSON merge patch): keys given are
-        set, keys given as null are removed, the others stay. Required, unless `ttl` is
-        given; unset: they stay.
+        set, keys given as null are removed, the others stay. Required, unless `ttl` or
+        `breakpoints` is given; unset: they stay.
         """
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
         """How long to keep it after its last change, which this is; see Thread. Unset: as
         before.
+        """
+
+    @_builtins.property
+    def breakpoints(self) -> _breakpoint_pb2.BreakpointList:
+        """The breakpoints for all of its runs, in place of those it has. They hold from the
+        next run on, a resume included. Unset: they stay.
         """
 
     def __init__(
@@ -475,10 +782,11 @@ class UpdateThreadRequest(_message.Message):
         metadata: _payload_pb2.Payload | None = ...,
         request_id: _builtins.str = ...,
         ttl: _duration_pb2.Duration | None = ...,
+        breakpoints: _breakpoint_pb2.BreakpointList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "ttl", b"ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breakpoints", b"breakpoints", "metadata", b"metadata", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakpoints", b"breakpoints", "metadata", b"metadata", "request_id", b"request_id", "thread_id", b"thread_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -546,6 +854,231 @@ class DeleteThreadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteThreadResponse: _TypeAlias = DeleteThreadResponse  # noqa: Y015
+
+@_typing.final
+class CopyThreadRequest(_message.Message):
+    """Which thread to copy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    NEW_THREAD_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    thread_id: _builtins.str
+    """The thread. Required."""
+    new_thread_id: _builtins.str
+    """The id of the copy; empty: the server chooses one (a UUID)."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat; see CreateThreadRequest."""
+    def __init__(
+        self,
+        *,
+        thread_id: _builtins.str = ...,
+        new_thread_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_thread_id", b"new_thread_id", "request_id", b"request_id", "thread_id", b"thread_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyThreadRequest: _TypeAlias = CopyThreadRequest  # noqa: Y015
+
+@_typing.final
+class CopyThreadResponse(_message.Message):
+    """The copy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def thread(self) -> Global___Thread:
+        """The thread that was made."""
+
+    def __init__(
+        self,
+        *,
+        thread: Global___Thread | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["thread", b"thread"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["thread", b"thread"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyThreadResponse: _TypeAlias = CopyThreadResponse  # noqa: Y015
+
+@_typing.final
+class PruneThreadsRequest(_message.Message):
+    """Which threads to prune, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREAD_IDS_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    strategy: Global___PruneStrategy.ValueType
+    """What to prune. Required."""
+    @_builtins.property
+    def thread_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The threads: at least one, at most 1000."""
+
+    def __init__(
+        self,
+        *,
+        thread_ids: _abc.Iterable[_builtins.str] | None = ...,
+        strategy: Global___PruneStrategy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["strategy", b"strategy", "thread_ids", b"thread_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PruneThreadsRequest: _TypeAlias = PruneThreadsRequest  # noqa: Y015
+
+@_typing.final
+class PruneThreadsResponse(_message.Message):
+    """What was pruned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRUNED_COUNT_FIELD_NUMBER: _builtins.int
+    pruned_count: _builtins.int
+    """How many threads."""
+    def __init__(
+        self,
+        *,
+        pruned_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pruned_count", b"pruned_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PruneThreadsResponse: _TypeAlias = PruneThreadsResponse  # noqa: Y015
+
+@_typing.final
+class GetThreadStorageRequest(_message.Message):
+    """Which thread."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    thread_id: _builtins.str
+    """The thread. Required."""
+    def __init__(
+        self,
+        *,
+        thread_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["thread_id", b"thread_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetThreadStorageRequest: _TypeAlias = GetThreadStorageRequest  # noqa: Y015
+
+@_typing.final
+class GetThreadStorageResponse(_message.Message):
+    """How much a thread keeps in the database."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ChannelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___StorageAmount: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___StorageAmount | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    CHANNEL_VALUES_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    WRITES_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    RUN_COUNT_FIELD_NUMBER: _builtins.int
+    run_count: _builtins.int
+    """Its runs."""
+    @_builtins.property
+    def checkpoints(self) -> Global___StorageAmount:
+        """Its checkpoints, those of subgraphs included."""
+
+    @_builtins.property
+    def channel_values(self) -> Global___StorageAmount:
+        """The values of its channels: each once for each version."""
+
+    @_builtins.property
+    def channels(self) -> _containers.MessageMap[_builtins.str, Global___StorageAmount]:
+        """The same by channel."""
+
+    @_builtins.property
+    def writes(self) -> Global___StorageAmount:
+        """What tasks have written."""
+
+    @_builtins.property
+    def events(self) -> Global___StorageAmount:
+        """The events of its runs."""
+
+    def __init__(
+        self,
+        *,
+        checkpoints: Global___StorageAmount | None = ...,
+        channel_values: Global___StorageAmount | None = ...,
+        channels: _abc.Mapping[_builtins.str, Global___StorageAmount] | None = ...,
+        writes: Global___StorageAmount | None = ...,
+        events: Global___StorageAmount | None = ...,
+        run_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel_values", b"channel_values", "checkpoints", b"checkpoints", "events", b"events", "writes", b"writes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_values", b"channel_values", "channels", b"channels", "checkpoints", b"checkpoints", "events", b"events", "run_count", b"run_count", "writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetThreadStorageResponse: _TypeAlias = GetThreadStorageResponse  # noqa: Y015
+
+@_typing.final
+class StorageAmount(_message.Message):
+    """How much there is of something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """The number of rows."""
+    bytes: _builtins.int
+    """The bytes of what they hold, as it is stored."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StorageAmount: _TypeAlias = StorageAmount  # noqa: Y015
 
 @_typing.final
 class ThreadState(_message.Message):
@@ -702,22 +1235,30 @@ class GetThreadStateRequest(_message.Message):
     THREAD_ID_FIELD_NUMBER: _builtins.int
     CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
     SUBGRAPHS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread. Required."""
     checkpoint_id: _builtins.str
     """The checkpoint (a UUID); empty: the head."""
     subgraphs: _builtins.bool
     """Also return the states of subgraphs, in their tasks."""
+    @_builtins.property
+    def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The state of a subgraph: its namespace, as events and pauses have it. The
+        checkpoint is one of that namespace then. Empty: the root.
+        """
+
     def __init__(
         self,
         *,
         thread_id: _builtins.str = ...,
         checkpoint_id: _builtins.str = ...,
         subgraphs: _builtins.bool = ...,
+        namespace: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_id", b"checkpoint_id", "subgraphs", b"subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_id", b"checkpoint_id", "namespace", b"namespace", "subgraphs", b"subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -760,6 +1301,7 @@ class UpdateThreadStateRequest(_message.Message):
     EXPECTED_CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
     ASSISTANT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread. Required."""
     as_node: _builtins.str
@@ -788,6 +1330,13 @@ class UpdateThreadStateRequest(_message.Message):
         Required, unless as_node is "__end__".
         """
 
+    @_builtins.property
+    def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A subgraph whose state is edited: its namespace, as events and pauses have it.
+        `as_node` and `checkpoint_id` are of it then. It must be one in which the thread
+        stands. Empty: the root.
+        """
+
     def __init__(
         self,
         *,
@@ -798,10 +1347,11 @@ class UpdateThreadStateRequest(_message.Message):
         expected_checkpoint_id: _builtins.str = ...,
         assistant_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        namespace: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_node", b"as_node", "assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "expected_checkpoint_id", b"expected_checkpoint_id", "request_id", b"request_id", "thread_id", b"thread_id", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_node", b"as_node", "assistant_id", b"assistant_id", "checkpoint_id", b"checkpoint_id", "expected_checkpoint_id", b"expected_checkpoint_id", "namespace", b"namespace", "request_id", b"request_id", "thread_id", b"thread_id", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -816,7 +1366,7 @@ class UpdateThreadStateResponse(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def state(self) -> Global___ThreadState:
-        """The state at the new head."""
+        """The state at the new head; with `namespace`, of the subgraph."""
 
     def __init__(
         self,
@@ -840,22 +1390,42 @@ class ListThreadHistoryRequest(_message.Message):
     THREAD_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    BEFORE_CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread. Required."""
     page_size: _builtins.int
     """How many at the most: 0 means 20; above 1000 means 1000."""
     page_token: _builtins.str
-    """next_page_token of the page before; empty: from the head."""
+    """next_page_token of the page before, with the same filter; empty: from the head."""
+    before_checkpoint_id: _builtins.str
+    """Only checkpoints before this one. Empty: from the head."""
+    @_builtins.property
+    def metadata(self) -> _payload_pb2.Payload:
+        """Only checkpoints whose metadata contains this JSON object, such as
+        {"source": "update"} or {"run_id": …}. Unset: all.
+        """
+
+    @_builtins.property
+    def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The checkpoints of a subgraph: its namespace, as events and pauses have it. Empty:
+        the root.
+        """
+
     def __init__(
         self,
         *,
         thread_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        before_checkpoint_id: _builtins.str = ...,
+        metadata: _payload_pb2.Payload | None = ...,
+        namespace: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_checkpoint_id", b"before_checkpoint_id", "metadata", b"metadata", "namespace", b"namespace", "page_size", b"page_size", "page_token", b"page_token", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -888,3 +1458,321 @@ class ListThreadHistoryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListThreadHistoryResponse: _TypeAlias = ListThreadHistoryResponse  # noqa: Y015
+
+@_typing.final
+class JoinThreadRequest(_message.Message):
+    """Which events to stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    ONLY_NEW_FIELD_NUMBER: _builtins.int
+    thread_id: _builtins.str
+    """The thread. Required."""
+    cursor: _builtins.str
+    """Stream what comes after this cursor, of an earlier call. Empty: from the first
+    event that is kept.
+    """
+    only_new: _builtins.bool
+    """With an empty cursor: only what happens from now on."""
+    def __init__(
+        self,
+        *,
+        thread_id: _builtins.str = ...,
+        cursor: _builtins.str = ...,
+        only_new: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "only_new", b"only_new", "thread_id", b"thread_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinThreadRequest: _TypeAlias = JoinThreadRequest  # noqa: Y015
+
+@_typing.final
+class JoinThreadResponse(_message.Message):
+    """One event of a run of the thread."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where the stream stands after it; 1 to 64 characters. Empty on a heartbeat."""
+    @_builtins.property
+    def event(self) -> _run_event_pb2.RunEvent:
+        """The event. On a quiet stream a heartbeat, without a run."""
+
+    def __init__(
+        self,
+        *,
+        event: _run_event_pb2.RunEvent | None = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JoinThreadResponse: _TypeAlias = JoinThreadResponse  # noqa: Y015
+
+@_typing.final
+class WatchThreadsRequest(_message.Message):
+    """Which changes to stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Stream what comes after this cursor, of an earlier call. Empty: what happens from
+    now on.
+    """
+    @_builtins.property
+    def filter(self) -> Global___ThreadFilter:
+        """Only threads that match; the status is not looked at. Unset: all."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___ThreadChangeKind.ValueType]:
+        """Only these kinds of changes; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        filter: Global___ThreadFilter | None = ...,
+        kinds: _abc.Iterable[Global___ThreadChangeKind.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "filter", b"filter", "kinds", b"kinds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchThreadsRequest: _TypeAlias = WatchThreadsRequest  # noqa: Y015
+
+@_typing.final
+class WatchThreadsResponse(_message.Message):
+    """A change; with neither kind nor cursor a heartbeat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where the stream stands after it; 1 to 64 characters. Empty on a heartbeat."""
+    kind: Global___ThreadChangeKind.ValueType
+    """What has happened. UNSPECIFIED on a heartbeat."""
+    thread_id: _builtins.str
+    """The thread."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def pause(self) -> _pause_pb2.Pause:
+        """For PAUSED and PAUSE_RESOLVED: the pause, as it is now."""
+
+    @_builtins.property
+    def run(self) -> _run_pb2.Run:
+        """For RUN_STARTED and RUN_ENDED: the run, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        kind: Global___ThreadChangeKind.ValueType = ...,
+        thread_id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        pause: _pause_pb2.Pause | None = ...,
+        run: _run_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause", b"pause", "run", b"run", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "kind", b"kind", "pause", b"pause", "run", b"run", "thread_id", b"thread_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchThreadsResponse: _TypeAlias = WatchThreadsResponse  # noqa: Y015
+
+@_typing.final
+class PauseFilter(_message.Message):
+    """Which pauses; what is set must all be true."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUSES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    THREAD_ID_FIELD_NUMBER: _builtins.int
+    ASSISTANT_ID_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    TOOL_NAME_FIELD_NUMBER: _builtins.int
+    THREAD_METADATA_FIELD_NUMBER: _builtins.int
+    EXPIRES_BEFORE_FIELD_NUMBER: _builtins.int
+    thread_id: _builtins.str
+    """The thread; empty: any."""
+    assistant_id: _builtins.str
+    """The assistant of the run; empty: any."""
+    node: _builtins.str
+    """The node; empty: any."""
+    label: _builtins.str
+    """The label of a breakpoint that was met; empty: any."""
+    tool_name: _builtins.str
+    """A tool that waits for an answer; empty: any."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[_pause_pb2.PauseStatus.ValueType]:
+        """One of these statuses; empty: OPEN."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_pause_pb2.PauseKind.ValueType]:
+        """One of these kinds; empty: any."""
+
+    @_builtins.property
+    def thread_metadata(self) -> _payload_pb2.Payload:
+        """Threads whose metadata contains this JSON object; unset: any."""
+
+    @_builtins.property
+    def expires_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those that expire before this time; unset: any."""
+
+    def __init__(
+        self,
+        *,
+        statuses: _abc.Iterable[_pause_pb2.PauseStatus.ValueType] | None = ...,
+        kinds: _abc.Iterable[_pause_pb2.PauseKind.ValueType] | None = ...,
+        thread_id: _builtins.str = ...,
+        assistant_id: _builtins.str = ...,
+        node: _builtins.str = ...,
+        label: _builtins.str = ...,
+        tool_name: _builtins.str = ...,
+        thread_metadata: _payload_pb2.Payload | None = ...,
+        expires_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_before", b"expires_before", "thread_metadata", b"thread_metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "expires_before", b"expires_before", "kinds", b"kinds", "label", b"label", "node", b"node", "statuses", b"statuses", "thread_id", b"thread_id", "thread_metadata", b"thread_metadata", "tool_name", b"tool_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseFilter: _TypeAlias = PauseFilter  # noqa: Y015
+
+@_typing.final
+class ListPausesRequest(_message.Message):
+    """Which pauses, and how many."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at the most: 0 means 50; above 1000 means 1000."""
+    page_token: _builtins.str
+    """next_page_token of the page before, with the same filter and direction; empty: the
+    first.
+    """
+    direction: Global___SortDirection.ValueType
+    """By the time of their making. Unset: DESCENDING, the newest first."""
+    @_builtins.property
+    def filter(self) -> Global___PauseFilter:
+        """Which; unset: all that are open."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___PauseFilter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        direction: Global___SortDirection.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPausesRequest: _TypeAlias = ListPausesRequest  # noqa: Y015
+
+@_typing.final
+class ListPausesResponse(_message.Message):
+    """A page of pauses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
+        """The pauses."""
+
+    def __init__(
+        self,
+        *,
+        pauses: _abc.Iterable[_pause_pb2.Pause] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "pauses", b"pauses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPausesResponse: _TypeAlias = ListPausesResponse  # noqa: Y015
+
+@_typing.final
+class GetPauseRequest(_message.Message):
+    """Which pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSE_ID_FIELD_NUMBER: _builtins.int
+    pause_id: _builtins.str
+    """The pause. Required."""
+    def __init__(
+        self,
+        *,
+        pause_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pause_id", b"pause_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPauseRequest: _TypeAlias = GetPauseRequest  # noqa: Y015
+
+@_typing.final
+class GetPauseResponse(_message.Message):
+    """The pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pause(self) -> _pause_pb2.Pause:
+        """The pause."""
+
+    def __init__(
+        self,
+        *,
+        pause: _pause_pb2.Pause | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause", b"pause"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pause", b"pause"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPauseResponse: _TypeAlias = GetPauseResponse  # noqa: Y015

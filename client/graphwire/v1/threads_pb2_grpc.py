@@ -66,6 +66,21 @@ class ThreadsStub(object):
                 request_serializer=graphwire_dot_v1_dot_threads__pb2.DeleteThreadRequest.SerializeToString,
                 response_deserializer=graphwire_dot_v1_dot_threads__pb2.DeleteThreadResponse.FromString,
                 _registered_method=True)
+        self.CopyThread = channel.unary_unary(
+                '/graphwire.v1.Threads/CopyThread',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.CopyThreadRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.CopyThreadResponse.FromString,
+                _registered_method=True)
+        self.PruneThreads = channel.unary_unary(
+                '/graphwire.v1.Threads/PruneThreads',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.PruneThreadsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.PruneThreadsResponse.FromString,
+                _registered_method=True)
+        self.GetThreadStorage = channel.unary_unary(
+                '/graphwire.v1.Threads/GetThreadStorage',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.GetThreadStorageRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.GetThreadStorageResponse.FromString,
+                _registered_method=True)
         self.GetThreadState = channel.unary_unary(
                 '/graphwire.v1.Threads/GetThreadState',
                 request_serializer=graphwire_dot_v1_dot_threads__pb2.GetThreadStateRequest.SerializeToString,
@@ -81,6 +96,26 @@ class ThreadsStub(object):
                 request_serializer=graphwire_dot_v1_dot_threads__pb2.ListThreadHistoryRequest.SerializeToString,
                 response_deserializer=graphwire_dot_v1_dot_threads__pb2.ListThreadHistoryResponse.FromString,
                 _registered_method=True)
+        self.JoinThread = channel.unary_stream(
+                '/graphwire.v1.Threads/JoinThread',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.JoinThreadRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.JoinThreadResponse.FromString,
+                _registered_method=True)
+        self.WatchThreads = channel.unary_stream(
+                '/graphwire.v1.Threads/WatchThreads',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.WatchThreadsRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.WatchThreadsResponse.FromString,
+                _registered_method=True)
+        self.ListPauses = channel.unary_unary(
+                '/graphwire.v1.Threads/ListPauses',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.ListPausesRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.ListPausesResponse.FromString,
+                _registered_method=True)
+        self.GetPause = channel.unary_unary(
+                '/graphwire.v1.Threads/GetPause',
+                request_serializer=graphwire_dot_v1_dot_threads__pb2.GetPauseRequest.SerializeToString,
+                response_deserializer=graphwire_dot_v1_dot_threads__pb2.GetPauseResponse.FromString,
+                _registered_method=True)
 
 
 class ThreadsServicer(object):
@@ -89,11 +124,14 @@ class ThreadsServicer(object):
     """
 
     def CreateThread(self, request, context):
-        """Creates a thread.
+        """Creates a thread, with a state if one is given.
 
-        INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-        NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
-        ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+        UNKNOWN_NODE, INVALID_CONDITION, INVALID_UPDATE.
+        NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
+        whose thread was deleted.)
+        ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,7 +147,8 @@ class ThreadsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListThreads(self, request, context):
-        """Lists threads, newest first. Threads of stateless runs are left out.
+        """Lists threads, newest first if nothing else is said. Threads of stateless runs are
+        left out.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
         """
@@ -127,11 +166,12 @@ class ThreadsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateThread(self, request, context):
-        """Changes a thread's metadata, or how long it is kept.
+        """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-        INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
-        REQUEST_ID_REUSED.
+        INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
+        ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
+        INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +182,38 @@ class ThreadsServicer(object):
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         THREAD_NOT_FOUND. FAILED_PRECONDITION: THREAD_BUSY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CopyThread(self, request, context):
+        """Copies a thread: its state with its whole history, its metadata, its breakpoints
+        and its pauses, which wait in the copy as they do in the original, with ids of their
+        own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+        FAILED_PRECONDITION: THREAD_BUSY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneThreads(self, request, context):
+        """Deletes threads, or what they keep of their history. Those that are BUSY are left
+        as they are, and are not counted; so are ids of no thread.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetThreadStorage(self, request, context):
+        """Returns how much a thread keeps in the database.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,6 +257,50 @@ class ThreadsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def JoinThread(self, request, context):
+        """Streams the events of every run of a thread, one run after the other, in the order
+        in which they began; stays open across pauses and resumes, until the caller ends it
+        or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
+        which another call goes on, on any server.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+        OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchThreads(self, request, context):
+        """Streams what happens on all threads: pauses as they are made, their answers, runs
+        that begin and end. Stays open until the caller ends it. Each change comes with a
+        cursor, from which another call goes on, on any server.
+
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
+        UNAVAILABLE: SHUTTING_DOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPauses(self, request, context):
+        """Lists pauses across threads: the inbox of whoever approves and answers. Those of
+        stateless runs are in it.
+
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPause(self, request, context):
+        """Returns a pause, open or not.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ThreadsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -218,6 +334,21 @@ def add_ThreadsServicer_to_server(servicer, server):
                     request_deserializer=graphwire_dot_v1_dot_threads__pb2.DeleteThreadRequest.FromString,
                     response_serializer=graphwire_dot_v1_dot_threads__pb2.DeleteThreadResponse.SerializeToString,
             ),
+            'CopyThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.CopyThread,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.CopyThreadRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.CopyThreadResponse.SerializeToString,
+            ),
+            'PruneThreads': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneThreads,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.PruneThreadsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.PruneThreadsResponse.SerializeToString,
+            ),
+            'GetThreadStorage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetThreadStorage,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.GetThreadStorageRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.GetThreadStorageResponse.SerializeToString,
+            ),
             'GetThreadState': grpc.unary_unary_rpc_method_handler(
                     servicer.GetThreadState,
                     request_deserializer=graphwire_dot_v1_dot_threads__pb2.GetThreadStateRequest.FromString,
@@ -232,6 +363,26 @@ def add_ThreadsServicer_to_server(servicer, server):
                     servicer.ListThreadHistory,
                     request_deserializer=graphwire_dot_v1_dot_threads__pb2.ListThreadHistoryRequest.FromString,
                     response_serializer=graphwire_dot_v1_dot_threads__pb2.ListThreadHistoryResponse.SerializeToString,
+            ),
+            'JoinThread': grpc.unary_stream_rpc_method_handler(
+                    servicer.JoinThread,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.JoinThreadRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.JoinThreadResponse.SerializeToString,
+            ),
+            'WatchThreads': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchThreads,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.WatchThreadsRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.WatchThreadsResponse.SerializeToString,
+            ),
+            'ListPauses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPauses,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.ListPausesRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.ListPausesResponse.SerializeToString,
+            ),
+            'GetPause': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPause,
+                    request_deserializer=graphwire_dot_v1_dot_threads__pb2.GetPauseRequest.FromString,
+                    response_serializer=graphwire_dot_v1_dot_threads__pb2.GetPauseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -409,6 +560,87 @@ class Threads(object):
             _registered_method=True)
 
     @staticmethod
+    def CopyThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Threads/CopyThread',
+            graphwire_dot_v1_dot_threads__pb2.CopyThreadRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.CopyThreadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneThreads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Threads/PruneThreads',
+            graphwire_dot_v1_dot_threads__pb2.PruneThreadsRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.PruneThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetThreadStorage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Threads/GetThreadStorage',
+            graphwire_dot_v1_dot_threads__pb2.GetThreadStorageRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.GetThreadStorageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetThreadState(request,
             target,
             options=(),
@@ -479,6 +711,114 @@ class Threads(object):
             '/graphwire.v1.Threads/ListThreadHistory',
             graphwire_dot_v1_dot_threads__pb2.ListThreadHistoryRequest.SerializeToString,
             graphwire_dot_v1_dot_threads__pb2.ListThreadHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JoinThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graphwire.v1.Threads/JoinThread',
+            graphwire_dot_v1_dot_threads__pb2.JoinThreadRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.JoinThreadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchThreads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/graphwire.v1.Threads/WatchThreads',
+            graphwire_dot_v1_dot_threads__pb2.WatchThreadsRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.WatchThreadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPauses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Threads/ListPauses',
+            graphwire_dot_v1_dot_threads__pb2.ListPausesRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.ListPausesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPause(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/graphwire.v1.Threads/GetPause',
+            graphwire_dot_v1_dot_threads__pb2.GetPauseRequest.SerializeToString,
+            graphwire_dot_v1_dot_threads__pb2.GetPauseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,11 +36,14 @@ class ThreadsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ThreadsAsyncStub: ...
     CreateThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CreateThreadRequest, _threads_pb2.CreateThreadResponse]
-    """Creates a thread.
+    """Creates a thread, with a state if one is given.
 
-    INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-    NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
-    ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+    UNKNOWN_NODE, INVALID_CONDITION, INVALID_UPDATE.
+    NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
+    whose thread was deleted.)
+    ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     GetThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadRequest, _threads_pb2.GetThreadResponse]
     """Returns a thread.
@@ -48,7 +51,8 @@ class ThreadsStub:
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
     """
     ListThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListThreadsRequest, _threads_pb2.ListThreadsResponse]
-    """Lists threads, newest first. Threads of stateless runs are left out.
+    """Lists threads, newest first if nothing else is said. Threads of stateless runs are
+    left out.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
     """
@@ -58,17 +62,38 @@ class ThreadsStub:
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
     """
     UpdateThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.UpdateThreadRequest, _threads_pb2.UpdateThreadResponse]
-    """Changes a thread's metadata, or how long it is kept.
+    """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-    INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
-    REQUEST_ID_REUSED.
+    INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
+    ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
+    INTERNAL: GRAPH_UNAVAILABLE.
     """
     DeleteThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.DeleteThreadRequest, _threads_pb2.DeleteThreadResponse]
     """Deletes a thread with its runs, events and checkpoints.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     THREAD_NOT_FOUND. FAILED_PRECONDITION: THREAD_BUSY.
+    """
+    CopyThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CopyThreadRequest, _threads_pb2.CopyThreadResponse]
+    """Copies a thread: its state with its whole history, its metadata, its breakpoints
+    and its pauses, which wait in the copy as they do in the original, with ids of their
+    own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+    FAILED_PRECONDITION: THREAD_BUSY.
+    """
+    PruneThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.PruneThreadsRequest, _threads_pb2.PruneThreadsResponse]
+    """Deletes threads, or what they keep of their history. Those that are BUSY are left
+    as they are, and are not counted; so are ids of no thread.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
+    """
+    GetThreadStorage: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadStorageRequest, _threads_pb2.GetThreadStorageResponse]
+    """Returns how much a thread keeps in the database.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
     """
     GetThreadState: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadStateRequest, _threads_pb2.GetThreadStateResponse]
     """Returns a thread's state at its head or at any checkpoint. A thread on which
@@ -96,6 +121,34 @@ class ThreadsStub:
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
     THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
     """
+    JoinThread: _grpc.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]
+    """Streams the events of every run of a thread, one run after the other, in the order
+    in which they began; stays open across pauses and resumes, until the caller ends it
+    or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
+    which another call goes on, on any server.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+    """
+    WatchThreads: _grpc.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]
+    """Streams what happens on all threads: pauses as they are made, their answers, runs
+    that begin and end. Stays open until the caller ends it. Each change comes with a
+    cursor, from which another call goes on, on any server.
+
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
+    UNAVAILABLE: SHUTTING_DOWN.
+    """
+    ListPauses: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListPausesRequest, _threads_pb2.ListPausesResponse]
+    """Lists pauses across threads: the inbox of whoever approves and answers. Those of
+    stateless runs are in it.
+
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    """
+    GetPause: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetPauseRequest, _threads_pb2.GetPauseResponse]
+    """Returns a pause, open or not.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class ThreadsAsyncStub(ThreadsStub):
@@ -105,11 +158,14 @@ class ThreadsAsyncStub(ThreadsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.CreateThreadRequest, _threads_pb2.CreateThreadResponse]  # type: ignore[assignment]
-    """Creates a thread.
+    """Creates a thread, with a state if one is given.
 
-    INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-    NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
-    ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+    UNKNOWN_NODE, INVALID_CONDITION, INVALID_UPDATE.
+    NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
+    whose thread was deleted.)
+    ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     GetThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadRequest, _threads_pb2.GetThreadResponse]  # type: ignore[assignment]
     """Returns a thread.
@@ -117,7 +173,8 @@ class ThreadsAsyncStub(ThreadsStub):
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
     """
     ListThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListThreadsRequest, _threads_pb2.ListThreadsResponse]  # type: ignore[assignment]
-    """Lists threads, newest first. Threads of stateless runs are left out.
+    """Lists threads, newest first if nothing else is said. Threads of stateless runs are
+    left out.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
     """
@@ -127,17 +184,38 @@ class ThreadsAsyncStub(ThreadsStub):
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD.
     """
     UpdateThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.UpdateThreadRequest, _threads_pb2.UpdateThreadResponse]  # type: ignore[assignment]
-    """Changes a thread's metadata, or how long it is kept.
+    """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-    INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
-    REQUEST_ID_REUSED.
+    INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
+    ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
+    INTERNAL: GRAPH_UNAVAILABLE.
     """
     DeleteThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.DeleteThreadRequest, _threads_pb2.DeleteThreadResponse]  # type: ignore[assignment]
     """Deletes a thread with its runs, events and checkpoints.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     THREAD_NOT_FOUND. FAILED_PRECONDITION: THREAD_BUSY.
+    """
+    CopyThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.CopyThreadRequest, _threads_pb2.CopyThreadResponse]  # type: ignore[assignment]
+    """Copies a thread: its state with its whole history, its metadata, its breakpoints
+    and its pauses, which wait in the copy as they do in the original, with ids of their
+    own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+    THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+    FAILED_PRECONDITION: THREAD_BUSY.
+    """
+    PruneThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.PruneThreadsRequest, _threads_pb2.PruneThreadsResponse]  # type: ignore[assignment]
+    """Deletes threads, or what they keep of their history. Those that are BUSY are left
+    as they are, and are not counted; so are ids of no thread.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
+    """
+    GetThreadStorage: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadStorageRequest, _threads_pb2.GetThreadStorageResponse]  # type: ignore[assignment]
+    """Returns how much a thread keeps in the database.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
     """
     GetThreadState: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadStateRequest, _threads_pb2.GetThreadStateResponse]  # type: ignore[assignment]
     """Returns a thread's state at its head or at any checkpoint. A thread on which
@@ -165,6 +243,34 @@ class ThreadsAsyncStub(ThreadsStub):
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
     THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
     """
+    JoinThread: _aio.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]  # type: ignore[assignment]
+    """Streams the events of every run of a thread, one run after the other, in the order
+    in which they began; stays open across pauses and resumes, until the caller ends it
+    or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
+    which another call goes on, on any server.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+    """
+    WatchThreads: _aio.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]  # type: ignore[assignment]
+    """Streams what happens on all threads: pauses as they are made, their answers, runs
+    that begin and end. Stays open until the caller ends it. Each change comes with a
+    cursor, from which another call goes on, on any server.
+
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
+    UNAVAILABLE: SHUTTING_DOWN.
+    """
+    ListPauses: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListPausesRequest, _threads_pb2.ListPausesResponse]  # type: ignore[assignment]
+    """Lists pauses across threads: the inbox of whoever approves and answers. Those of
+    stateless runs are in it.
+
+    INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    """
+    GetPause: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetPauseRequest, _threads_pb2.GetPauseResponse]  # type: ignore[assignment]
+    """Returns a pause, open or not.
+
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+    """
 
 class ThreadsServicer(metaclass=_abc_1.ABCMeta):
     """Threads keep the state of a conversation or job across runs: a chain of
@@ -177,11 +283,14 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         request: _threads_pb2.CreateThreadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_threads_pb2.CreateThreadResponse, _abc.Awaitable[_threads_pb2.CreateThreadResponse]]:
-        """Creates a thread.
+        """Creates a thread, with a state if one is given.
 
-        INVALID_ARGUMENT: INVALID_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD.
-        NOT_FOUND: THREAD_NOT_FOUND. (For a request_id whose thread was deleted.)
-        ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
+        UNKNOWN_NODE, INVALID_CONDITION, INVALID_UPDATE.
+        NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
+        whose thread was deleted.)
+        ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
+        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -201,7 +310,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         request: _threads_pb2.ListThreadsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_threads_pb2.ListThreadsResponse, _abc.Awaitable[_threads_pb2.ListThreadsResponse]]:
-        """Lists threads, newest first. Threads of stateless runs are left out.
+        """Lists threads, newest first if nothing else is said. Threads of stateless runs are
+        left out.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
         """
@@ -223,11 +333,12 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         request: _threads_pb2.UpdateThreadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_threads_pb2.UpdateThreadResponse, _abc.Awaitable[_threads_pb2.UpdateThreadResponse]]:
-        """Changes a thread's metadata, or how long it is kept.
+        """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-        INVALID_PAYLOAD. NOT_FOUND: THREAD_NOT_FOUND. ALREADY_EXISTS:
-        REQUEST_ID_REUSED.
+        INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
+        ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
+        INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -240,6 +351,44 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         THREAD_NOT_FOUND. FAILED_PRECONDITION: THREAD_BUSY.
+        """
+
+    @_abc_1.abstractmethod
+    def CopyThread(
+        self,
+        request: _threads_pb2.CopyThreadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.CopyThreadResponse, _abc.Awaitable[_threads_pb2.CopyThreadResponse]]:
+        """Copies a thread: its state with its whole history, its metadata, its breakpoints
+        and its pauses, which wait in the copy as they do in the original, with ids of their
+        own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
+        THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
+        FAILED_PRECONDITION: THREAD_BUSY.
+        """
+
+    @_abc_1.abstractmethod
+    def PruneThreads(
+        self,
+        request: _threads_pb2.PruneThreadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.PruneThreadsResponse, _abc.Awaitable[_threads_pb2.PruneThreadsResponse]]:
+        """Deletes threads, or what they keep of their history. Those that are BUSY are left
+        as they are, and are not counted; so are ids of no thread.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def GetThreadStorage(
+        self,
+        request: _threads_pb2.GetThreadStorageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.GetThreadStorageResponse, _abc.Awaitable[_threads_pb2.GetThreadStorageResponse]]:
+        """Returns how much a thread keeps in the database.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -284,6 +433,58 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
         THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def JoinThread(
+        self,
+        request: _threads_pb2.JoinThreadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_threads_pb2.JoinThreadResponse], _abc.AsyncIterator[_threads_pb2.JoinThreadResponse]]:
+        """Streams the events of every run of a thread, one run after the other, in the order
+        in which they began; stays open across pauses and resumes, until the caller ends it
+        or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
+        which another call goes on, on any server.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+        OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchThreads(
+        self,
+        request: _threads_pb2.WatchThreadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_threads_pb2.WatchThreadsResponse], _abc.AsyncIterator[_threads_pb2.WatchThreadsResponse]]:
+        """Streams what happens on all threads: pauses as they are made, their answers, runs
+        that begin and end. Stays open until the caller ends it. Each change comes with a
+        cursor, from which another call goes on, on any server.
+
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
+        UNAVAILABLE: SHUTTING_DOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPauses(
+        self,
+        request: _threads_pb2.ListPausesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.ListPausesResponse, _abc.Awaitable[_threads_pb2.ListPausesResponse]]:
+        """Lists pauses across threads: the inbox of whoever approves and answers. Those of
+        stateless runs are in it.
+
+        INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPause(
+        self,
+        request: _threads_pb2.GetPauseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_threads_pb2.GetPauseResponse, _abc.Awaitable[_threads_pb2.GetPauseResponse]]:
+        """Returns a pause, open or not.
+
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
         """
 
 def add_ThreadsServicer_to_server(servicer: ThreadsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,8 +12,10 @@ from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, ValidationError
 
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.breakpoints import Breakpoint, Located, locate
 from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
+from graphwire_server.graphs.places import Path, Place
 
 _ROOT_CHANNEL = "__root__"
 
@@ -39,6 +41,67 @@ def check_nodes(
             field=f"{field}[{index}]" if everything else field,
             metadata={"node": name, "nodes": ", ".join(nodes)},
         )
+
+
+def check_breakpoints(
+    places: Mapping[Path, Place], breakpoints: Sequence[Breakpoint], field: str
+) -> None:
+    """Refuses breakpoints that can't be honoured in a graph.
+
+    Args:
+        places: What is known of the graph and its subgraphs, by path.
+        breakpoints: The breakpoints, in the order of the field.
+        field: The field of the request that they are in.
+
+    Raises:
+        UnknownNodeError: There is no such node; the error lists those that there are.
+        UnsupportedBreakpointError: A pause there could never be resumed.
+        InvalidConditionError: Its condition can't be used in the graph of its node.
+    """
+    for index, each in enumerate(breakpoints):
+        check_place(places, each.node, f"{field}[{index}].node")
+
+
+def check_place(places: Mapping[Path, Place], name: str, field: str) -> Located:
+    """Returns where a breakpoint at a name is. Raises as `check_breakpoints`."""
+    located = locate(name, places)
+    if located is None:
+        raise _no_such_place(places, name, field)
+    place, path = places[located.path], "/".join(located.path)
+    if not place.has_doors:
+        raise errors.UnsupportedBreakpointError(
+            f"{field}: the graph {path} is called by the code of a node, which would take a "
+            "pause in it for a failure; set the breakpoint at the node that calls it, or make "
+            "the graph a node",
+            metadata={"path": path, "field": field},
+        )
+    if not place.keeps_checkpoints:
+        raise errors.UnsupportedBreakpointError(
+            f"{field}: the subgraph {path} keeps no checkpoints (checkpointer=False), so a pause "
+            "in it could never be resumed; compile it with checkpointer=None, or set the "
+            "breakpoint at the node that it is",
+            metadata={"path": path, "field": field},
+        )
+    return located
+
+
+def _no_such_place(places: Mapping[Path, Place], name: str, field: str) -> errors.UnknownNodeError:
+    """Returns the error for a name that is nowhere, with what there is nearest to it."""
+    known = ["/".join((*path, node)) for path, place in places.items() for node in place.nodes]
+    inside = max(
+        (path for path in places if path and name.startswith("/".join(path) + "/")),
+        key=len,
+        default=(),
+    )
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    where = f"the subgraph {'/'.join(inside)}" if inside else "the graph"
+    nodes = ["/".join((*inside, node)) for node in places[inside].nodes]
+    return errors.UnknownNodeError(
+        f"{where} has no node {name!r}{hint} It has: {', '.join(nodes)}",
+        field=field,
+        metadata={"node": name, "nodes": ", ".join(nodes)},
+    )
 
 
 def check_input(graph: AnyPregel, value: Any, field: str) -> None:

@@ -36,10 +36,21 @@ MUTATING = frozenset(
         "/graphwire.v1.Threads/UpdateThread",
         "/graphwire.v1.Threads/DeleteThread",
         "/graphwire.v1.Threads/UpdateThreadState",
+        "/graphwire.v1.Threads/CopyThread",
+        "/graphwire.v1.Threads/PruneThreads",
         "/graphwire.v1.Runs/StreamRun",
         "/graphwire.v1.Runs/CreateRun",
         "/graphwire.v1.Runs/CancelRun",
         "/graphwire.v1.Runs/DeleteRun",
+        "/graphwire.v1.Runs/CreateRuns",
+        "/graphwire.v1.Runs/CancelRuns",
+        "/graphwire.v1.Runs/PauseRun",
+        "/graphwire.v1.Runs/AddRunBreakpoints",
+        "/graphwire.v1.Runs/RemoveRunBreakpoints",
+        "/graphwire.v1.Assistants/CreateAssistant",
+        "/graphwire.v1.Assistants/UpdateAssistant",
+        "/graphwire.v1.Assistants/DeleteAssistant",
+        "/graphwire.v1.Assistants/SetLatestAssistantVersion",
     }
 )
 

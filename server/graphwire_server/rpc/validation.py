@@ -16,7 +16,7 @@ from graphwire import errors
 
 from graphwire_server.rpc.oneofs import has_oneofs, without_oneofs
 
-_THREAD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 _REQUEST_ID = re.compile(r"[\x20-\x7e]{1,128}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RESERVED_PREFIXES = ("__", "checkpoint_", "langgraph_")
@@ -42,7 +42,12 @@ def thread_id(value: str, field: str = "thread_id") -> str:
 
 def optional_thread_id(value: str, field: str = "thread_id") -> str:
     """Returns the id of a thread, or ""."""
-    if value and not _THREAD_ID.fullmatch(value):
+    return optional_name(value, field)
+
+
+def optional_name(value: str, field: str) -> str:
+    """Returns an id that the caller may choose, or ""."""
+    if value and not _NAME.fullmatch(value):
         raise errors.InvalidFieldError(
             "must be 1 to 128 letters, digits and -_.: and begin with a letter or digit",
             field=field,
@@ -58,9 +63,16 @@ def run_id(value: str, field: str = "run_id") -> str:
 def optional_uuid(value: str, field: str) -> str:
     """Returns a UUID as the server writes it, or ""."""
     if value and not _UUID.fullmatch(value):
-        text = f"must be a UUID such as {uuid.UUID(int=0)}, not {value[:100]!r}"
-        raise errors.InvalidFieldError(text, field=field)
+        what = f"must be a UUID such as {uuid.UUID(int=0)}, not {value[:100]!r}"
+        raise errors.InvalidFieldError(what, field=field)
     return value.lower()
+
+
+def text(value: str, field: str, *, most: int) -> str:
+    """Returns a text of at most so many characters."""
+    if len(value) > most:
+        raise errors.InvalidFieldError(f"at most {most} characters", field=field)
+    return value
 
 
 def request_id(value: str) -> str:
@@ -100,8 +112,8 @@ def enum_names(
     names = [enum_name(kind, number, prefix) for number in numbers]
     for index, name in enumerate(names):
         if not name:
-            text = f"{prefix}UNSPECIFIED means nothing here; leave the list empty instead"
-            raise errors.InvalidFieldError(text, field=f"{field}[{index}]")
+            what = f"{prefix}UNSPECIFIED means nothing here; leave the list empty instead"
+            raise errors.InvalidFieldError(what, field=f"{field}[{index}]")
     return tuple(dict.fromkeys(names))
 
 
@@ -151,10 +163,10 @@ def known_fields(request: Message) -> None:
         return
     # A field without a name is called by its number.
     paths = list(dict.fromkeys(_unknown(request, "")))[:_MAX_NAMED_FIELDS]
-    text = "this server does not know this field of the request; it may be older than its caller"
+    what = "this server does not know this field of the request; it may be older than its caller"
     raise errors.UnknownFieldError(
-        text,
-        violations=[errors.FieldViolation(path, text) for path in paths],
+        what,
+        violations=[errors.FieldViolation(path, what) for path in paths],
         metadata={"fields": ", ".join(paths)},
     )
 

@@ -319,8 +319,15 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         now: int,
         by_run_id: str = "",
         answer: str | None = None,
+        principal: str = "",
+        answered_by: str = "",
+        expired: bool = False,
+        review: str | None = None,
     ) -> bool:
-        """Resolves an OPEN pause. Returns False, and changes nothing, if it is not open."""
+        """Resolves an OPEN pause; see `PauseRecord` for what is noted of that.
+
+        Returns False, and changes nothing, if it is not open.
+        """
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""

@@ -65,14 +65,16 @@ class PauseKind(StrEnum):
     BREAKPOINT_BEFORE = "BREAKPOINT_BEFORE"
     BREAKPOINT_AFTER = "BREAKPOINT_AFTER"
     INTERRUPT = "INTERRUPT"
+    PAUSE = "PAUSE"
 
 
 class PauseStatus(StrEnum):
-    """What became of a pause."""
+    """What became of a pause; the contract's `PauseStatus` without its prefix."""
 
     OPEN = "OPEN"
     RESUMED = "RESUMED"
     SUPERSEDED = "SUPERSEDED"
+    CANCELLED = "CANCELLED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class ThreadRecord:
         stateless: Whether it belongs to a stateless run and goes with its end.
         ttl: How long it is kept after its last change, in microseconds; 0: for ever; None: as
             long as the server says.
+        breakpoints: Those for all of its runs: a JSON array as text, see `graphs.breakpoints`.
+        state_update_time: When its state last changed; None if nothing has run yet.
     """
 
     thread_id: str
@@ -140,6 +144,8 @@ class ThreadRecord:
     error: Failure | None = None
     stateless: bool = False
     ttl: int | None = None
+    breakpoints: str = "[]"
+    state_update_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,10 @@ class RunRecord:
         losses: How often a server was lost that executed it. Being handed back is none.
         absorbed: Whether what it was started with (input, update, goto) is in a commit of its
             own, so that it must not be applied again.
+        breakpoints: Those given to it, inherited, or added while it executes: a JSON array as
+            text, see `graphs.breakpoints`.
+        pause_requested: Whether somebody asked to pause it.
+        steering: Rises with each change of what is asked of it while it executes.
     """
 
     run_id: str
@@ -192,6 +202,9 @@ class RunRecord:
     losses: int = 0
     absorbed: bool = False
     oldest_sequence: int = 1
+    breakpoints: str = "[]"
+    pause_requested: bool = False
+    steering: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +229,17 @@ class PauseRecord:
         resolved_by_run_id: The run that resumed it; empty if none did.
         resolve_time: When it was resumed or superseded; None while open.
         answer: With what it was resumed, as JSON text; None if with nothing.
+        assistant_id: The assistant of the run.
+        breakpoints: Those that hold the node here: a JSON array as text, see
+            `graphs.breakpoints.Met`.
+        tool_calls: Those that wait here: a JSON array as text, of {"id", "name", "args"}.
+        expire_time: When its time is over; None: never.
+        on_expiry: What happens then: RESUME, REJECT or CANCEL; empty: nothing.
+        expiry_message: For REJECT: what each tool call is answered; empty: the server's words.
+        principal: Who resolved it, by his credentials; empty if nobody did.
+        answered_by: For whom, as the caller said.
+        expired: Whether it was resolved since its time was over.
+        review: The decisions on its tool calls: a JSON array as text; None if there are none.
     """
 
     pause_id: str
@@ -234,6 +258,16 @@ class PauseRecord:
     resolved_by_run_id: str = ""
     resolve_time: int | None = None
     answer: str | None = None
+    assistant_id: str = ""
+    breakpoints: str = "[]"
+    tool_calls: str = "[]"
+    expire_time: int | None = None
+    on_expiry: str = ""
+    expiry_message: str = ""
+    principal: str = ""
+    answered_by: str = ""
+    expired: bool = False
+    review: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

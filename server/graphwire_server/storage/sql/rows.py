@@ -34,6 +34,8 @@ def thread_row(thread: ThreadRecord) -> Row:
         failure_text(thread.error),
         thread.metadata,
         thread.ttl,
+        thread.breakpoints,
+        thread.state_update_time,
     )
 
 
@@ -51,6 +53,8 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         error=_failure(row[8]),
         metadata=row[9],
         ttl=row[10],
+        breakpoints=row[11],
+        state_update_time=row[12],
         values=values,
     )
 
@@ -79,11 +83,13 @@ def run_row(run: RunRecord) -> Row:
         failure_text(run.error),
         run.metadata,
         run.oldest_sequence,
+        run.pause_requested,
+        run.steering,
     )
 
 
 def run_record(row: Row) -> RunRecord:
-    """Returns the run in a row of RUN_COLUMNS and the spec."""
+    """Returns the run in a row of RUN_COLUMNS and BODY_COLUMNS."""
     return RunRecord(
         run_id=row[0],
         thread_id=row[1],
@@ -105,7 +111,10 @@ def run_record(row: Row) -> RunRecord:
         error=_failure(row[18]),
         metadata=row[19],
         oldest_sequence=row[20],
-        spec=row[21],
+        pause_requested=bool(row[21]),
+        steering=row[22],
+        spec=row[23],
+        breakpoints=row[24],
     )
 
 
@@ -138,6 +147,16 @@ def pause_row(pause: PauseRecord) -> Row:
         pause.value,
         pause.response_schema,
         pause.answer,
+        pause.assistant_id,
+        pause.breakpoints,
+        pause.tool_calls,
+        pause.expire_time,
+        pause.on_expiry,
+        pause.expiry_message,
+        pause.principal,
+        pause.answered_by,
+        pause.expired,
+        pause.review,
     )
 
 
@@ -160,6 +179,16 @@ def pause_record(row: Row) -> PauseRecord:
         value=row[13],
         response_schema=row[14],
         answer=row[15],
+        assistant_id=row[16],
+        breakpoints=row[17],
+        tool_calls=row[18],
+        expire_time=row[19],
+        on_expiry=row[20],
+        expiry_message=row[21],
+        principal=row[22],
+        answered_by=row[23],
+        expired=bool(row[24]),
+        review=row[25],
     )
 
 

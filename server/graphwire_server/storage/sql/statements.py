@@ -44,7 +44,7 @@ def _marks(count: int) -> str:
 
 THREAD_COLUMNS = (
     "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
-    "create_time, update_time, error, metadata, ttl"
+    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time"
 )
 
 # A thread without checkpoints has none too many.
@@ -170,23 +170,26 @@ def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
 RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
-    "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence"
+    "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence, "
+    "pause_requested, steering"
 )
+BODY_COLUMNS = "spec, breakpoints"
 
 INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
-INSERT_RUN_BODY = insert("gw_run_bodies", "run_id, spec")
+INSERT_RUN_BODY = insert("gw_run_bodies", f"run_id, {BODY_COLUMNS}")
 
 _RUN_LIST = ", ".join(f"r.{column}" for column in RUN_COLUMNS.split(", "))
 _RUNS = "gw_runs r JOIN gw_run_bodies b ON b.run_id = r.run_id"
-_SELECT_RUN = f"SELECT {_RUN_LIST}, b.spec FROM {_RUNS}"
+_RUN_AND_BODY = f"{_RUN_LIST}, b.spec, b.breakpoints"
+_SELECT_RUN = f"SELECT {_RUN_AND_BODY} FROM {_RUNS}"
 
 RUN = f"{_SELECT_RUN} WHERE r.run_id = ?"
 
 ACTIVE_RUNS = f"""
-    SELECT {_RUN_LIST}, b.spec, r.number FROM {_RUNS}
+    SELECT {_RUN_AND_BODY}, r.number FROM {_RUNS}
     WHERE r.thread_id = ? AND r.status = 'PENDING'
     UNION ALL
-    SELECT {_RUN_LIST}, b.spec, r.number FROM {_RUNS}
+    SELECT {_RUN_AND_BODY}, r.number FROM {_RUNS}
     WHERE r.thread_id = ? AND r.status = 'RUNNING'
     ORDER BY number
 """
@@ -237,7 +240,7 @@ def list_runs(
         conditions.append("(r.create_time, r.run_id) < (?, ?)")
         parameters += [after.create_time, after.key]
     sql = (
-        f"SELECT {_RUN_LIST}, b.spec FROM {_RUNS} WHERE {' AND '.join(conditions)}"
+        f"{_SELECT_RUN} WHERE {' AND '.join(conditions)}"
         " ORDER BY r.create_time DESC, r.run_id DESC LIMIT ?"
     )
     return sql, [*parameters, limit]
@@ -381,7 +384,8 @@ RAISE_LAST_SEQUENCE = "UPDATE gw_runs SET last_sequence = ? WHERE run_id = ? AND
 PAUSE_COLUMNS = (
     "pause_id, thread_id, run_id, kind, node, namespace, checkpoint_id, create_time, "
     "interrupt_id, task_id, status, resolved_by_run_id, resolve_time, "
-    "value, response_schema, answer"
+    "value, response_schema, answer, assistant_id, breakpoints, tool_calls, expire_time, "
+    "on_expiry, expiry_message, principal, answered_by, expired, review"
 )
 
 INSERT_PAUSE = insert("gw_pauses", PAUSE_COLUMNS)
@@ -394,7 +398,8 @@ RESUMED_PAUSES = f"""
 PAUSES_OF_RUN = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE run_id = ? ORDER BY number"
 
 RESOLVE_PAUSE = """
-    UPDATE gw_pauses SET status = ?, resolve_time = ?, resolved_by_run_id = ?, answer = ?
+    UPDATE gw_pauses SET status = ?, resolve_time = ?, resolved_by_run_id = ?, answer = ?,
+        principal = ?, answered_by = ?, expired = ?, review = ?
     WHERE pause_id = ? AND status = 'OPEN'
 """
 

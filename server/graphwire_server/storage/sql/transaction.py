@@ -121,7 +121,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             changes["assistant_id"] = assistant_id
         if head is not None:
             changes |= {"checkpoint_id": head[0], "next_nodes": rows.names_text(head[1])}
-            changes["unpruned"] = True
+            changes |= {"unpruned": True, "state_update_time": now}
         if ttl is not None:
             changes["ttl"] = ttl
         statement = sql.update_thread(tuple(changes))
@@ -138,7 +138,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
         self._execute(sql.INSERT_RUN, rows.run_row(run))
-        self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec))
+        self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec, run.breakpoints))
         self._insert_events(events)
 
     def change_run(
@@ -178,10 +178,15 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         now: int,
         by_run_id: str = "",
         answer: str | None = None,
+        principal: str = "",
+        answered_by: str = "",
+        expired: bool = False,
+        review: str | None = None,
     ) -> bool:
         if to is PauseStatus.OPEN:
-            raise ValueError("a pause is resolved to RESUMED or SUPERSEDED, not to OPEN")
-        parameters = (to, now, by_run_id, answer, pause_id)
+            raise ValueError("a pause is resolved to RESUMED, SUPERSEDED or CANCELLED, not to OPEN")
+        who = (principal, answered_by, expired, review)
+        parameters = (to, now, by_run_id, answer, *who, pause_id)
         return self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
