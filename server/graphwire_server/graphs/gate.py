@@ -28,6 +28,7 @@ from graphwire_server.graphs.places import (
     path_of,
     stops,
 )
+from graphwire_server.graphs.tool_calls import Review
 
 #: A checkpoint, and the nodes before it at which a breakpoint after them was met.
 StoppedAfter = tuple[str, tuple[str, ...]]
@@ -43,6 +44,7 @@ class Known:
         inside: Ids of tasks that stand in a subgraph.
         asking: Tasks that wait for an answer which this run does not bring.
         after: By namespace, the checkpoint at which a breakpoint after a node was met.
+        reviews: What was decided about the tool calls of approved tasks, by task id.
     """
 
     approved: frozenset[str] = frozenset()
@@ -50,6 +52,7 @@ class Known:
     inside: frozenset[str] = frozenset()
     asking: frozenset[str] = frozenset()
     after: Mapping[Namespace, str] = field(default_factory=dict)
+    reviews: Mapping[str, Review] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Gate:
         self._inside = known.inside
         self._asking = known.asking
         self._after = dict(known.after)
+        self._reviews = known.reviews
+        self._reviewed: set[str] = set()
         self._called: dict[Namespace, Place] = {}
         self._held: dict[tuple[str, str], Held] = {}
         self._durable = durable
@@ -187,6 +192,17 @@ class Gate:
         """
         if self._stands_after(namespace):
             raise compat.held()
+
+    def review(self, task: Task) -> Review | None:
+        """Returns what was decided about the tool calls of a task; None if nothing was."""
+        review = self._reviews.get(task.task_id)
+        if review is not None:
+            self._reviewed.add(task.node)
+        return review
+
+    def was_reviewed(self, node: str) -> bool:
+        """Returns whether a task of a node of that name had a review in this run."""
+        return node in self._reviewed
 
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it."""

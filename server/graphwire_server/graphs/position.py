@@ -28,7 +28,14 @@ from graphwire_server.graphs.places import (
     path_of,
     stops,
 )
-from graphwire_server.graphs.stored import STOPPED_AFTER, stored_checkpoint, task_writes
+from graphwire_server.graphs.state_messages import messages_channel
+from graphwire_server.graphs.stored import (
+    STOPPED_AFTER,
+    pending_sends,
+    stored_checkpoint,
+    task_writes,
+)
+from graphwire_server.graphs.tool_calls import pending_tool_calls
 from graphwire_server.storage.records import PauseKind
 
 
@@ -45,6 +52,8 @@ class Waiting:
         interrupt_id: LangGraph's id, for INTERRUPT; else empty.
         value: What the node asks, as JSON text; None unless INTERRUPT.
         response_schema: The JSON Schema of an answer, as JSON text; None if there is none.
+        tool_calls: The tool calls that wait there, as JSON text: an array of {"id", "name",
+            "args"}.
     """
 
     kind: PauseKind
@@ -54,6 +63,7 @@ class Waiting:
     interrupt_id: str = ""
     value: str | None = None
     response_schema: str | None = None
+    tool_calls: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ class Standing:
         inside: Whether it has begun and stands in a subgraph, whose tasks are listed as well, or
             has failed and is being handled.
         relays: Whether what it asks is asked by a graph that its code calls.
+        tool_calls: The tool calls that wait there, as in `Waiting`.
     """
 
     task: Task
@@ -74,6 +85,7 @@ class Standing:
     questions: tuple[Interrupt, ...]
     inside: bool
     relays: bool = False
+    tool_calls: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class StoppedAfter:
     namespace: Namespace
     checkpoint_id: str
     nodes: tuple[str, ...]
+    tool_calls: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,7 @@ class Position:
     def questions(self) -> tuple[Waiting, ...]:
         """Returns the questions that wait for an answer."""
         return tuple(
-            _question(standing.task, interrupt)
+            _question(standing, interrupt)
             for standing in self.tasks
             for interrupt in standing.questions
         )
@@ -249,7 +262,8 @@ class Position:
                 for node in stopped.nodes:
                     if after_id(stopped.checkpoint_id, node) not in approved:
                         kind, where = PauseKind.BREAKPOINT_AFTER, stopped.namespace
-                        yield Waiting(kind, node, where, stopped.checkpoint_id)
+                        calls, ids = stopped.tool_calls, stopped.checkpoint_id
+                        yield Waiting(kind, node, where, ids, tool_calls=calls)
 
     def _questions_and_befores(
         self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]
@@ -258,13 +272,17 @@ class Position:
             task = standing.task
             if standing.questions:
                 for interrupt in standing.questions:
-                    yield _question(task, interrupt)
+                    yield _question(standing, interrupt)
             elif not standing.finished and not standing.inside:
                 # What is inside has passed its breakpoint, whoever adds one now.
                 there = breakpoints.get(path_of(task.namespace), Breakpoints())
                 if stops(there.before, task.node) and task.task_id not in approved:
                     yield Waiting(
-                        PauseKind.BREAKPOINT_BEFORE, task.node, task.namespace, task.task_id
+                        PauseKind.BREAKPOINT_BEFORE,
+                        task.node,
+                        task.namespace,
+                        task.task_id,
+                        tool_calls=standing.tool_calls,
                     )
 
 
@@ -364,9 +382,11 @@ async def _walk(
 ) -> None:
     """Collects what a snapshot of the graph `at`, and those of its subgraphs, say."""
     nodes = (snapshot.metadata or {}).get(STOPPED_AFTER)
+    calls = await _tool_calls(graph, at, snapshot)
     if nodes:
         checkpoint_id = checkpoint_id_of(snapshot.config)
-        stopped_after.append(StoppedAfter(namespace, checkpoint_id, _names(nodes)))
+        there = calls.get("", "[]")
+        stopped_after.append(StoppedAfter(namespace, checkpoint_id, _names(nodes), there))
     writes = await task_writes(graph, snapshot.config) if snapshot.tasks else {}
     for each in snapshot.tasks:
         task = Task(each.id, each.name, namespace)
@@ -377,7 +397,8 @@ async def _walk(
         questions = _open_questions(each, task, written, inside=inside)
         own = compat.question_ids(task, written.answers + 1)[-1]
         relays = not inside and all(question.id != own for question in questions)
-        tasks.append(Standing(task, written.finished, questions, inside, relays))
+        tool_calls = calls.get(each.id, "[]")
+        tasks.append(Standing(task, written.finished, questions, inside, relays, tool_calls))
         if below is not None:
             inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
             child = compat.subgraph(at, each.name)
@@ -386,6 +407,21 @@ async def _walk(
                 # What it asks its own tasks have noted as well, for as long as it waits.
                 writes.pop(each.id, None)
     noted.update(asked for w in writes.values() if not w.finished for asked in w.asked)
+
+
+async def _tool_calls(graph: AnyPregel, at: AnyPregel, snapshot: StateSnapshot) -> dict[str, str]:
+    """Returns the tool calls that wait in the state, at "", and at each task, by its id."""
+    channel = messages_channel(at)
+    in_state = jsontext.dumps(pending_tool_calls(snapshot.values, channel))
+    calls = {"": in_state} | {task.id: in_state for task in snapshot.tasks}
+    sent = {task.id: compat.send_index(task.path) for task in snapshot.tasks}
+    if any(index is not None for index in sent.values()):
+        inputs = await pending_sends(graph, snapshot.config)
+        for task_id, index in sent.items():
+            if index is not None and index < len(inputs):
+                own = pending_tool_calls({}, channel, inputs[index], own_input=True)
+                calls[task_id] = jsontext.dumps(own)
+    return calls
 
 
 def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:
@@ -421,8 +457,9 @@ def _open_questions(
     return tuple(interrupt for interrupt in found.interrupts if interrupt.id not in answered)
 
 
-def _question(task: Task, interrupt: Interrupt[Any]) -> Waiting:
-    return question(task, interrupt.id, interrupt.value, interrupt.response_schema)
+def _question(standing: Standing, interrupt: Interrupt[Any]) -> Waiting:
+    asked = question(standing.task, interrupt.id, interrupt.value, interrupt.response_schema)
+    return replace(asked, tool_calls=standing.tool_calls)
 
 
 def question(task: Task, interrupt_id: str, value: Any, schema: Any) -> Waiting:

@@ -70,6 +70,12 @@ async def task_writes(graph: AnyPregel, config: RunnableConfig) -> dict[str, com
     return compat.task_writes((found.pending_writes or ()) if found is not None else ())
 
 
+async def pending_sends(graph: AnyPregel, config: RunnableConfig) -> list[Any]:
+    """Returns the inputs of the Sends that come after a checkpoint; see `compat.send_index`."""
+    found = await saver_of(graph).aget_tuple(config)
+    return compat.pending_sends(found) if found is not None else []
+
+
 async def checkpoint_ids(
     graph: AnyPregel, config: RunnableConfig, *, limit: int, before: RunnableConfig | None
 ) -> list[str]:

@@ -10,6 +10,7 @@ from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
 
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.reviews import read_review
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
@@ -110,6 +111,12 @@ class RunRequestReader:
         if resume.answers and resume.HasField("answer"):
             text = "give either `answer` or `answers`, not both"
             raise errors.InvalidFieldError(text, field=f"{field}.answer")
+        if resume.reviews and resume.HasField("review"):
+            text = "give either `review` or `reviews`, not both"
+            raise errors.InvalidFieldError(text, field=f"{field}.review")
+        review = None
+        if resume.HasField("review"):
+            review = read_review(self._codec, resume.review, f"{field}.review")
         return ResumeStart(
             pause_ids=tuple(dict.fromkeys(resume.pause_ids)),
             answers=tuple(
@@ -120,6 +127,11 @@ class RunRequestReader:
             expected_checkpoint_id=validation.optional_uuid(
                 resume.expected_checkpoint_id, f"{field}.expected_checkpoint_id"
             ),
+            reviews=tuple(
+                (key, read_review(self._codec, value, f"{field}.reviews[{key}]"))
+                for key, value in sorted(resume.reviews.items())
+            ),
+            review=review,
         )
 
     def _command(self, command: run_pb2.Command, field: str) -> CommandStart:

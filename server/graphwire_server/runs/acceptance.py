@@ -6,13 +6,13 @@ two inputs to one thread, exactly one is accepted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from graphwire import errors
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.places import Breakpoints
+from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.events import metadata_record
@@ -51,6 +51,7 @@ class GraphFacts:
             a subgraph that keeps no checkpoints; empty if there is none.
         next_there: The nodes that come next at the request's checkpoint; None if it names none.
         nodes: The nodes that it declares; () for a graph that is no StateGraph.
+        places: What is known of it and of its subgraphs, by path.
     """
 
     compiled: Breakpoints
@@ -58,6 +59,7 @@ class GraphFacts:
     unreachable: str
     next_there: tuple[str, ...] | None
     nodes: tuple[str, ...]
+    places: Mapping[Path, Place] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,14 +302,15 @@ def _check_thread(
     if thread.status is ThreadStatus.BUSY:
         raise thread_busy(thread.thread_id, active)
     check_expected(thread, resume.expected_checkpoint_id)
-    field = "start.resume" if isinstance(request.start, ResumeStart) else "start.command.resume"
-    field = field.removeprefix("start.")
+    where = "resume" if isinstance(request.start, ResumeStart) else "command.resume"
     if _leaves(request, thread):
-        if resume.pause_ids or resume.answers or resume.answer is not None:
+        answers = resume.answers or resume.answer is not None
+        reviews = resume.reviews or resume.review is not None
+        if resume.pause_ids or answers or reviews:
             raise errors.InvalidFieldError(
                 "a resume from an older checkpoint starts a new branch, where nothing has been "
-                "asked yet; leave answers and pause ids out",
-                field=field,
+                "asked yet; leave answers, reviews and pause ids out",
+                field=where,
             )
         if not context.graph.next_there:
             raise errors.NothingToResumeError(
@@ -319,8 +322,8 @@ def _check_thread(
     pauses = tx.open_pauses(thread.thread_id)
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, field)
-    plan_resume((), resume, field)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, context.graph.places)
+    plan_resume((), resume, where)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
@@ -458,7 +461,12 @@ def _resolve_pauses(
     if plan is not None:
         for pause, answer in plan.resumed:
             tx.resolve_pause(
-                pause.pause_id, PauseStatus.RESUMED, now=now, by_run_id=run.run_id, answer=answer
+                pause.pause_id,
+                PauseStatus.RESUMED,
+                now=now,
+                by_run_id=run.run_id,
+                answer=answer,
+                review=plan.reviews.get(pause.pause_id),
             )
     if _leaves(request, thread) or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
         for pause in tx.open_pauses(thread.thread_id):

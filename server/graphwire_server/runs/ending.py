@@ -111,6 +111,7 @@ def settle_pauses(
             value=reason.value,
             response_schema=reason.response_schema,
             task_id=reason.task_id,
+            tool_calls=reason.tool_calls,
         )
         for reason in new
     ]

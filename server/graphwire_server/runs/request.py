@@ -15,6 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.tool_calls import Decision
 
 
 class StreamMode(StrEnum):
@@ -63,6 +64,8 @@ class ResumeStart:
     answers: tuple[tuple[str, Any], ...] = ()
     answer: Given | None = None
     expected_checkpoint_id: str = ""
+    reviews: tuple[tuple[str, tuple[Decision, ...]], ...] = ()
+    review: tuple[Decision, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def _plain(value: Any) -> Any:
     match value:
         case Given():
             return {"given": value.value}
-        case InputStart() | ResumeStart() | CommandStart():
+        case InputStart() | ResumeStart() | CommandStart() | Decision():
             return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         case tuple():
             return [_plain(item) for item in value]

@@ -302,6 +302,7 @@ class RunService:
                 unreachable=unreachable_breakpoints(places),
                 next_there=next_there,
                 nodes=declared_nodes(graph),
+                places=places,
             )
 
     async def _next_at(
