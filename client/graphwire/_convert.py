@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from graphwire import _enums as enums
 from graphwire import values
 from graphwire._payload import decode
+from graphwire._reviews import tool_call
 from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
 
 
@@ -43,6 +44,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         response_schema=decode(message.response_schema),
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
+        tool_calls=tuple(map(tool_call, message.tool_calls)),
     )
 
 

@@ -12,6 +12,7 @@ from graphwire import _enums as enums
 from graphwire._calls import new_request_id
 from graphwire._durations import duration
 from graphwire._payload import encode, encode_if_given, encode_if_set
+from graphwire._reviews import review_message
 from graphwire.start import NOT_GIVEN, Command, Goto, Resume, RunOptions
 from graphwire.v1 import run_pb2 as pb
 from graphwire.v1.runs_pb2 import CreateRunRequest, StreamRunRequest
@@ -87,6 +88,13 @@ def _resume(resume: Resume, field: str) -> pb.Resume:
         },
         answer=encode_if_given(resume.answer, f"{field}.answer"),
         expected_checkpoint_id=resume.expected_checkpoint_id,
+        reviews={
+            pause_id: review_message(review, f"{field}.reviews[{pause_id!r}]")
+            for pause_id, review in resume.reviews.items()
+        },
+        review=(
+            None if resume.review is None else review_message(resume.review, f"{field}.review")
+        ),
     )
 
 

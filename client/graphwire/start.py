@@ -16,6 +16,7 @@ from graphwire.enums import (
     RecoveryPolicy,
     StreamMode,
 )
+from graphwire.reviews import Decision
 
 
 class _NotGiven(Enum):
@@ -43,12 +44,17 @@ class Resume:
         answer: The answer where a single interrupt is open: any JSON value, None too.
         expected_checkpoint_id: Compare and set: `CheckpointMismatchError` unless the
             thread is still at this checkpoint. Empty: do not check.
+        reviews: Decisions on tool calls, by the id of the pause before the node that would
+            run them: a decision for a single call, or one for each by its id.
+        review: The same for the single pause with tool calls.
     """
 
     pause_ids: Sequence[str] = ()
     answers: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = NOT_GIVEN
     expected_checkpoint_id: str = ""
+    reviews: Mapping[str, Decision | Mapping[str, Decision]] = field(default_factory=dict)
+    review: Decision | Mapping[str, Decision] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from graphwire.enums import (
     ThreadStatus,
 )
 from graphwire.errors import RunFailedError
+from graphwire.reviews import ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class Pause:
         response_schema: For INTERRUPT: the JSON Schema that an answer must fit.
         checkpoint_id: The root checkpoint at which the thread is paused.
         create_time: When it paused.
+        tool_calls: The tool calls that wait for an answer there. A breakpoint before a node
+            takes a review of them: `Resume(review=…)`.
     """
 
     pause_id: str
@@ -70,6 +73,7 @@ class Pause:
     response_schema: Any
     checkpoint_id: str
     create_time: datetime | None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, ValidationError
 
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.breakpoints import Breakpoint, Located, locate
+from graphwire_server.graphs.breakpoints import Breakpoint, Located, OnExpiry, locate
 from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
 from graphwire_server.graphs.places import Path, Place
@@ -59,7 +59,9 @@ def check_breakpoints(
         InvalidConditionError: Its condition can't be used in the graph of its node.
     """
     for index, each in enumerate(breakpoints):
-        check_place(places, each.node, f"{field}[{index}].node")
+        located = check_place(places, each.node, f"{field}[{index}].node")
+        if each.on_expiry == OnExpiry.REJECT:
+            _check_rejectable(places[located.path], located, f"{field}[{index}].on_expiry")
 
 
 def check_place(places: Mapping[Path, Place], name: str, field: str) -> Located:
@@ -83,6 +85,24 @@ def check_place(places: Mapping[Path, Place], name: str, field: str) -> Located:
             metadata={"path": path, "field": field},
         )
     return located
+
+
+def _check_rejectable(place: Place, located: Located, field: str) -> None:
+    """Raises UnsupportedBreakpointError where tool calls could not be rejected."""
+    path = "/".join(located.path)
+    where = f"the subgraph {path}" if path else "the graph"
+    if not place.messages:
+        raise errors.UnsupportedBreakpointError(
+            f"{field}: the state of {where} has no messages in which a tool call could be "
+            "rejected; use ON_EXPIRY_RESUME or ON_EXPIRY_CANCEL",
+            metadata={"path": path, "field": field},
+        )
+    if located.node in place.chooses:
+        raise errors.UnsupportedBreakpointError(
+            f"{field}: the node {located.node} alone says where to go next, and would not run; "
+            "use ON_EXPIRY_RESUME or ON_EXPIRY_CANCEL",
+            metadata={"path": path, "field": field},
+        )
 
 
 def _no_such_place(places: Mapping[Path, Place], name: str, field: str) -> errors.UnknownNodeError:

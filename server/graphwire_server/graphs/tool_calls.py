@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.types import Command
 from pydantic import BaseModel
 
@@ -244,10 +245,10 @@ def reviewed(
         given: What the node would get.
         kept: Where its graph has its messages; None if nowhere.
         state: What is there.
-        task_id: The task. The messages that it writes have ids that follow from it.
+        task_id: The task.
         goto: Where the node goes, if it alone says so.
     """
-    there = [each for each in state or () if isinstance(each, BaseMessage)]
+    there = list(state) if isinstance(state, list | tuple) else []
     listed = _messages_in(given, kept.channel) if kept is not None else []
     waiting = _calls_in(given)
     sent = waiting is not None
@@ -272,9 +273,7 @@ def reviewed(
 
     asked = _asked(there, waiting)
     edits = {d.tool_call_id: d for d in (*review.beside, *review.decisions) if d.decision == "edit"}
-    whole = asked and _with_calls(
-        asked, [_edited(c, edits[_id(c)]) if _id(c) in edits else c for c in asked.tool_calls]
-    )
+    whole = asked and _with_edits(asked, edits)
     written: list[BaseMessage] = []
     merges = kept is not None and kept.keeping is not Keeping.APPENDED
     if whole is not None and whole != asked and merges:
@@ -282,7 +281,7 @@ def reviewed(
     for call in waiting:
         answer = decided.get(_id(call))
         if answer is not None and answer.decision in ("reject", "respond"):
-            written.append(_answer(call, answer, task_id))
+            written.append(_answer(call, answer, (asked.id if asked else None) or task_id))
     return Reviewed(
         input=new_input,
         runs=bool(left),
@@ -295,15 +294,42 @@ def reviewed(
     )
 
 
-def with_edits(message: Any, decisions: Iterable[Decision]) -> Any:
-    """Returns a message in which the calls have what they were edited to; others as they are."""
-    if not isinstance(message, AIMessage):
-        return message
-    edits = {each.tool_call_id: each for each in decisions if each.decision == "edit"}
-    if not any(_id(call) in edits for call in message.tool_calls):
-        return message
-    calls = [_edited(c, edits[_id(c)]) if _id(c) in edits else c for c in message.tool_calls]
-    return _with_calls(message, calls)
+def amendment(
+    reviews: Mapping[str, Review],
+) -> Callable[[CheckpointTuple], CheckpointTuple] | None:
+    """Returns what brings the results of tasks that have finished up to date; None for nothing.
+
+    Two tasks may have calls of one message, each changed in a run of its own. The one that
+    finished first has written the message with what it knew, and if it comes after the other in
+    the step, that is what would stay.
+    """
+    edits = {
+        decision.tool_call_id: decision
+        for review in reviews.values()
+        for decision in review.decisions
+        if decision.decision == "edit"
+    }
+    if not edits:
+        return None
+
+    def amend(found: CheckpointTuple) -> CheckpointTuple:
+        writes = [
+            (task_id, channel, _with_edits(value, edits) if task_id in reviews else value)
+            for task_id, channel, value in found.pending_writes or ()
+        ]
+        return found._replace(pending_writes=writes)
+
+    return amend
+
+
+def _with_edits(value: Any, edits: Mapping[str, Decision]) -> Any:
+    if isinstance(value, list):
+        return [_with_edits(each, edits) for each in value]
+    if not isinstance(value, AIMessage) or not any(_id(c) in edits for c in value.tool_calls):
+        return value
+    return _with_calls(
+        value, [_edited(c, edits[_id(c)]) if _id(c) in edits else c for c in value.tool_calls]
+    )
 
 
 def _fields(decision: Decision) -> dict[str, Any]:
@@ -407,8 +433,9 @@ def _edited(call: ToolCall, decision: Decision) -> Any:
     return {**call, "name": decision.name or call["name"], "args": decision.args}
 
 
-def _answer(call: ToolCall, decision: Decision, task_id: str) -> ToolMessage:
-    message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{task_id} {_id(call)}"))
+def _answer(call: ToolCall, decision: Decision, whose: str) -> ToolMessage:
+    # However often it is written, and by whichever of several tasks: it is one message.
+    message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{whose} {_id(call)}"))
     if decision.decision == "reject":
         return ToolMessage(
             content=decision.message or REJECTED,

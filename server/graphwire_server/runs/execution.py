@@ -35,7 +35,7 @@ from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.graphs.stored import STOPPED_AFTER, stopped_after
 from graphwire_server.graphs.tap import Tap, Told
-from graphwire_server.graphs.tool_calls import Review
+from graphwire_server.graphs.tool_calls import Review, amendment
 from graphwire_server.runs.approvals import approvals, given_answers, reviews
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
@@ -224,6 +224,7 @@ class RunExecution:
             absorbs_writes=spec.kind == "command",
             waits=spec.durability == "SYNC",
             fresh=spec.first and self._run.attempt == 1,
+            amend=amendment(start.known.reviews),
         )
         return gate, tap
 

@@ -82,6 +82,7 @@ class Journal(Sink):
         self._on_commit = on_commit
         self._waits = False
         self._fresh = False
+        self._amend: Callable[[Any], Any] | None = None
         self._put_in: set[str] = set()
         self._connected = False
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
@@ -116,6 +117,7 @@ class Journal(Sink):
         absorbs_writes: bool,
         waits: bool,
         fresh: bool,
+        amend: Callable[[Any], Any] | None = None,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -127,12 +129,15 @@ class Journal(Sink):
             waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
                 it is committed: with durability SYNC.
             fresh: Whether the thread has no checkpoints yet.
+            amend: Makes of LangGraph's checkpoint, when it is read, what the graph goes on
+                from; None: as it is.
         """
         self._connected = True
         self._gated = gated
         self._absorbs_writes = absorbs_writes
         self._waits = waits
         self._fresh = fresh
+        self._amend = amend
 
     @property
     def failed(self) -> bool:
@@ -237,6 +242,9 @@ class Journal(Sink):
         """Returns whether there can be no checkpoint in a namespace, without a look."""
         own = thread_id == self.run.thread_id
         return self._fresh and own and namespace not in self._put_in
+
+    def amended(self, found: Any) -> Any:
+        return found if self._amend is None else self._amend(found)
 
     def refused(self, task_id: str) -> None:
         """Hears of a task that wrote what can't be kept."""
