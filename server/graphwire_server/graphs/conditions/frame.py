@@ -8,7 +8,6 @@ from typing import Any
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.conditions.errors import ExhaustedError, Failure
-from graphwire_server.graphs.conditions.times import Duration, Timestamp
 from graphwire_server.graphs.conditions.values import (
     INT_MAX,
     INT_MIN,
@@ -16,7 +15,6 @@ from graphwire_server.graphs.conditions.values import (
     MAPS,
     MISSING,
     NUMBERS,
-    TYPE_NAMES,
     UINT_MAX,
     Entries,
     Items,
@@ -64,8 +62,8 @@ class Variables:
     metadata: Callable[[], Mapping[str, object]]
 
 
-#: What needs no look at its value.
-_AS_IT_IS = frozenset({*TYPE_NAMES, Timestamp, Duration} - {int, float})
+#: What JSON has as it is, whatever the value.
+_AS_IT_IS = frozenset({type(None), bool, str, list, tuple, dict})
 _KEYS = frozenset({str, bool, *NUMBERS})
 
 

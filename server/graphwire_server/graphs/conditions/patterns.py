@@ -14,7 +14,7 @@ _LONGEST = 1000
 #: The largest program, in RE2's instructions: the time is at worst proportional to it.
 _LARGEST = 2000
 #: How many instructions by characters are run in a step, at the worst.
-_RUN = 100
+_RUN = 50
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False

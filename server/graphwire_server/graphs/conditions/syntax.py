@@ -10,9 +10,9 @@ from graphwire_server.graphs.conditions.errors import Refusal
 from graphwire_server.graphs.conditions.lexer import RESERVED, Token, tokens
 from graphwire_server.graphs.conditions.values import INT_MAX
 
-#: How deep a tree may be, and how many brackets may be open: the compiler and the evaluation
-#: use up to three Python calls for each level. Chains of && and of || are one level.
-MAX_NESTING = 64
+#: How deep a tree may be, and how many brackets may be open: the parser uses up to seven Python
+#: calls for each level, the rest less. Chains of && and of || are one level.
+MAX_NESTING = 40
 
 
 @dataclass(frozen=True, slots=True)
