@@ -21,7 +21,13 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
-from graphwire_server.graphs.stops import STOPPED_AFTER, MetAfter, StoppedAfter, met_after, stored_met
+from graphwire_server.graphs.stops import (
+    STOPPED_AFTER,
+    MetAfter,
+    StoppedAfter,
+    met_after,
+    stored_met,
+)
 
 
 class Doorkeeper(Protocol):
@@ -164,9 +170,7 @@ def stop_after(namespace: Namespace, checkpoint_id: str, met: Mapping[str, str])
     """Tells the gate of the run of the checkpoint in which such a step has ended."""
     keeper = current_doorkeeper.get()
     if keeper is not None:
-        keeper.stop_after(
-            StoppedAfter(namespace, checkpoint_id, met_after({STOPPED_AFTER: met}))
-        )
+        keeper.stop_after(StoppedAfter(namespace, checkpoint_id, met_after({STOPPED_AFTER: met})))
 
 
 async def _enter(config: RunnableConfig | None) -> bool:

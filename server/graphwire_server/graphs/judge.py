@@ -148,7 +148,11 @@ class Judge:
                     _add(rules, path, name, _Rule(compiled))
         for each in breakpoints:
             path, node = self._located(each.node)
-            if not each.condition and not each.breakpoint_id and _has_plain(rules, path, node, each):
+            if (
+                not each.condition
+                and not each.breakpoint_id
+                and _has_plain(rules, path, node, each)
+            ):
                 continue  # compiled in as well
             keys = self._places[path].state_keys
             condition = compile_condition(each.condition, keys) if each.condition else None

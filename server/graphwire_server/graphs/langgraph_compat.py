@@ -369,9 +369,7 @@ def sends(found: CheckpointTuple) -> tuple[Any, ...]:
     return tuple(found.checkpoint["channel_values"].get(TASKS) or ())
 
 
-def task_input(
-    graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: Any
-) -> Any:
+def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: Any) -> Any:
     """Returns what a task of a step gets that has not begun.
 
     Args:

@@ -15,8 +15,8 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.breakpoints import Met
+from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.gate import Held, Known
 from graphwire_server.graphs.judge import Facts, Judge
 from graphwire_server.graphs.langgraph_compat import AnyPregel
@@ -247,9 +247,7 @@ class Position:
                         kind, where = PauseKind.BREAKPOINT_AFTER, stopped.namespace
                         yield Waiting(kind, node, where, stopped.checkpoint_id, met=met)
 
-    def _questions_and_befores(
-        self, judge: Judge, approved: Collection[str]
-    ) -> Iterator[Waiting]:
+    def _questions_and_befores(self, judge: Judge, approved: Collection[str]) -> Iterator[Waiting]:
         for standing in self.tasks:
             task = standing.task
             if standing.questions:
@@ -398,9 +396,7 @@ def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> S
     return task.state if of_this_step else None
 
 
-def _facts(
-    at: AnyPregel, snapshot: StateSnapshot, task: PregelTask, sent: Sequence[Any]
-) -> Facts:
+def _facts(at: AnyPregel, snapshot: StateSnapshot, task: PregelTask, sent: Sequence[Any]) -> Facts:
     step = (snapshot.metadata or {}).get("step", -1) + 1
     values = snapshot.values
     return Facts(lambda: values, lambda: compat.task_input(at, task, sent, values), step)

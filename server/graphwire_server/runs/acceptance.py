@@ -48,7 +48,6 @@ from graphwire_server.storage.records import (
     ThreadStatus,
 )
 
-
 #: The most breakpoints of its own that a run may have.
 MAX_RUN_BREAKPOINTS = 1000
 
@@ -376,9 +375,7 @@ def _check_unchanged(
         )
 
 
-def _own_breakpoints(
-    request: RunRequest, previous: RunRecord | None
-) -> tuple[Breakpoint, ...]:
+def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[Breakpoint, ...]:
     """Returns the breakpoints of the run itself: those it inherits, and those it brings."""
     inherits = previous is not None and not request.clear_breakpoints
     inherited = breakpoints_in(previous.breakpoints) if previous and inherits else ()
