@@ -33,9 +33,7 @@ def review(message: pb.Review) -> dict[str, Decision]:
 
 def tool_call(message: pb.ToolCall) -> ToolCall:
     """Reads a tool call."""
-    return ToolCall(
-        tool_call_id=message.tool_call_id, name=message.name, args=decode(message.args)
-    )
+    return ToolCall(tool_call_id=message.tool_call_id, name=message.name, args=decode(message.args))
 
 
 def _decision(call_id: str, decision: Any, field: str) -> pb.ToolCallReview:

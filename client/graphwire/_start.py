@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from graphwire import _enums as enums
+from graphwire._breakpoints import breakpoint_messages
 from graphwire._calls import new_request_id
 from graphwire._durations import duration
 from graphwire._payload import encode, encode_if_given, encode_if_set
@@ -95,6 +96,8 @@ def _resume(resume: Resume, field: str) -> pb.Resume:
         review=(
             None if resume.review is None else review_message(resume.review, f"{field}.review")
         ),
+        step=enums.STEP_MODE.write_if_set(resume.step, f"{field}.step"),
+        run_to=resume.run_to,
     )
 
 
@@ -141,6 +144,7 @@ def _duration(delay: float | timedelta, _field: str) -> Duration:
 _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {
     "interrupt_before": _names,
     "interrupt_after": _names,
+    "breakpoints": breakpoint_messages,
     "clear_breakpoints": _as_given,
     "stream_modes": enums.STREAM_MODE.write_all,
     "stream_subgraphs": _as_given,

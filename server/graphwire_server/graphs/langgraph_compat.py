@@ -55,7 +55,7 @@ from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
 from langgraph.pregel._task_status import read_task_statuses
 from langgraph.pregel.protocol import StreamProtocol
 from langgraph.runtime import Runtime
-from langgraph.types import Send, StreamMode, _interrupt_id
+from langgraph.types import PregelTask, StreamMode, _interrupt_id
 
 from graphwire_server.graphs.failures import error_text, error_type, sendable
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
@@ -419,6 +419,40 @@ def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[st
     return {name: channel_values[name] for name in names if name in channel_values}
 
 
+def state_keys(graph: AnyPregel) -> tuple[str, ...] | None:
+    """Returns the keys of a graph's state; None if it is no object."""
+    names = graph.stream_channels_asis
+    return None if isinstance(names, str) else tuple(names)
+
+
+def sends(found: CheckpointTuple) -> tuple[Any, ...]:
+    """Returns what was sent to the step after a checkpoint: LangGraph's Send, in order."""
+    return tuple(found.checkpoint["channel_values"].get(TASKS) or ())
+
+
+def is_sent(task: PregelTask) -> bool:
+    """Returns whether a task has an input of its own, and does not get the state."""
+    return bool(task.path) and task.path[0] == PUSH
+
+
+def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: Any) -> Any:
+    """Returns what a task of a step gets that has not begun.
+
+    Args:
+        graph: The graph that it belongs to.
+        task: The task.
+        sent: What was sent to the step.
+        values: The state before it.
+    """
+    if is_sent(task):
+        index = task.path[1]
+        return sent[index].arg if isinstance(index, int) and index < len(sent) else None
+    node = graph.nodes.get(task.name)
+    if node is None or isinstance(node.channels, str) or not isinstance(values, Mapping):
+        return values
+    return {name: values[name] for name in node.channels if name in values}
+
+
 def node_names(graph: AnyPregel) -> tuple[str, ...]:
     """Returns the names of a graph's nodes, in the order of their definition."""
     return nodes_of(graph.nodes)
@@ -451,18 +485,6 @@ def destinations(graph: AnyPregel, node: str) -> tuple[str, ...]:
         return ()
     ends = builder.nodes[node].ends or ()
     return tuple(end for end in ends if end != END_NODE)
-
-
-def pending_sends(found: CheckpointTuple) -> list[Any]:
-    """Returns the inputs of the Sends that wait at a checkpoint, in the order of their tasks."""
-    sends = found.checkpoint["channel_values"].get(TASKS) or ()
-    return [send.arg if isinstance(send, Send) else None for send in sends]
-
-
-def send_index(path: Sequence[Any]) -> int | None:
-    """Returns which of the waiting Sends a task is; None if it is none."""
-    is_send = len(path) > 1 and path[0] == PUSH and isinstance(path[1], int)
-    return path[1] if is_send else None
 
 
 def declared_nodes(graph: AnyPregel) -> tuple[str, ...]:

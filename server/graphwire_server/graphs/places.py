@@ -46,6 +46,7 @@ class Place:
             of a node, and the gate decides on whole steps.
         messages: The channel of its chat messages; empty if it has none.
         chooses: The nodes that alone say which of several nodes come next, by what they return.
+        state_keys: The keys of its state; None if that is no object.
     """
 
     compiled: Breakpoints
@@ -54,6 +55,7 @@ class Place:
     has_doors: bool
     messages: str = ""
     chooses: frozenset[str] = frozenset()
+    state_keys: tuple[str, ...] | None = None
 
 
 def after_id(checkpoint_id: str, node: str) -> str:
