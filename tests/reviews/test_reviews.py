@@ -44,9 +44,7 @@ AGENTS = {
 
 
 @pytest.mark.parametrize(("agent", "key"), AGENTS.items(), ids=AGENTS)
-def test_one_call_is_edited_and_another_rejected(
-    talk: Conversation, agent: str, key: str
-) -> None:
+def test_one_call_is_edited_and_another_rejected(talk: Conversation, agent: str, key: str) -> None:
     (pause,) = talk.ask(agent, REFUND, MAIL, key=key)
     assert waiting(pause) == [REFUND, MAIL]
     events = talk.review(edit("r", amount=2), reject("m", "Not to her."))

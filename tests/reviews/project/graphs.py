@@ -68,7 +68,9 @@ def answer(messages: list[Any]) -> AIMessage:
         return AIMessage("", id="asks", tool_calls=made)
     calls = [[c["id"], c["name"], c["args"]] for m in asked for c in m.tool_calls]
     results = [
-        [m.tool_call_id, m.name, m.status, m.content] for m in messages if isinstance(m, ToolMessage)
+        [m.tool_call_id, m.name, m.status, m.content]
+        for m in messages
+        if isinstance(m, ToolMessage)
     ]
     return AIMessage(json.dumps([calls, results]), id="says")
 
