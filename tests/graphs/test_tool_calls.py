@@ -207,7 +207,7 @@ def test_a_node_that_gets_no_messages_runs_if_a_call_is_left() -> None:
 
 
 def test_where_a_provider_has_the_calls_again_they_are_changed_too() -> None:
-    blocks = [
+    blocks: list[Any] = [
         {"type": "text", "text": "I'll do both"},
         {"type": "tool_use", "id": "a", "name": "tool", "input": {"n": 1}},
         {"type": "function_call", "call_id": "b", "id": "fc", "name": "tool", "arguments": "{}"},
@@ -292,7 +292,7 @@ def test_it_goes_into_the_update_of_a_command() -> None:
 
 def test_of_several_updates_it_is_in_the_first_that_has_room() -> None:
     up = Command(graph=Command.PARENT, goto="there")
-    here = Command(update={"messages": [DONE]})
+    here: Command[Any] = Command(update={"messages": [DONE]})
     returned, besides = mixed().output([up, here, {"other": 1}])
     assert (returned[0], of(returned[1].update), returned[2]) == (
         up,
@@ -418,12 +418,12 @@ class Two(TypedDict):
 
 
 class OneOfTwo(TypedDict):
-    messages: Annotated[list, add_messages]
+    messages: Annotated[list[Any], add_messages]
     drafts: Annotated[list[AnyMessage], add_messages]
 
 
 class Untyped(TypedDict):
-    messages: Annotated[list, operator.add]
+    messages: Annotated[list[Any], operator.add]
 
 
 class ByKey(TypedDict):
@@ -432,7 +432,7 @@ class ByKey(TypedDict):
 
 
 class Formatted(TypedDict):
-    talk: Annotated[list, add_messages(format="langchain-openai")]
+    talk: Annotated[list[Any], add_messages(format="langchain-openai")]
 
 
 def _fold(state: list[Any], writes: Any) -> list[Any]:

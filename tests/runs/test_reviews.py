@@ -18,7 +18,7 @@ from langgraph.types import RetryPolicy, Send
 
 from tests.runs.in_process import DEADLINE, Ended, Ledger, Services, serving
 
-GATES = {"interrupt_before": ("tools",)}
+GATES: dict[str, Any] = {"interrupt_before": ("tools",)}
 QUESTION = {"messages": [{"role": "user", "content": "go", "id": "q"}]}
 EDIT = Decision("a", "edit", args={"n": 9})
 REJECT = Decision("b", "reject", message="no")
