@@ -274,9 +274,9 @@ def _commanding(state: Noted) -> Any:
 commanding = of(Noted, model, _commanding).compile()
 
 
-def _in_child() -> Builder:
-    """A whole agent as a node, which stops before its tools."""
-    child = of(MessagesState, model, ToolNode(TOOLS)).compile(interrupt_before=["tools"])
+def _in_child(**stops: Any) -> Builder:
+    """A whole agent as a node."""
+    child = of(MessagesState, model, ToolNode(TOOLS)).compile(**stops)
     builder: Any = StateGraph(MessagesState)
     builder.add_node("agent", child)
     builder.add_edge(START, "agent")
@@ -291,7 +291,8 @@ def _child_as_tools() -> Builder:
     return of(MessagesState, model, child.compile())
 
 
-in_child = _in_child().compile()
+in_child = _in_child(interrupt_before=["tools"]).compile()
+in_child_without_stop = _in_child().compile()
 child_as_tools = _child_as_tools().compile()
 
 
