@@ -159,6 +159,15 @@ class Reader(CheckpointReader, Protocol):
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
 
+    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+        """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
+
+        Those whose time was over first come first.
+        """
+
+    def next_expiry(self, *, now: int) -> int | None:
+        """Returns the earliest time after `now` at which the time of an OPEN pause is over."""
+
     def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
         """Returns, by breakpoint, the tasks of a thread that it has let pass: see skip_first."""
 
