@@ -310,6 +310,13 @@ def test_what_has_no_room_is_written_besides() -> None:
     assert (returned, channel, [said(m) for m in messages]) == (up, "messages", [WHOLE, NO])
 
 
+def test_a_graph_above_that_is_given_the_message_gets_all_of_it() -> None:
+    task = mixed()
+    up = Command(graph=Command.PARENT, update={"messages": [*shown(task), DONE]}, goto="there")
+    for returned in (task.output(up)[0], *task.output([up])[0]):
+        assert (of(returned.update), returned.goto) == ([QUESTION, WHOLE, NO, RESULT], "there")
+
+
 @pytest.mark.parametrize("kind", [Typed, Frozen])
 def test_it_goes_into_a_state_that_is_an_object(kind: Any) -> None:
     returned, besides = mixed().output(kind(messages=[DONE], other=2))

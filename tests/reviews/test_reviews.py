@@ -39,6 +39,7 @@ AGENTS = {
     "overwriting": "messages",
     "chosen": "messages",
     "commanding": "messages",
+    "in_pairs": "messages",
     "child_as_tools": "messages",
 }
 

@@ -183,6 +183,12 @@ class Reviewed:
             case Command(graph=None, update=update):
                 merged = self._merged(update) if isinstance(update, Mapping) else None
                 return None if merged is None else replace(returned, update=merged)
+            case Command(update=Mapping() as update):
+                # For the graph above, which has the message only if it is given it here.
+                messages = update.get(channel)
+                if not isinstance(messages, list) or not any(map(self._is_the_message, messages)):
+                    return None
+                return replace(returned, update={**update, channel: self._filled(messages)})
             case Command():
                 return None
             case BaseMessage() | list() | tuple() if channel == ROOT:

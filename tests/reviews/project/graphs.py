@@ -274,6 +274,13 @@ def _commanding(state: Noted) -> Any:
 commanding = of(Noted, model, _commanding).compile()
 
 
+def _in_pairs(state: MessagesState) -> Command[Any]:
+    return Command(update=[("messages", run_last(state)["messages"])])
+
+
+in_pairs = of(MessagesState, model, _in_pairs).compile()
+
+
 def _in_child(**stops: Any) -> Builder:
     """A whole agent as a node."""
     child = of(MessagesState, model, ToolNode(TOOLS)).compile(**stops)
