@@ -70,6 +70,7 @@ def run_message(run: RunRecord) -> run_pb2.Run:
         cancel_requested=run.cancel_requested,
         recovery_policy=run_pb2.RecoveryPolicy.Value(f"RECOVERY_POLICY_{spec.recovery}"),
         attempt=run.attempt,
+        rolled_back=run.rolled_back,
     )
 
 

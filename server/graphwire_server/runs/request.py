@@ -37,7 +37,7 @@ class Durability(StrEnum):
     EXIT = "EXIT"
 
 
-Multitask = Literal["REJECT", "ENQUEUE"]
+Multitask = Literal["REJECT", "ENQUEUE", "INTERRUPT", "ROLLBACK"]
 Recovery = Literal["CONTINUE", "MANUAL"]
 
 
@@ -105,6 +105,7 @@ class RunRequest:
     create_thread: bool = False
     start_delay: int = 0
     recovery: Recovery | None = None
+    keep_thread: bool = False
     request_id: str = ""
 
     @property
@@ -163,6 +164,7 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        waited: Whether the thread waited for somebody when it was accepted, or began.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -184,6 +186,7 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    waited: bool = False
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""
