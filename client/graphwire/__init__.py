@@ -29,12 +29,14 @@ from graphwire._async_transport import AsyncRunStream
 from graphwire._sync import Client
 from graphwire._sync_transport import RunStream
 from graphwire.enums import (
+    CancelAction,
     Durability,
     HealthStatus,
     IfExists,
     IfNotExists,
     MessageRole,
     MultitaskStrategy,
+    OnCompletion,
     OnDisconnect,
     OnPause,
     PauseKind,
@@ -109,6 +111,7 @@ from graphwire.events import (
 from graphwire.start import (
     Command,
     Goto,
+    NewRun,
     Resume,
     RunConfig,
     RunOptions,
@@ -147,6 +150,7 @@ __all__ = [
     "AsyncRunStream",
     "AttemptStarted",
     "CallCancelledError",
+    "CancelAction",
     "Checkpoint",
     "CheckpointMismatchError",
     "CheckpointNotFoundError",
@@ -183,8 +187,10 @@ __all__ = [
     "Metadata",
     "MissingFieldError",
     "MultitaskStrategy",
+    "NewRun",
     "NotFoundError",
     "NothingToResumeError",
+    "OnCompletion",
     "OnDisconnect",
     "OnPause",
     "Pause",

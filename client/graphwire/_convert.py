@@ -103,6 +103,7 @@ def run(message: run_pb2.Run) -> values.Run:
         cancel_requested=message.cancel_requested,
         recovery_policy=enums.RECOVERY_POLICY.read(message.recovery_policy),
         attempt=message.attempt,
+        rolled_back=message.rolled_back,
     )
 
 

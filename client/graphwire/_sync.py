@@ -76,11 +76,13 @@ class Runs(_Group):
     stream = _stream(_runs.stream_run)
     join = _stream(_runs.join_run)
     create = _unary(_runs.create_run)
+    create_many = _unary(_runs.create_runs)
     run = _two_calls(_runs.run_to_end)
     wait = _unary(_runs.wait_run)
     get = _unary(_runs.get_run)
     list = _pages(_runs.list_runs)
     cancel = _unary(_runs.cancel_run)
+    cancel_many = _unary(_runs.cancel_runs)
     delete = _unary(_runs.delete_run)
 
 

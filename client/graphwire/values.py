@@ -195,6 +195,7 @@ class Run:
         recovery_policy: What happens to it when the server that executes it is lost.
         attempt: How often it was begun to be executed: 1, unless it went on after its server
             had stopped or was lost; 0 before it begins.
+        rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
     """
 
     run_id: str
@@ -218,6 +219,7 @@ class Run:
     cancel_requested: bool
     recovery_policy: RecoveryPolicy
     attempt: int
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

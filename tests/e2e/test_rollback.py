@@ -119,7 +119,8 @@ def test_a_run_that_has_moved_the_thread_leaves_the_old_head(
     thread.stream(assistant_id="gated", input=gate.input)
     before, old = where(thread), thread.checkpoint("gate")
     gate.close()
-    for start in ({"input": payload({"log": ["branch"]})}, {"resume": {}}):
+    starts: list[dict[str, Any]] = [{"input": payload({"log": ["branch"]})}, {"resume": {}}]
+    for start in starts:
         run_id = thread.create(assistant_id="gated", checkpoint_id=old, **start)
         gate.wait_begun()
         assert where(thread) != before
