@@ -18,6 +18,8 @@ NOTHING_CAN_BE_WRONG = {
     "CreateRunRequest.stream_subgraphs": "as in StreamRunRequest",
     "CreateRunRequest.config": "as in StreamRunRequest",
     "CancelRunRequest.abandon": "either is allowed",
+    "CancelRunRequest.wait": "either is allowed",
+    "CancelRunsRequest.abandon": "either is allowed",
     "GetThreadStateRequest.subgraphs": "either is allowed",
     "ListThreadsRequest.filter": "its fields have their own tests; empty is allowed",
     "CountThreadsRequest.filter": "as in ListThreadsRequest",

@@ -27,6 +27,7 @@ class World:
         done_run: That run.
         stopped: A thread of `linear` that is paused before b.
         stopped_pause: Its pause.
+        stopped_run: Its run.
         stopped_checkpoint: Its head.
         resumed_pause: A pause of `done` that was resumed.
         asking: A thread of `ask` that waits for an answer.
@@ -48,6 +49,7 @@ class World:
     done_run: str
     stopped: str
     stopped_pause: str
+    stopped_run: str
     stopped_checkpoint: str
     resumed_pause: str
     asking: str
@@ -119,6 +121,7 @@ def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> Worl
         done_run=done_run,
         stopped=stopped.thread_id,
         stopped_pause=stopped.pauses[0].pause_id,
+        stopped_run=stopped.pauses[0].run_id,
         stopped_checkpoint=stopped.checkpoint_id,
         resumed_pause=resumed_pause,
         asking=asking.thread_id,
