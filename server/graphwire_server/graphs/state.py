@@ -18,7 +18,8 @@ from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
-from graphwire_server.graphs.stored import STOPPED_AFTER, checkpoint_ids, stored_checkpoint
+from graphwire_server.graphs.stops import STOPPED_AFTER
+from graphwire_server.graphs.stored import checkpoint_ids, stored_checkpoint
 from graphwire_server.storage.records import Failure
 
 
