@@ -55,7 +55,14 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         waiting = outcome.waiting if interrupted else position.questions()
         keep = () if interrupted else position.unfinished()
         pauses = settle_pauses(
-            tx, run.thread_id, run.run_id, checkpoint_id, waiting, now=now, keep=keep
+            tx,
+            run.thread_id,
+            run.run_id,
+            checkpoint_id,
+            waiting,
+            now=now,
+            keep=keep,
+            assistant_id=run.assistant_id,
         )
     events = [end_event(outcome.status, outcome.error, checkpoint_id)]
     if interrupted and position is not None:
@@ -82,6 +89,7 @@ def settle_pauses(
     *,
     now: int,
     keep: Collection[str] = (),
+    assistant_id: str = "",
 ) -> list[PauseRecord]:
     """Makes the thread's open pauses those that it waits for, and returns them.
 
@@ -113,6 +121,7 @@ def settle_pauses(
             value=reason.value,
             response_schema=reason.response_schema,
             task_id=reason.task_id,
+            assistant_id=assistant_id,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),
         )

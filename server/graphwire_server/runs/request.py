@@ -67,6 +67,7 @@ class ResumeStart:
     expected_checkpoint_id: str = ""
     step: StepMode = ""
     run_to: str = ""
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

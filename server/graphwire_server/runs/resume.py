@@ -11,8 +11,11 @@ import orjson
 from graphwire import errors
 from jsonschema.exceptions import SchemaError
 
+from graphwire_server.runs.answered import Past
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.records import PauseKind, PauseRecord
+
+_NO_PAST = Past()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,9 @@ class ResumePlan:
     answers: dict[str, Any]
 
 
-def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: str) -> ResumePlan:
+def plan_resume(
+    open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: str, past: Past = _NO_PAST
+) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
 
     Without answers and without pause ids it means everything that is open. With answers, it
@@ -42,8 +47,8 @@ def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: 
         InvalidFieldError: It answers a breakpoint, or one interrupt twice.
     """
     by_id = {pause.pause_id: pause for pause in open_pauses}
-    answered = _answered(open_pauses, by_id, resume, field)
-    named = {_named(by_id, pause_id, i, field) for i, pause_id in enumerate(resume.pause_ids)}
+    answered = _answered(open_pauses, by_id, resume, field, past)
+    named = {_named(by_id, pause_id, i, field, past) for i, pause_id in enumerate(resume.pause_ids)}
     meant = named | set(answered)
     if not meant:
         meant = set(by_id)
@@ -74,6 +79,7 @@ def _answered(
     by_id: dict[str, PauseRecord],
     resume: ResumeStart,
     field: str,
+    past: Past,
 ) -> dict[str, Any]:
     """Returns the answers by pause id, each checked."""
     questions = [pause for pause in open_pauses if pause.kind is PauseKind.INTERRUPT]
@@ -82,9 +88,7 @@ def _answered(
     ]
     if resume.answer is not None:
         if not questions:
-            raise errors.PauseNotOpenError(
-                "there is an `answer`, but the thread waits at no interrupt()"
-            )
+            raise past.nothing_asked()
         if len(questions) > 1:
             raise errors.AmbiguousAnswerError(
                 f"{len(questions)} interrupts wait; answer them by id in `answers`: "
@@ -97,7 +101,7 @@ def _answered(
     for key, path, value in given:
         pause = by_id.get(key) or next((p for p in questions if p.interrupt_id == key), None)
         if pause is None:
-            raise _not_open(key)
+            raise past.not_open(key)
         if pause.kind is not PauseKind.INTERRUPT:
             raise errors.InvalidFieldError(
                 "this pause is a breakpoint, which takes no answer; name it in `pause_ids`",
@@ -110,14 +114,14 @@ def _answered(
     return answered
 
 
-def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str) -> str:
+def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str, past: Past) -> str:
     if not pause_id:
         raise errors.InvalidFieldError(
             "an empty pause id; leave the list empty to mean all",
             field=f"{field}.pause_ids[{index}]",
         )
     if pause_id not in by_id:
-        raise _not_open(pause_id)
+        raise past.not_open(pause_id)
     return pause_id
 
 
@@ -138,12 +142,3 @@ def _check_schema(pause: PauseRecord, value: Any, path: str) -> None:
             field=path,
             metadata={"pause_id": pause.pause_id, "json_path": problem.json_path},
         )
-
-
-def _not_open(key: str) -> errors.PauseNotOpenError:
-    return errors.PauseNotOpenError(
-        f"no pause or interrupt {key!r} is open on this thread: it never was, was resumed "
-        "already, or was superseded",
-        metadata={"pause_id": key},
-        resource=("pause", key),
-    )

@@ -50,9 +50,17 @@ T = TypeVar("T")
 CHANGES = "changes"
 
 
+_THREAD = "thread/"
+
+
 def thread_topic(thread_id: str) -> str:
     """Returns what is announced when a run of a thread gets its place, or the thread goes."""
-    return f"thread/{thread_id}"
+    return f"{_THREAD}{thread_id}"
+
+
+def thread_of(topic: str) -> str:
+    """Returns the thread that a topic is about; empty if it is about none."""
+    return topic.removeprefix(_THREAD) if topic.startswith(_THREAD) else ""
 
 
 class StorageError(Exception):
@@ -223,6 +231,9 @@ class Reader(CheckpointReader, Protocol):
 
     def last_place(self, thread_id: str) -> int:
         """Returns the highest place that a run of a thread has or had; 0 if none did."""
+
+    def place_of(self, run_id: str) -> int:
+        """Returns the place of a run in its thread; 0 if it has none yet, or is not there."""
 
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
         """Returns the run of a thread at a place, or None if there is none any more."""

@@ -241,6 +241,10 @@ class SqlReader(CheckpointReads):
         place: int | None = self._execute(sql.LAST_PLACE, (thread_id, thread_id)).fetchone()[0]
         return place or 0
 
+    def place_of(self, run_id: str) -> int:
+        row = self._execute(sql.PLACE_OF, (run_id,)).fetchone()
+        return (row[0] or 0) if row is not None else 0
+
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
         row = self._execute(sql.RUN_AT, (thread_id, place)).fetchone()
         return None if row is None else rows.run_record(row)

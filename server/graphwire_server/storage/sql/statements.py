@@ -309,6 +309,8 @@ NEXT_RUN = f"""
     WHERE r.thread_id = ? AND r.place > ? ORDER BY r.place LIMIT 1
 """
 
+PLACE_OF = "SELECT place FROM gw_runs WHERE run_id = ?"
+
 RUN_AT = f"{_SELECT_RUN} WHERE r.thread_id = ? AND r.place = ?"
 
 #: Parameters: the thread_id, twice.
