@@ -15,8 +15,8 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.breakpoints import Met
+from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.gate import Held, Known
 from graphwire_server.graphs.judge import Facts, Judge
 from graphwire_server.graphs.langgraph_compat import AnyPregel

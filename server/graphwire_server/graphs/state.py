@@ -13,7 +13,7 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.checks import check_nodes, check_update
+from graphwire_server.graphs.checks import check_node, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
@@ -200,7 +200,7 @@ def _writer(graph: AnyPregel, as_node: str) -> str | None:
     if as_node == compat.START_NODE:
         # The functional API's graphs have no entry node, only a channel for the input.
         return compat.START_NODE if compat.START_NODE in graph.nodes else compat.INPUT_NODE
-    check_nodes(graph, [as_node], "as_node")
+    check_node(graph, as_node, "as_node")
     return as_node
 
 

@@ -49,7 +49,6 @@ from graphwire_server.storage.records import (
     ThreadStatus,
 )
 
-
 #: The most breakpoints of its own that a run may have.
 MAX_RUN_BREAKPOINTS = 1000
 

@@ -68,9 +68,7 @@ class EventLog:
         for event in self._readers.get(run_id, ()):
             event.set()
 
-    async def follow(
-        self, run_id: str, *, after: int
-    ) -> AsyncGenerator[EventRecord | None, None]:
+    async def follow(self, run_id: str, *, after: int) -> AsyncGenerator[EventRecord | None, None]:
         """Yields a run's events after a sequence, those to come included, to its end.
 
         None stands for a heartbeat.

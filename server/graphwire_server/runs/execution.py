@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 import structlog
 
+from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
 from graphwire_server.graphs.doors import DooredGraph, current_doorkeeper
 from graphwire_server.graphs.execution import (
     Beginning,
@@ -22,7 +23,6 @@ from graphwire_server.graphs.execution import (
 )
 from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.gate import Gate, Known
-from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
 from graphwire_server.graphs.judge import Judge
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task
 from graphwire_server.graphs.places import Namespace, path_of

@@ -145,7 +145,9 @@ class ThreadStreams:
             if not readers:
                 del self._readers[thread_id]
 
-    async def _follow(self, run: RunRecord, at: JoinCursor) -> AsyncGenerator[EventRecord | None, None]:
+    async def _follow(
+        self, run: RunRecord, at: JoinCursor
+    ) -> AsyncGenerator[EventRecord | None, None]:
         """Yields the rest of a run's events; see `EventLog.follow`."""
         after = at.sequence
         while True:

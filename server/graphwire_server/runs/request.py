@@ -229,7 +229,7 @@ class RunSpec:
     def from_json(cls, text: str) -> RunSpec:
         """Reads it back from `to_json`."""
         fields_ = orjson.loads(text)
-        if fields_["step"] is not None:
+        if fields_.get("step") is not None:
             fields_["step"] = Step(**fields_["step"])
         return cls(**fields_)
 

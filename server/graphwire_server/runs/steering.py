@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from graphwire import errors
@@ -214,10 +214,12 @@ class RunSteering:
 
 def steering_fingerprint(run_id: str, breakpoints: Sequence[Breakpoint], given: set[str]) -> str:
     """Returns a digest of what a request to add breakpoints means; `given` are the caller's ids."""
-    blank: Callable[[Breakpoint], Breakpoint] = lambda each: (
-        each if each.breakpoint_id in given else replace(each, breakpoint_id="")
+    text = breakpoints_text(
+        [
+            each if each.breakpoint_id in given else replace(each, breakpoint_id="")
+            for each in breakpoints
+        ]
     )
-    text = breakpoints_text([blank(each) for each in breakpoints])
     return hashlib.sha256(jsontext.canonical({"run": run_id, "add": text}).encode()).hexdigest()
 
 

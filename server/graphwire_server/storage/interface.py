@@ -238,6 +238,15 @@ class Reader(CheckpointReader, Protocol):
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
         """Returns the run of a thread at a place, or None if there is none any more."""
 
+    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+        """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
+
+        Those whose time was over first come first.
+        """
+
+    def next_expiry(self, *, now: int) -> int | None:
+        """Returns the earliest time after `now` at which the time of an OPEN pause is over."""
+
     def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
         """Returns, by breakpoint, the tasks of a thread that it has let pass: see skip_first."""
 

@@ -94,6 +94,13 @@ class SqlReader(CheckpointReads):
         rows = self._execute(sql.HELD_RUNS, (server_id,))
         return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
 
+    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+        return [rows.pause_record(row) for row in self._execute(sql.EXPIRED_PAUSES, (now, limit))]
+
+    def next_expiry(self, *, now: int) -> int | None:
+        found: int | None = self._execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
+        return found
+
     def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
         hits: defaultdict[str, set[str]] = defaultdict(set)
         for breakpoint_id, task_id in self._execute(sql.BREAKPOINT_HITS, (thread_id,)):
