@@ -186,8 +186,8 @@ def _next_place(thread_id: str) -> str:
     return (
         "(SELECT CASE WHEN t.removed_place > p.last THEN t.removed_place ELSE p.last END + 1"
         " FROM gw_threads t CROSS JOIN ("
-        f"SELECT COALESCE(MAX(o.place), 0) AS last FROM gw_runs o WHERE o.thread_id = {thread_id}"
-        f") p WHERE t.thread_id = {thread_id})"
+        "SELECT COALESCE(MAX(o.place), 0) AS last FROM gw_runs o"
+        f" WHERE o.thread_id = {thread_id} AND o.place IS NOT NULL) p WHERE t.thread_id = {thread_id})"
     )
 
 
@@ -614,7 +614,8 @@ def insert_changes(changes: int) -> str:
     return f"INSERT INTO gw_changes (xid, time, kind, subject) VALUES {rows}"
 
 
-_SETTLED = "xid < graphwire_settled_xid()"
+# The plus keeps it from being taken for the way into the index.
+_SETTLED = "+xid < graphwire_settled_xid()"
 
 #: Parameters: the place, the limit.
 CHANGES = f"""
