@@ -267,7 +267,7 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("inbox", inbox(PauseFilter()), "gw_pauses_inbox"),
         ("assistant", inbox(PauseFilter(assistant_id="agent")), "gw_pauses_inbox"),
         ("resolved", inbox(PauseFilter(statuses=(PauseStatus.RESUMED,))), "gw_pauses_resolved"),
-        ("changes", (sql.CHANGES, (0, 10_000, 50)), "gw_changes_in_order"),
+        ("changes", (sql.CHANGES, (0, 10_000, 50, 0, 50, 50)), "gw_changes_in_order"),
         ("last change", (sql.LAST_CHANGE, ()), "gw_changes_in_order"),
         ("changes ahead", (sql.CHANGES_AHEAD, ()), "gw_changes_in_order"),
         ("oldest changes", (sql.OLDEST_CHANGES, (50, 9)), "gw_changes_pkey"),

@@ -175,7 +175,6 @@ LISTS: dict[str, tuple[Work, str]] = {
         "sqlite_autoindex_gw_runs_1",
     ),
     "the next run": (lambda r: r.next_run("thread-5", after=0), "gw_runs_by_place"),
-    "the last place": (lambda r: r.last_place("thread-5"), "gw_runs_by_place"),
     "a run by its place": (lambda r: r.run_at("thread-5", 1), "gw_runs_by_place"),
     "events": (lambda r: r.events("run-5", after=3, limit=50), "sqlite_autoindex_gw_events_1"),
 }
@@ -257,6 +256,11 @@ def test_the_log_of_changes_is_read_where_it_is_asked_for(
     crowd: sqlite3.Connection, work: Work
 ) -> None:
     assert steps(crowd, work) < 8000
+
+
+def test_the_next_place_in_a_thread_is_found_at_once(crowd: sqlite3.Connection) -> None:
+    assert run(crowd, lambda r: r.last_place("thread-5")) == 1
+    assert steps(crowd, lambda r: r.last_place("thread-5")) < 500
 
 
 def test_the_queue_finds_its_few_runs_in_the_crowd(crowd: sqlite3.Connection) -> None:

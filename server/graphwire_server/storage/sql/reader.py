@@ -200,7 +200,8 @@ class SqlReader(CheckpointReads):
         ]
 
     def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
-        cursor = self._execute(sql.CHANGES, (after.xid, after.number, limit))
+        parameters = (after.xid, after.number, limit, after.xid, limit, limit)
+        cursor = self._execute(sql.CHANGES, parameters)
         changes = tuple(rows.change_record(row) for row in cursor)
         removed = ChangePlace(*(self._execute(sql.CHANGES_REMOVED).fetchone() or (0, 0)))
         ahead = self._execute(f"{sql.CHANGES_AHEAD} LIMIT 1").fetchone()

@@ -617,10 +617,19 @@ def insert_changes(changes: int) -> str:
 # The plus keeps it from being taken for the way into the index.
 _SETTLED = "+xid < graphwire_settled_xid()"
 
-#: Parameters: the place, the limit.
+# Each part walks the index in order. Of a comparison of both columns SQLite uses the first alone,
+# which is the same in all of its rows.
+#: Parameters: xid, number and limit; xid and limit; the limit.
 CHANGES = f"""
-    SELECT xid, number, time, kind, subject FROM gw_changes
-    WHERE {_SETTLED} AND (xid, number) > (?, ?) ORDER BY xid, number LIMIT ?
+    SELECT * FROM (
+        SELECT xid, number, time, kind, subject FROM gw_changes
+        WHERE {_SETTLED} AND xid = ? AND number > ? ORDER BY number LIMIT ?
+    ) AS page
+    UNION ALL SELECT * FROM (
+        SELECT xid, number, time, kind, subject FROM gw_changes
+        WHERE {_SETTLED} AND xid > ? ORDER BY xid, number LIMIT ?
+    ) AS page
+    ORDER BY xid, number LIMIT ?
 """
 
 LAST_CHANGE = f"""
