@@ -30,19 +30,19 @@ class JoinCursor:
     Attributes:
         place: The place of a run in the thread; 0: before the first.
         sequence: The last event of it that was read.
-        begun: The runs up to this place had begun when the thread was joined without a cursor:
-            of those that are not read yet, the first events may have been removed already.
+        trimmed: Up to this place there were runs without their first events when the thread was
+            joined without a cursor: they are read from the oldest one that is kept.
         create_time: When the thread was created: an id may be used again.
     """
 
     place: int
     sequence: int
-    begun: int
+    trimmed: int
     create_time: int
 
     def __str__(self) -> str:
         """Returns it as text, for the caller to keep."""
-        return f"{self.place}.{self.sequence}.{self.begun}.{self.create_time}"
+        return f"{self.place}.{self.sequence}.{self.trimmed}.{self.create_time}"
 
     @classmethod
     def parse(cls, text: str) -> JoinCursor:
@@ -137,7 +137,7 @@ class ThreadStreams:
                             yield Joined(at)
                 assert following is not None
                 run = following.run
-                kept_from = run.oldest_sequence if following.number <= at.begun else 1
+                kept_from = run.oldest_sequence if following.number <= at.trimmed else 1
                 at = replace(at, place=following.number, sequence=kept_from - 1)
         finally:
             readers = self._readers[thread_id]
@@ -163,7 +163,7 @@ class ThreadStreams:
             except errors.SequenceOutOfRangeError as error:
                 oldest = int(error.metadata.get("oldest_sequence", "0"))
                 unread = after == at.sequence and after == run.oldest_sequence - 1
-                if not oldest or not unread or at.place > at.begun:
+                if not oldest or not unread or at.place > at.trimmed:
                     raise _expired() from error
                 after = oldest - 1  # they were removed just now
             except errors.ShuttingDownError as error:
@@ -215,7 +215,7 @@ def _begin(db: Reader, thread_id: str, cursor: JoinCursor | None, *, only_new: b
             raise _expired()
         return cursor
     if not only_new:
-        return JoinCursor(0, 0, last, thread.create_time)
+        return JoinCursor(0, 0, db.last_trimmed_place(thread_id), thread.create_time)
     running = [run for run in db.active_runs(thread_id) if run.status is RunStatus.RUNNING]
     place = db.place_of(running[0].run_id) if running else last
     run = running[0] if running else db.run_at(thread_id, last)

@@ -235,6 +235,9 @@ class Reader(CheckpointReader, Protocol):
     def place_of(self, run_id: str) -> int:
         """Returns the place of a run in its thread; 0 if it has none yet, or is not there."""
 
+    def last_trimmed_place(self, thread_id: str) -> int:
+        """Returns the highest place of a run of a thread of which events were removed, or 0."""
+
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
         """Returns the run of a thread at a place, or None if there is none any more."""
 

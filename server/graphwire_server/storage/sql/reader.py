@@ -253,6 +253,10 @@ class SqlReader(CheckpointReads):
         row = self._execute(sql.PLACE_OF, (run_id,)).fetchone()
         return (row[0] or 0) if row is not None else 0
 
+    def last_trimmed_place(self, thread_id: str) -> int:
+        row = self._execute(sql.LAST_TRIMMED_PLACE, (thread_id,)).fetchone()
+        return row[0] if row is not None else 0
+
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
         row = self._execute(sql.RUN_AT, (thread_id, place)).fetchone()
         return None if row is None else rows.run_record(row)

@@ -311,6 +311,12 @@ NEXT_RUN = f"""
 
 PLACE_OF = "SELECT place FROM gw_runs WHERE run_id = ?"
 
+LAST_TRIMMED_PLACE = """
+    SELECT place FROM gw_runs
+    WHERE thread_id = ? AND place IS NOT NULL AND oldest_sequence > 1
+    ORDER BY place DESC LIMIT 1
+"""
+
 RUN_AT = f"{_SELECT_RUN} WHERE r.thread_id = ? AND r.place = ?"
 
 #: Parameters: the thread_id, twice.
