@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from graphwire.v1 import run_event_pb2, threads_pb2, threads_pb2_grpc
 
-from tests.e2e.drive import DEADLINE, payload, refused
+from tests.e2e.drive import DEADLINE, Refusal, payload, refused
 
 Change = threads_pb2.WatchThreadsResponse
 
@@ -71,7 +71,7 @@ class Joined(_Stream):
 
     def to_end(self, run_id: str) -> list[run_event_pb2.RunEvent]:
         """Reads up to the end of a run."""
-        events = []
+        events: list[run_event_pb2.RunEvent] = []
         while not events or not (events[-1].HasField("end") and events[-1].run_id == run_id):
             events.append(self.event())
         return events
@@ -131,8 +131,13 @@ def name(change: Change) -> str:
     return kind.removeprefix("THREAD_CHANGE_KIND_")
 
 
-def ends_with(stream: Joined | Watched, code: str, reason: str) -> None:
+def ends_with(stream: Joined | Watched, code: str, reason: str) -> Refusal:
     """Expects a stream to end with an error, after what is left of it."""
-    with refused(code, reason):
-        while True:
-            stream._next()
+    with refused(code, reason) as refusal:
+        _read_on(stream)
+    return refusal
+
+
+def _read_on(stream: Joined | Watched) -> None:
+    while True:
+        stream._next()

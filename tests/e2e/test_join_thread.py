@@ -225,7 +225,7 @@ def test_payloads_come_in_the_form_that_is_asked_for(thread: DrivenThread) -> No
     events = thread.start("linear")
     request = threads_pb2.JoinThreadRequest(thread_id=thread.thread_id)
     call = thread.threads_stub.JoinThread(
-        request, timeout=DEADLINE, metadata=[("graphwire-payload", "value")]
+        request, timeout=DEADLINE, metadata=(("graphwire-payload", "value"),)
     )
     responses = [next(call) for _ in range(len(events) + 1)]
     call.cancel()
@@ -279,10 +279,7 @@ def test_streams_end_when_the_server_stops_and_go_on_on_the_next_one(own: Own) -
     joined = Joined(threads, thread.thread_id)
     assert joined.events(len(events)) == events
     process.signal(signal.SIGTERM)
-    with refused("UNAVAILABLE", "SHUTTING_DOWN") as refusal:
-        while True:
-            joined._next()
-    assert refusal.retry_after == 1.0
+    assert ends_with(joined, "UNAVAILABLE", "SHUTTING_DOWN").retry_after == 1.0
     assert process.wait() == 0
     process.start()
     with Joined(threads, thread.thread_id, cursor=joined.cursor) as again:
