@@ -208,6 +208,14 @@ def test_pages_follow_each_other_and_no_pause_comes_twice(inbox: Inbox, directio
         inbox.page(page=token, size=3, direction=direction, node="ask")
 
 
+@pytest.mark.parametrize(
+    "time", [Timestamp(nanos=-1), Timestamp(nanos=10**9), Timestamp(seconds=2**40)]
+)
+def test_a_time_that_is_none_is_refused(inbox: Inbox, time: Timestamp) -> None:
+    with refused("INVALID_ARGUMENT", "INVALID_FIELD", "filter.expires_before"):
+        inbox.list(expires_before=time)
+
+
 def test_pauses_of_stateless_runs_are_in_the_inbox(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
 ) -> None:

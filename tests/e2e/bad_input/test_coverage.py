@@ -21,6 +21,13 @@ NOTHING_CAN_BE_WRONG = {
     "GetThreadStateRequest.subgraphs": "either is allowed",
     "ListThreadsRequest.filter": "its fields have their own tests; empty is allowed",
     "CountThreadsRequest.filter": "as in ListThreadsRequest",
+    "WatchThreadsRequest.filter": "as in ListThreadsRequest",
+    "ListPausesRequest.filter": "as in ListThreadsRequest",
+    "PauseFilter.assistant_id": "as in ThreadFilter",
+    "PauseFilter.node": "as for an assistant",
+    "PauseFilter.label": "as for an assistant",
+    "PauseFilter.expires_before": "what JSON can't write is tried in test_inbox.py",
+    "PauseFilter.tool_name": "as for an assistant",
     "ThreadFilter.assistant_id": "of an assistant that is not there there are no threads",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.e2e.bad_input import assistant_cases, resume_cases, run_cases, thread_cases
+from tests.e2e.bad_input import assistant_cases, inbox_cases, resume_cases, run_cases, thread_cases
 from tests.e2e.bad_input.case import Bad
 from tests.e2e.bad_input.world import World
 from tests.e2e.drive import refused
@@ -16,6 +16,7 @@ CASES = [
     *resume_cases.CASES,
     *thread_cases.CASES,
     *assistant_cases.CASES,
+    *inbox_cases.CASES,
 ]
 
 
