@@ -127,13 +127,13 @@ def test_an_answer_is_kept_with_its_question(inbox: Inbox) -> None:
     assert inbox.list() == []
 
 
-def test_what_is_superseded_says_by_whom_and_that_nothing_went_on(inbox: Inbox) -> None:
+def test_what_is_superseded_says_by_whom_and_by_which_run(inbox: Inbox) -> None:
     thread = inbox.thread()
     thread.start("ask")
-    thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)
+    run_id = thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)[0].run_id
     (pause,) = inbox.list(statuses=[SUPERSEDED])
     assert pause.resolution == pause_pb2.PauseResolution(
-        time=pause.resolution.time, principal="anonymous"
+        time=pause.resolution.time, run_id=run_id, principal="anonymous"
     )
     assert pause.resolution.time.ToDatetime() >= pause.create_time.ToDatetime()
 

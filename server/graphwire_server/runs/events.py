@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
 from google.protobuf import timestamp_pb2
-from graphwire.v1 import breakpoint_pb2, pause_pb2, payload_pb2, review_pb2, run_pb2
+from graphwire.v1 import breakpoint_pb2, pause_pb2, payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.breakpoints import Met, met_in
 from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.review_messages import review_message, tool_call_messages
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import (
     EventRecord,
@@ -141,7 +140,7 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         assistant_id=pause.assistant_id,
         status=pause_pb2.PauseStatus.Value(f"PAUSE_STATUS_{pause.status}"),
         breakpoints=[_met_message(met) for met in met_in(pause.breakpoints)],
-        tool_calls=[_tool_call_message(call) for call in orjson.loads(pause.tool_calls)],
+        tool_calls=tool_call_messages(pause.tool_calls),
         expire_time=None if pause.expire_time is None else timestamp(pause.expire_time),
         on_expiry=breakpoint_pb2.OnExpiry.Value(f"ON_EXPIRY_{pause.on_expiry or 'UNSPECIFIED'}"),
         task_id=pause.task_id,
@@ -160,12 +159,6 @@ def _met_message(met: Met) -> breakpoint_pb2.MetBreakpoint:
     )
 
 
-def _tool_call_message(call: Mapping[str, Any]) -> review_pb2.ToolCall:
-    return review_pb2.ToolCall(
-        tool_call_id=call["id"] or "", name=call["name"], args=_json_payload(call["args"])
-    )
-
-
 def _resolution_message(pause: PauseRecord) -> pause_pb2.PauseResolution:
     return pause_pb2.PauseResolution(
         time=None if pause.resolve_time is None else timestamp(pause.resolve_time),
@@ -174,27 +167,8 @@ def _resolution_message(pause: PauseRecord) -> pause_pb2.PauseResolution:
         answered_by=pause.answered_by,
         expired=pause.expired,
         answer=_payload(pause.answer),
-        review=None if pause.review is None else _review_message(pause.review),
+        review=None if pause.review is None else review_message(pause.review),
     )
-
-
-def _review_message(text: str) -> review_pb2.Review:
-    """The contract's form of the decisions on tool calls, as `PauseRecord.review` has them."""
-    review = review_pb2.Review()
-    for each in orjson.loads(text):
-        decided = review.tool_calls.add(tool_call_id=each.get("tool_call_id") or "")
-        match each["decision"]:
-            case "approve":
-                decided.approve.SetInParent()
-            case "edit":
-                decided.edit.args.CopyFrom(_json_payload(each.get("args")))
-                decided.edit.name = each.get("name") or ""
-            case "reject":
-                decided.reject.SetInParent()
-                decided.reject.message = each.get("message") or ""
-            case "respond":
-                decided.respond.content.CopyFrom(_json_payload(each.get("content")))
-    return review
 
 
 def error_message(error: Failure | None) -> run_pb2.RunError | None:
@@ -210,10 +184,6 @@ def timestamp(microseconds: int) -> timestamp_pb2.Timestamp:
     """Converts microseconds since 1970."""
     seconds, rest = divmod(microseconds, 1_000_000)
     return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1000)
-
-
-def _json_payload(value: Any) -> payload_pb2.Payload:
-    return payload_pb2.Payload(json=orjson.dumps(value).decode())
 
 
 def _payload(text: str | None) -> payload_pb2.Payload | None:

@@ -179,8 +179,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         now: int,
         error: Failure | None = None,
         checkpoint_id: str = "",
+        rolled_back: bool = False,
     ) -> bool:
-        parameters = (to, rows.failure_text(error), checkpoint_id, now, run_id)
+        parameters = (to, rows.failure_text(error), checkpoint_id, rolled_back, now, run_id)
         kind = ChangeKind.RUN_ENDED if to.ended else ChangeKind.RUN_STARTED
         # First what happens nearly always, and needs no place in the thread.
         for origin in (RunStatus.RUNNING, RunStatus.PENDING):
@@ -194,8 +195,14 @@ class SqlTransaction(SqlReader, CheckpointWrites):
                 return True
         return False
 
-    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
-        self._execute(sql.REQUEST_CANCEL, (abandon, run_id))
+    def request_cancel(self, run_id: str, *, abandon: bool = False, rollback: bool = False) -> None:
+        self._execute(sql.REQUEST_CANCEL, (abandon, rollback, run_id))
+
+    def let_discard(self, run_id: str) -> None:
+        self._execute(sql.LET_DISCARD, (run_id,))
+
+    def change_spec(self, run_id: str, spec: str) -> None:
+        self._execute(sql.CHANGE_SPEC, (spec, run_id))
 
     def request_pause(self, run_id: str) -> None:
         self._execute(sql.REQUEST_PAUSE, (run_id,))
@@ -261,6 +268,12 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         self._execute(sql.FORGET_CHANGES_REMOVED, (xid, number))
         self._execute(sql.NOTE_CHANGES_REMOVED, (xid, number))
         return removed
+
+    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        now = self.now()
+        for pause in self.pauses_resumed_by(thread_id, run_id):
+            self._changes.note(ChangeKind.PAUSE_RESOLVED, pause.pause_id, now)
+        self._execute(sql.TAKE_BACK_RESUMED, (thread_id, run_id))
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         self._insert_events(events)
