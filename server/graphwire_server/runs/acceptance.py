@@ -386,8 +386,8 @@ def _check_thread(
         return ResumePlan(resumed=(), answers={})
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, past, context.graph.places)
-    plan_resume((), resume, where, past)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, context.graph.places, past)
+    plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
