@@ -329,7 +329,7 @@ class Model:
             for task in self.unfinished:
                 task.answer = "" if task.asks else task.answer
             questions = [reason for reason in self._waiting(None) if reason[0] == "INTERRUPT"]
-            keep = (*self.unfinished, *self.stops)
+            keep: list[Task | Stop] = [*self.unfinished, *self.stops]
             self._settle(questions, keep, by=run.run_id or "new")
         if self.open:
             self.status = "INTERRUPTED"
