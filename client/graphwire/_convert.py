@@ -10,7 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from graphwire import _enums as enums
 from graphwire import values
+from graphwire._breakpoints import read_breakpoint
 from graphwire._payload import decode
+from graphwire._reviews import tool_call
 from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
 
 
@@ -43,6 +45,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         response_schema=decode(message.response_schema),
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
+        tool_calls=tuple(map(tool_call, message.tool_calls)),
     )
 
 
@@ -103,6 +106,8 @@ def run(message: run_pb2.Run) -> values.Run:
         cancel_requested=message.cancel_requested,
         recovery_policy=enums.RECOVERY_POLICY.read(message.recovery_policy),
         attempt=message.attempt,
+        breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
+        pause_requested=message.pause_requested,
         rolled_back=message.rolled_back,
     )
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, TypedDict
 
+from graphwire.breakpoints import Breakpoint
 from graphwire.enums import (
     Durability,
     IfNotExists,
@@ -15,8 +16,10 @@ from graphwire.enums import (
     OnCompletion,
     OnPause,
     RecoveryPolicy,
+    StepMode,
     StreamMode,
 )
+from graphwire.reviews import Decision
 
 
 class _NotGiven(Enum):
@@ -44,12 +47,21 @@ class Resume:
         answer: The answer where a single interrupt is open: any JSON value, None too.
         expected_checkpoint_id: Compare and set: `CheckpointMismatchError` unless the
             thread is still at this checkpoint. Empty: do not check.
+        reviews: Decisions on tool calls, by the id of the pause before the node that would
+            run them: a decision for a single call, or one for each by its id.
+        review: The same for the single pause with tool calls.
+        step: Pause again after one step: INTO, OVER or OUT.
+        run_to: Pause again before this node. Not with `step`.
     """
 
     pause_ids: Sequence[str] = ()
     answers: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = NOT_GIVEN
     expected_checkpoint_id: str = ""
+    reviews: Mapping[str, Decision | Mapping[str, Decision]] = field(default_factory=dict)
+    review: Decision | Mapping[str, Decision] | None = None
+    step: StepMode | str | None = None
+    run_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,8 @@ class RunOptions(TypedDict, total=False):
         interrupt_before: Pause before these nodes (a name, or names; `"*"` for all),
             besides the breakpoints compiled into the graph or inherited.
         interrupt_after: Pause after these nodes; as `interrupt_before`.
+        breakpoints: More breakpoints, with conditions, in subgraphs, with an expiry; a plain
+            name is one before that node.
         clear_breakpoints: For a resume or a command: do not inherit the breakpoints of
             the run before it. Those compiled into the graph stay.
         stream_modes: What to record and stream (a mode, or modes). New runs: UPDATES.
@@ -127,6 +141,7 @@ class RunOptions(TypedDict, total=False):
 
     interrupt_before: str | Iterable[str] | None
     interrupt_after: str | Iterable[str] | None
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str] | None
     clear_breakpoints: bool | None
     stream_modes: StreamMode | str | Iterable[StreamMode | str] | None
     stream_subgraphs: bool | None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from graphwire.breakpoints import Breakpoint
 from graphwire.enums import (
     Durability,
     MultitaskStrategy,
@@ -21,6 +22,7 @@ from graphwire.enums import (
     ThreadStatus,
 )
 from graphwire.errors import RunFailedError
+from graphwire.reviews import ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ class Pause:
         response_schema: For INTERRUPT: the JSON Schema that an answer must fit.
         checkpoint_id: The root checkpoint at which the thread is paused.
         create_time: When it paused.
+        tool_calls: The tool calls that wait for an answer there. A breakpoint before a node
+            takes a review of them: `Resume(review=…)`.
     """
 
     pause_id: str
@@ -70,6 +74,7 @@ class Pause:
     response_schema: Any
     checkpoint_id: str
     create_time: datetime | None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +200,8 @@ class Run:
         recovery_policy: What happens to it when the server that executes it is lost.
         attempt: How often it was begun to be executed: 1, unless it went on after its server
             had stopped or was lost; 0 before it begins.
+        breakpoints: All breakpoints in force, but for plain names and those compiled in.
+        pause_requested: Whether someone has asked to pause it.
         rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
     """
 
@@ -219,6 +226,8 @@ class Run:
     cancel_requested: bool
     recovery_policy: RecoveryPolicy
     attempt: int
+    breakpoints: tuple[Breakpoint, ...] = ()
+    pause_requested: bool = False
     rolled_back: bool = False
 
 

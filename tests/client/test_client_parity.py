@@ -77,7 +77,15 @@ def test_all_lists_what_there_is() -> None:
     assert len(set(graphwire.__all__)) == len(graphwire.__all__)
     public = {
         name
-        for module in (enums, graphwire.errors, graphwire.events, graphwire.start, graphwire.values)
+        for module in (
+            enums,
+            graphwire.breakpoints,
+            graphwire.errors,
+            graphwire.events,
+            graphwire.reviews,
+            graphwire.start,
+            graphwire.values,
+        )
         for name, value in vars(module).items()
         if inspect.isclass(value) and value.__module__ == module.__name__
         if not name.startswith("_")

@@ -13,8 +13,10 @@ from graphwire.v1 import (
     threads_pb2,
 )
 
+from graphwire_server.graphs.breakpoints import breakpoints_in
 from graphwire_server.graphs.registry import LoadedGraph
 from graphwire_server.graphs.state import StateView, TaskView
+from graphwire_server.rpc.breakpoints import breakpoint_messages
 from graphwire_server.runs.events import error_message, pause_message, timestamp
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.runs.threads import ThreadStateView, ThreadView
@@ -70,6 +72,10 @@ def run_message(run: RunRecord) -> run_pb2.Run:
         cancel_requested=run.cancel_requested,
         recovery_policy=run_pb2.RecoveryPolicy.Value(f"RECOVERY_POLICY_{spec.recovery}"),
         attempt=run.attempt,
+        breakpoints=breakpoint_messages(
+            (*breakpoints_in(run.breakpoints), *breakpoints_in(spec.defaults))
+        ),
+        pause_requested=run.pause_requested,
         rolled_back=run.rolled_back,
     )
 

@@ -8,8 +8,11 @@ from typing import Any, cast
 from graphwire import errors
 from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
 
+from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.reviews import read_review
 from graphwire_server.runs.batch import of_request
 from graphwire_server.runs.request import (
     CommandStart,
@@ -21,6 +24,7 @@ from graphwire_server.runs.request import (
     ResumeStart,
     RunRequest,
     Start,
+    StepMode,
     StreamMode,
 )
 
@@ -30,6 +34,7 @@ _MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
 _MAX_BATCH = 100
+_MAX_ANSWERED_BY = 256
 
 
 class RunRequestReader:
@@ -59,6 +64,7 @@ class RunRequestReader:
             text = "required with checkpoint_id: say which thread's"
             raise errors.MissingFieldError(text, field="thread_id")
         has_config = message.HasField("config")
+        breakpoints = read_breakpoints(message.breakpoints, "breakpoints", BreakpointSource.RUN)
         return RunRequest(
             start=start,
             thread_id=thread_id,
@@ -66,6 +72,8 @@ class RunRequestReader:
             interrupt_before=_node_names(message.interrupt_before, "interrupt_before"),
             interrupt_after=_node_names(message.interrupt_after, "interrupt_after"),
             clear_breakpoints=message.clear_breakpoints,
+            breakpoints=breakpoints,
+            breakpoint_ids=tuple(m.breakpoint_id for m in message.breakpoints if m.breakpoint_id),
             stream_modes=tuple(
                 StreamMode(name)
                 for name in validation.enum_names(
@@ -114,6 +122,12 @@ class RunRequestReader:
         if resume.answers and resume.HasField("answer"):
             text = "give either `answer` or `answers`, not both"
             raise errors.InvalidFieldError(text, field=f"{field}.answer")
+        if resume.reviews and resume.HasField("review"):
+            text = "give either `review` or `reviews`, not both"
+            raise errors.InvalidFieldError(text, field=f"{field}.review")
+        review = None
+        if resume.HasField("review"):
+            review = read_review(self._codec, resume.review, f"{field}.review")
         return ResumeStart(
             pause_ids=tuple(dict.fromkeys(resume.pause_ids)),
             answers=tuple(
@@ -123,6 +137,16 @@ class RunRequestReader:
             answer=self._given(resume, "answer", f"{field}.answer"),
             expected_checkpoint_id=validation.optional_uuid(
                 resume.expected_checkpoint_id, f"{field}.expected_checkpoint_id"
+            ),
+            reviews=tuple(
+                (key, read_review(self._codec, value, f"{field}.reviews[{key}]"))
+                for key, value in sorted(resume.reviews.items())
+            ),
+            review=review,
+            step=_step(resume, field),
+            run_to=resume.run_to,
+            answered_by=validation.line(
+                resume.answered_by, f"{field}.answered_by", most=_MAX_ANSWERED_BY
             ),
         )
 
@@ -170,6 +194,15 @@ class RunRequestReader:
                 field="config.recursion_limit",
             )
         return value
+
+
+def _step(resume: run_pb2.Resume, field: str) -> StepMode:
+    name = validation.enum_name(run_pb2.StepMode, resume.step, "STEP_MODE_")
+    if name and resume.run_to:
+        raise errors.InvalidFieldError(
+            "a run goes one step, or to a node; leave one of them out", field=f"{field}.run_to"
+        )
+    return cast("StepMode", name)
 
 
 def read_all(reader: RunRequestReader, message: runs_pb2.CreateRunsRequest) -> list[RunRequest]:

@@ -50,6 +50,7 @@ class _Batch:
         default_factory=list
     )
     writes: list[WriteRecord] = field(default_factory=list)
+    hits: list[tuple[str, str]] = field(default_factory=list)
     absorbs: bool = False
     upto: int = 0
 
@@ -82,6 +83,7 @@ class Journal(Sink):
         self._on_commit = on_commit
         self._waits = False
         self._fresh = False
+        self._amend: Callable[[Any], Any] | None = None
         self._put_in: set[str] = set()
         self._connected = False
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
@@ -91,6 +93,7 @@ class Journal(Sink):
         self._events: list[pb.RunEvent] = []
         self._checkpoints: list[tuple[CheckpointRecord, Sequence[ChannelValueRecord]]] = []
         self._writes: list[WriteRecord] = []
+        self._hits: list[tuple[str, str]] = []
         self._absorbs = False
         self._made = 0
         self._kept = 0
@@ -116,6 +119,7 @@ class Journal(Sink):
         absorbs_writes: bool,
         waits: bool,
         fresh: bool,
+        amend: Callable[[Any], Any] | None = None,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -127,12 +131,15 @@ class Journal(Sink):
             waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
                 it is committed: with durability SYNC.
             fresh: Whether the thread has no checkpoints yet.
+            amend: Makes of LangGraph's checkpoint, when it is read, what the graph goes on
+                from; None: as it is.
         """
         self._connected = True
         self._gated = gated
         self._absorbs_writes = absorbs_writes
         self._waits = waits
         self._fresh = fresh
+        self._amend = amend
 
     @property
     def failed(self) -> bool:
@@ -240,6 +247,14 @@ class Journal(Sink):
         """Returns whether there can be no checkpoint in a namespace, without a look."""
         own = thread_id == self.run.thread_id
         return self._fresh and own and namespace not in self._put_in
+
+    def amended(self, found: Any) -> Any:
+        return found if self._amend is None else self._amend(found)
+
+    def count_hit(self, breakpoint_id: str, task_id: str) -> None:
+        """Has it kept that a breakpoint lets a task pass, in the commit before it begins."""
+        self._hits.append((breakpoint_id, task_id))
+        self._note(_GATHER)
 
     def refused(self, task_id: str) -> None:
         """Hears of a task that wrote what can't be kept."""
@@ -380,12 +395,13 @@ class Journal(Sink):
             events=[self._numbered(event) for event in self._events[:ready]],
             checkpoints=self._checkpoints,
             writes=self._writes,
+            hits=self._hits,
             absorbs=self._absorbs,
         )
         del self._events[:ready]
         self._due = {namespace: at - ready for namespace, at in self._due.items()}
         self._due_with = {key: (ns, at - ready) for key, (ns, at) in self._due_with.items()}
-        self._checkpoints, self._writes, self._absorbs = [], [], False
+        self._checkpoints, self._writes, self._hits, self._absorbs = [], [], [], False
         batch.upto = self._made - len(self._events)
         return batch
 
@@ -397,6 +413,8 @@ class Journal(Sink):
             tx.put_checkpoint(record, values)
         if batch.writes:
             tx.put_checkpoint_writes(batch.writes, run_id=run.run_id)
+        if batch.hits:
+            tx.insert_breakpoint_hits(run.thread_id, batch.hits)
 
     def _committed(self, batch: _Batch) -> None:
         self._kept = batch.upto

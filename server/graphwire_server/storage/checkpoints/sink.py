@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, Protocol
 
+from langgraph.checkpoint.base import CheckpointTuple
+
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.checkpoints.overlay import Overlay
 from graphwire_server.storage.checkpoints.records import (
@@ -62,6 +64,10 @@ class Sink(Protocol):
     def knows_none(self, thread_id: str, namespace: str) -> bool:
         """Returns whether it is certain, without a look, that a namespace has no checkpoint."""
         return False
+
+    def amended(self, found: CheckpointTuple) -> CheckpointTuple:
+        """Returns a checkpoint that was read, as whoever has this sink is to see it."""
+        return found
 
     def refused(self, task_id: str) -> None:
         """Hears of a task that wrote what can't be kept."""
