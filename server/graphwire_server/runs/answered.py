@@ -77,7 +77,7 @@ class Past:
         open_keys = {key for p in open_pauses for key in (p.pause_id, p.interrupt_id) if key}
         named = (*resume.pause_ids, *(key for key, _ in (*resume.answers, *resume.reviews)))
         for key in named:
-            pause = self.called(key) if key not in open_keys else None
+            pause = self.called(key) if key and key not in open_keys else None
             if pause is not None:
                 raise resolved(pause, key)
         questions = [pause for pause in open_pauses if pause.interrupt_id]
@@ -130,8 +130,8 @@ def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
             what = f"it was given up at {time}{by}"
         case _:
             what = (
-                f"it was superseded at {time}{by}, by new input, an edit of the state or another "
-                "branch"
+                f"it was superseded at {time}{by}, by new input, an edit of the state, another "
+                "branch, or since a run was rolled back"
             )
     asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
     return errors.PauseNotOpenError(
