@@ -90,7 +90,7 @@ class Past:
         open_keys = {key for p in open_pauses for key in (p.pause_id, p.interrupt_id) if key}
         named = (*resume.pause_ids, *(key for key, _ in (*resume.answers, *resume.reviews)))
         for key in named:
-            pause = self.called(key) if key not in open_keys else None
+            pause = self.called(key) if key and key not in open_keys else None
             if pause is not None:
                 raise resolved(pause, key)
         for given, meant in ((resume.answer, _asks), (resume.review, _has_tool_calls)):
@@ -154,8 +154,8 @@ def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
         case _:
             run = f" (run {pause.resolved_by_run_id})" if pause.resolved_by_run_id else ""
             what = (
-                f"it was superseded at {time}{by}, by new input, an edit of the state or another "
-                f"branch{run}"
+                f"it was superseded at {time}{by}, by new input, an edit of the state, another "
+                f"branch, or since a run was rolled back{run}"
             )
     asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
     return errors.PauseNotOpenError(
