@@ -33,8 +33,8 @@ RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 _MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
-_MAX_BATCH = 100
 _MAX_ANSWERED_BY = 256
+_MAX_BATCH = 100
 
 
 class RunRequestReader:

@@ -295,6 +295,17 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
     return thread, True
 
 
+def _are_left(request: RunRequest, active: Sequence[RunRecord]) -> bool:
+    """Returns whether there will be a run before it whose state it begins from."""
+    match request.multitask:
+        case "ROLLBACK":
+            return False
+        case "INTERRUPT":
+            return any(run.status is RunStatus.RUNNING for run in active)
+        case _:
+            return bool(active)
+
+
 def _make_room(
     tx: Transaction, active: Sequence[RunRecord], *, rollback: bool
 ) -> tuple[RunRecord, ...]:
@@ -351,7 +362,7 @@ def _check_thread(
         if active and request.multitask == "REJECT":
             raise thread_busy(thread.thread_id, active)
         goes = isinstance(request.start, CommandStart) and bool(request.start.goto)
-        if goes and not active and not thread.checkpoint_id:
+        if goes and not _are_left(request, active) and not thread.checkpoint_id:
             raise errors.NothingToResumeError(
                 f"thread {thread.thread_id} has no state yet, from which to go to a node; start it "
                 "with input, or with an update alone",
@@ -386,8 +397,8 @@ def _check_thread(
         return ResumePlan(resumed=(), answers={})
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, past, context.graph.places)
-    plan_resume((), resume, where, past)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, context.graph.places, past)
+    plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "

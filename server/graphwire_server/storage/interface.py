@@ -199,8 +199,8 @@ class Reader(CheckpointReader, Protocol):
     def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
         """Returns the thread's last pause with this pause id or interrupt id, or None."""
 
-    def last_answer(self, thread_id: str, run_id: str) -> PauseRecord | None:
-        """Returns the last INTERRUPT of a thread that a run has answered, or None."""
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        """Returns the pauses of a thread that a run went on from, oldest first."""
 
     def list_pauses(
         self,
@@ -475,14 +475,14 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         Returns False, and changes nothing, if it is not open.
         """
 
-    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
-        """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
-
     def remove_changes(self, *, before: int, limit: int) -> int:
         """Removes the oldest changes, those before a time, but for the last of all.
 
         Looks at no more than `limit`; returns how many have gone.
         """
+
+    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""

@@ -185,9 +185,9 @@ class SqlReader(CheckpointReads):
         row = self._execute(sql.PAUSE_CALLED, (thread_id, key, key)).fetchone()
         return None if row is None else rows.pause_record(row)
 
-    def last_answer(self, thread_id: str, run_id: str) -> PauseRecord | None:
-        row = self._execute(sql.LAST_ANSWER, (thread_id, run_id)).fetchone()
-        return None if row is None else rows.pause_record(row)
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        cursor = self._execute(sql.PAUSES_RESUMED_BY, (thread_id, run_id))
+        return [rows.pause_record(row) for row in cursor]
 
     def list_pauses(
         self,

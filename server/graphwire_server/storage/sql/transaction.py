@@ -181,8 +181,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         checkpoint_id: str = "",
         rolled_back: bool = False,
     ) -> bool:
-        came = (rows.failure_text(error), checkpoint_id, rolled_back)
-        parameters = (to, *came, now, run_id)
+        parameters = (to, rows.failure_text(error), checkpoint_id, rolled_back, now, run_id)
         kind = ChangeKind.RUN_ENDED if to.ended else ChangeKind.RUN_STARTED
         # First what happens nearly always, and needs no place in the thread.
         for origin in (RunStatus.RUNNING, RunStatus.PENDING):
@@ -271,6 +270,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         return removed
 
     def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        now = self.now()
+        for pause in self.pauses_resumed_by(thread_id, run_id):
+            self._changes.note(ChangeKind.PAUSE_RESOLVED, pause.pause_id, now)
         self._execute(sql.TAKE_BACK_RESUMED, (thread_id, run_id))
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
