@@ -36,6 +36,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.ttl,
         thread.breakpoints,
         thread.state_update_time,
+        thread.graph_id,
     )
 
 
@@ -55,6 +56,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         ttl=row[10],
         breakpoints=row[11],
         state_update_time=row[12],
+        graph_id=row[13],
         values=values,
     )
 
