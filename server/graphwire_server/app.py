@@ -28,6 +28,8 @@ from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs import topics as run_topics
+from graphwire_server.runs.assistant_service import AssistantService
+from graphwire_server.runs.assistants import check_names
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
@@ -98,7 +100,7 @@ class App:
 
         Raises:
             GraphLoadError: A graph can't be loaded.
-            StorageError: The database can't be used.
+            StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
         """
         langgraph_repairs.prepare(take_over, end_step, stop_after)
@@ -133,6 +135,7 @@ class App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
+        await check_names(storage, registry)
         log = EventLog(
             storage,
             heartbeat_seconds=settings.heartbeat_seconds,
@@ -173,7 +176,9 @@ class App:
         rpc = RpcServer(
             threads=ThreadsServicer(thread_service, codec),
             runs=RunsServicer(runs, reader, completion),
-            assistants=AssistantsServicer(registry),
+            assistants=AssistantsServicer(
+                AssistantService(storage=storage, registry=registry), reader, codec
+            ),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,

@@ -13,6 +13,7 @@ from graphwire_server.storage.records import (
     AssistantOrder,
     AssistantPosition,
     AssistantRecord,
+    ThreadStatus,
 )
 
 from .builders import a_thread, add, an_assistant
@@ -106,12 +107,27 @@ async def test_each_version_stays_as_it_was_and_the_newest_is_the_one_for_new_ru
     assert versions == [third, second, first]
     pages = await storage.read(lambda r: r.assistant_versions("mine", limit=1, below=3))
     assert pages == [second]
-    with_a = await storage.read(
-        lambda r: r.assistant_versions("mine", metadata='{"a":1}', limit=9)
-    )
+    with_a = await storage.read(lambda r: r.assistant_versions("mine", metadata='{"a":1}', limit=9))
     assert with_a == [third]
     head = AssistantHead("mine", 3, 3, False, 7)
     assert await storage.read(lambda r: r.assistant_head("mine")) == head
+
+
+async def test_the_first_version_of_a_graph_of_the_file_is_the_last_in_the_list(
+    storage: Storage,
+) -> None:
+    first = an_assistant("agent", metadata='{"a":1}', built_in=True)
+    second = replace(first, version=2)
+    third = replace(first, version=3, metadata="{}")
+    await keep(storage, second, third)
+
+    async def listed(**how: Any) -> list[AssistantRecord]:
+        return await storage.read(lambda r: r.assistant_versions("agent", first=first, **how))
+
+    assert await listed(limit=9) == [third, second, first]
+    assert await listed(limit=1, below=2) == [first]
+    assert await listed(limit=9, metadata='{"a":1}') == [second, first]
+    assert await listed(limit=9, metadata='{"a":2}') == []
 
 
 async def test_an_older_version_can_be_made_the_one_for_new_runs(storage: Storage) -> None:
@@ -245,6 +261,10 @@ async def test_the_threads_of_an_assistant_are_found_stateless_ones_too(storage:
     )
     assert sorted(await storage.read(lambda r: r.threads_of_assistant("mine"))) == ["a", "b"]
     assert await storage.read(lambda r: r.threads_of_assistant("nobody")) == []
+    await storage.write(lambda tx: tx.update_thread("b", now=2, status=ThreadStatus.BUSY))
+    working = (ThreadStatus.BUSY, ThreadStatus.INTERRUPTED)
+    found = await storage.read(lambda r: r.threads_of_assistant("mine", statuses=working))
+    assert found == ["b"]
 
 
 async def test_a_thread_remembers_the_graph_of_its_state(storage: Storage) -> None:

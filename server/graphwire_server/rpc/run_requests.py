@@ -10,6 +10,7 @@ from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
 
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.runs.assistants import Config
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
@@ -85,6 +86,22 @@ class RunRequestReader:
             recovery=_recovery(message.recovery_policy),
             request_id=validation.request_id(message.request_id),
         )
+
+    def settings(self, message: Any) -> tuple[Config | None, dict[str, Any] | None]:
+        """Returns the config and the context for all runs of an assistant; None if not given.
+
+        Raises:
+            InvalidArgumentError: One is wrong in itself.
+        """
+        context = self._steered(message, "context", "context")
+        if not message.HasField("config"):
+            return None, context
+        config = Config(
+            recursion_limit=self._recursion_limit(message.config.recursion_limit),
+            tags=_tags(message.config.tags),
+            configurable=self._steered(message.config, "configurable", "config.configurable"),
+        )
+        return config, context
 
     def _start(self, message: RunMessage) -> Start:
         match message.WhichOneof("start"):

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from graphwire import errors
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_text
 from graphwire_server.graphs.places import Breakpoints
 from graphwire_server.graphs.state import checkpoint_not_found
+from graphwire_server.runs.assistants import graph_of_thread
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.events import metadata_record
 from graphwire_server.runs.idempotency import RequestKey, remembered
@@ -73,6 +75,12 @@ class Context:
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
+        graph_id: The graph of the assistant.
+        assistant_version: The version of the assistant.
+        assistant_breakpoints: Those that the assistant has for all of its runs, in that version.
+        assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
+        continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
+            run begins with the assistant as it is now.
     """
 
     now: int
@@ -82,6 +90,11 @@ class Context:
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
+    graph_id: str
+    assistant_version: int
+    assistant_breakpoints: tuple[Breakpoint, ...] = ()
+    assistant_kept: bool = False
+    continued_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +110,30 @@ class Accepted:
     replayed: bool = False
 
 
+class MovedOnError(Exception):
+    """The run that was to be gone on with is not the thread's last one any more.
+
+    What goes on there now may have another assistant: the request has to be looked at anew.
+    """
+
+
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     """Decides on a request, and records the run if it is accepted.
 
     Raises:
         GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
+        MovedOnError: Something else has run on the thread since it was looked at.
     """
     earlier = started_earlier(tx, context.key)
     if earlier is not None:
         return earlier
 
     _check_resumable(context.graph)
+    if context.assistant_kept and not tx.keep_assistant(context.assistant_id):
+        raise errors.AssistantNotFoundError(
+            f"assistant {context.assistant_id!r} has just been deleted",
+            resource=("assistant", context.assistant_id),
+        )
     thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
     earlier = started_earlier(tx, context.key)
@@ -117,6 +143,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     plan = _check_thread(tx, request, context, thread, active)
     goes_on = not isinstance(request.start, InputStart)
     previous = tx.last_run(thread.thread_id) if goes_on else None
+    if (previous.run_id if previous is not None else "") != context.continued_run_id:
+        raise MovedOnError
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -131,6 +159,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
     spec = replace(spec, first=starts_now and not thread.checkpoint_id)
+    spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
         run_id=new_id(),
         thread_id=thread.thread_id,
@@ -147,16 +176,18 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         # A resume has nothing to apply: what it approves and answers is recorded here.
         absorbed=spec.kind == "resume" and not _leaves(request, thread),
         resumed_run_id=previous.run_id if previous and plan is not None else "",
+        breakpoints=breakpoints_text(context.assistant_breakpoints),
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
-        tx.insert_thread(busy)
+        tx.insert_thread(replace(busy, graph_id=context.graph_id))
     else:
         tx.update_thread(
             thread.thread_id,
             now=context.now,
             status=ThreadStatus.BUSY,
             assistant_id=context.assistant_id,
+            graph_id=context.graph_id,
         )
         _resolve_pauses(tx, request, thread, plan, run)
     tx.insert_run(run, [metadata_record(run)])
@@ -225,12 +256,28 @@ def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
         )
 
 
+def check_graph(db: Reader, thread: ThreadRecord, assistant_id: str, graph_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another graph.
+
+    Of one graph, any assistant may go on with it.
+    """
+    there = graph_of_thread(db, thread)
+    if there and there != graph_id:
+        check_assistant(thread, assistant_id)
+        raise errors.AssistantMismatchError(
+            f"the state of thread {thread.thread_id} belongs to the graph {there!r}, and assistant "
+            f"{assistant_id!r} has come to run {graph_id!r} since; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
 def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[ThreadRecord, bool]:
     """Returns the thread to run on, and whether it is a new one, which is not stored yet."""
     if request.thread_id:
         thread = tx.thread(request.thread_id)
         if thread is not None:
-            check_assistant(thread, context.assistant_id)
+            check_graph(tx, thread, context.assistant_id, context.graph_id)
             return thread, False
         if not request.create_thread:
             raise thread_not_found(request.thread_id)

@@ -163,6 +163,8 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        graph_id: The graph that it executes; empty: that of the assistant's name.
+        assistant_version: The version of the assistant that it has.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -184,6 +186,8 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    graph_id: str = ""
+    assistant_version: int = 1
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

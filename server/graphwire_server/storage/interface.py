@@ -210,19 +210,31 @@ class Reader(CheckpointReader, Protocol):
         """Returns how many assistants match; `graphs` as in `assistants`."""
 
     def assistant_versions(
-        self, assistant_id: str, *, metadata: str | None = None, limit: int, below: int = 0
+        self,
+        assistant_id: str,
+        *,
+        limit: int,
+        metadata: str | None = None,
+        below: int = 0,
+        first: AssistantRecord | None = None,
     ) -> list[AssistantRecord]:
         """Returns at most `limit` versions of an assistant, the newest first.
 
         Args:
             assistant_id: The assistant.
-            metadata: Only those whose metadata contains this JSON object (text); None: all.
             limit: How many.
+            metadata: Only those whose metadata contains this JSON object (text); None: all.
             below: Only versions below this one; 0: all.
+            first: Of a built-in one, the first version, which is there without being kept.
         """
 
-    def threads_of_assistant(self, assistant_id: str) -> list[str]:
-        """Returns the ids of an assistant's threads, those of stateless runs included."""
+    def threads_of_assistant(
+        self, assistant_id: str, *, statuses: Sequence[ThreadStatus] = ()
+    ) -> list[str]:
+        """Returns the ids of an assistant's threads, those of stateless runs included.
+
+        They have one of the statuses; (): any.
+        """
 
 
 class Transaction(Reader, CheckpointKeeper, Protocol):
@@ -230,10 +242,10 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     Those of checkpoints are in `CheckpointKeeper`.
 
-    `thread`, `run` and `assistant_head` keep what they have read from being changed by others until the end
-    of the transaction, so that what is decided from it holds. Work may be run again from its
-    start where the database asks for that (two that waited for each other): it must have no
-    effect but on the transaction, and return the same kind of thing.
+    `thread`, `run` and `assistant_head` keep what they have read from being changed by others
+    until the end of the transaction, so that what is decided from it holds. Work may be run
+    again from its start where the database asks for that (two that waited for each other): it
+    must have no effect but on the transaction, and return the same kind of thing.
 
     Rows that break a rule of the database end in `IntegrityError`: let it pass through.
     To change what is not there changes nothing.

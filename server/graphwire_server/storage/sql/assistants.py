@@ -16,6 +16,7 @@ from graphwire_server.storage.records import (
     AssistantOrder,
     AssistantPosition,
     AssistantRecord,
+    ThreadStatus,
 )
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row
 from graphwire_server.storage.sql.statements import insert, locked
@@ -41,6 +42,7 @@ _TYPES = {
     "built_in": "BOOLEAN",
 }
 _ASSISTANT = ", ".join(_TYPES)
+_CASTS = ", ".join(f"CAST(? AS {kind})" for kind in _TYPES.values())
 _OF_HEAD = ("create_time", "built_in")
 _JOINED = ", ".join(f"{'a' if name in _OF_HEAD else 'v'}.{name}" for name in _TYPES)
 _VERSIONS = "gw_assistants a JOIN gw_assistant_versions v ON v.assistant_id = a.assistant_id"
@@ -48,13 +50,6 @@ _VERSIONS = "gw_assistants a JOIN gw_assistant_versions v ON v.assistant_id = a.
 _ONE_HEAD = f"SELECT {_HEAD} FROM gw_assistants a WHERE a.assistant_id = ?"
 _LATEST = f"SELECT {_JOINED} FROM {_VERSIONS} AND v.version = a.version WHERE a.assistant_id = ?"
 _ONE_VERSION = f"SELECT {_JOINED} FROM {_VERSIONS} WHERE a.assistant_id = ? AND v.version = ?"
-
-# In two parts, each of which walks an index.
-_THREADS = """
-    SELECT thread_id FROM gw_threads WHERE assistant_id = ? AND NOT stateless
-    UNION ALL
-    SELECT thread_id FROM gw_threads WHERE assistant_id = ? AND stateless
-"""
 
 _INSERT_HEAD = insert("gw_assistants", _HEAD)
 _INSERT_VERSION = insert("gw_assistant_versions", _VERSION)
@@ -127,25 +122,44 @@ class AssistantReads:
         return int(self._execute(statement, [*parameters, *wanted]).fetchone()[0])
 
     def assistant_versions(
-        self, assistant_id: str, *, metadata: str | None = None, limit: int, below: int = 0
+        self,
+        assistant_id: str,
+        *,
+        limit: int,
+        metadata: str | None = None,
+        below: int = 0,
+        first: AssistantRecord | None = None,
     ) -> list[AssistantRecord]:
         _check_object(metadata)
-        conditions = ["a.assistant_id = ?"]
-        wanted: list[object] = [assistant_id]
+        kept = f"SELECT {_JOINED} FROM {_VERSIONS} WHERE a.assistant_id = ?"
+        parameters: list[object] = [assistant_id]
+        if first is not None:
+            kept += f" UNION ALL VALUES ({_CASTS})"
+            parameters += [getattr(first, name) for name in _TYPES]
+        conditions = ["TRUE"]
         if metadata is not None:
-            conditions.append("graphwire_contains(v.metadata, ?)")
-            wanted.append(metadata)
+            conditions.append("graphwire_contains(metadata, ?)")
+            parameters.append(metadata)
         if below:
-            conditions.append("v.version < ?")
-            wanted.append(below)
+            conditions.append("version < ?")
+            parameters.append(below)
         statement = (
-            f"SELECT {_JOINED} FROM {_VERSIONS} WHERE {' AND '.join(conditions)}"
-            " ORDER BY v.version DESC LIMIT ?"
+            f"WITH versions ({_ASSISTANT}) AS ({kept}) SELECT {_ASSISTANT} FROM versions"
+            f" WHERE {' AND '.join(conditions)} ORDER BY version DESC LIMIT ?"
         )
-        return [_assistant(row) for row in self._execute(statement, [*wanted, limit])]
+        return [_assistant(row) for row in self._execute(statement, [*parameters, limit])]
 
-    def threads_of_assistant(self, assistant_id: str) -> list[str]:
-        return [row[0] for row in self._execute(_THREADS, (assistant_id, assistant_id))]
+    def threads_of_assistant(
+        self, assistant_id: str, *, statuses: Sequence[ThreadStatus] = ()
+    ) -> list[str]:
+        wanted = [status.value for status in statuses or ThreadStatus]
+        of_these = f"assistant_id = ? AND status IN ({', '.join('?' * len(wanted))})"
+        # In two parts, each of which walks an index.
+        statement = (
+            f"SELECT thread_id FROM gw_threads WHERE {of_these} AND NOT stateless UNION ALL"
+            f" SELECT thread_id FROM gw_threads WHERE {of_these} AND stateless"
+        )
+        return [row[0] for row in self._execute(statement, [assistant_id, *wanted] * 2)]
 
     def _head(self, select: str, assistant_id: str) -> AssistantHead | None:
         if "\0" in assistant_id:
@@ -200,13 +214,11 @@ class AssistantWrites(AssistantReads):
 def _all(graphs: Sequence[AssistantRecord]) -> tuple[str, list[object]]:
     """Returns a WITH of all assistants as `everything`, and its parameters."""
     kept = (
-        f"SELECT {_JOINED}, v.folded_name AS folded_name"
-        f" FROM {_VERSIONS} AND v.version = a.version"
+        f"SELECT {_JOINED}, v.folded_name AS folded_name FROM {_VERSIONS} AND v.version = a.version"
     )
     if not graphs:
         return f"WITH everything AS ({kept})", []
-    row = ", ".join(f"CAST(? AS {kind})" for kind in (*_TYPES.values(), "TEXT"))
-    values = ", ".join([f"({row})"] * len(graphs))
+    values = ", ".join([f"({_CASTS}, CAST(? AS TEXT))"] * len(graphs))
     tables = (
         f"WITH graphs ({_ASSISTANT}, folded_name) AS (VALUES {values}),"
         f" everything AS ({kept} UNION ALL SELECT {_ASSISTANT}, folded_name FROM graphs g"
