@@ -29,8 +29,10 @@ from graphwire._async_transport import AsyncRunStream
 from graphwire._sync import Client
 from graphwire._sync_transport import RunStream
 from graphwire.enums import (
+    AssistantOrder,
     Durability,
     HealthStatus,
+    IfAssistantExists,
     IfExists,
     IfNotExists,
     MessageRole,
@@ -49,6 +51,9 @@ from graphwire.errors import (
     AmbiguousNodeError,
     AnswerMismatchError,
     AnswerRequiredError,
+    AssistantBuiltInError,
+    AssistantExistsError,
+    AssistantInUseError,
     AssistantMismatchError,
     AssistantNotFoundError,
     AssistantRequiredError,
@@ -115,6 +120,7 @@ from graphwire.start import (
 )
 from graphwire.values import (
     Assistant,
+    AssistantConfig,
     AssistantGraph,
     AssistantSchemas,
     GraphEdge,
@@ -138,9 +144,14 @@ __all__ = [
     "AnswerMismatchError",
     "AnswerRequiredError",
     "Assistant",
+    "AssistantBuiltInError",
+    "AssistantConfig",
+    "AssistantExistsError",
     "AssistantGraph",
+    "AssistantInUseError",
     "AssistantMismatchError",
     "AssistantNotFoundError",
+    "AssistantOrder",
     "AssistantRequiredError",
     "AssistantSchemas",
     "AsyncClient",
@@ -167,6 +178,7 @@ __all__ = [
     "GraphUnavailableError",
     "GraphwireError",
     "HealthStatus",
+    "IfAssistantExists",
     "IfExists",
     "IfNotExists",
     "InternalError",

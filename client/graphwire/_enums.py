@@ -8,7 +8,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from graphwire import enums
 from graphwire.errors import InvalidFieldError
-from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import (
+    assistants_pb2,
+    pause_pb2,
+    run_event_pb2,
+    run_pb2,
+    threads_pb2,
+)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -73,5 +79,7 @@ ON_DISCONNECT = Codec(enums.OnDisconnect, run_pb2.OnDisconnect)
 IF_NOT_EXISTS = Codec(enums.IfNotExists, run_pb2.IfNotExists)
 THREAD_STATUS = Codec(enums.ThreadStatus, threads_pb2.ThreadStatus)
 IF_EXISTS = Codec(enums.IfExists, threads_pb2.IfExists)
+ASSISTANT_ORDER = Codec(enums.AssistantOrder, assistants_pb2.AssistantOrder)
+IF_ASSISTANT_EXISTS = Codec(enums.IfAssistantExists, assistants_pb2.IfAssistantExists)
 PAUSE_KIND = Codec(enums.PauseKind, pause_pb2.PauseKind)
 MESSAGE_ROLE = Codec(enums.MessageRole, run_event_pb2.MessageRole)
