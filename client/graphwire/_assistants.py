@@ -7,15 +7,16 @@ from typing import Any
 
 from graphwire import _convert as convert
 from graphwire import _enums
-from graphwire._breakpoints import write_breakpoints
+from graphwire._breakpoints import breakpoint_list, breakpoint_messages
 from graphwire._calls import Call, Page, call, new_request_id, pages
 from graphwire._payload import encode_if_set
 from graphwire._start import run_config
-from graphwire.enums import AssistantOrder, IfAssistantExists
+from graphwire.breakpoints import Breakpoint
+from graphwire.enums import AssistantOrder, BreakpointSource, IfAssistantExists
 from graphwire.start import RunConfig
 from graphwire.v1 import assistants_pb2 as pb
 from graphwire.v1 import run_pb2
-from graphwire.values import Assistant, AssistantGraph, AssistantSchemas, Breakpoint
+from graphwire.values import Assistant, AssistantGraph, AssistantSchemas
 
 
 def list_assistants(
@@ -123,7 +124,7 @@ def create_assistant(
         config=_config(config),
         context=encode_if_set(context, "context"),
         metadata=encode_if_set(metadata, "metadata"),
-        breakpoints=write_breakpoints(breakpoints, "breakpoints"),
+        breakpoints=breakpoint_messages(breakpoints, "breakpoints", own=BreakpointSource.ASSISTANT),
         if_exists=_enums.IF_ASSISTANT_EXISTS.write_if_set(if_exists, "if_exists"),
         request_id=new_request_id(request_id),
     )
@@ -178,12 +179,9 @@ def update_assistant(
         config=_config(config),
         context=encode_if_set(context, "context"),
         metadata=encode_if_set(metadata, "metadata"),
+        breakpoints=breakpoint_list(breakpoints, "breakpoints", own=BreakpointSource.ASSISTANT),
         request_id=new_request_id(request_id),
     )
-    if breakpoints is not None:
-        written = write_breakpoints(breakpoints, "breakpoints.breakpoints")
-        request.breakpoints.SetInParent()
-        request.breakpoints.breakpoints.extend(written)
     return call(
         request,
         pb.UpdateAssistantResponse,

@@ -139,7 +139,6 @@ async def test_create_sends_what_is_given(client: AsyncClient, scripted: Scripte
     written = breakpoint_pb2.Breakpoint()
     written.CopyFrom(FULL.breakpoints[0])
     written.ClearField("source")
-    before = breakpoint_pb2.BREAKPOINT_POSITION_UNSPECIFIED
     assert without_id(full) == pb.CreateAssistantRequest(
         assistant_id="mine",
         graph_id="agent",
@@ -148,7 +147,7 @@ async def test_create_sends_what_is_given(client: AsyncClient, scripted: Scripte
         config=FULL.config,
         context=FULL.context,
         metadata=FULL.metadata,
-        breakpoints=[breakpoint_pb2.Breakpoint(node="a", position=before), written],
+        breakpoints=[breakpoint_pb2.Breakpoint(node="a"), written],
         if_exists=pb.IF_ASSISTANT_EXISTS_RETURN,
     )
     assert again == pb.CreateAssistantRequest(
@@ -256,5 +255,9 @@ async def test_what_cannot_be_sent_is_named_by_its_field(client: AsyncClient) ->
     with pytest.raises(graphwire.InvalidFieldError) as refused:
         await client.assistants.update("mine", breakpoints=Breakpoint("b", on_expiry="never"))
     assert refused.value.violations[0].field == "breakpoints.breakpoints[0].on_expiry"
+    config: Any = {"limit": 1}
     with pytest.raises(TypeError, match="config has no limit"):
-        await client.assistants.create("agent", config={"limit": 1})  # type: ignore[typeddict-unknown-key]
+        await client.assistants.create("agent", config=config)
+    theirs = Breakpoint("b", source=graphwire.BreakpointSource.THREAD)
+    with pytest.raises(TypeError, match="was set by the thread"):
+        await client.assistants.create("agent", breakpoints=theirs)

@@ -18,11 +18,7 @@ import orjson
 from graphwire import errors
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.breakpoints import (
-    Breakpoint,
-    BreakpointSource,
-    breakpoints_in,
-)
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.runs.request import InputStart, RunRequest, RunSpec
 from graphwire_server.storage.interface import Reader, Storage, StorageError
@@ -80,7 +76,7 @@ class RunnableAssistant:
         assistant_id: Its id.
         version: The version.
         loaded: Its graph.
-        breakpoints: Those for all of its runs.
+        breakpoints: Those for all of its runs; () if it goes on with one, which has them.
         config: Its config, for what the run does not say.
         context: Its context, for what the run does not say; None for none.
         kept: Whether it is in the database, from which it may be deleted meanwhile.
@@ -225,6 +221,15 @@ def graph_of_run(run: RunRecord, spec: RunSpec) -> str:
     return spec.graph_id or run.assistant_id
 
 
+def loaded_of_run(registry: GraphRegistry, run: RunRecord, spec: RunSpec) -> LoadedGraph:
+    """Returns the graph that a run executes.
+
+    Raises:
+        GraphUnavailableError: langgraph.json does not have it any more.
+    """
+    return graph_named(registry, graph_of_run(run, spec), f"run {run.run_id} is of")
+
+
 def graph_of_thread(db: Reader, thread: ThreadRecord) -> str:
     """Returns the name of the graph to which a thread's state belongs; "" if it has none yet."""
     if thread.graph_id or not thread.assistant_id:
@@ -329,15 +334,6 @@ def check_continues(run: RunRecord, assistant_id: str) -> None:
         )
 
 
-def assistant_breakpoints(run: RunRecord) -> tuple[Breakpoint, ...]:
-    """Returns the breakpoints that a run has of its assistant."""
-    return tuple(
-        each
-        for each in breakpoints_in(run.breakpoints)
-        if each.source is BreakpointSource.ASSISTANT
-    )
-
-
 def with_defaults(request: RunRequest, assistant: RunnableAssistant) -> RunRequest:
     """Returns a request with what its assistant says where the request says nothing.
 
@@ -365,14 +361,12 @@ def with_defaults(request: RunRequest, assistant: RunnableAssistant) -> RunReque
 def _of_run(db: Reader, registry: GraphRegistry, run: RunRecord) -> RunnableAssistant:
     """Returns the assistant of a run, in the version that the run had."""
     spec = RunSpec.from_json(run.spec)
-    graph_id = graph_of_run(run, spec)
     # None if it was deleted meanwhile: then what the run has of it is all there is.
     assistant = find(db, registry, run.assistant_id, spec.assistant_version)
     return RunnableAssistant(
         assistant_id=run.assistant_id,
         version=spec.assistant_version,
-        loaded=graph_named(registry, graph_id, f"run {run.run_id}, with which it goes on, is of"),
-        breakpoints=assistant_breakpoints(run),
+        loaded=loaded_of_run(registry, run, spec),
         config=Config.from_json(assistant.config) if assistant is not None else Config(),
         context=_context(assistant) if assistant is not None else None,
         continued_run_id=run.run_id,
