@@ -21,6 +21,14 @@ NOTHING_CAN_BE_WRONG = {
     "GetThreadStateRequest.subgraphs": "either is allowed",
     "ListThreadsRequest.filter": "its fields have their own tests; empty is allowed",
     "CountThreadsRequest.filter": "as in ListThreadsRequest",
+    "ListAssistantsRequest.filter": "as in ListThreadsRequest",
+    "ListAssistantsRequest.descending": "either is allowed",
+    "CountAssistantsRequest.filter": "as in ListThreadsRequest",
+    "AssistantFilter.graph_id": "of a graph that is not there there are no assistants",
+    "CreateAssistantRequest.config": "as in StreamRunRequest",
+    "UpdateAssistantRequest.config": "as in StreamRunRequest",
+    "UpdateAssistantRequest.breakpoints": "what is in it has its own tests; empty is allowed",
+    "DeleteAssistantRequest.delete_threads": "either is allowed",
     "ThreadFilter.assistant_id": "of an assistant that is not there there are no threads",
 }
 
