@@ -101,8 +101,10 @@ class Driver:
             token = page.next_page_token
             if not token:
                 break
-        request = pb.CountAssistantsRequest(filter=fields.get("filter"))
-        assert self.stub.CountAssistants(request, timeout=DEADLINE).count == len(found)
+        counted = self.stub.CountAssistants(
+            pb.CountAssistantsRequest(filter=fields.get("filter")), timeout=DEADLINE
+        )
+        assert counted.count == len(found)
         return found
 
 
@@ -412,11 +414,15 @@ def test_a_run_has_the_config_of_its_assistant_where_it_says_nothing(
     ]
 
 
-def test_the_recursion_limit_of_a_run_wins(made: Driver, thread: DrivenThread) -> None:
+def test_the_recursion_limit_of_a_run_wins(
+    made: Driver, thread: DrivenThread, runs: Runs, threads: Threads
+) -> None:
     name = made.create(config=run_pb2.RunConfig(recursion_limit=2)).assistant_id
-    assert shapes(thread.start(name))[-1] == ("end", "FAILED")
-    thread.command(update={"log": ["x"]}, goto=["__end__"])
-    events = thread.start(name, config=run_pb2.RunConfig(recursion_limit=9))
+    failed = thread.start(name)
+    assert shapes(failed)[-1] == ("end", "FAILED")
+    assert failed[-1].end.error.type == "GraphRecursionError"
+    other = DrivenThread(runs, threads)
+    events = other.start(name, config=run_pb2.RunConfig(recursion_limit=9))
     assert shapes(events)[-1] == DONE
 
 
@@ -464,8 +470,6 @@ def test_what_goes_on_keeps_the_version_and_new_input_gets_the_latest(
         config=run_pb2.RunConfig(configurable=payload({"colour": "blue"})),
         breakpoints=breakpoint_pb2.BreakpointList(),
     )
-    (pause,) = thread.pauses
-    assert pause.breakpoints[0].source == breakpoint_pb2.BREAKPOINT_SOURCE_ASSISTANT
     resumed = thread.resume(config=run_pb2.RunConfig(tags=["late"]))
     assert shapes(resumed)[-1] == DONE
     assert [line for line in thread.log if line.startswith(("colour", "tags"))] == [
@@ -475,10 +479,9 @@ def test_what_goes_on_keeps_the_version_and_new_input_gets_the_latest(
     fresh = thread.start(name)
     assert shapes(fresh)[-1] == DONE
     assert "colour=blue" in thread.log
-    versions = [
-        get_run(runs, each[0].run_id).assistant_version for each in (events, resumed, fresh)
-    ]
-    assert versions == [1, 1, 2]
+    began = [get_run(runs, each[0].run_id) for each in (events, resumed, fresh)]
+    assert [run.assistant_version for run in began] == [1, 1, 2]
+    assert [[each.node for each in run.breakpoints] for run in began] == [["show"], ["show"], []]
 
 
 def test_no_run_can_drop_the_breakpoints_of_its_assistant(
@@ -500,7 +503,10 @@ def test_no_run_can_drop_the_breakpoints_of_its_assistant(
         ("interrupted", [("BREAKPOINT_BEFORE", "b")], ["b"]),
         PAUSED,
     ]
-    assert [each.label for each in thread.pauses[0].breakpoints] == ["look"]
+    assert [(each.label, each.source) for each in thread.runs()[0].breakpoints] == [
+        ("look", breakpoint_pb2.BREAKPOINT_SOURCE_ASSISTANT),
+        ("", breakpoint_pb2.BREAKPOINT_SOURCE_ASSISTANT),
+    ]
     # Nor by going on as another assistant of the graph, nor by a command.
     for other in ("linear", made.create().assistant_id):
         with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH") as refusal:
@@ -566,7 +572,6 @@ def test_an_assistant_whose_threads_are_paused_is_kept_unless_they_go_too(
     with refused("FAILED_PRECONDITION", "ASSISTANT_IN_USE") as refusal:
         made.delete(name)
     assert refusal.metadata == {"thread_id": thread.thread_id, "status": "INTERRUPTED"}
-    assert refusal.resource == ("assistant", name)
     assert made.get(name).version == 1
     made.delete(name, delete_threads=True)
     for gone in (thread, done):
@@ -604,7 +609,7 @@ def test_what_has_failed_can_be_resumed_when_its_assistant_is_gone(
     made.delete(name)
     thread.edit({"log": ["again"]}, as_node="__start__")
     assert thread.stands() == ("INTERRUPTED", ["fine"], [("BREAKPOINT_BEFORE", "fine")])
-    assert [each.label for each in thread.pauses[0].breakpoints] == ["kept"]
+    assert [each.label for each in thread.runs()[0].breakpoints] == ["kept"]
     assert shapes(thread.resume(assistant_id=name))[-1] == ("end", "FAILED")
     assert thread.log == ["in", "fine", "again", "fine"]
     run = thread.runs()[0]
