@@ -514,7 +514,8 @@ def test_no_run_can_drop_the_breakpoints_of_its_assistant(
         assert refusal.metadata == {"assistant_id": name}
         with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH"):
             thread.command(goto=["b"], resumes={}, assistant_id=other)
-    assert shapes(thread.command(goto=["b"], resumes={}, clear_breakpoints=True))[-1] == PAUSED
+    events = thread.command(goto=["b"], on_pause=run_pb2.ON_PAUSE_DISCARD, clear_breakpoints=True)
+    assert shapes(events)[-2:] == [("interrupted", [("BREAKPOINT_BEFORE", "b")], ["b"]), PAUSED]
     assert "b" not in thread.log
 
 
