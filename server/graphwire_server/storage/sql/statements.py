@@ -49,7 +49,7 @@ def _marks(count: int) -> str:
 
 THREAD_COLUMNS = (
     "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
-    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time"
+    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time, graph_id"
 )
 
 # A thread without checkpoints has none too many.
