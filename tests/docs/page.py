@@ -112,7 +112,7 @@ class Reader:
     def _sh(self, text: str) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            f"{self.prelude}\n{text}",
+            f"{self.prelude.replace(DOCUMENTED_ADDRESS, self.address)}\n{text}",
             shell=True,
             check=False,
             stdout=subprocess.PIPE,
