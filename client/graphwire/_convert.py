@@ -12,6 +12,7 @@ from graphwire import _enums as enums
 from graphwire import values
 from graphwire._breakpoints import read_breakpoint
 from graphwire._payload import decode
+from graphwire._reviews import tool_call
 from graphwire.v1 import (
     assistants_pb2,
     pause_pb2,
@@ -51,6 +52,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         response_schema=decode(message.response_schema),
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
+        tool_calls=tuple(map(tool_call, message.tool_calls)),
     )
 
 
@@ -114,6 +116,7 @@ def run(message: run_pb2.Run) -> values.Run:
         assistant_version=message.assistant_version,
         breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
         pause_requested=message.pause_requested,
+        rolled_back=message.rolled_back,
     )
 
 

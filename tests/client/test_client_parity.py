@@ -16,6 +16,7 @@ from graphwire.v1 import (
     pause_pb2,
     run_event_pb2,
     run_pb2,
+    runs_pb2,
     threads_pb2,
 )
 
@@ -52,8 +53,8 @@ def test_the_groups_have_the_methods_they_are_known_for() -> None:
         *("state", "update_state", "history"),
     }
     assert methods(Runs).keys() == {
-        *("stream", "join", "create", "run", "wait"),
-        *("get", "list", "cancel", "delete"),
+        *("stream", "join", "create", "create_many", "run", "wait"),
+        *("get", "list", "cancel", "cancel_many", "delete"),
     }
     assert methods(Assistants).keys() == {
         *("create", "get", "list", "count", "update", "delete"),
@@ -86,7 +87,15 @@ def test_all_lists_what_there_is() -> None:
     assert len(set(graphwire.__all__)) == len(graphwire.__all__)
     public = {
         name
-        for module in (enums, graphwire.errors, graphwire.events, graphwire.start, graphwire.values)
+        for module in (
+            enums,
+            graphwire.breakpoints,
+            graphwire.errors,
+            graphwire.events,
+            graphwire.reviews,
+            graphwire.start,
+            graphwire.values,
+        )
         for name, value in vars(module).items()
         if inspect.isclass(value) and value.__module__ == module.__name__
         if not name.startswith("_")
@@ -105,6 +114,8 @@ def test_all_lists_what_there_is() -> None:
         (enums.RecoveryPolicy, run_pb2.RecoveryPolicy),
         (enums.OnPause, run_pb2.OnPause),
         (enums.OnDisconnect, run_pb2.OnDisconnect),
+        (enums.OnCompletion, run_pb2.OnCompletion),
+        (enums.CancelAction, runs_pb2.CancelAction),
         (enums.IfNotExists, run_pb2.IfNotExists),
         (enums.ThreadStatus, threads_pb2.ThreadStatus),
         (enums.IfExists, threads_pb2.IfExists),

@@ -24,6 +24,10 @@ READS = {
     "CountThreads",
     "GetThreadState",
     "ListThreadHistory",
+    "JoinThread",
+    "WatchThreads",
+    "ListPauses",
+    "GetPause",
     "WaitRun",
     "JoinRun",
     "GetRun",
@@ -60,7 +64,7 @@ def test_a_run_is_created_with_the_same_fields_as_it_is_streamed() -> None:
 
 def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
     # Deleting and cancelling twice does no harm.
-    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "DeleteAssistant"}
+    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "DeleteAssistant"}
     harmless |= {"SetLatestAssistantVersion"}
     repeatable = {
         method.name

@@ -102,9 +102,9 @@ def list_runs(runs: runs_pb2_grpc.RunsStub, thread_id: str, **fields: Any) -> li
     return list(runs.ListRuns(request, timeout=DEADLINE).runs)
 
 
-def cancel(runs: runs_pb2_grpc.RunsStub, run_id: str, *, abandon: bool = False) -> run_pb2.Run:
+def cancel(runs: runs_pb2_grpc.RunsStub, run_id: str, **fields: Any) -> run_pb2.Run:
     """Cancels a run and returns it."""
-    request = runs_pb2.CancelRunRequest(run_id=run_id, abandon=abandon)
+    request = runs_pb2.CancelRunRequest(run_id=run_id, **fields)
     return runs.CancelRun(request, timeout=DEADLINE).run
 
 
@@ -195,9 +195,14 @@ def refused(code: str, reason: str, *fields: str) -> Iterator[Refusal]:
 
 def reason_of(error: grpc.RpcError) -> str:
     """The reason of an error status that was received."""
+    return refusal_of(error).reason
+
+
+def refusal_of(error: grpc.RpcError) -> Refusal:
+    """An error status that was received."""
     refusal = Refusal()
     _read(error, refusal)
-    return refusal.reason
+    return refusal
 
 
 def _read(error: Any, refusal: Refusal) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jsonschema
@@ -11,8 +11,13 @@ import orjson
 from graphwire import errors
 from jsonschema.exceptions import SchemaError
 
+from graphwire_server.graphs.places import Path, Place, path_of
+from graphwire_server.graphs.tool_calls import Decision, review_text
+from graphwire_server.runs.answered import Past
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.records import PauseKind, PauseRecord
+
+_NO_PAST = Past()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,29 +27,46 @@ class ResumePlan:
     Attributes:
         resumed: The pauses that it resumes, each with its answer as JSON text, or None.
         answers: What the engine gets: answers by LangGraph's interrupt id.
+        reviews: The reviews, as they are kept, by the id of the pause.
     """
 
     resumed: tuple[tuple[PauseRecord, str | None], ...]
     answers: dict[str, Any]
+    reviews: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: str) -> ResumePlan:
+def plan_resume(
+    open_pauses: Sequence[PauseRecord],
+    resume: ResumeStart,
+    field: str,
+    places: Mapping[Path, Place] | None = None,
+    past: Past = _NO_PAST,
+) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
 
-    Without answers and without pause ids it means everything that is open. With answers, it
-    means what is answered, and the pauses named.
+    Without answers, reviews and pause ids it means everything that is open. With some, it means
+    what is answered or reviewed, and the pauses named.
+
+    Args:
+        open_pauses: The pauses that are open.
+        resume: The resume.
+        field: Its path in the request.
+        places: What is known of the thread's graph and its subgraphs, for reviews.
 
     Raises:
         PauseNotOpenError: It names a pause or interrupt that is not open.
         AmbiguousAnswerError: A plain answer, but several interrupts wait.
         AnswerRequiredError: It resumes an interrupt without answering it.
         AnswerMismatchError: An answer does not fit the interrupt's response schema.
-        InvalidFieldError: It answers a breakpoint, or one interrupt twice.
+        ReviewMismatchError: A review does not decide on each tool call of its pause, once.
+        InvalidFieldError: It answers a breakpoint, or one interrupt twice, or reviews what has
+            no tool calls to decide on.
     """
     by_id = {pause.pause_id: pause for pause in open_pauses}
-    answered = _answered(open_pauses, by_id, resume, field)
-    named = {_named(by_id, pause_id, i, field) for i, pause_id in enumerate(resume.pause_ids)}
-    meant = named | set(answered)
+    answered = _answered(open_pauses, by_id, resume, field, past)
+    named = {_named(by_id, pause_id, i, field, past) for i, pause_id in enumerate(resume.pause_ids)}
+    reviews = _reviewed(open_pauses, by_id, resume, field, places or {}, past)
+    meant = named | set(answered) | set(reviews)
     if not meant:
         meant = set(by_id)
 
@@ -66,6 +88,7 @@ def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: 
             if pause.pause_id in meant
         ),
         answers={by_id[pause_id].interrupt_id: value for pause_id, value in answered.items()},
+        reviews=reviews,
     )
 
 
@@ -74,6 +97,7 @@ def _answered(
     by_id: dict[str, PauseRecord],
     resume: ResumeStart,
     field: str,
+    past: Past,
 ) -> dict[str, Any]:
     """Returns the answers by pause id, each checked."""
     questions = [pause for pause in open_pauses if pause.kind is PauseKind.INTERRUPT]
@@ -82,9 +106,7 @@ def _answered(
     ]
     if resume.answer is not None:
         if not questions:
-            raise errors.PauseNotOpenError(
-                "there is an `answer`, but the thread waits at no interrupt()"
-            )
+            raise past.nothing_asked()
         if len(questions) > 1:
             raise errors.AmbiguousAnswerError(
                 f"{len(questions)} interrupts wait; answer them by id in `answers`: "
@@ -97,7 +119,7 @@ def _answered(
     for key, path, value in given:
         pause = by_id.get(key) or next((p for p in questions if p.interrupt_id == key), None)
         if pause is None:
-            raise _not_open(key)
+            raise past.not_open(key)
         if pause.kind is not PauseKind.INTERRUPT:
             raise errors.InvalidFieldError(
                 "this pause is a breakpoint, which takes no answer; name it in `pause_ids`",
@@ -110,14 +132,107 @@ def _answered(
     return answered
 
 
-def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str) -> str:
+def _reviewed(
+    open_pauses: Sequence[PauseRecord],
+    by_id: Mapping[str, PauseRecord],
+    resume: ResumeStart,
+    field: str,
+    places: Mapping[Path, Place],
+    past: Past,
+) -> dict[str, str]:
+    """Returns the reviews by pause id, each checked, as they are kept."""
+    given = [(key, f"{field}.reviews[{key}]", decisions) for key, decisions in resume.reviews]
+    if resume.review is not None:
+        open_to_review = [p for p in open_pauses if _takes_review(p) and p.tool_calls != "[]"]
+        if not open_to_review:
+            raise past.nothing_to_review()
+        if len(open_to_review) > 1:
+            raise errors.AmbiguousAnswerError(
+                f"{len(open_to_review)} pauses with tool calls are open; review them by id in "
+                "`reviews`: "
+                + ", ".join(f"{p.pause_id} (node {p.node!r})" for p in open_to_review),
+                field=f"{field}.review",
+            )
+        given.append((open_to_review[0].pause_id, f"{field}.review", resume.review))
+
+    reviews: dict[str, str] = {}
+    for key, path, decisions in given:
+        pause = by_id.get(key)
+        if pause is None:
+            raise past.not_open(key)
+        if not _takes_review(pause):
+            what = "asks a question" if pause.kind is PauseKind.INTERRUPT else "has run already"
+            raise errors.InvalidFieldError(
+                f"node {pause.node!r} {what}; a review is for a pause before a node",
+                field=path,
+            )
+        place = places.get(path_of(pause.namespace))
+        reviews[key] = review_text(_checked(pause, decisions, path, place))
+    return reviews
+
+
+def _takes_review(pause: PauseRecord) -> bool:
+    return pause.kind in (PauseKind.BREAKPOINT_BEFORE, PauseKind.PAUSE)
+
+
+def _checked(
+    pause: PauseRecord, decisions: Sequence[Decision], path: str, place: Place | None
+) -> list[Decision]:
+    """Returns the decisions of a review, each with the id of its tool call."""
+    names = {call["id"]: call["name"] for call in orjson.loads(pause.tool_calls)}
+    if not names:
+        raise errors.ReviewMismatchError(
+            f"no tool calls wait at pause {pause.pause_id}, so there is nothing to decide on; to "
+            "resume it, name it in `pause_ids`",
+            field=path,
+            metadata={"pause_id": pause.pause_id, "tool_calls": ""},
+        )
+    listed = ", ".join(f"{call_id} ({name})" for call_id, name in names.items())
+
+    def mismatch(text: str, field: str) -> errors.ReviewMismatchError:
+        return errors.ReviewMismatchError(
+            f"{text}; at pause {pause.pause_id} wait: {listed}",
+            field=field,
+            metadata={"pause_id": pause.pause_id, "tool_calls": ", ".join(names)},
+        )
+
+    found: dict[str, Decision] = {}
+    for index, each in enumerate(decisions):
+        field = f"{path}.tool_calls[{index}].tool_call_id"
+        call_id = each.tool_call_id or (next(iter(names)) if len(names) == 1 else "")
+        if call_id not in names:
+            what = f"there is no tool call {call_id!r}" if call_id else "say which tool call"
+            raise mismatch(what, field)
+        if call_id in found:
+            raise mismatch(f"tool call {call_id!r} is decided on twice", field)
+        found[call_id] = replace(each, tool_call_id=call_id)
+    missing = ", ".join(call_id for call_id in names if call_id not in found)
+    if missing:
+        raise mismatch(f"decide on each tool call; missing: {missing}", f"{path}.tool_calls")
+    answered = [d for d in found.values() if d.decision in ("reject", "respond")]
+    if answered and (place is None or not place.messages):
+        raise mismatch(
+            "a tool call can only be approved or edited here: the state of the graph has no "
+            "messages in which it could be answered",
+            path,
+        )
+    if place is not None and len(answered) == len(found) and pause.node in place.chooses:
+        raise mismatch(
+            f"node {pause.node!r} alone says where to go next, and would not run; approve or edit "
+            "a tool call, or edit the state as a node that leads there",
+            path,
+        )
+    return list(found.values())
+
+
+def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str, past: Past) -> str:
     if not pause_id:
         raise errors.InvalidFieldError(
             "an empty pause id; leave the list empty to mean all",
             field=f"{field}.pause_ids[{index}]",
         )
     if pause_id not in by_id:
-        raise _not_open(pause_id)
+        raise past.not_open(pause_id)
     return pause_id
 
 
@@ -138,12 +253,3 @@ def _check_schema(pause: PauseRecord, value: Any, path: str) -> None:
             field=path,
             metadata={"pause_id": pause.pause_id, "json_path": problem.json_path},
         )
-
-
-def _not_open(key: str) -> errors.PauseNotOpenError:
-    return errors.PauseNotOpenError(
-        f"no pause or interrupt {key!r} is open on this thread: it never was, was resumed "
-        "already, or was superseded",
-        metadata={"pause_id": key},
-        resource=("pause", key),
-    )

@@ -22,13 +22,19 @@ from graphwire_server.storage.records import (
     AssistantOrder,
     AssistantPosition,
     AssistantRecord,
+    ChangePage,
+    ChangePlace,
     EventRecord,
     Expiry,
     Extent,
     Failure,
     Lease,
+    LogEnd,
+    PauseFilter,
+    PausePosition,
     PauseRecord,
     PauseStatus,
+    Place,
     Position,
     RequestRecord,
     RunRecord,
@@ -44,6 +50,22 @@ if TYPE_CHECKING:
     from graphwire_server.storage.checkpoints.saver import Saver
 
 T = TypeVar("T")
+
+#: What is announced when changes were added to their log, see `Reader.changes`.
+CHANGES = "changes"
+
+
+_THREAD = "thread/"
+
+
+def thread_topic(thread_id: str) -> str:
+    """Returns what is announced when a run of a thread gets its place, or the thread goes."""
+    return f"{_THREAD}{thread_id}"
+
+
+def thread_of(topic: str) -> str:
+    """Returns the thread that a topic is about; empty if it is about none."""
+    return topic.removeprefix(_THREAD) if topic.startswith(_THREAD) else ""
 
 
 class StorageError(Exception):
@@ -105,7 +127,16 @@ class Reader(CheckpointReader, Protocol):
         """Returns whether a thread has a PENDING or RUNNING run."""
 
     def last_run(self, thread_id: str) -> RunRecord | None:
-        """Returns the thread's run that began to execute last, or None."""
+        """Returns the thread's run that began to execute last, or None.
+
+        Those that were rolled back don't count.
+        """
+
+    def active_run_ids(self, status: RunStatus) -> list[str]:
+        """Returns all runs that are PENDING, or all that are RUNNING, the latest first."""
+
+    def rollback_requested(self, run_id: str) -> bool:
+        """Returns whether somebody asked to roll a run back."""
 
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         """Returns the RUNNING runs under a server's lease that somebody asked to cancel.
@@ -161,8 +192,71 @@ class Reader(CheckpointReader, Protocol):
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
         """Returns the pauses at a checkpoint of a thread that were resumed, oldest first."""
 
+    def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        """Returns a thread's pauses that a run has resumed, or left behind."""
+
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
+
+    def pause(self, pause_id: str) -> PauseRecord | None:
+        """Returns a pause, open or not, or None."""
+
+    def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
+        """Returns the thread's last pause with this pause id or interrupt id, or None."""
+
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        """Returns the pauses of a thread that a run went on from, oldest first."""
+
+    def list_pauses(
+        self,
+        which: PauseFilter,
+        *,
+        limit: int,
+        after: PausePosition | None = None,
+        ascending: bool = False,
+    ) -> list[tuple[PausePosition, PauseRecord]]:
+        """Returns at most `limit` pauses by the time of their making, newest first.
+
+        `ascending`: oldest first. `after` is the last one of the page before.
+        """
+
+    def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
+        """Returns at most `limit` changes after a place in the log.
+
+        None of them is ever added before one that was read.
+        """
+
+    def end_of_changes(self) -> LogEnd:
+        """Returns where the log of changes ends now."""
+
+    def pauses_by_id(self, pause_ids: Sequence[str]) -> dict[str, PauseRecord]:
+        """Returns those of some pauses that are there, by id."""
+
+    def runs_by_id(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+        """Returns those of some runs that are there, by id."""
+
+    def threads_containing(
+        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+    ) -> set[str]:
+        """Returns those of some threads whose metadata and state contain JSON objects (text).
+
+        Threads of stateless runs are among them; None: whatever it is. See `ThreadFilter`.
+        """
+
+    def next_run(self, thread_id: str, *, after: int) -> Place | None:
+        """Returns the run of a thread with the lowest place above `after`, or None."""
+
+    def last_place(self, thread_id: str) -> int:
+        """Returns the highest place that a run of a thread has or had; 0 if none did."""
+
+    def place_of(self, run_id: str) -> int:
+        """Returns the place of a run in its thread; 0 if it has none yet, or is not there."""
+
+    def last_trimmed_place(self, thread_id: str) -> int:
+        """Returns the highest place of a run of a thread of which events were removed, or 0."""
+
+    def run_at(self, thread_id: str, place: int) -> RunRecord | None:
+        """Returns the run of a thread at a place, or None if there is none any more."""
 
     def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
         """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
@@ -270,6 +364,10 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     Rows that break a rule of the database end in `IntegrityError`: let it pass through.
     To change what is not there changes nothing.
+
+    What happens to pauses and runs (`ChangeKind`) is added to the log of changes in the same
+    commit, and CHANGES and `thread_topic` are announced after it, whichever method makes it
+    happen.
     """
 
     def join_servers(self, server_id: str, *, ttl: int) -> None:
@@ -291,8 +389,9 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         """Takes at most `limit` PENDING runs that may start, oldest first, and makes them RUNNING.
 
         Such a run is due, the oldest of its thread's PENDING runs, its thread has no
-        RUNNING run and is not INTERRUPTED. Of two servers that claim at once each gets others;
-        runs of threads that another transaction is deciding on may be left for the next time.
+        RUNNING run and is not INTERRUPTED, unless the run discards what waits there. Of two
+        servers that claim at once each gets others; runs of threads that another transaction is
+        deciding on may be left for the next time.
         Each gets a lease of the server's with the next epoch, its next attempt, and if it is
         the first one, its start_time.
 
@@ -378,16 +477,27 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         now: int,
         error: Failure | None = None,
         checkpoint_id: str = "",
+        rolled_back: bool = False,
     ) -> bool:
         """Moves a run to a status if `TRANSITIONS` allows it from where it is.
 
-        Sets start_time for RUNNING, end_time and no lease for final statuses, and error and
-        checkpoint_id as given. Returns False, and changes nothing, if it is not allowed or
-        there is no run.
+        Sets start_time for RUNNING, end_time and no lease for final statuses, and error,
+        checkpoint_id and rolled_back as given. Returns False, and changes nothing, if it is not
+        allowed or there is no run.
         """
 
-    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
-        """Sets a run's cancel_requested; `abandon`: its nodes are not to be waited for."""
+    def request_cancel(self, run_id: str, *, abandon: bool = False, rollback: bool = False) -> None:
+        """Sets a run's cancel_requested.
+
+        `abandon`: its nodes are not to be waited for; `rollback`: it is to be rolled back.
+        What was asked once stays asked.
+        """
+
+    def let_discard(self, run_id: str) -> None:
+        """Sets that a run begins on a paused thread too."""
+
+    def change_spec(self, run_id: str, spec: str) -> None:
+        """Changes how a run that has not begun is to run."""
 
     def request_pause(self, run_id: str) -> None:
         """Sets a run's pause_requested, and raises its `steering`."""
@@ -430,6 +540,15 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
         Returns False, and changes nothing, if it is not open.
         """
+
+    def remove_changes(self, *, before: int, limit: int) -> int:
+        """Removes the oldest changes, those before a time, but for the last of all.
+
+        Looks at no more than `limit`; returns how many have gone.
+        """
+
+    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""

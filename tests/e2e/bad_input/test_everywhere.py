@@ -42,6 +42,10 @@ RIGHT: dict[str, dict[str, Any]] = {
     "GetThreadState": {"thread_id": "nowhere"},
     "UpdateThreadState": {"thread_id": "nowhere", "values": {"json": "{}"}},
     "ListThreadHistory": {"thread_id": "nowhere"},
+    "JoinThread": {"thread_id": "nowhere"},
+    "WatchThreads": {},
+    "ListPauses": {},
+    "GetPause": {"pause_id": "00000000-0000-4000-8000-000000000000"},
     "StreamRun": {"thread_id": "nowhere", "assistant_id": "linear"},
     "CreateRun": {"thread_id": "nowhere", "assistant_id": "linear"},
     "WaitRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
@@ -50,6 +54,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "ListRuns": {"thread_id": "nowhere"},
     "CancelRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
     "DeleteRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
+    "CreateRuns": {},
+    "CancelRuns": {},
 }
 
 UNKNOWN = b"\x9a\x3f\x01x"  # field 1011
@@ -203,6 +209,8 @@ def test_a_payload_with_both_forms_is_refused(channel: grpc.Channel, name: str, 
             for name in ("ListThreads", "CountThreads")
             for f in ("metadata", "values")
         ),
+        *(("WatchThreads", f"filter.{f}") for f in ("metadata", "values")),
+        ("ListPauses", "filter.thread_metadata"),
         *(
             (name, path)
             for name in ("StreamRun", "CreateRun", "CreateAssistant", "UpdateAssistant")
@@ -265,9 +273,14 @@ def test_a_read_ignores_fields_that_are_not_known(
     channel: grpc.Channel, world: World, name: str, path: str
 ) -> None:
     request = right(name)
-    for field in ("thread_id", "run_id"):
+    there = {
+        "thread_id": world.done,
+        "run_id": world.done_run,
+        "pause_id": world.stopped_pause,
+    }
+    for field in there:
         if hasattr(request, field):
-            setattr(request, field, world.done if field == "thread_id" else world.done_run)
+            setattr(request, field, there[field])
     message, _ = at(request, path)
     if isinstance(message, payload_pb2.Payload):
         message.json = "{}"
@@ -284,8 +297,9 @@ def _with_payload(name: str, path: str) -> tuple[Message, Any, str]:
     if name == "UpdateThread" or path == "values":
         request.ClearField(path)
     payload, shown = at(request, path)
+    run = request.requests[0] if name == "CreateRuns" else request
     if path.endswith("goto.input"):
-        request.command.goto[0].node = "b"
-    elif hasattr(request, "start_delay") and request.WhichOneof("start") is None:
-        request.input.json = "1"
+        run.command.goto[0].node = "b"
+    elif hasattr(run, "start_delay") and run.WhichOneof("start") is None:
+        run.input.json = "1"
     return request, payload, shown.rstrip(".")

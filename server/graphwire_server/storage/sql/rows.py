@@ -5,6 +5,9 @@ from __future__ import annotations
 import orjson
 
 from graphwire_server.storage.records import (
+    ChangeKind,
+    ChangePlace,
+    ChangeRecord,
     EventRecord,
     Failure,
     Lease,
@@ -87,6 +90,8 @@ def run_row(run: RunRecord) -> Row:
         run.oldest_sequence,
         run.pause_requested,
         run.steering,
+        run.rolled_back,
+        run.discards,
     )
 
 
@@ -115,8 +120,10 @@ def run_record(row: Row) -> RunRecord:
         oldest_sequence=row[20],
         pause_requested=bool(row[21]),
         steering=row[22],
-        spec=row[23],
-        breakpoints=row[24],
+        rolled_back=bool(row[23]),
+        discards=bool(row[24]),
+        spec=row[25],
+        breakpoints=row[26],
     )
 
 
@@ -192,6 +199,12 @@ def pause_record(row: Row) -> PauseRecord:
         expired=bool(row[24]),
         review=row[25],
     )
+
+
+def change_record(row: Row) -> ChangeRecord:
+    """Returns the change in a row."""
+    xid, number, time, kind, subject = row
+    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject)
 
 
 def request_row(request: RequestRecord) -> Row:
