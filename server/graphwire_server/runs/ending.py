@@ -111,7 +111,11 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
     # It belongs to the run's assistant no more, if it did so only for the run.
     nothing_left = not head and left is ThreadStatus.IDLE and thread.breakpoints == "[]"
     tx.update_thread(
-        thread.thread_id, now=now, status=left, assistant_id="" if nothing_left else None
+        thread.thread_id,
+        now=now,
+        status=left,
+        assistant_id="" if nothing_left else None,
+        graph_id="" if nothing_left else None,
     )
     return queued
 
