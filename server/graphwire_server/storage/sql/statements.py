@@ -544,7 +544,7 @@ PAUSE_CALLED = f"""
 #: Parameters: the thread_id, the run_id.
 LAST_ANSWER = f"""
     SELECT {PAUSE_COLUMNS} FROM gw_pauses
-    WHERE thread_id = ? AND resolved_by_run_id = ? AND kind = 'INTERRUPT'
+    WHERE thread_id = ? AND resolved_by_run_id = ? AND kind = 'INTERRUPT' AND status = 'RESUMED'
     ORDER BY number DESC LIMIT 1
 """
 
