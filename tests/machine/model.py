@@ -234,11 +234,19 @@ class Model:
             return "NOTHING_TO_RESUME" if nowhere else None
         if run.queues:
             return "INVALID_FIELD"
+        asks = any(pause.kind == "INTERRUPT" for pause in self.open)
+        # Whoever comes second is told so first of all.
+        last = self.running or self.last
+        late = any(pause.pause_id and pause.status != "OPEN" for pause in resume.pauses)
+        answered = last is not None and any(
+            (p.kind, p.status, p.by) == ("INTERRUPT", "RESUMED", last.run_id) for p in self.pauses
+        )
+        if late or (resume.answer and not asks and answered):
+            return "PAUSE_NOT_OPEN"
         if self.status == "BUSY":
             return "THREAD_BUSY"
         if resume.moved_on:
             return "CHECKPOINT_MISMATCH"
-        asks = any(pause.kind == "INTERRUPT" for pause in self.open)
         if (resume.answer and not asks) or not {*resume.pauses} <= {*self.open}:
             return "PAUSE_NOT_OPEN"
         if not resume.answer and any(p.kind == "INTERRUPT" for p in _meant(self.open, resume)):
