@@ -25,9 +25,9 @@
 
 from graphwire import errors
 from graphwire._async import AsyncClient
-from graphwire._async_transport import AsyncRunStream
+from graphwire._async_transport import AsyncFollowStream, AsyncRunStream
 from graphwire._sync import Client
-from graphwire._sync_transport import RunStream
+from graphwire._sync_transport import FollowStream, RunStream
 from graphwire.breakpoints import Breakpoint, MetBreakpoint
 from graphwire.enums import (
     BreakpointPosition,
@@ -44,10 +44,12 @@ from graphwire.enums import (
     OnExpiry,
     OnPause,
     PauseKind,
+    PauseStatus,
     RecoveryPolicy,
     RunStatus,
     StepMode,
     StreamMode,
+    ThreadChangeKind,
     ThreadStatus,
 )
 from graphwire.errors import (
@@ -146,6 +148,7 @@ from graphwire.values import (
     GraphNode,
     InterruptState,
     Pause,
+    PauseResolution,
     Run,
     RunError,
     RunResult,
@@ -153,6 +156,7 @@ from graphwire.values import (
     ServerLimits,
     TaskState,
     Thread,
+    ThreadChange,
     ThreadState,
 )
 
@@ -173,6 +177,7 @@ __all__ = [
     "AssistantRequiredError",
     "AssistantSchemas",
     "AsyncClient",
+    "AsyncFollowStream",
     "AsyncRunStream",
     "AttemptStarted",
     "Breakpoint",
@@ -197,6 +202,7 @@ __all__ = [
     "Event",
     "FailedPreconditionError",
     "FieldViolation",
+    "FollowStream",
     "Goto",
     "GraphChangedError",
     "GraphEdge",
@@ -233,6 +239,8 @@ __all__ = [
     "PauseKind",
     "PauseNotFoundError",
     "PauseNotOpenError",
+    "PauseResolution",
+    "PauseStatus",
     "RecoveryPolicy",
     "Reject",
     "RequestIdReusedError",
@@ -262,6 +270,8 @@ __all__ = [
     "TaskState",
     "Thread",
     "ThreadBusyError",
+    "ThreadChange",
+    "ThreadChangeKind",
     "ThreadExistsError",
     "ThreadInterruptedError",
     "ThreadNotFoundError",

@@ -19,6 +19,8 @@ from google.protobuf.message import Message
 from graphwire.v1.assistants_pb2 import ListAssistantsRequest, ListAssistantsResponse
 from graphwire.v1.runs_pb2 import ListRunsRequest, ListRunsResponse
 from graphwire.v1.threads_pb2 import (
+    ListPausesRequest,
+    ListPausesResponse,
     ListThreadHistoryRequest,
     ListThreadHistoryResponse,
     ListThreadsRequest,
@@ -29,12 +31,17 @@ T = TypeVar("T")
 U = TypeVar("U")
 Response = TypeVar("Response", bound=Message)
 ListRequest = (
-    ListThreadsRequest | ListThreadHistoryRequest | ListRunsRequest | ListAssistantsRequest
+    ListThreadsRequest
+    | ListThreadHistoryRequest
+    | ListPausesRequest
+    | ListRunsRequest
+    | ListAssistantsRequest
 )
 ListResponse = TypeVar(
     "ListResponse",
     bound=ListThreadsResponse
     | ListThreadHistoryResponse
+    | ListPausesResponse
     | ListRunsResponse
     | ListAssistantsResponse,
 )

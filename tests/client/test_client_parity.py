@@ -8,14 +8,24 @@ from typing import Any
 
 import graphwire
 import pytest
-from graphwire import AsyncClient, AsyncRunStream, Client, RunStream, _enums, enums
-from graphwire._async import AsyncAssistants, AsyncRuns, AsyncServer, AsyncThreads
-from graphwire._sync import Assistants, Runs, Server, Threads
+from graphwire import (
+    AsyncClient,
+    AsyncFollowStream,
+    AsyncRunStream,
+    Client,
+    FollowStream,
+    RunStream,
+    _enums,
+    enums,
+)
+from graphwire._async import AsyncAssistants, AsyncPauses, AsyncRuns, AsyncServer, AsyncThreads
+from graphwire._sync import Assistants, Pauses, Runs, Server, Threads
 from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
 
 PAIRS: list[tuple[type, type]] = [
     (AsyncThreads, Threads),
     (AsyncRuns, Runs),
+    (AsyncPauses, Pauses),
     (AsyncAssistants, Assistants),
     (AsyncServer, Server),
     (AsyncClient, Client),
@@ -43,12 +53,13 @@ def test_both_clients_have_the_same_methods(pair: tuple[type, type]) -> None:
 def test_the_groups_have_the_methods_they_are_known_for() -> None:
     assert methods(Threads).keys() == {
         *("create", "get", "list", "count", "update", "delete"),
-        *("state", "update_state", "history"),
+        *("state", "update_state", "history", "join", "watch"),
     }
     assert methods(Runs).keys() == {
         *("stream", "join", "create", "create_many", "run", "wait"),
         *("get", "list", "cancel", "cancel_many", "delete"),
     }
+    assert methods(Pauses).keys() == {"list", "get"}
     assert methods(Assistants).keys() == {"list", "get", "graph", "schemas"}
     assert methods(Server).keys() == {"info"}
     assert methods(Client).keys() == {"close", "health"}
@@ -64,6 +75,7 @@ def test_both_streams_tell_the_same_about_themselves() -> None:
 
     assert properties(AsyncRunStream) == properties(RunStream)
     assert properties(RunStream) == {"run_id", "thread_id", "last_sequence"}
+    assert properties(AsyncFollowStream) == properties(FollowStream) == {"cursor"}
 
 
 def test_a_method_shows_its_parameters_and_not_how_it_is_made() -> None:
@@ -91,6 +103,7 @@ def test_all_lists_what_there_is() -> None:
         if not name.startswith("_")
     }
     streams_and_clients = {"AsyncClient", "AsyncRunStream", "Client", "RunStream", "errors"}
+    streams_and_clients |= {"AsyncFollowStream", "FollowStream"}
     assert set(graphwire.__all__) == public | streams_and_clients
 
 
@@ -110,6 +123,8 @@ def test_all_lists_what_there_is() -> None:
         (enums.ThreadStatus, threads_pb2.ThreadStatus),
         (enums.IfExists, threads_pb2.IfExists),
         (enums.PauseKind, pause_pb2.PauseKind),
+        (enums.PauseStatus, pause_pb2.PauseStatus),
+        (enums.ThreadChangeKind, threads_pb2.ThreadChangeKind),
         (enums.MessageRole, run_event_pb2.MessageRole),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
