@@ -32,7 +32,7 @@ class Kind(StrEnum):
     APPROVED = "approved"
     #: A client is about to send an answer to a question.
     ANSWERED = "answered"
-    #: The server has refused what the client sent for this pause.
+    #: The server has refused what the client sent for this pause, or this answer to it.
     REFUSED = "refused"
 
 
@@ -44,14 +44,15 @@ class Entry:
         kind: What it is about.
         at: When it was written, in µs since the epoch.
         node: The node, with its path from the root: `child/danger`.
-        task: For nodes: LangGraph's id of the task.
+        task: For nodes: LangGraph's id of the task. For APPROVED: that of the task that waits,
+            for a pause after a node the checkpoint.
         namespace: For nodes: the task's checkpoint namespace, ids included.
         run: For nodes: the run that the node was told it belongs to.
         given: For nodes: what it got, the state or a Send's argument.
         pause: For clients: the id of the pause.
         why: For APPROVED: the kind of the pause, such as BREAKPOINT_BEFORE.
         question: For TOLD and ANSWERED: what was asked.
-        answer: For TOLD and ANSWERED: the answer.
+        answer: For TOLD, ANSWERED and, if it is an answer that was refused, REFUSED: the answer.
     """
 
     kind: Kind

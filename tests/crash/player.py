@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
+from graphwire.v1 import breakpoint_pb2, pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
 
 from tests.crash.caller import PATIENCE, Caller, Followed
 from tests.crash.errors import BrokenError, RefusedError
 from tests.crash.ledger import Entry, Kind, Ledger
 from tests.crash.links import Links
+from tests.crash.racing import race
 from tests.e2e.drive import namespace, pause_shape, payload, value
 
 Pauses = list[pause_pb2.Pause]
@@ -57,8 +61,8 @@ class Player:
         self._caller = Caller(links)
         self._ledgers = ledgers
         self._name = name
-        self._requests = 0
-        self._answers = 0
+        self._requests = itertools.count(1)
+        self._answers: dict[str, int] = {}
 
     @property
     def ledger(self) -> Ledger:
@@ -85,18 +89,66 @@ class Player:
         self.thread_id = run.thread_id
         return run
 
-    def resume(self, *pauses: pause_pb2.Pause, bare: bool = False, **fields: Any) -> Followed:
+    def resume(
+        self,
+        *pauses: pause_pb2.Pause,
+        bare: bool = False,
+        step: run_pb2.StepMode | None = None,
+        run_to: str = "",
+        **fields: Any,
+    ) -> Followed:
         """Approves breakpoints and answers questions, and streams that run to its end.
 
         Args:
             *pauses: The pauses that are meant; questions get their next answer.
             bare: Name no pauses: these are all that are open, and none is a question.
+            step: How far it goes.
+            run_to: Before which node it pauses.
             **fields: Further fields of the request.
         """
-        resume = self._approve(pauses)
+        approved = resume = self._approve(pauses)
         if bare:
             resume = run_pb2.Resume(expected_checkpoint_id=pauses[0].checkpoint_id)
-        return self._with(pauses, lambda: self._stream(resume=resume, **fields))
+        resume.MergeFrom(run_pb2.Resume(step=step, run_to=run_to))
+        return self._with(approved, lambda: self._stream(resume=resume, **fields))
+
+    def resume_at_once(self, *groups: Pauses) -> list[Followed]:
+        """Has several clients resume at the same time, each these pauses.
+
+        Returns the runs that have come of it: at least one, and just one for each pause. The
+        others were refused.
+        """
+        resumes = [self._approve(pauses, by=by) for by, pauses in enumerate(groups, start=1)]
+        calls = [functools.partial(self._stream, resume=resume) for resume in resumes]
+        results = race(*calls)
+        won = [n for n, result in enumerate(results) if not isinstance(result, RefusedError)]
+        taken = Counter(pause.pause_id for n in won for pause in groups[n])
+        for resume, result in zip(resumes, results, strict=True):
+            if isinstance(result, RefusedError):
+                self._expect_too_late(result)
+                self._refused(resume, but=taken)
+        if not won or max(taken.values()) > 1:
+            raise BrokenError("race", f"{len(won)} of {len(groups)} won, of each pause {taken}")
+        return [results[n] for n in won]
+
+    def resume_beside(
+        self, pause: pause_pb2.Pause, other: Callable[[], Any]
+    ) -> tuple[Followed | None, Any]:
+        """Resumes a pause while another client does what would take it away.
+
+        Returns the run that came of it, and what the other call has returned; None for the one
+        that was refused.
+        """
+        resume = self._approve([pause])
+        run, result = race(functools.partial(self._stream, resume=resume), other)
+        if isinstance(run, RefusedError) == isinstance(result, RefusedError):
+            raise BrokenError("race", f"of two calls that exclude each other came {run}, {result}")
+        if isinstance(run, RefusedError):
+            self._expect_too_late(run)
+            self._refused(resume)
+            return None, result
+        self._expect_too_late(result)
+        return run, None
 
     def replay(self, checkpoint_id: str, **fields: Any) -> Followed:
         """Goes on from an older checkpoint, and streams that run to its end."""
@@ -110,12 +162,13 @@ class Player:
         **fields: Any,
     ) -> Followed:
         """Updates, goes elsewhere, resumes, and streams that run to its end."""
+        resume = self._approve(pauses)
         command = run_pb2.Command(
             update=None if update is None else payload(update),
             goto=[run_pb2.Goto(node=node) for node in goto],
-            resume=self._approve(pauses) if pauses else None,
+            resume=resume if pauses else None,
         )
-        return self._with(pauses, lambda: self._stream(command=command, **fields))
+        return self._with(resume, lambda: self._stream(command=command, **fields))
 
     def create(self, given: Any, **fields: Any) -> str:
         """Starts a run in the background, and returns its id."""
@@ -144,6 +197,44 @@ class Player:
         except RefusedError as refused:
             if refused.reason != "RUN_ENDED":
                 raise
+
+    def pause(self, run_id: str) -> None:
+        """Has an active run pause before whatever would begin next."""
+        request = runs_pb2.PauseRunRequest(run_id=run_id)
+        self._caller.call(lambda link: link.runs.PauseRun, request)
+
+    def add(self, run_id: str, *breakpoints: breakpoint_pb2.Breakpoint) -> None:
+        """Adds breakpoints to a run: they hold when this returns."""
+        request = runs_pb2.AddRunBreakpointsRequest(
+            run_id=run_id, breakpoints=breakpoints, request_id=self._request_id()
+        )
+        added = self._caller.call(lambda link: link.runs.AddRunBreakpoints, request).breakpoints
+        ids = [each.breakpoint_id for each in added]
+        if ids != [each.breakpoint_id for each in breakpoints]:
+            raise BrokenError("breakpoints", f"added to {run_id} are {ids}")
+
+    def remove(self, run_id: str, breakpoint_id: str) -> None:
+        """Removes a breakpoint of a run: it holds nothing any more when this returns."""
+        before = self.breakpoints(run_id)
+        if breakpoint_id not in before:
+            raise BrokenError("breakpoints", f"{run_id} has {before}, and not {breakpoint_id}")
+        request = runs_pb2.RemoveRunBreakpointsRequest(
+            run_id=run_id, breakpoint_ids=[breakpoint_id]
+        )
+        try:
+            self._caller.call(lambda link: link.runs.RemoveRunBreakpoints, request)
+        except RefusedError as refused:
+            # A call that has no request id finds what it did itself before the server was lost.
+            if refused.reason != "BREAKPOINT_NOT_FOUND":
+                raise
+        if breakpoint_id in (after := self.breakpoints(run_id)):
+            raise BrokenError("breakpoints", f"{run_id} still has {after}")
+
+    def breakpoints(self, run_id: str) -> list[str]:
+        """Returns the ids of the breakpoints in force for a run."""
+        request = runs_pb2.ListRunBreakpointsRequest(run_id=run_id)
+        found = self._caller.call(lambda link: link.runs.ListRunBreakpoints, request).breakpoints
+        return [each.breakpoint_id for each in found]
 
     def edit(self, values: Any, *, as_node: str = "", **fields: Any) -> threads_pb2.ThreadState:
         """Edits the state, and returns the new one."""
@@ -268,10 +359,27 @@ class Player:
         if now.pause_id == was.pause_id or opened != [now.pause_id]:
             raise BrokenError("pauses", f"{was.pause_id} was superseded, and open are {opened}")
 
+    def ran(self, node: str, times: int) -> None:
+        """Expects so many tasks of a node to have begun so far."""
+        begun = {entry.task for entry in self.began(node)}
+        if len(begun) != times:
+            raise BrokenError("held", f"{len(begun)} tasks of {node} began, and not {times}")
+
+    def met(self, pause: pause_pb2.Pause, *ids: str, failed: bool = False) -> None:
+        """Expects a pause to name just these breakpoints, and whether their conditions failed."""
+        found = [(met.breakpoint_id, bool(met.condition_error)) for met in pause.breakpoints]
+        expected = [(breakpoint_id, failed) for breakpoint_id in ids]
+        if found != expected:
+            raise BrokenError("pauses", f"{pause_path(pause)} waits at {found}, not {expected}")
+
     def not_begun(self, *nodes: str) -> None:
         """Expects nodes not to have begun yet."""
         if begun := [node for node in nodes if self.began(node)]:
             raise BrokenError("held", f"{begun} began while the step was held")
+
+    def _expect_too_late(self, refused: RefusedError) -> None:
+        if refused.reason not in ("PAUSE_NOT_OPEN", "THREAD_BUSY", "CHECKPOINT_MISMATCH"):
+            raise refused
 
     def _expect_pauses(self, where: str, pauses: Pauses, shapes: Iterable[tuple[Any, ...]]) -> None:
         found = sorted(map(repr, map(pause_shape, pauses)))
@@ -297,11 +405,15 @@ class Player:
         return {"thread_id": self.thread_id, "request_id": self._request_id()}
 
     def _request_id(self) -> str:
-        self._requests += 1
-        return f"{self._name}#{self._requests}"
+        return f"{self._name}#{next(self._requests)}"
 
-    def _approve(self, pauses: Iterable[pause_pb2.Pause]) -> run_pb2.Resume:
-        """Notes what is approved and answered, and returns what says so to the server."""
+    def _approve(self, pauses: Iterable[pause_pb2.Pause], *, by: int = 1) -> run_pb2.Resume:
+        """Notes what is approved and answered, and returns what says so to the server.
+
+        Args:
+            pauses: What is approved, and answered.
+            by: Who of those that race says it. All say the same, but for that.
+        """
         pause_ids: list[str] = []
         answers = {}
         for pause in pauses:
@@ -309,24 +421,34 @@ class Player:
             node = pause_path(pause)
             if pause.kind == pause_pb2.PAUSE_KIND_INTERRUPT:
                 question = value(pause.value)
-                self._answers += 1
-                answer = {"to": question, "text": f"answer {self._answers}"}
+                number = self._answers.setdefault(pause.pause_id, len(self._answers) + 1)
+                answer = {"to": question, "text": f"answer {number}", "by": by}
                 answers[pause.pause_id] = payload(answer)
                 said = {"question": question, "answer": answer}
                 self.ledger.append(Kind.ANSWERED, node=node, pause=pause.pause_id, **said)
             else:
                 pause_ids.append(pause.pause_id)
-                self.ledger.append(Kind.APPROVED, node=node, pause=pause.pause_id, why=why)
+                said = {"why": why, "task": pause.task_id}
+                self.ledger.append(Kind.APPROVED, node=node, pause=pause.pause_id, **said)
         return run_pb2.Resume(pause_ids=pause_ids, answers=answers)
 
-    def _with(self, pauses: Iterable[pause_pb2.Pause], call: Callable[[], Followed]) -> Followed:
+    def _with(self, resume: run_pb2.Resume, call: Callable[[], Followed]) -> Followed:
         """Makes a call; if it is refused, what it would have approved is not approved."""
         try:
             return call()
         except RefusedError:
-            for pause in pauses:
-                self.ledger.append(Kind.REFUSED, pause=pause.pause_id)
+            self._refused(resume)
             raise
+
+    def _refused(self, resume: run_pb2.Resume, *, but: Collection[str] = ()) -> None:
+        """Notes that nothing comes of approvals, but for those that another call gave as well,
+        and of answers.
+        """
+        for pause_id in resume.pause_ids:
+            if pause_id not in but:
+                self.ledger.append(Kind.REFUSED, pause=pause_id)
+        for pause_id, answer in resume.answers.items():
+            self.ledger.append(Kind.REFUSED, pause=pause_id, answer=value(answer))
 
     def _stream(self, **fields: Any) -> Followed:
         run = Followed()

@@ -10,11 +10,11 @@ from tests.crash.ledger import Entry, Kind
 
 def check(evidence: Evidence) -> Iterator[Violation]:
     """Holds what nodes were told against what was asked and answered."""
-    refused = {entry.pause for entry in evidence.ledger if entry.kind is Kind.REFUSED}
+    resumed = evidence.resumed
     given: dict[str, Entry] = {}
     told: dict[str, Entry] = {}
     for entry in evidence.ledger:
-        if entry.kind is Kind.ANSWERED and entry.pause not in refused:
+        if entry.kind is Kind.ANSWERED and entry in resumed:
             given[repr(entry.answer)] = entry
         elif entry.kind is Kind.TOLD:
             yield from _check_told(entry, given.get(repr(entry.answer)))

@@ -10,7 +10,7 @@ from graphwire.v1 import run_event_pb2, run_pb2, threads_pb2
 
 from tests.crash.blows import Death
 from tests.crash.caller import Followed
-from tests.crash.ledger import Entry
+from tests.crash.ledger import Entry, Kind
 from tests.crash.scenarios.base import Scenario
 
 
@@ -74,3 +74,17 @@ class Evidence:
     values: Any
     deaths: Sequence[Death]
     broken: bool = False
+
+    @property
+    def resumed(self) -> list[Entry]:
+        """What the client approved and answered, but for what the server has refused."""
+        resumed: list[Entry] = []
+        for entry in self.ledger:
+            if entry.kind in (Kind.APPROVED, Kind.ANSWERED):
+                resumed.append(entry)
+            elif entry.kind is Kind.REFUSED:
+                said = entry.pause, entry.answer
+                latest = next((e for e in reversed(resumed) if (e.pause, e.answer) == said), None)
+                if latest is not None:
+                    resumed.remove(latest)
+        return resumed

@@ -4,9 +4,12 @@ from tests.crash.scenarios import (
     branches,
     breakpoints,
     commands,
+    conditions,
     edits,
     lives,
     questions,
+    races,
+    steering,
     subgraphs,
 )
 from tests.crash.scenarios.base import SCENARIOS, Gate, Scenario
@@ -18,8 +21,11 @@ __all__ = [
     "branches",
     "breakpoints",
     "commands",
+    "conditions",
     "edits",
     "lives",
     "questions",
+    "races",
+    "steering",
     "subgraphs",
 ]
