@@ -34,6 +34,8 @@ class Kind(StrEnum):
     ANSWERED = "answered"
     #: The server has refused what the client sent for this pause, or this answer to it.
     REFUSED = "refused"
+    #: What the client sent for this pause does not count any more: the run was rolled back.
+    ROLLED_BACK = "rolled back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Entry:
         pause: For clients: the id of the pause.
         why: For APPROVED: the kind of the pause, such as BREAKPOINT_BEFORE.
         question: For TOLD and ANSWERED: what was asked.
-        answer: For TOLD, ANSWERED and, if it is an answer that was refused, REFUSED: the answer.
+        answer: For TOLD and ANSWERED: the answer; for REFUSED and ROLLED_BACK if it was one.
     """
 
     kind: Kind

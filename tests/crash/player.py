@@ -6,11 +6,19 @@ import functools
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from graphwire.v1 import breakpoint_pb2, pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
+from graphwire.v1 import (
+    breakpoint_pb2,
+    pause_pb2,
+    review_pb2,
+    run_event_pb2,
+    run_pb2,
+    runs_pb2,
+    threads_pb2,
+)
 
 from tests.crash.caller import PATIENCE, Caller, Followed
 from tests.crash.errors import BrokenError, RefusedError
@@ -20,6 +28,8 @@ from tests.crash.racing import race
 from tests.e2e.drive import namespace, pause_shape, payload, value
 
 Pauses = list[pause_pb2.Pause]
+#: Decisions on tool calls, by their ids.
+Review = Mapping[str, review_pb2.ToolCallReview]
 
 #: What is recorded of every run, so that checks find it in the log.
 STREAM_MODES = (
@@ -62,6 +72,7 @@ class Player:
         self._ledgers = ledgers
         self._name = name
         self._requests = itertools.count(1)
+        self._resumes: dict[str, run_pb2.Resume] = {}
         self._answers: dict[str, int] = {}
 
     @property
@@ -189,6 +200,38 @@ class Player:
         request = runs_pb2.WaitRunRequest(run_id=run_id)
         return self._caller.call(lambda link: link.runs.WaitRun, request)
 
+    def create_resume(self, *pauses: pause_pb2.Pause) -> str:
+        """Approves and answers in the background, and returns the id of the run."""
+        resume = self._approve(pauses)
+        request = runs_pb2.CreateRunRequest(**self._common(), resume=resume)
+        run_id = self._caller.call(lambda link: link.runs.CreateRun, request).run.run_id
+        self._resumes[run_id] = resume
+        return run_id
+
+    def review(self, pause: pause_pb2.Pause, review: Review) -> Followed:
+        """Decides on the tool calls of a pause, and streams that run to its end."""
+        return self._stream(resume=self._reviewed(pause, review))
+
+    def review_at_once(self, pause: pause_pb2.Pause, *reviews: Review) -> Followed:
+        """Has several clients decide at the same time; returns the one run that comes of it."""
+        resumes = [self._reviewed(pause, review) for review in reviews]
+        results = race(*[functools.partial(self._stream, resume=resume) for resume in resumes])
+        for refused in (result for result in results if isinstance(result, RefusedError)):
+            self._expect_too_late(refused)
+        won = [result for result in results if not isinstance(result, RefusedError)]
+        if len(won) != 1:
+            raise BrokenError("race", f"{len(won)} of {len(reviews)} won")
+        return won[0]
+
+    def _reviewed(self, pause: pause_pb2.Pause, review: Review) -> run_pb2.Resume:
+        self._approve([pause])
+        decided = []
+        for name, decision in review.items():
+            said = review_pb2.ToolCallReview(tool_call_id=name)
+            said.MergeFrom(decision)
+            decided.append(said)
+        return run_pb2.Resume(reviews={pause.pause_id: review_pb2.Review(tool_calls=decided)})
+
     def cancel(self, run_id: str) -> None:
         """Cancels a run; that it is cancelled already is no error."""
         request = runs_pb2.CancelRunRequest(run_id=run_id)
@@ -196,6 +239,37 @@ class Player:
             self._caller.call(lambda link: link.runs.CancelRun, request)
         except RefusedError as refused:
             if refused.reason != "RUN_ENDED":
+                raise
+
+    def roll_back(self, run_id: str) -> None:
+        """Rolls an active run back, and waits for that."""
+        request = runs_pb2.CancelRunRequest(
+            run_id=run_id, action=runs_pb2.CANCEL_ACTION_ROLLBACK, wait=True
+        )
+        try:
+            self._caller.call(lambda link: link.runs.CancelRun, request)
+        except RefusedError as refused:
+            if refused.reason != "RUN_ENDED":
+                raise
+        self.ended(self.follow(run_id), "CANCELLED")
+        run = self._run(run_id)
+        if not run.rolled_back:
+            raise BrokenError("status", f"run {run_id} was cancelled, and not rolled back")
+        if run_id in self._resumes:
+            self._note(Kind.ROLLED_BACK, self._resumes[run_id])
+
+    def give_up(self, run_id: str) -> None:
+        """Gives up what a run is paused at.
+
+        Raises:
+            RefusedError: Somebody has resumed it.
+        """
+        request = runs_pb2.CancelRunRequest(run_id=run_id)
+        try:
+            self._caller.call(lambda link: link.runs.CancelRun, request)
+        except RefusedError as refused:
+            # A call that has no request id finds what it did itself before the server was lost.
+            if refused.reason != "RUN_ENDED" or self._run(run_id).resumed_by_run_id:
                 raise
 
     def pause(self, run_id: str) -> None:
@@ -251,6 +325,10 @@ class Player:
         """Lets the nodes go on that wait at the thread's gate."""
         self.ledger.path.with_suffix(".open").touch()
 
+    def close_gate(self) -> None:
+        """Has nodes wait there again."""
+        self.ledger.path.with_suffix(".open").unlink()
+
     # --- what it looks at ---
 
     @property
@@ -300,18 +378,24 @@ class Player:
         """Returns the beginnings of a node so far."""
         return [e for e in self.ledger.read() if e.kind is Kind.BEGAN and e.node == node]
 
-    def wait_begun(self, node: str, run_id: str) -> None:
-        """Waits until a node has begun; fails if the run ends without that."""
-        request = runs_pb2.GetRunRequest(run_id=run_id)
+    def wait_begun(self, node: str, run_id: str, *, times: int = 1) -> None:
+        """Waits until so many tasks of a node have begun; fails if the run ends without that."""
         deadline = time.monotonic() + PATIENCE
-        while not self.began(node):
-            run = self._caller.call(lambda link: link.runs.GetRun, request).run
-            if run.HasField("end_time") and not self.began(node):
+        while self._tasks_begun(node) < times:
+            run = self._run(run_id)
+            if run.HasField("end_time") and self._tasks_begun(node) < times:
                 status = run_pb2.RunStatus.Name(run.status)
                 raise BrokenError("status", f"run {run_id} is {status}, and {node} never began")
             if time.monotonic() > deadline:
                 raise BrokenError("stuck", f"{node} did not begin within {PATIENCE:g} s")
             time.sleep(0.01)
+
+    def _tasks_begun(self, node: str) -> int:
+        return len({entry.task for entry in self.began(node)})
+
+    def _run(self, run_id: str) -> run_pb2.Run:
+        request = runs_pb2.GetRunRequest(run_id=run_id)
+        return self._caller.call(lambda link: link.runs.GetRun, request).run
 
     # --- what it expects ---
 
@@ -361,9 +445,31 @@ class Player:
 
     def ran(self, node: str, times: int) -> None:
         """Expects so many tasks of a node to have begun so far."""
-        begun = {entry.task for entry in self.began(node)}
-        if len(begun) != times:
-            raise BrokenError("held", f"{len(begun)} tasks of {node} began, and not {times}")
+        if (begun := self._tasks_begun(node)) != times:
+            raise BrokenError("held", f"{begun} tasks of {node} began, and not {times}")
+
+    def called(self, *calls: str) -> None:
+        """Expects the node `tools` to have begun with these tool calls, and no others."""
+        began = {", ".join(entry.given["calls"]) for entry in self.began("tools")}
+        if began != {*calls}:
+            raise BrokenError("reviewed", f"the tools were called with {began}, and not {calls}")
+
+    def open(self, *shapes: tuple[Any, ...]) -> Pauses:
+        """Expects the thread to stand at these pauses; at none: to be idle. Returns them."""
+        thread = self.thread
+        self._expect_status(thread, "INTERRUPTED" if shapes else "IDLE")
+        self._expect_pauses("the thread stands at", list(thread.pauses), shapes)
+        return list(thread.pauses)
+
+    def back_at(self, checkpoint_id: str) -> None:
+        """Expects the thread to stand at a checkpoint, and to have none after it."""
+        newest = next((state.checkpoint_id for state in self.history), "")
+        if (self.thread.checkpoint_id, newest) != (checkpoint_id, checkpoint_id):
+            raise BrokenError(
+                "rolled back",
+                f"the thread is at {self.thread.checkpoint_id}, its newest checkpoint {newest}, "
+                f"and it was at {checkpoint_id}",
+            )
 
     def met(self, pause: pause_pb2.Pause, *ids: str, failed: bool = False) -> None:
         """Expects a pause to name just these breakpoints, and whether their conditions failed."""
@@ -444,11 +550,14 @@ class Player:
         """Notes that nothing comes of approvals, but for those that another call gave as well,
         and of answers.
         """
+        self._note(Kind.REFUSED, resume, but=but)
+
+    def _note(self, kind: Kind, resume: run_pb2.Resume, *, but: Collection[str] = ()) -> None:
         for pause_id in resume.pause_ids:
             if pause_id not in but:
-                self.ledger.append(Kind.REFUSED, pause=pause_id)
+                self.ledger.append(kind, pause=pause_id)
         for pause_id, answer in resume.answers.items():
-            self.ledger.append(Kind.REFUSED, pause=pause_id, answer=value(answer))
+            self.ledger.append(kind, pause=pause_id, answer=value(answer))
 
     def _stream(self, **fields: Any) -> Followed:
         run = Followed()

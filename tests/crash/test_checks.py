@@ -120,10 +120,14 @@ def number(events: list[run_event_pb2.RunEvent]) -> None:
 
 INTERRUPTED = run_event_pb2.EndEvent(status=run_pb2.RUN_STATUS_INTERRUPTED)
 SUCCEEDED = run_event_pb2.EndEvent(status=run_pb2.RUN_STATUS_SUCCEEDED)
-PAUSING = run_event_pb2.InterruptedEvent()
-ASKING = run_event_pb2.InterruptedEvent(
-    pauses=[pause_pb2.Pause(pause_id="p2", kind=pause_pb2.PAUSE_KIND_INTERRUPT, node="c")]
+AT_B = pause_pb2.Pause(
+    pause_id="p1", kind=pause_pb2.PAUSE_KIND_BREAKPOINT_BEFORE, node="b", task_id="B"
 )
+AT_C = pause_pb2.Pause(
+    pause_id="p2", kind=pause_pb2.PAUSE_KIND_INTERRUPT, node="c", task_id="C", interrupt_id="I"
+)
+PAUSING = run_event_pb2.InterruptedEvent(pauses=[AT_B])
+ASKING = run_event_pb2.InterruptedEvent(pauses=[AT_C])
 METADATA = run_event_pb2.MetadataEvent(thread_id="t")
 SECOND = run_event_pb2.AttemptStartedEvent(attempt=2)
 
@@ -134,7 +138,9 @@ def a_kill_that_went_well() -> Story:
         ledger=[
             node(100, Kind.BEGAN, "A", given={"log": ["input"]}),
             node(110, Kind.ENDED, "A"),
-            Entry(kind=Kind.APPROVED, at=200, node="b", pause="p1", why="BREAKPOINT_BEFORE"),
+            Entry(
+                kind=Kind.APPROVED, at=200, node="b", task="B", pause="p1", why="BREAKPOINT_BEFORE"
+            ),
             node(300, Kind.BEGAN, "B", given={"log": ["input", "a"]}),
             node(600, Kind.BEGAN, "B", given={"log": ["input", "a"]}),
             node(610, Kind.ENDED, "B"),
@@ -200,6 +206,35 @@ def _one_approval_for_two_tasks(story: Story) -> None:
     story.ledger.append(
         Entry(kind=Kind.BEGAN, at=612, node="b", task="B2", given={"log": ["input", "a"]})
     )
+
+
+def _approved_for_another_task(story: Story) -> None:
+    story.ledger[2] = replace(story.ledger[2], task="B2")
+
+
+def _two_pauses_of_one_task(story: Story) -> None:
+    again = copy.deepcopy(AT_B)
+    again.pause_id = "p3"
+    story.runs[0][2].interrupted.pauses.append(again)
+    story.show()
+
+
+def _pause_renewed(story: Story) -> None:
+    again = copy.deepcopy(AT_B)
+    again.pause_id = "p3"
+    story.runs[1][4].interrupted.pauses.append(again)
+    story.show()
+
+
+def _pause_open_after_it_was_resumed(story: Story) -> None:
+    story.runs[1][4].interrupted.pauses.append(AT_B)
+    story.show()
+
+
+def _pause_of_two_tasks(story: Story) -> None:
+    story.runs[1][4].interrupted.pauses[0].pause_id = "p1"
+    story.ledger[7] = replace(story.ledger[7], pause="p1")
+    story.show()
 
 
 def _answer_of_another_question(story: Story) -> None:
@@ -361,6 +396,11 @@ FOUND: list[tuple[Callable[[Story], None], set[str]]] = [
     (_approval_was_refused, {"unapproved"}),
     (_approved_too_late, {"unapproved"}),
     (_approved_for_another_kind_of_pause, {"unapproved"}),
+    (_approved_for_another_task, {"unapproved"}),
+    (_two_pauses_of_one_task, {"pause twice", "pause renewed"}),
+    (_pause_renewed, {"pause renewed"}),
+    (_pause_open_after_it_was_resumed, {"pause resumed and open"}),
+    (_pause_of_two_tasks, {"pause of two", "pause resumed and open"}),
     (_one_approval_for_two_tasks, {"unapproved", "task too many"}),
     (_answer_of_another_question, {"wrong answer", "unanswered"}),
     (_answer_before_it_was_given, {"answer from nowhere", "unanswered"}),

@@ -41,7 +41,9 @@ def _check_told(told: Entry, given: Entry | None) -> Iterator[Violation]:
 def _check_changed(evidence: Evidence) -> Iterator[Violation]:
     first: dict[tuple[str, str], Entry] = {}
     for entry in evidence.ledger:
-        if entry.kind is Kind.TOLD:
+        if entry.kind is Kind.ROLLED_BACK:
+            first = {key: told for key, told in first.items() if told.answer != entry.answer}
+        elif entry.kind is Kind.TOLD:
             before = first.setdefault((entry.task, repr(entry.question)), entry)
             if before.answer != entry.answer:
                 yield Violation(

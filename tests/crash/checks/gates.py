@@ -42,14 +42,16 @@ def _check_gate(evidence: Evidence, gate: Gate) -> Iterator[Violation]:
         if (entry.kind, entry.why, entry.node) == (Kind.APPROVED, gate.why, gate.at):
             if entry in resumed:
                 approved[entry.pause] = entry.task
+        elif entry.kind is Kind.ROLLED_BACK:
+            begun.discard(approved.pop(entry.pause, ""))
         elif (entry.kind, entry.node) == (Kind.BEGAN, gate.node) and entry.task not in begun:
             if not _is_given(entry, gate):
                 continue
             begun.add(entry.task)
-            if gate.at == gate.node and all(approved.values()):
-                free += entry.task not in approved.values()
-            else:
+            if gate.why == "BREAKPOINT_AFTER":
                 free = len(begun) - len(approved)
+            else:
+                free += entry.task not in approved.values()
             if free > gate.free:
                 yield Violation(
                     "unapproved",
@@ -76,6 +78,9 @@ def _check_asking(evidence: Evidence, node: str, since: int) -> Iterator[Violati
     answered: set[str] = set()
     begun: set[str] = set()
     for entry in evidence.ledger:
+        if entry.kind is Kind.ROLLED_BACK and entry.pause in answered:
+            answered.remove(entry.pause)
+            begun.clear()
         if entry.at < since or entry.node != node:
             continue
         if entry.kind is Kind.ANSWERED and entry in resumed:

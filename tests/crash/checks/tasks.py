@@ -18,10 +18,14 @@ Trace = tuple[str, str, str, bool]
 
 
 def check(evidence: Evidence) -> Iterator[Violation]:
-    """Checks that what is in the log as finished has not begun after that, on any server."""
+    """Checks that what is in the log as finished has not begun after that, on any server.
+
+    What a run has finished that was rolled back may begin again.
+    """
     finished_at: dict[str, int] = {}
-    logged = (event for run in evidence.runs for event in run.events)
-    seen = (event for run in evidence.followed for event in run.events)
+    undone = {run.run.run_id for run in evidence.runs if run.run.rolled_back}
+    logged = (e for run in evidence.runs if run.run.run_id not in undone for e in run.events)
+    seen = (e for run in evidence.followed if run.run_id not in undone for e in run.events)
     for event in finished([*logged, *seen]):
         task = event.task_finished.task_id
         at = event.event_time.ToMicroseconds()

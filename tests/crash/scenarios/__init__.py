@@ -9,6 +9,8 @@ from tests.crash.scenarios import (
     lives,
     questions,
     races,
+    reviews,
+    rollbacks,
     steering,
     subgraphs,
 )
@@ -26,6 +28,8 @@ __all__ = [
     "lives",
     "questions",
     "races",
+    "reviews",
+    "rollbacks",
     "steering",
     "subgraphs",
 ]

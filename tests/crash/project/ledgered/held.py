@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledgered.nodes import Inside, State, beside, chain, step, waits
+from ledgered.nodes import Inside, State, asks, beside, chain, step, waits
 
 
 def _inside(**nodes: Any) -> Any:
@@ -40,3 +40,6 @@ gated_inside = _parent(
 )
 gated_beside = beside({"left": _branch("left"), "right": _branch("right")}).compile()
 gated_last = chain({"before": step("before"), "gate": waits("gate")}).compile()
+ask_gated = chain(
+    {"ask": asks("name?"), "gate": waits("gate"), "after": step("after")}
+).compile()
