@@ -275,7 +275,12 @@ class Player:
     def pause(self, run_id: str) -> None:
         """Has an active run pause before whatever would begin next."""
         request = runs_pb2.PauseRunRequest(run_id=run_id)
-        self._caller.call(lambda link: link.runs.PauseRun, request)
+        try:
+            self._caller.call(lambda link: link.runs.PauseRun, request)
+        except RefusedError as refused:
+            # When the server was lost that was asked first, the next one pauses the run at once.
+            if refused.reason != "RUN_ENDED" or not self._run(run_id).pause_requested:
+                raise
 
     def add(self, run_id: str, *breakpoints: breakpoint_pb2.Breakpoint) -> None:
         """Adds breakpoints to a run: they hold when this returns."""
@@ -415,6 +420,12 @@ class Player:
         for pause in thread.pauses:
             found[pause_shape(pause)].append(pause)
         return [found[shape].pop(0) for shape in shapes]
+
+    def paused_somewhere(self, run: Followed, *options: tuple[tuple[Any, ...], ...]) -> Pauses:
+        """Expects the same, where each pause may be in one of several places."""
+        found = {pause_shape(pause) for pause in run.pauses}
+        shapes = [next((s for s in each if s in found), each[0]) for each in options]
+        return self.paused(run, *shapes)
 
     def done(self, run: Followed) -> None:
         """Expects a run to have come to the graph's end, and the thread to be idle."""

@@ -39,8 +39,8 @@ def _check_gate(evidence: Evidence, gate: Gate) -> Iterator[Violation]:
     begun: set[str] = set()
     free = 0
     for entry in evidence.ledger:
-        if (entry.kind, entry.why, entry.node) == (Kind.APPROVED, gate.why, gate.at):
-            if entry in resumed:
+        if (entry.kind, entry.why) == (Kind.APPROVED, gate.why):
+            if entry in resumed and gate.at in ("", entry.node):
                 approved[entry.pause] = entry.task
         elif entry.kind is Kind.ROLLED_BACK:
             begun.discard(approved.pop(entry.pause, ""))
@@ -50,8 +50,10 @@ def _check_gate(evidence: Evidence, gate: Gate) -> Iterator[Violation]:
             begun.add(entry.task)
             if gate.why == "BREAKPOINT_AFTER":
                 free = len(begun) - len(approved)
-            else:
+            elif gate.at:
                 free += entry.task not in approved.values()
+            else:
+                free += not approved
             if free > gate.free:
                 yield Violation(
                     "unapproved",

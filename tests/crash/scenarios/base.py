@@ -21,7 +21,8 @@ class Gate:
     Attributes:
         node: The node, with its path.
         why: The kind of the pauses that let it run.
-        at: The node of those pauses, with its path: another one for pauses after a node.
+        at: The node of those pauses, with its path: another one for pauses after a node. Empty:
+            a pause at any node lets it, and what comes then, run.
         free: How often it may run without.
         given: Only tasks count that were given these: what a condition is about.
     """
@@ -102,9 +103,14 @@ def after(node: str, *, then: str, free: int = 0) -> Gate:
     return Gate(then, "BREAKPOINT_AFTER", node, free)
 
 
-def asked_for(node: str, *, free: int = 0) -> Gate:
+def asked_for(node: str) -> Gate:
     """A node that waits since somebody has asked for it, with PauseRun or a step."""
-    return Gate(node, "PAUSE", node, free)
+    return Gate(node, "PAUSE", node)
+
+
+def behind_a_stop(node: str, *, free: int = 0) -> Gate:
+    """A node that waits, or comes after one that waits, since somebody has asked for it."""
+    return Gate(node, "PAUSE", "", free)
 
 
 def stands_before(node: str) -> Shape:

@@ -9,6 +9,7 @@ from tests.crash.scenarios.base import (
     INPUT,
     asked_for,
     before,
+    behind_a_stop,
     breakpoint_at,
     entry,
     scenario,
@@ -85,27 +86,32 @@ def breakpoints_changed_at_a_pause(me: Player) -> None:
 
 
 # --- PauseRun ---
+#
+# A node that was at work when the server was lost begins no more: then it is what waits, and
+# whoever resumes it has the run go on to its end.
 
 
-@scenario("gated", log=GATED, gates=[asked_for("after")])
+@scenario("gated", log=GATED, gates=[behind_a_stop("after")])
 def pause_while_a_node_works(me: Player) -> None:
     run_id = me.create(INPUT)
     me.wait_begun("gate", run_id)
     me.pause(run_id)
     me.pause(run_id)
     me.open_gate()
-    (pause,) = me.paused(me.follow(run_id), stopped("after"))
+    run = me.follow(run_id)
+    (pause,) = me.paused_somewhere(run, (stopped("after"), stopped("gate")))
     me.met(pause)
     me.done(me.resume(pause))
 
 
-@scenario("gated_inside", **INSIDE, gates=[asked_for("child/three")])
+@scenario("gated_inside", **INSIDE, gates=[behind_a_stop("child/three")])
 def pause_in_a_subgraph(me: Player) -> None:
     run_id = me.create(INPUT)
     me.wait_begun("child/gate", run_id)
     me.pause(run_id)
     me.open_gate()
-    me.done(me.resume(*me.paused(me.follow(run_id), stopped("child/three"))))
+    places = stopped("child/three"), stopped("child/gate")
+    me.done(me.resume(*me.paused_somewhere(me.follow(run_id), places)))
 
 
 @scenario("gated_last", log=["input", "before", "gate"])
@@ -114,18 +120,23 @@ def pause_with_nothing_left_to_hold(me: Player) -> None:
     me.wait_begun("gate", run_id)
     me.pause(run_id)
     me.open_gate()
-    me.done(me.follow(run_id))
+    run = me.follow(run_id)
+    if run.pauses:
+        run = me.resume(*me.paused(run, stopped("gate")))
+    me.done(run)
 
 
-@scenario("gated_beside", **BESIDE, gates=[asked_for("left/left2"), asked_for("right/right2")])
+@scenario("gated_beside", **BESIDE, gates=[behind_a_stop("left/left2"), behind_a_stop("join")])
 def pauses_in_two_branches_resumed_one_by_one(me: Player) -> None:
     run_id = me.create(INPUT)
     me.wait_begun("left/left1", run_id)
     me.wait_begun("right/right1", run_id)
     me.pause(run_id)
     me.open_gate()
-    left, right = me.paused(me.follow(run_id), stopped("left/left2"), stopped("right/right2"))
-    rest = me.paused(me.resume(right), stopped("left/left2"))
+    lefts = stopped("left/left2"), stopped("left/left1")
+    rights = stopped("right/right2"), stopped("right/right1")
+    left, right = me.paused_somewhere(me.follow(run_id), lefts, rights)
+    rest = me.paused_somewhere(me.resume(right), lefts)
     me.same([left], rest)
     me.done(me.resume(*rest))
 
@@ -133,7 +144,7 @@ def pauses_in_two_branches_resumed_one_by_one(me: Player) -> None:
 @scenario(
     "gated",
     log=[*GATED, "input 2", "before", "gate", "after"],
-    gates=[asked_for("before", free=1)],
+    gates=[behind_a_stop("before", free=1)],
 )
 def pause_of_a_run_that_is_queued(me: Player) -> None:
     first = me.create(INPUT)
