@@ -85,8 +85,8 @@ class Ledger:
         self.path = folder / f"{thread_id}.jsonl"
 
     def append(self, kind: Kind, **fields: Any) -> None:
-        """Writes a line; it is on the disk when this returns."""
-        entry = Entry(kind=kind, at=time.time_ns() // 1000, **fields)
+        """Writes a line; it is on the disk when this returns. `at`, unless it is given, is now."""
+        entry = Entry(**{"kind": kind, "at": time.time_ns() // 1000, **fields})
         # A kill may tear a line: the newline before the next one keeps that one whole.
         line = f"\n{json.dumps(asdict(entry))}\n".encode()
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import timestamp_pb2
 from graphwire.v1 import (
     breakpoint_pb2,
     pause_pb2,
@@ -123,6 +124,39 @@ class Player:
         resume.MergeFrom(run_pb2.Resume(step=step, run_to=run_to))
         return self._with(approved, lambda: self._stream(resume=resume, **fields))
 
+    def expired(self, pause: pause_pb2.Pause) -> Followed:
+        """Waits until the time of a pause is over and the server has gone on; follows that run."""
+        if pause.on_expiry == breakpoint_pb2.ON_EXPIRY_RESUME:
+            # Then, and not earlier, its node may begin.
+            since = pause.expire_time.ToMicroseconds()
+            self._note_approval(pause, at=since)
+        now = self._wait_resolved(pause)
+        if now.status != pause_pb2.PAUSE_STATUS_RESUMED or not now.resolution.expired:
+            raise BrokenError("expiry", f"the pause has not expired: {now}")
+        return self.follow(now.resolution.run_id)
+
+    def given_up(self, pause: pause_pb2.Pause) -> None:
+        """Waits until the time of a pause is over and the server has given up what waits."""
+        now = self._wait_resolved(pause)
+        if now.status != pause_pb2.PAUSE_STATUS_CANCELLED or not now.resolution.expired:
+            raise BrokenError("expiry", f"the pause was not given up: {now}")
+        self.open()
+
+    def wait_until(self, time_: timestamp_pb2.Timestamp, just_before: float) -> None:
+        """Waits until so many seconds before a time."""
+        seconds = time_.ToMicroseconds() / 1e6 - time.time() - just_before
+        time.sleep(max(seconds, 0))
+
+    def _wait_resolved(self, pause: pause_pb2.Pause) -> pause_pb2.Pause:
+        request = threads_pb2.GetPauseRequest(pause_id=pause.pause_id)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            now = self._caller.call(lambda link: link.threads.GetPause, request).pause
+            if now.status != pause_pb2.PAUSE_STATUS_OPEN:
+                return now
+            time.sleep(0.05)
+        raise BrokenError("stuck", f"nobody saw to {pause_path(pause)} within {PATIENCE:g} s")
+
     def resume_at_once(self, *groups: Pauses) -> list[Followed]:
         """Has several clients resume at the same time, each these pauses.
 
@@ -136,7 +170,7 @@ class Player:
         taken = Counter(pause.pause_id for n in won for pause in groups[n])
         for resume, result in zip(resumes, results, strict=True):
             if isinstance(result, RefusedError):
-                self._expect_too_late(result)
+                self.too_late(result)
                 self._refused(resume, but=taken)
         if not won or max(taken.values()) > 1:
             raise BrokenError("race", f"{len(won)} of {len(groups)} won, of each pause {taken}")
@@ -155,10 +189,10 @@ class Player:
         if isinstance(run, RefusedError) == isinstance(result, RefusedError):
             raise BrokenError("race", f"of two calls that exclude each other came {run}, {result}")
         if isinstance(run, RefusedError):
-            self._expect_too_late(run)
+            self.too_late(run)
             self._refused(resume)
             return None, result
-        self._expect_too_late(result)
+        self.too_late(result)
         return run, None
 
     def replay(self, checkpoint_id: str, **fields: Any) -> Followed:
@@ -217,7 +251,7 @@ class Player:
         resumes = [self._reviewed(pause, review) for review in reviews]
         results = race(*[functools.partial(self._stream, resume=resume) for resume in resumes])
         for refused in (result for result in results if isinstance(result, RefusedError)):
-            self._expect_too_late(refused)
+            self.too_late(refused)
         won = [result for result in results if not isinstance(result, RefusedError)]
         if len(won) != 1:
             raise BrokenError("race", f"{len(won)} of {len(reviews)} won")
@@ -251,9 +285,12 @@ class Player:
         except RefusedError as refused:
             if refused.reason != "RUN_ENDED":
                 raise
+        self.rolled_back(run_id)
+
+    def rolled_back(self, run_id: str) -> None:
+        """Expects a run to be rolled back, and waits for that."""
         self.ended(self.follow(run_id), "CANCELLED")
-        run = self._run(run_id)
-        if not run.rolled_back:
+        if not self._run(run_id).rolled_back:
             raise BrokenError("status", f"run {run_id} was cancelled, and not rolled back")
         if run_id in self._resumes:
             self._note(Kind.ROLLED_BACK, self._resumes[run_id])
@@ -360,6 +397,17 @@ class Player:
         return list(self._caller.call(lambda link: link.threads.ListThreadHistory, request).states)
 
     @property
+    def pauses(self) -> list[pause_pb2.Pause]:
+        """All pauses that there ever were, oldest first."""
+        statuses = [status for status in pause_pb2.PauseStatus.values() if status]
+        request = threads_pb2.ListPausesRequest(
+            filter=threads_pb2.PauseFilter(thread_id=self.thread_id, statuses=statuses),
+            page_size=1000,
+            direction=threads_pb2.SORT_DIRECTION_ASCENDING,
+        )
+        return list(self._caller.call(lambda link: link.threads.ListPauses, request).pauses)
+
+    @property
     def runs(self) -> list[run_pb2.Run]:
         """The runs of the thread, oldest first."""
         request = runs_pb2.ListRunsRequest(thread_id=self.thread_id, page_size=1000)
@@ -409,15 +457,23 @@ class Player:
 
         Returns them in the order of `shapes`.
         """
-        self.ended(run, "INTERRUPTED")
-        self._expect_pauses("the run ended at", run.pauses, shapes)
+        pauses = self.left_at(run, *shapes)
         thread = self.thread
         self._expect_status(thread, "INTERRUPTED")
         self._expect_pauses("the thread stands at", list(thread.pauses), shapes)
         if {p.pause_id for p in thread.pauses} != {p.pause_id for p in run.pauses}:
             raise BrokenError("pauses", "thread and `interrupted` have different pause ids")
+        return pauses
+
+    def left_at(self, run: Followed, *shapes: tuple[Any, ...]) -> Pauses:
+        """Expects a run to have ended at just these pauses, whatever has become of them since.
+
+        Returns them in the order of `shapes`.
+        """
+        self.ended(run, "INTERRUPTED")
+        self._expect_pauses("the run ended at", run.pauses, shapes)
         found: dict[tuple[Any, ...], Pauses] = {pause_shape(p): [] for p in run.pauses}
-        for pause in thread.pauses:
+        for pause in run.pauses:
             found[pause_shape(pause)].append(pause)
         return [found[shape].pop(0) for shape in shapes]
 
@@ -494,7 +550,8 @@ class Player:
         if begun := [node for node in nodes if self.began(node)]:
             raise BrokenError("held", f"{begun} began while the step was held")
 
-    def _expect_too_late(self, refused: RefusedError) -> None:
+    def too_late(self, refused: RefusedError) -> None:
+        """Expects a resume to be refused since somebody was quicker."""
         if refused.reason not in ("PAUSE_NOT_OPEN", "THREAD_BUSY", "CHECKPOINT_MISMATCH"):
             raise refused
 
@@ -534,7 +591,6 @@ class Player:
         pause_ids: list[str] = []
         answers = {}
         for pause in pauses:
-            why = pause_pb2.PauseKind.Name(pause.kind).removeprefix("PAUSE_KIND_")
             node = pause_path(pause)
             if pause.kind == pause_pb2.PAUSE_KIND_INTERRUPT:
                 question = value(pause.value)
@@ -545,9 +601,18 @@ class Player:
                 self.ledger.append(Kind.ANSWERED, node=node, pause=pause.pause_id, **said)
             else:
                 pause_ids.append(pause.pause_id)
-                said = {"why": why, "task": pause.task_id}
-                self.ledger.append(Kind.APPROVED, node=node, pause=pause.pause_id, **said)
+                self._note_approval(pause)
         return run_pb2.Resume(pause_ids=pause_ids, answers=answers)
+
+    def _note_approval(self, pause: pause_pb2.Pause, **fields: Any) -> None:
+        self.ledger.append(
+            Kind.APPROVED,
+            node=pause_path(pause),
+            pause=pause.pause_id,
+            task=pause.task_id,
+            why=pause_pb2.PauseKind.Name(pause.kind).removeprefix("PAUSE_KIND_"),
+            **fields,
+        )
 
     def _with(self, resume: run_pb2.Resume, call: Callable[[], Followed]) -> Followed:
         """Makes a call; if it is refused, what it would have approved is not approved."""

@@ -54,6 +54,7 @@ class Story:
     values: dict[str, Any] = field(default_factory=dict)
     thread: threads_pb2.Thread = field(default_factory=threads_pb2.Thread)
     state: threads_pb2.ThreadState = field(default_factory=threads_pb2.ThreadState)
+    pauses: list[pause_pb2.Pause] = field(default_factory=list)
     broken: bool = False
 
     def show(self) -> None:
@@ -74,6 +75,7 @@ class Story:
             runs=[_logged(f"run{n}", events) for n, events in enumerate(self.runs)],
             thread=self.thread,
             state=self.state,
+            pauses=self.pauses,
             values=self.values,
             deaths=[Death(KILLED_AT, Blow(BlowKind.KILL, 1))],
             broken=self.broken,

@@ -24,6 +24,7 @@ def check(evidence: Evidence, reference: Evidence | None) -> Iterator[Violation]
     yield from events.check(evidence)
     yield from speech.check(evidence)
     if not evidence.broken:
+        yield from pauses.check_records(evidence)
         yield from outcome.check(evidence)
         if reference is not None and not evidence.scenario.otherwise:
             yield from tasks.compare(evidence, reference)

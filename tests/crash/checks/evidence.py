@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphwire.v1 import run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, threads_pb2
 
 from tests.crash.blows import Death
 from tests.crash.caller import Followed
@@ -58,6 +58,7 @@ class Evidence:
         ledger: What nodes and client did, in order.
         followed: The runs as the client saw them.
         runs: The runs as they stand in the database, oldest first.
+        pauses: The pauses of the thread as they stand in the database.
         thread: The thread in the end.
         state: Its state in the end.
         values: The values of that state.
@@ -69,6 +70,7 @@ class Evidence:
     ledger: Sequence[Entry]
     followed: Sequence[Followed]
     runs: Sequence[LoggedRun]
+    pauses: Sequence[pause_pb2.Pause]
     thread: threads_pb2.Thread
     state: threads_pb2.ThreadState
     values: Any

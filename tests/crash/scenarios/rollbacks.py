@@ -105,8 +105,8 @@ def new_input_that_rolls_back(me: Player) -> None:
     me.wait_begun("gate", first)
     queued = me.create(entry("never"), multitask_strategy=ENQUEUE)
     second = me.create(SECOND, multitask_strategy=ROLLBACK)
-    for run_id in (first, queued):
-        me.ended(me.follow(run_id), "CANCELLED")
+    me.rolled_back(first)
+    me.ended(me.follow(queued), "CANCELLED")
     me.open_gate()
     me.done(me.follow(second))
 
@@ -120,7 +120,7 @@ def new_input_that_rolls_an_approval_back(me: Player) -> None:
     first = me.create_resume(pause)
     me.wait_begun("gate", first)
     second = me.create(SECOND, multitask_strategy=ROLLBACK, interrupt_before=["gate"])
-    me.ended(me.follow(first), "CANCELLED")
+    me.rolled_back(first)
     me.open_gate()
     me.done(me.resume(*me.paused(me.follow(second), AT_GATE)))
 
