@@ -1,4 +1,4 @@
-"""Each thing that waits has one pause, which is answered once and then never seen again."""
+"""Each thing that waits has one pause, which is resolved once, as the client has said."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ What = tuple[int, str, str, str]
 
 
 def check(evidence: Evidence) -> Iterator[Violation]:
-    """Holds the pauses of all runs against each other, and against what was approved."""
-    resumed: dict[str, int] = {}
-    for entry in evidence.resumed:
-        resumed.setdefault(entry.pause, entry.at)
+    """Holds the pauses with which runs ended against each other, and what has become of them."""
+    resolved = {
+        pause.pause_id: pause.resolution.time.ToMicroseconds()
+        for pause in evidence.pauses
+        if pause.HasField("resolution")
+    }
     waiting: dict[What, str] = {}
     named: dict[str, What] = {}
     for run in evidence.runs:
@@ -34,11 +36,11 @@ def check(evidence: Evidence) -> Iterator[Violation]:
                 if named.setdefault(pause_id, what) != what:
                     text = f"{pause_id} is of {named[pause_id]} and of {what}"
                     yield Violation("pause of two", text)
-                if resumed.get(pause_id, at) < at:
+                if resolved.get(pause_id, at) < at:
                     yield Violation(
-                        "pause resumed and open",
-                        f"{pause_id} {pause_shape(pause)} was resumed at {resumed[pause_id]}, and "
-                        f"run {run.run.run_id} ended there at {at}",
+                        "pause resolved and open",
+                        f"{pause_id} {pause_shape(pause)} was resolved at {resolved[pause_id]}, "
+                        f"and run {run.run.run_id} ended there at {at}",
                     )
                 first = waiting.setdefault(what, pause_id)
                 if first != pause_id and not evidence.scenario.renewed:
@@ -51,7 +53,7 @@ def check_records(evidence: Evidence) -> Iterator[Violation]:
     resumed = {entry.pause: entry for entry in evidence.resumed}
     for entry in evidence.ledger:
         if entry.kind is Kind.ROLLED_BACK:
-            del resumed[entry.pause]
+            resumed.pop(entry.pause, None)
     runs = {run.run.run_id for run in evidence.runs}
     told = {p.pause_id for run in evidence.runs for e in run.events for p in e.interrupted.pauses}
     if lost := told - {pause.pause_id for pause in evidence.pauses}:

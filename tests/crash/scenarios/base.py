@@ -135,7 +135,9 @@ def question(node: str, text: str) -> Shape:
 
 def breakpoint_at(node: str, **fields: Any) -> breakpoint_pb2.Breakpoint:
     """A breakpoint; its id is the name of the node, unless `fields` say otherwise."""
-    return breakpoint_pb2.Breakpoint(**{"breakpoint_id": node.replace("/", "."), **fields}, node=node)
+    return breakpoint_pb2.Breakpoint(
+        **{"breakpoint_id": node.replace("/", "."), **fields}, node=node
+    )
 
 
 def worth(entry: str) -> int:

@@ -111,9 +111,7 @@ def new_input_that_rolls_back(me: Player) -> None:
     me.done(me.follow(second))
 
 
-@scenario(
-    "gated", log=["input", "before", "input 2", *GATED], gates=[before("gate")], renewed=True
-)
+@scenario("gated", log=["input", "before", "input 2", *GATED], gates=[before("gate")], renewed=True)
 def new_input_that_rolls_an_approval_back(me: Player) -> None:
     """What waits again is given up for the new run, which pauses there itself."""
     (pause,) = me.paused(me.start(INPUT, interrupt_before=["gate"]), AT_GATE)

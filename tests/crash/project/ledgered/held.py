@@ -40,6 +40,4 @@ gated_inside = _parent(
 )
 gated_beside = beside({"left": _branch("left"), "right": _branch("right")}).compile()
 gated_last = chain({"before": step("before"), "gate": waits("gate")}).compile()
-ask_gated = chain(
-    {"ask": asks("name?"), "gate": waits("gate"), "after": step("after")}
-).compile()
+ask_gated = chain({"ask": asks("name?"), "gate": waits("gate"), "after": step("after")}).compile()
