@@ -99,16 +99,17 @@ def new_input_that_interrupts(me: Player) -> None:
     me.done(me.follow(second))
 
 
-@scenario("gated", log=["input 2", *GATED])
+@scenario("gated", log=["input 2", *GATED], gates=[before("after")])
 def new_input_that_rolls_back(me: Player) -> None:
-    first = me.create(INPUT)
+    stops = {"interrupt_before": ["after"]}
+    first = me.create(INPUT, **stops)
     me.wait_begun("gate", first)
-    queued = me.create(entry("never"), multitask_strategy=ENQUEUE)
-    second = me.create(SECOND, multitask_strategy=ROLLBACK)
+    queued = me.create(entry("never"), multitask_strategy=ENQUEUE, **stops)
+    second = me.create(SECOND, multitask_strategy=ROLLBACK, **stops)
     me.rolled_back(first)
     me.ended(me.follow(queued), "CANCELLED")
     me.open_gate()
-    me.done(me.follow(second))
+    me.done(me.resume(*me.paused(me.follow(second), stands_before("after"))))
 
 
 @scenario("gated", log=["input", "before", "input 2", *GATED], gates=[before("gate")], renewed=True)
