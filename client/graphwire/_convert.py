@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from graphwire import _enums as enums
 from graphwire import values
-from graphwire._breakpoints import read_breakpoint
+from graphwire._breakpoints import read_breakpoint, read_met, read_on_expiry
 from graphwire._payload import decode
 from graphwire._reviews import tool_call
 from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
@@ -46,6 +46,9 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
         tool_calls=tuple(map(tool_call, message.tool_calls)),
+        breakpoints=tuple(map(read_met, message.breakpoints)),
+        expire_time=_instant_if_set(message, "expire_time"),
+        on_expiry=read_on_expiry(message.on_expiry),
     )
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from graphwire.breakpoints import Breakpoint
+from graphwire.breakpoints import Breakpoint, MetBreakpoint
 from graphwire.enums import (
     Durability,
     MultitaskStrategy,
+    OnExpiry,
     PauseKind,
     RecoveryPolicy,
     RunStatus,
@@ -61,6 +62,9 @@ class Pause:
         create_time: When it paused.
         tool_calls: The tool calls that wait for an answer there. A breakpoint before a node
             takes a review of them: `Resume(review=…)`.
+        breakpoints: For a breakpoint: all that hold the node here.
+        expire_time: When its time is over; None if it waits for ever.
+        on_expiry: What happens then.
     """
 
     pause_id: str
@@ -75,6 +79,9 @@ class Pause:
     checkpoint_id: str
     create_time: datetime | None
     tool_calls: tuple[ToolCall, ...] = ()
+    breakpoints: tuple[MetBreakpoint, ...] = ()
+    expire_time: datetime | None = None
+    on_expiry: OnExpiry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

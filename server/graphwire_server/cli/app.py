@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphwire_server.cli.commands import db, look, run, runs, serve, threads
+from graphwire_server.cli.commands import attach, db, look, run, runs, serve, threads
 from graphwire_server.cli.commands.options import paragraphs
 
 _EPILOG = paragraphs(
@@ -46,6 +46,7 @@ def _app() -> typer.Typer:
     app.callback(epilog=_EPILOG)(_root)
     serve.add_to(app)
     run.add_to(app)
+    attach.add_to(app)
     app.add_typer(threads.app, name="threads", help="List, show and delete threads.")
     app.add_typer(runs.app, name="runs", help="List, show, watch and cancel runs.")
     look.add_to(app)

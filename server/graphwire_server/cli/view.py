@@ -47,6 +47,9 @@ class View(Protocol):
     def show(self, event: Event) -> None:
         """Shows an event."""
 
+    def note(self, text: str) -> None:
+        """Takes what is to be said beside the progress, from now on."""
+
     def __enter__(self) -> Self:
         """Begins to show."""
 
@@ -65,6 +68,9 @@ class JsonView(View):
     def show(self, event: Event) -> None:
         """Writes the event."""
         jsonlines.write(jsonlines.event_object(event))
+
+    def note(self, text: str) -> None:
+        """Does nothing: there is no line of progress."""
 
     def __enter__(self) -> Self:
         """Does nothing."""
@@ -88,6 +94,7 @@ class HumanView(View):
         modes: Collection[StreamMode] = (),
         *,
         goes_on: bool = False,
+        note: str = "Ctrl-C leaves it running",
     ) -> None:
         """Shows on a console.
 
@@ -96,12 +103,14 @@ class HumanView(View):
             modes: The stream modes that were asked for. Without TASKS or DEBUG, nodes that
                 start and finish show in the line of progress alone.
             goes_on: Whether the run before it has been shown just now.
+            note: What is said beside the progress.
         """
         self._console = console
         self._on_terminal = console.is_terminal and not console.is_dumb_terminal
         self._show_tasks = StreamMode.TASKS in modes or StreamMode.DEBUG in modes
         self._width = max(20, console.width - _INDENT) if self._on_terminal else None
         self._goes_on = goes_on
+        self._note = note
         self._open: dict[str, OpenMessage] = {}
         self._shown_messages: set[str] = set()
         self._section: tuple[tuple[str, ...], str] | None = None
@@ -136,6 +145,10 @@ class HumanView(View):
         self._end_messages()
         if self._live is not None:
             self._live.stop()
+
+    def note(self, text: str) -> None:
+        """Takes what is to be said beside the progress, from now on."""
+        self._note = text
 
     def show(self, event: Event) -> None:
         """Shows an event."""
@@ -279,7 +292,7 @@ class HumanView(View):
         self._spinner.update(
             text=Text.assemble(
                 (f"{nodes}{more}" or "waiting", "cyan"),
-                (f"  {now - self._began:.1f} s in all   Ctrl-C leaves it running", "dim"),
+                (f"  {now - self._began:.1f} s in all   {self._note}", "dim"),
                 no_wrap=True,
                 overflow="ellipsis",
             )
