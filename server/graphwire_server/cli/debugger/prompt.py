@@ -42,7 +42,7 @@ PROMPT = "(graphwire) "
 _HISTORY = 20
 #: From so many columns on, ids have room in a table.
 _WIDE = 100
-_IN_REQUEST = re.compile(r"^breakpoints\[0\]\.(node|condition): ")
+_IN_REQUEST = re.compile(r"^(breakpoints\[0\]\.\w+|resume\.[\w.]+(\[[^]]*\])*): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class Prompt:
         self._standing: Standing
         self._selected: list[str] = []
         self._explained = False
+        self._refused: object = None
         self._commands = self._all_commands()
 
     def remember(self, values: Any) -> None:
@@ -131,10 +132,13 @@ class Prompt:
         Returns:
             What to run; None if the person leaves.
         """
+        refused, self._refused = self._refused, None
         self._look(thread_id)
         if pause_id:
             self._selected = [p.pause_id for p in self._standing.pauses if p.pause_id == pause_id]
-        self._show()
+        # What is on the screen already need not be shown again.
+        if refused is None or refused != self._standing.mark:
+            self._show()
         try:
             while True:
                 going = self._ask_once()
@@ -221,6 +225,10 @@ class Prompt:
     def _fail(self, text: str) -> None:
         self._console.print(Text(text, style="red"))
 
+    def _fail_by(self, error: GraphwireError) -> None:
+        # The place in a request says nothing to who typed a command.
+        self._fail(_IN_REQUEST.sub("", str(error)))
+
     # What is meant
 
     def _selected_pauses(self) -> list[Pause]:
@@ -265,13 +273,14 @@ class Prompt:
         except ConnectionLostError:
             raise
         except GraphwireError as error:
-            self.refused(error)
+            self._fail_by(error)
         return None
 
     def refused(self, error: GraphwireError) -> None:
-        """Says that the server has refused something."""
-        # What was typed is one breakpoint: its place in the request says nothing.
-        self._fail(_IN_REQUEST.sub("", str(error)))
+        """Says that the server has refused to go on. Answers have to be given anew."""
+        self._refused = self._standing.mark
+        self._verdicts.answers.clear()
+        self._fail_by(error)
 
     def _find(self, name: str) -> _Command | None:
         exact = [each for each in self._commands if name in (each.name, *each.aliases)]

@@ -194,21 +194,24 @@ def show_changes(
         before: What the graphs' values were when they were looked at last; None: never.
         now: What they are.
     """
-    for path, values in now.items():
-        inside = f" of {' › '.join(path)}" if path else ""
+    any_change = False
+    for path in sorted(now, key=len):
         earlier = (before or {}).get(path)
-        changes = list(differences({} if earlier is None else earlier, values or {}))
+        changes = list(differences({} if earlier is None else earlier, now[path] or {}))
         if not changes:
-            console.print()
-            console.print(Text(f"state{inside}: no change", style="dim"))
             continue
-        console.print()
+        any_change = True
+        inside = f" of {' › '.join(path)}" if path else ""
         since = ", since the last pause" if earlier is not None else ""
+        console.print()
         console.print(Text(f"state{inside}{since}", style="dim"))
         if (left_out := len(changes) - _CHANGES) > 0:
             console.print(Text(f"  … {left_out} more: `state` shows all", style="dim"))
         for change in changes[-_CHANGES:]:
             console.print(Text("  ") + difference_text(change, max(20, console.width - 2)))
+    if not any_change:
+        console.print()
+        console.print(Text("state: no change since the last pause", style="dim"))
 
 
 def show_end(console: Console, standing: Standing) -> None:

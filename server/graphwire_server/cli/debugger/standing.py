@@ -32,6 +32,11 @@ class Standing:
         return self.state.pauses
 
     @property
+    def mark(self) -> tuple[str, ...]:
+        """Returns what tells one standing from another: the head, and what is open there."""
+        return (self.state.checkpoint_id, *(pause.pause_id for pause in self.pauses))
+
+    @property
     def assistant_id(self) -> str:
         """Returns the assistant; empty before the first run."""
         return self.run.assistant_id if self.run is not None else self.thread.assistant_id
