@@ -111,6 +111,7 @@ def run(message: run_pb2.Run) -> values.Run:
         attempt=message.attempt,
         breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
         pause_requested=message.pause_requested,
+        rolled_back=message.rolled_back,
     )
 
 

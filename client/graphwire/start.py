@@ -13,6 +13,7 @@ from graphwire.enums import (
     Durability,
     IfNotExists,
     MultitaskStrategy,
+    OnCompletion,
     OnPause,
     RecoveryPolicy,
     StepMode,
@@ -134,6 +135,8 @@ class RunOptions(TypedDict, total=False):
             kept 24 h. Not given: the client makes one for each call.
         recovery_policy: What happens to the run when the server that executes it is lost.
             New runs: CONTINUE.
+        on_completion: For a stateless run: DELETE its thread a while after its end, or KEEP it,
+            as a thread like others. Not given: DELETE.
     """
 
     interrupt_before: str | Iterable[str] | None
@@ -153,3 +156,27 @@ class RunOptions(TypedDict, total=False):
     start_delay: float | timedelta | None
     request_id: str | None
     recovery_policy: RecoveryPolicy | str | None
+    on_completion: OnCompletion | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """One of several runs that are started together, by `runs.create_many`.
+
+    Exactly one of `input`, `resume` and `command` is given, as for `runs.create`.
+
+    Attributes:
+        thread_id: The thread to run on; None: a stateless run, on a thread of its own.
+        assistant_id: The assistant; empty, for a resume or a command: the thread's.
+        input: New input, as the graph takes it.
+        resume: Goes on from where the thread is paused; True is short for `Resume()`.
+        command: Updates the state, goes to nodes, answers.
+        options: See `RunOptions`; without a `request_id`, which is one for all of them.
+    """
+
+    thread_id: str | None = None
+    assistant_id: str = ""
+    input: Any = NOT_GIVEN
+    resume: Resume | bool | None = None
+    command: Command | None = None
+    options: RunOptions = field(default_factory=RunOptions)

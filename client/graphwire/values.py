@@ -209,6 +209,7 @@ class Run:
             had stopped or was lost; 0 before it begins.
         breakpoints: All breakpoints in force, but for plain names and those compiled in.
         pause_requested: Whether someone has asked to pause it.
+        rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
     """
 
     run_id: str
@@ -234,6 +235,7 @@ class Run:
     attempt: int
     breakpoints: tuple[Breakpoint, ...] = ()
     pause_requested: bool = False
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

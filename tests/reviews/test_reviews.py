@@ -39,14 +39,13 @@ AGENTS = {
     "overwriting": "messages",
     "chosen": "messages",
     "commanding": "messages",
+    "in_pairs": "messages",
     "child_as_tools": "messages",
 }
 
 
 @pytest.mark.parametrize(("agent", "key"), AGENTS.items(), ids=AGENTS)
-def test_one_call_is_edited_and_another_rejected(
-    talk: Conversation, agent: str, key: str
-) -> None:
+def test_one_call_is_edited_and_another_rejected(talk: Conversation, agent: str, key: str) -> None:
     (pause,) = talk.ask(agent, REFUND, MAIL, key=key)
     assert waiting(pause) == [REFUND, MAIL]
     events = talk.review(edit("r", amount=2), reject("m", "Not to her."))
@@ -212,6 +211,38 @@ def test_a_review_in_a_subgraph_is_of_its_own_messages(talk: Conversation) -> No
     assert ran(events) == [["refund", 2]]
     sees = {"sees": [EDITED, [REJECTED, REFUNDED]]}
     assert talk.messages() == ["question", EDITED, REJECTED, REFUNDED, sees]
+
+
+def test_a_breakpoint_in_a_subgraph_takes_a_review_wherever_it_was_set(talk: Conversation) -> None:
+    (pause,) = talk.ask("in_child_without_stop", REFUND, MAIL, interrupt_before=["agent/tools"])
+    assert waiting(pause) == [REFUND, MAIL]
+    assert ran(talk.review(respond("r", "by hand"), edit("m", to="bob"))) == [["mail", "bob"]]
+    calls = [REFUND, ["m", "mail", {"to": "bob"}]]
+    results = [["r", "refund", "success", "by hand"], ["m", "mail", "success", "mailed bob"]]
+    assert talk.messages() == ["question", calls, *results, {"sees": [calls, results]}]
+
+
+def test_a_graph_that_is_a_tool_node_can_be_reviewed_inside_again(talk: Conversation) -> None:
+    talk.ask("child_as_tools", REFUND, MAIL, interrupt_before=["tools", "tools/first"])
+    assert ran(talk.review(edit("r", amount=2), reject("m", "Not to her."))) == []
+    (pause,) = talk.pauses
+    # Inside there is only what was left.
+    assert waiting(pause) == [["r", "refund", {"amount": 2}]]
+    assert ran(talk.review(edit(amount=3))) == [["refund", 3]]
+    calls = [["r", "refund", {"amount": 3}], MAIL]
+    results = [REJECTED, ["r", "refund", "success", "refunded 3"]]
+    assert talk.messages() == ["question", calls, *results, {"sees": [calls, results]}]
+
+
+def test_what_is_answered_by_a_reviewer_is_streamed_as_a_message(talk: Conversation) -> None:
+    talk.ask("prebuilt", REFUND, MAIL)
+    modes = [run_pb2.STREAM_MODE_MESSAGES]
+    events = talk.review(reject("r", "No."), edit("m", to="bob"), stream_modes=modes)
+    texts = [shape[1] for shape in shapes(events) if shape[0] == "message"]
+    assert texts[:2] == ["No.", "mailed bob"]
+    # What the model says comes as well; its calls, which it has said before, do not.
+    assert len(texts) == 3
+    assert texts[2].startswith("[")
 
 
 def test_tool_nodes_beside_each_other_are_reviewed_one_by_one(talk: Conversation) -> None:

@@ -183,6 +183,12 @@ class Reviewed:
             case Command(graph=None, update=update):
                 merged = self._merged(update) if isinstance(update, Mapping) else None
                 return None if merged is None else replace(returned, update=merged)
+            case Command(update=Mapping() as update):
+                # For the graph above, which has the message only if it is given it here.
+                messages = update.get(channel)
+                if not isinstance(messages, list) or not any(map(self._is_the_message, messages)):
+                    return None
+                return replace(returned, update={**update, channel: self._filled(messages)})
             case Command():
                 return None
             case BaseMessage() | list() | tuple() if channel == ROOT:
@@ -203,7 +209,7 @@ class Reviewed:
             messages = [messages]
         if not isinstance(messages, list | tuple):
             return None
-        if self.shown is not None and self.shown in messages:
+        if any(map(self._is_the_message, messages)):
             return self._filled(messages)
         return [*self.written, *messages]
 
@@ -211,22 +217,43 @@ class Reviewed:
         """Returns what the channel is written where the node writes nothing to it."""
         assert self.kept is not None
         if self.kept.keeping is Keeping.LAST:
-            return self._filled(self.state)
+            ours = [self.whole if self._is_the_message(m) else m for m in self.state]
+            return self._filled(ours)
         return list(self.written)
 
     def _filled(self, messages: Sequence[Any]) -> list[Any]:
         """Returns a whole conversation with what was decided about its message."""
-        ids = {self.whole.id} if self.whole is not None else set()
-        answers = [m for m in self.written if m.id not in ids]
+        answers = [message for message in self.written if isinstance(message, ToolMessage)]
         result: list[Any] = []
         for message in messages:
-            ours = self.whole is not None and isinstance(message, AIMessage)
-            if ours and self.whole is not None and message.id == self.whole.id:
-                result += [self.whole, *answers]
+            if self._is_the_message(message):
+                result += [self._whole_again(message), *answers]
                 answers = []
             else:
                 result.append(message)
         return [*result, *answers]
+
+    def _is_the_message(self, message: Any) -> bool:
+        return (
+            isinstance(message, AIMessage)
+            and self.whole is not None
+            and (message.id == self.whole.id if message.id else message == self.shown)
+        )
+
+    def _whole_again(self, message: AIMessage) -> AIMessage:
+        """Returns the message with the calls that the node did not get.
+
+        What the node, or a graph that it is, has made of those that it got stays.
+        """
+        assert self.whole is not None
+        if self.shown is None or message == self.shown or message == self.whole:
+            return self.whole
+        now = {_id(call): call for call in message.tool_calls}
+        got = {_id(call) for call in self.shown.tool_calls}
+        kept = [
+            now.pop(_id(c), c) for c in self.whole.tool_calls if _id(c) in now or _id(c) not in got
+        ]
+        return _with_calls(message, [*kept, *now.values()])
 
 
 def reviewed(

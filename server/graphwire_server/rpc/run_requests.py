@@ -13,11 +13,13 @@ from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.reviews import read_review
+from graphwire_server.runs.batch import of_request
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
     Given,
     InputStart,
+    Multitask,
     Recovery,
     ResumeStart,
     RunRequest,
@@ -31,6 +33,7 @@ RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 _MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
+_MAX_BATCH = 100
 
 
 class RunRequestReader:
@@ -90,6 +93,7 @@ class RunRequestReader:
             create_thread=message.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE,
             start_delay=_start_delay(message, resumes=resumes),
             recovery=_recovery(message.recovery_policy),
+            keep_thread=_keeps_thread(message.on_completion, thread_id) and not thread_id,
             request_id=validation.request_id(message.request_id),
         )
 
@@ -197,6 +201,27 @@ def _step(resume: run_pb2.Resume, field: str) -> StepMode:
     return cast("StepMode", name)
 
 
+def read_all(reader: RunRequestReader, message: runs_pb2.CreateRunsRequest) -> list[RunRequest]:
+    """Returns what the requests of a batch ask for.
+
+    Raises:
+        InvalidArgumentError: A field of one of them is wrong in itself.
+    """
+    if not message.requests:
+        raise errors.MissingFieldError("at least one", field="requests")
+    if len(message.requests) > _MAX_BATCH:
+        text = f"at most {_MAX_BATCH}; start the others with another call"
+        raise errors.InvalidFieldError(text, field="requests")
+    found = []
+    for index, request in enumerate(message.requests):
+        with of_request(index):
+            if request.request_id:
+                text = "give one request_id for all of them, beside `requests`"
+                raise errors.InvalidFieldError(text, field="request_id")
+            found.append(reader.read(request))
+    return found
+
+
 def _node_names(names: Any, field: str) -> tuple[str, ...]:
     if len(names) > _MAX_NODE_NAMES:
         text = f'at most {_MAX_NODE_NAMES} names; use "*" for all nodes'
@@ -219,14 +244,26 @@ def _durability(value: int) -> Durability | None:
     return Durability(name) if name else None
 
 
-def _multitask(value: int, *, resumes: bool) -> Any:
-    enqueues = value == run_pb2.MULTITASK_STRATEGY_ENQUEUE
-    if enqueues and resumes:
+def _multitask(value: int, *, resumes: bool) -> Multitask:
+    name = validation.enum_name(run_pb2.MultitaskStrategy, value, "MULTITASK_STRATEGY_")
+    if name not in ("", "REJECT") and resumes:
         raise errors.InvalidFieldError(
-            "a resume is never queued: it is for what waits now; use MULTITASK_STRATEGY_REJECT",
+            "a resume is never queued, and cancels nothing: it is for what waits now; use "
+            "MULTITASK_STRATEGY_REJECT",
             field="multitask_strategy",
         )
-    return "ENQUEUE" if enqueues else "REJECT"
+    return cast("Multitask", name or "REJECT")
+
+
+def _keeps_thread(value: int, thread_id: str) -> bool:
+    """Returns whether the thread of a stateless run is kept."""
+    if value == run_pb2.ON_COMPLETION_DELETE and thread_id:
+        raise errors.InvalidFieldError(
+            "only the thread of a stateless run goes with the run; use DeleteThread, or leave "
+            "thread_id empty",
+            field="on_completion",
+        )
+    return value == run_pb2.ON_COMPLETION_KEEP
 
 
 def _recovery(value: int) -> Recovery | None:

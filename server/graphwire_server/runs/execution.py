@@ -389,7 +389,7 @@ class RunExecution:
             assert run.lease is not None
             # All that a resume does from here on is to go on.
             tx.hold(run.run_id, run.lease, absorbs=spec.kind == "resume")
-            batch.apply(tx)
+            batch.apply(tx, run_id=run.run_id)
 
         await self._storage.write(keep)
         return True

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from graphwire.v1 import run_event_pb2 as pb
@@ -228,6 +228,9 @@ class Journal(Sink):
         if own:
             self.step_starts(namespace)
             self._put_in.add(record.namespace)
+            # The metadata is the graph's to say; who made it is not.
+            if record.run_id != self.run.run_id:
+                record = replace(record, run_id=self.run.run_id)
         self._checkpoints.append((record, values))
         return self._put(own, namespace, absorbs=True)
 
@@ -409,7 +412,7 @@ class Journal(Sink):
         for record, values in batch.checkpoints:
             tx.put_checkpoint(record, values)
         if batch.writes:
-            tx.put_checkpoint_writes(batch.writes)
+            tx.put_checkpoint_writes(batch.writes, run_id=run.run_id)
         if batch.hits:
             tx.insert_breakpoint_hits(run.thread_id, batch.hits)
 

@@ -39,7 +39,7 @@ class Durability(StrEnum):
     EXIT = "EXIT"
 
 
-Multitask = Literal["REJECT", "ENQUEUE"]
+Multitask = Literal["REJECT", "ENQUEUE", "INTERRUPT", "ROLLBACK"]
 Recovery = Literal["CONTINUE", "MANUAL"]
 StepMode = Literal["", "INTO", "OVER", "OUT"]
 
@@ -115,6 +115,7 @@ class RunRequest:
     recovery: Recovery | None = None
     breakpoints: tuple[Breakpoint, ...] = ()
     breakpoint_ids: tuple[str, ...] = ()
+    keep_thread: bool = False
     request_id: str = ""
 
     @property
@@ -198,6 +199,7 @@ class RunSpec:
             `graphs.breakpoints`. (The run's own may change: they are in its record.)
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
+        waited: Whether the thread waited for somebody when it was accepted, or began.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -222,6 +224,7 @@ class RunSpec:
     defaults: str = "[]"
     step: Step | None = None
     run_to: str = ""
+    waited: bool = False
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

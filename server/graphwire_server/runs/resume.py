@@ -178,18 +178,22 @@ def _checked(
 ) -> list[Decision]:
     """Returns the decisions of a review, each with the id of its tool call."""
     names = {call["id"]: call["name"] for call in orjson.loads(pause.tool_calls)}
+    if not names:
+        raise errors.ReviewMismatchError(
+            f"no tool calls wait at pause {pause.pause_id}, so there is nothing to decide on; to "
+            "resume it, name it in `pause_ids`",
+            field=path,
+            metadata={"pause_id": pause.pause_id, "tool_calls": ""},
+        )
     listed = ", ".join(f"{call_id} ({name})" for call_id, name in names.items())
 
     def mismatch(text: str, field: str) -> errors.ReviewMismatchError:
-        there = f"at pause {pause.pause_id} wait: {listed}" if names else "none wait there"
         return errors.ReviewMismatchError(
-            f"{text}; {there}",
+            f"{text}; at pause {pause.pause_id} wait: {listed}",
             field=field,
             metadata={"pause_id": pause.pause_id, "tool_calls": ", ".join(names)},
         )
 
-    if not names:
-        raise mismatch("there are no tool calls to decide on: name the pause in `pause_ids`", path)
     found: dict[str, Decision] = {}
     for index, each in enumerate(decisions):
         field = f"{path}.tool_calls[{index}].tool_call_id"

@@ -68,7 +68,9 @@ def answer(messages: list[Any]) -> AIMessage:
         return AIMessage("", id="asks", tool_calls=made)
     calls = [[c["id"], c["name"], c["args"]] for m in asked for c in m.tool_calls]
     results = [
-        [m.tool_call_id, m.name, m.status, m.content] for m in messages if isinstance(m, ToolMessage)
+        [m.tool_call_id, m.name, m.status, m.content]
+        for m in messages
+        if isinstance(m, ToolMessage)
     ]
     return AIMessage(json.dumps([calls, results]), id="says")
 
@@ -272,9 +274,16 @@ def _commanding(state: Noted) -> Any:
 commanding = of(Noted, model, _commanding).compile()
 
 
-def _in_child() -> Builder:
-    """A whole agent as a node, which stops before its tools."""
-    child = of(MessagesState, model, ToolNode(TOOLS)).compile(interrupt_before=["tools"])
+def _in_pairs(state: MessagesState) -> Command[Any]:
+    return Command(update=[("messages", run_last(state)["messages"])])
+
+
+in_pairs = of(MessagesState, model, _in_pairs).compile()
+
+
+def _in_child(**stops: Any) -> Builder:
+    """A whole agent as a node."""
+    child = of(MessagesState, model, ToolNode(TOOLS)).compile(**stops)
     builder: Any = StateGraph(MessagesState)
     builder.add_node("agent", child)
     builder.add_edge(START, "agent")
@@ -289,7 +298,8 @@ def _child_as_tools() -> Builder:
     return of(MessagesState, model, child.compile())
 
 
-in_child = _in_child().compile()
+in_child = _in_child(interrupt_before=["tools"]).compile()
+in_child_without_stop = _in_child().compile()
 child_as_tools = _child_as_tools().compile()
 
 

@@ -56,10 +56,17 @@ class Debugger:
         self._console = console
         self._modes = modes
         self._approve = approve
+        self._shown: set[str] = set()
 
     def follow(self, stream: RunStream, *, goes_on: bool = False) -> Outcome:
         """Shows a run to its end; Ctrl-C pauses it, and a second one leaves it running."""
-        view = HumanView(self._console, self._modes, goes_on=goes_on, note="Ctrl-C pauses it")
+        view = HumanView(
+            self._console,
+            self._modes,
+            goes_on=goes_on,
+            note="Ctrl-C pauses it",
+            shown=self._shown,
+        )
         return follow(stream, view, self._connection, pause=self._client.runs.pause)
 
     def go_on_from(self, outcome: Outcome) -> ExitCode:

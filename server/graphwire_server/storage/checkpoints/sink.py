@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -132,8 +133,13 @@ class EditBatch(Sink):
         values = [value for _, values in self._checkpoints for value in values]
         return Overlay(stored, self.checkpoints, values, self._writes)
 
-    def apply(self, transaction: CheckpointKeeper) -> None:
-        """Writes everything. It changes nothing here, so a transaction may be tried again."""
+    def apply(self, transaction: CheckpointKeeper, *, run_id: str = "") -> None:
+        """Writes everything. It changes nothing here, so a transaction may be tried again.
+
+        `run_id` is the run whose beginning it is. Without one, a checkpoint belongs to the run
+        that its metadata names, which may be that of the one it was copied from.
+        """
         for checkpoint, values in self._checkpoints:
-            transaction.put_checkpoint(checkpoint, values)
-        transaction.put_checkpoint_writes(self._writes)
+            made = replace(checkpoint, run_id=run_id) if run_id else checkpoint
+            transaction.put_checkpoint(made, values)
+        transaction.put_checkpoint_writes(self._writes, run_id=run_id)
