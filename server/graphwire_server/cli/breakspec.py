@@ -47,3 +47,10 @@ def breakpoint_text(breakpoint: Breakpoint) -> str:
     after = ":after" if breakpoint.position == BreakpointPosition.AFTER else ""
     condition = f" if {breakpoint.condition}" if breakpoint.condition else ""
     return f"{breakpoint.node}{after}{condition}"
+
+
+def breakpoint_words(breakpoint: Breakpoint) -> str:
+    """Returns a breakpoint in words, such as `before action if state.count > 3`."""
+    side = "after" if breakpoint.position == BreakpointPosition.AFTER else "before"
+    condition = f" if {breakpoint.condition}" if breakpoint.condition else ""
+    return f"{side} {breakpoint.node}{condition}"

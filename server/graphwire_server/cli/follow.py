@@ -108,7 +108,7 @@ class _FirstPauses(AbstractContextManager[None]):
         if not self._stream.run_id:
             raise KeyboardInterrupt
         signal.signal(signal.SIGINT, self._before)
-        self._view.note("pausing: what is at work ends first   Ctrl-C leaves it running")
+        self._view.note("pausing…   Ctrl-C again leaves it running")
         # Beside the stream, which goes on meanwhile and brings the pause.
         threading.Thread(target=self._ask, args=(self._stream.run_id,), daemon=True).start()
 
