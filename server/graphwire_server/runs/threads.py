@@ -318,7 +318,15 @@ class ThreadService:
             approved = approvals(tx, thread_id, position.approvable(), head=position.checkpoint_id)
             waiting = position.waiting(judge_at_rest(tx, places, now_there, last_run), approved)
             run_id = last_run.run_id if last_run else ""
-            pauses = settle_pauses(tx, thread_id, run_id, position.checkpoint_id, waiting, now=now)
+            pauses = settle_pauses(
+                tx,
+                thread_id,
+                run_id,
+                position.checkpoint_id,
+                waiting,
+                now=now,
+                assistant_id=assistant_id,
+            )
             tx.update_thread(
                 thread_id,
                 now=now,
