@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from rich.text import Text
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
-def announce(address: str, settings: Settings, project: Project, registry: GraphRegistry | None) -> None:
+def announce(
+    address: str, settings: Settings, project: Project, registry: GraphRegistry | None
+) -> None:
     """Says where a server listens, what it serves, where it keeps data, what it ignores.
 
     The registry tells what an assistant takes; None where no graph is loaded in this process.
@@ -92,28 +94,23 @@ def _examples(address: str, names: Sequence[str], registry: GraphRegistry | None
     target = f"{_ANY_HOST.get(host, host)}:{port}"
     server = "" if target == "127.0.0.1:50051" else f" --server {target}"
     return [
-        f"graphwire {_first_command(names, registry)}{server}",
+        f"graphwire {_first_command(names[0], registry)}{server}",
         f"grpcurl -plaintext {target} list",
         f"grpcurl -plaintext -d '{{}}' {target} graphwire.v1.Threads/CreateThread",
     ]
 
 
-def _first_command(names: Sequence[str], registry: GraphRegistry | None) -> str:
-    """Returns what to try first: to talk to an assistant, or else to run one."""
-    schemas = {name: schema for name in names if (schema := _input_schema(registry, name))}
-    for name, schema in schemas.items():
-        if takes_messages(schema):
-            return f'run {name} "Hello!"'
-    for name, schema in schemas.items():
-        return f"run {name} --input {shlex.quote(example_input(schema))}"
-    # What a factory makes is not known before it is asked for a run.
-    return f"graph {names[0]}"
-
-
-def _input_schema(registry: GraphRegistry | None, name: str) -> Any:
+def _first_command(name: str, registry: GraphRegistry | None) -> str:
+    """Returns what to try first: to run an assistant with input that fits it."""
     loaded = registry.get(name) if registry is not None else None
     text = loaded.input_schema if loaded is not None else None
-    return None if text is None else json.loads(text)
+    if text is None:
+        # What a factory makes is not known before it is asked for a run.
+        return f"graph {name}"
+    schema = json.loads(text)
+    if takes_messages(schema):
+        return f'run {name} "Hello!"'
+    return f"run {name} --input {shlex.quote(example_input(schema))}"
 
 
 def _shown(path: Path) -> str:
