@@ -108,12 +108,18 @@ class AtATerminal:
         process: Its process.
     """
 
-    def __init__(self, *args: str, env: Mapping[str, str] | None = None, columns: int = 80) -> None:
+    def __init__(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        columns: int = 80,
+        rows: int = 40,
+    ) -> None:
         """Starts it."""
         self._written = b""
         self._seen = 0
         self._terminal, its_end = pty.openpty()
-        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
             [*COMMAND, *args],
             env=environment(TERM="xterm", **(env or {})),

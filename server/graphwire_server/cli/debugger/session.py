@@ -40,6 +40,7 @@ class Debugger:
         *,
         modes: Sequence[StreamMode] = (),
         approve: bool = False,
+        prompt: Prompt | None = None,
     ) -> None:
         """Prepares it.
 
@@ -49,8 +50,9 @@ class Debugger:
             console: Where it writes.
             modes: The stream modes that were asked for.
             approve: Go on at breakpoints without asking.
+            prompt: Asks; None: one of its own does.
         """
-        self.prompt = Prompt(console, client)
+        self.prompt = prompt or Prompt(console, client)
         self._client = client
         self._connection = connection
         self._console = console
@@ -99,14 +101,14 @@ class Debugger:
                 pause_ids=[pause.pause_id for pause in outcome.pauses],
                 expected_checkpoint_id=outcome.checkpoint_id,
             )
-            return self._run(outcome.thread_id, GoOn(resume))
+            return self.run(outcome.thread_id, GoOn(resume))
         return self._ask(outcome.thread_id)
 
     def _ask(self, thread_id: str) -> Outcome | None:
         """Asks how a thread goes on until a run of it has begun, and follows that to its end."""
         while (going := self.prompt.ask(thread_id)) is not None:
             try:
-                return self._run(thread_id, going)
+                return self.run(thread_id, going)
             except GraphwireError as error:
                 # Refused: nothing has begun, and the person may try something else.
                 if error.metadata.get("run_id") or not error.reason:
@@ -114,7 +116,8 @@ class Debugger:
                 self.prompt.refused(error)
         return None
 
-    def _run(self, thread_id: str, going: GoOn) -> Outcome:
+    def run(self, thread_id: str, going: GoOn) -> Outcome:
+        """Runs what a person has asked for, and shows it to its end."""
         options = going.options
         stop = stop_at_start() if going.stops_at_start else None
         if going.resume is None:
