@@ -24,11 +24,11 @@ from unittest import mock
 from graphwire_server.cli import main
 
 COMMAND = (sys.executable, "-m", "graphwire")
-SECONDS = 60
+SECONDS = 12
 
 ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _SECONDS_TAKEN = re.compile(r"\b\d+\.\d s\b")
-_LEFT_OUT = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM")
+_LEFT_OUT = ("COLUMNS", "EDITOR", "FORCE_COLOR", "LINES", "NO_COLOR", "TERM", "VISUAL")
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ c continue  e 1 edit a call  r 1 reject it  s step  u until NODE  h help  q quit
 (graphwire) continue
 """
     assert shown in dialogue(run), dialogue(run)
-    assert "● action\n  get_weather → {" in run.screen
+    assert in_order(run.screen, ["● action\n", "  get_weather → {", "✓ succeeded"])
 
 
 def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
@@ -65,7 +65,7 @@ def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
         run.read_until("▶ before child › one\n")
         run.read_until("┃ ▶ child:one ┃")
         run.answer(PROMPT, "breakpoints")
-        run.read_until("there are none: break NODE adds one\n")
+        run.read_until("1  child/two:after  compiled into the graph\n")
         run.answer(PROMPT, "finish")
         # The breakpoint that is compiled in holds on the way.
         run.read_until("▶ after child › two\n")
@@ -77,6 +77,8 @@ def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
         assert run.wait() == 0
     with AtATerminal("run", "ask_in_child", *LOG, "--step", "-s", zoo) as run:
         run.read_until("▶ before before\n")
+        run.answer(PROMPT, "breakpoints")
+        run.read_until("there are none: break NODE adds one\n")
         run.answer(PROMPT, "n")
         run.read_until("▶ before child\n")
         run.read_until('state, since the last pause\n  + log[0]  "before"\n')
@@ -120,7 +122,7 @@ def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
     editor = {"EDITOR": "sed -i s/}//"}
     with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
         run.answer(PROMPT, "e 1")
-        run.read_until("not JSON: Expecting ',' delimiter (line 3, column 1)\n")
+        run.read_until("not JSON: Expecting ',' delimiter (line 4, column 1)\n")
         run.answer("edit it again? [y/n] ", "n")
         run.read_until("nothing was changed\n")
         run.answer(PROMPT, "q")
@@ -135,7 +137,7 @@ def test_the_state_is_edited_in_the_editor(weather: str) -> None:
         run.read_until(
             "state, since the last pause\n"
             "  ~ messages[0]  human  What is the weather in Oslo?\n"
-            "  ~ messages[1]  ai  I'll look up the weather in Oslo.  get_weather(city=\"Oslo\")\n"
+            '  ~ messages[1]  ai  I\'ll look up the weather in Oslo.  get_weather(city="Oslo")\n'
         )
         run.answer(PROMPT, "history")
         run.read_until(" 1 ▶   2      update    action ")
@@ -149,8 +151,8 @@ def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) ->
     editor = {"EDITOR": """sed -i 's/"a"/"x"/'"""}
     with AtATerminal("run", "linear", *LOG, "-b", "c", "-s", zoo, env=editor) as run:
         run.answer(PROMPT, "edit")
-        run.read_until('state, since the last pause\n  ~ log[0]  "a" → "x"\n\n')
-        run.answer(PROMPT, "edit as b c")
+        run.read_until('state, since the last pause\n  ~ log[0]  "a" → "x"\n(graphwire) ')
+        run.type("edit as b c\n")
         run.read_until("edit what? `edit` the state, `edit as NODE`, or `edit 1`, a call\n")
         run.answer(PROMPT, "state log")
         run.read_until('[\n  "x",\n  "b"\n]\n')
@@ -203,7 +205,8 @@ def test_a_single_rejection_goes_on_at_once(weather: str) -> None:
 
 def test_an_answer_that_does_not_fit_leaves_the_question_open(zoo: str) -> None:
     with AtATerminal("run", "ask_schema", *LOG, "-s", zoo) as run:
-        run.read_until('? at a question of ask\n  {\n    "question": "amount"\n  }\n')
+        run.read_until("? at a question of ask\n")
+        run.read_until('"question": "amount"')
         run.read_until('  answer: {"type": "object", "properties": {"amount": ')
         run.answer(PROMPT, 'answer {"amount": 0}')
         run.read_until("the answer does not fit the response schema at $.amount: 0 is less than")
@@ -222,7 +225,7 @@ def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
         run.read_until("1 ? at a question of left\n")
         run.read_until("2 ? at a question of right\n")
         run.answer(PROMPT, "answer yes")
-        run.read_until("which of the pauses? By its number, as in: answer 2 yes\n")
+        run.read_until("which of the questions? By its number, as in: answer 2 yes\n")
         run.answer(PROMPT, "answer 2 yes")
         run.read_until("not answered yet: at a question of left\n")
         run.answer(PROMPT, "answer 1 1")
@@ -370,7 +373,7 @@ def test_somebody_else_may_be_faster(weather: str) -> None:
         [thread] = ID.findall(run.screen)[:1]
         assert call("run", "-t", thread, "--resume", "--clear-breakpoints", "-s", weather).code == 0
         run.type("c\n")
-        run.read_until("is not open any more: it was resumed at ")
+        run.read_until("is not open any more: it was resumed \nat ")
         run.read_until("■ idle  nothing is next\n")
         run.answer(PROMPT, "q")
         assert run.wait() == 0
@@ -387,14 +390,12 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
             ("state nothing", "the state has no nothing; it has: log"),
             ("state log[7]", "log has 1 items and no [7]"),
             ("input x", "the thread is paused: go on from there, or leave with quit"),
-            ("break", "there are"),
             ("delete", "delete which breakpoint? By its number in `breakpoints`, or its id"),
             ("help fly", "there is no command 'fly'"),
             ("break b if", "'b if' has no condition after `if`"),
         ):
             run.answer(PROMPT, typed)
-            if typed != "break":
-                run.read_until(f"{said}\n")
+            run.read_until(f"{said}\n")
         run.type("\x03")
         run.answer(PROMPT, "help until")
         run.read_until("until NODE  also: u\ngoes on until that node is next\n")

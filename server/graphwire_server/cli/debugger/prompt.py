@@ -385,23 +385,25 @@ class Prompt:
         questions = self._questions()
         if not questions:
             raise CommandError("nothing is asked here")
-        pause, text = questions[0], rest
-        if len(questions) > 1:
-            number, _, text = rest.partition(" ")
-            pause = self._numbered_pause(number, questions, "answer 2 yes")
+        number, _, after = rest.partition(" ")
+        numbered = [
+            pause
+            for place, pause in enumerate(self._standing.pauses, 1)
+            if str(place) == number and len(self._standing.pauses) > 1
+        ]
+        if numbered:
+            [pause], text = numbered, after
+            if pause not in questions:
+                raise CommandError(f"nothing is asked {where(pause)}")
+        elif len(questions) == 1:
+            pause, text = questions[0], rest
+        else:
+            raise CommandError("which of the questions? By its number, as in: answer 2 yes")
         if text:
             self._verdicts.answers[pause.pause_id] = _read_answer(pause, text)
         else:
             self._verdicts.answers[pause.pause_id] = self._ask_answer(pause)
         return self._go_on_if_complete()
-
-    def _numbered_pause(self, number: str, among: Sequence[Pause], example: str) -> Pause:
-        pauses = self._standing.pauses
-        if number.isdecimal() and 1 <= int(number) <= len(pauses):
-            if pauses[int(number) - 1] in among:
-                return pauses[int(number) - 1]
-            raise CommandError(f"{where(pauses[int(number) - 1])} asks nothing")
-        raise CommandError(f"which of the pauses? By its number, as in: {example}")
 
     def _approve(self, rest: str) -> GoOn | None:
         if not self._calls():

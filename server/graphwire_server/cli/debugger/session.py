@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from graphwire import Breakpoint, Client, Resume, RunStream
 from graphwire.enums import PauseKind, RunStatus, StreamMode
-from graphwire.errors import GraphwireError
+from graphwire.errors import ConnectionLostError, GraphwireError, ShuttingDownError
 from graphwire.values import Pause
 from rich.console import Console
 
@@ -109,10 +109,10 @@ class Debugger:
         while (going := self.prompt.ask(thread_id)) is not None:
             try:
                 return self.run(thread_id, going)
+            except (ConnectionLostError, ShuttingDownError):
+                raise
             except GraphwireError as error:
                 # Refused: nothing has begun, and the person may try something else.
-                if error.metadata.get("run_id") or not error.reason:
-                    raise
                 self.prompt.refused(error)
         return None
 
