@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphwire import Client, Reject, Resume
-from graphwire.enums import PauseKind
+from graphwire.enums import PauseKind, PauseStatus, ThreadChangeKind
 from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
 from graphwire.reviews import Decision
-from graphwire.values import Pause, Run
+from graphwire.values import Pause
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -22,7 +22,6 @@ from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.prompt import GoOn, Prompt
 from graphwire_server.cli.debugger.session import Debugger
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.inbox_api import get_pause, list_pauses
 from graphwire_server.cli.inputs import read_answer, read_object
 from graphwire_server.cli.lines import LineReader
 from graphwire_server.cli.message import call_text, compact
@@ -36,6 +35,7 @@ from graphwire_server.cli.tables import (
 )
 
 PROMPT = "(inbox) "
+_RESUMED = PauseStatus.RESUMED
 #: How many characters of an id are shown where there is no room for all; its end, since the
 #: beginnings of ids made at about the same time are the same.
 _SHORT = 8
@@ -64,6 +64,15 @@ class Filter:
     tool: str = ""
     metadata: str | None = None
 
+    def fits(self, pause: Pause) -> bool:
+        """Tells whether a pause is meant, as far as it says itself."""
+        return (
+            self.assistant in ("", pause.assistant_id)
+            and self.node in ("", pause.node)
+            and (not self.label or any(met.label == self.label for met in pause.breakpoints))
+            and (not self.tool or any(call.name == self.tool for call in pause.tool_calls))
+        )
+
     def arguments(self) -> dict[str, Any]:
         """Returns it as the client takes it."""
         return {
@@ -78,7 +87,7 @@ class Filter:
 
 def list_inbox(client: Client, wanted: Filter, *, limit: int, as_json: bool) -> None:
     """Lists open pauses, those that have waited longest first."""
-    pauses = list_pauses(client, **wanted.arguments(), oldest_first=True, limit=limit)
+    pauses = client.pauses.list(**wanted.arguments(), oldest_first=True, limit=limit)
     if as_json:
         for pause in pauses:
             jsonlines.write(pause)
@@ -96,6 +105,30 @@ def open_inbox(
     _Inbox(client, connection, wanted, limit).stay()
 
 
+def watch_inbox(client: Client, wanted: Filter, *, as_json: bool) -> None:
+    """Shows pauses as they are made and resolved, until Ctrl-C."""
+    console = out()
+    changes = client.threads.watch(
+        kinds=(ThreadChangeKind.PAUSED, ThreadChangeKind.PAUSE_RESOLVED),
+        thread_ids=wanted.thread or (),
+        metadata=read_object("--metadata", wanted.metadata),
+    )
+    with changes:
+        for change in changes:
+            pause = change.pause
+            if pause is None or not wanted.fits(pause):
+                continue
+            if as_json:
+                jsonlines.write(change)
+                continue
+            row = _resolved(pause) if pause.resolution is not None else _made(console, pause)
+            time = change.time.astimezone().strftime("%H:%M:%S") if change.time else ""
+            shown = pause.pause_id[-_SHORT:] if console.is_terminal else pause.pause_id
+            console.print(
+                Text.assemble((time, "dim"), "  ", (shown, "bold"), "  ", row), soft_wrap=True
+            )
+
+
 def show_pause(client: Client, connection: Connection, given: str, *, as_json: bool) -> None:
     """Shows a pause, and how it is answered."""
     pause = _find(client, given)
@@ -109,21 +142,25 @@ def show_pause(client: Client, connection: Connection, given: str, *, as_json: b
             ("pause", Text(pause.pause_id, style="bold")),
             ("thread", Text(pause.thread_id)),
             ("run", Text(pause.run_id)),
+            ("assistant", Text(pause.assistant_id)),
             ("where", Text(where(pause), style="yellow")),
+            ("became", None if pause.resolution is None else _resolved(pause)),
             ("since", time_text(console, pause.create_time)),
             ("expires", optional(time_until(pause.expire_time) if pause.expire_time else "")),
         ],
     )
     _show_what_waits(console, pause)
-    words = ["inbox", "answer" if pause.kind is PauseKind.INTERRUPT else "approve", pause.pause_id]
+    if pause.status is not PauseStatus.OPEN:
+        return
+    words = ["inbox", "approve", pause.pause_id]
     if pause.kind is PauseKind.INTERRUPT:
-        words.append("ANSWER")
+        words = ["inbox", "answer", pause.pause_id, "ANSWER"]
     console.print()
     for command in (words, ["attach", pause.thread_id]):
         console.print(Text(connection.command(*command), style="dim"), soft_wrap=True)
 
 
-def answer_pause(client: Client, connection: Connection, given: str, answer: str) -> None:
+def answer_pause(client: Client, connection: Connection, given: str, answer: str, who: str) -> None:
     """Answers a question."""
     pause = _find(client, given)
     if pause.kind is not PauseKind.INTERRUPT:
@@ -133,10 +170,10 @@ def answer_pause(client: Client, connection: Connection, given: str, answer: str
             ExitCode.USAGE,
         )
     value = read_answer("ANSWER", answer)
-    _resolve(client, connection, pause, Resume(answers={pause.pause_id: value}))
+    _resolve(client, connection, pause, Resume(answers={pause.pause_id: value}, answered_by=who))
 
 
-def approve_pause(client: Client, connection: Connection, given: str) -> None:
+def approve_pause(client: Client, connection: Connection, given: str, who: str) -> None:
     """Lets the node that waits at a pause run, with all its tool calls."""
     pause = _find(client, given)
     if pause.kind is PauseKind.INTERRUPT:
@@ -145,10 +182,12 @@ def approve_pause(client: Client, connection: Connection, given: str) -> None:
             ExitCode.USAGE,
             detail=connection.command("inbox", "answer", pause.pause_id, "ANSWER"),
         )
-    _resolve(client, connection, pause, Resume(pause_ids=[pause.pause_id]))
+    _resolve(client, connection, pause, Resume(pause_ids=[pause.pause_id], answered_by=who))
 
 
-def reject_pause(client: Client, connection: Connection, given: str, message: str) -> None:
+def reject_pause(
+    client: Client, connection: Connection, given: str, message: str, who: str
+) -> None:
     """Rejects all tool calls that wait at a pause."""
     pause = _find(client, given)
     if not pause.tool_calls:
@@ -156,7 +195,7 @@ def reject_pause(client: Client, connection: Connection, given: str, message: st
     review: Mapping[str, Decision] = {
         call.tool_call_id: Reject(message) for call in pause.tool_calls
     }
-    _resolve(client, connection, pause, Resume(reviews={pause.pause_id: review}))
+    _resolve(client, connection, pause, Resume(reviews={pause.pause_id: review}, answered_by=who))
 
 
 def _resolve(client: Client, connection: Connection, pause: Pause, resume: Resume) -> None:
@@ -171,14 +210,14 @@ def _resolve(client: Client, connection: Connection, pause: Pause, resume: Resum
 def _find(client: Client, given: str) -> Pause:
     """Returns the pause that is meant: by its id, or by the end of the id of an open one."""
     try:
-        return get_pause(client, given)
+        return client.pauses.get(given)
     except PauseNotFoundError:
         pass
     except GraphwireError as error:
         # What is shorter than an id is refused as none.
         if error.reason != "INVALID_FIELD":
             raise
-    fitting = [pause for pause in list_pauses(client) if pause.pause_id.endswith(given)]
+    fitting = [pause for pause in client.pauses.list() if pause.pause_id.endswith(given)]
     if len(fitting) != 1:
         number = "several" if fitting else "no"
         fail(
@@ -224,7 +263,7 @@ class _Inbox:
 
     def _list(self) -> Sequence[Pause]:
         pauses = list(
-            list_pauses(self._client, **self._arguments, oldest_first=True, limit=self._limit)
+            self._client.pauses.list(**self._arguments, oldest_first=True, limit=self._limit)
         )
         self._console.print()
         if pauses:
@@ -285,6 +324,33 @@ def _show_table(console: Console, pauses: Sequence[Pause], *, numbered: bool = F
     show_table(console, columns, rows)
 
 
+def _made(console: Console, pause: Pause) -> Text:
+    row = Text.assemble(("waits ", "yellow"), _where(pause))
+    if (waits := _what_waits(console, pause)).plain:
+        row += Text("  ")
+        row += waits
+    return row
+
+
+def _resolved(pause: Pause) -> Text:
+    """Returns what has become of a pause, and who did it."""
+    resolution = pause.resolution
+    row = Text(pause.status.lower(), style="green" if pause.status is _RESUMED else "dim")
+    row.append(f" {where(pause)}", "not green")
+    if resolution is None:
+        return row
+    if resolution.expired:
+        row.append("  its time was over", "dim")
+    elif who := resolution.answered_by or resolution.principal:
+        row.append(f"  by {who}", "dim")
+    if resolution.review is not None:
+        verdicts = [type(each).__name__.lower() for each in resolution.review.values()]
+        row.append(f"  {', '.join(verdicts)}", "dim")
+    elif pause.kind is PauseKind.INTERRUPT and pause.status is _RESUMED:
+        row.append(f"  {compact(resolution.answer)}", "dim")
+    return row
+
+
 def _where(pause: Pause) -> Text:
     row = Text(where(pause))
     for met in pause.breakpoints:
@@ -321,12 +387,3 @@ def _show_what_waits(console: Console, pause: Pause) -> None:
         console.print()
     for row in rows:
         console.print(Padding(row, (0, 0, 0, 2), expand=False))
-
-
-def watch_inbox(client: Client, wanted: Filter, *, as_json: bool) -> None:
-    """Shows pauses as they are made and resolved, until Ctrl-C."""
-    raise NotImplementedError
-
-
-def _ran(run: Run) -> str:
-    return run.run_id

@@ -23,6 +23,10 @@ _EPILOG = paragraphs(
 app = typer.Typer(epilog=_EPILOG)
 
 PauseId = Annotated[str, typer.Argument(metavar="PAUSE", help="The pause's id, or the end of it.")]
+As = Annotated[
+    str,
+    typer.Option("--as", metavar="WHO", help="For whom you decide; kept with the pause."),
+]
 _FILTER = "Which pauses"
 Thread = Annotated[
     str, typer.Option("--thread", "-t", metavar="ID", help="Its thread.", rich_help_panel=_FILTER)
@@ -136,6 +140,7 @@ def show(
 def answer(
     pause: PauseId,
     value: Annotated[str, typer.Argument(metavar="ANSWER", help="JSON, or else text.")],
+    who: As = "",
     server: Target = DEFAULT_TARGET,
     token: Token = None,
     tls: Tls = False,
@@ -145,12 +150,13 @@ def answer(
     with connected(connection) as client:
         from graphwire_server.cli.inbox import answer_pause
 
-        answer_pause(client, connection, pause, value)
+        answer_pause(client, connection, pause, value, who)
 
 
 @app.command()
 def approve(
     pause: PauseId,
+    who: As = "",
     server: Target = DEFAULT_TARGET,
     token: Token = None,
     tls: Tls = False,
@@ -160,7 +166,7 @@ def approve(
     with connected(connection) as client:
         from graphwire_server.cli.inbox import approve_pause
 
-        approve_pause(client, connection, pause)
+        approve_pause(client, connection, pause, who)
 
 
 @app.command()
@@ -169,6 +175,7 @@ def reject(
     message: Annotated[
         str, typer.Argument(metavar="[MESSAGE]", help="What the model is told.")
     ] = "",
+    who: As = "",
     server: Target = DEFAULT_TARGET,
     token: Token = None,
     tls: Tls = False,
@@ -178,4 +185,4 @@ def reject(
     with connected(connection) as client:
         from graphwire_server.cli.inbox import reject_pause
 
-        reject_pause(client, connection, pause, message)
+        reject_pause(client, connection, pause, message, who)
