@@ -248,6 +248,7 @@ class Position:
                         yield Waiting(kind, node, where, stopped.checkpoint_id, met=met)
 
     def _questions_and_befores(self, judge: Judge, approved: Collection[str]) -> Iterator[Waiting]:
+        looks = judge.passing()
         for standing in self.tasks:
             task = standing.task
             if standing.questions:
@@ -257,7 +258,7 @@ class Position:
                 # What is inside has passed its breakpoint, whoever adds one now.
                 if task.task_id in approved:
                     continue
-                verdict = judge.before(task, standing.facts)
+                verdict = judge.before(task, standing.facts, looks=looks)
                 if verdict is not None:
                     kind = PauseKind.BREAKPOINT_BEFORE if verdict.met else PauseKind.PAUSE
                     yield Waiting(kind, task.node, task.namespace, task.task_id, met=verdict.met)

@@ -141,6 +141,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     own = _own_breakpoints(request, previous)
     spec = _spec(request, context, thread, previous, plan, own, discards=discards)
+    _check_ids(request, breakpoints_in(spec.defaults))
     _check_inherited(spec, own, context.graph, thread)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
@@ -395,6 +396,18 @@ def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[B
     return (*inherited, *request.breakpoints)
 
 
+def _check_ids(request: RunRequest, defaults: Sequence[Breakpoint]) -> None:
+    """Refuses breakpoints with the ids of such as the thread or the assistant has."""
+    owners = {each.breakpoint_id: each.source.lower() for each in defaults}
+    for index, each in enumerate(request.breakpoints):
+        if each.breakpoint_id in owners:
+            raise errors.InvalidFieldError(
+                f"the {owners[each.breakpoint_id]} has a breakpoint {each.breakpoint_id!r}; "
+                "take another id",
+                field=f"breakpoints[{index}].breakpoint_id",
+            )
+
+
 def _check_inherited(
     spec: RunSpec, own: Sequence[Breakpoint], graph: GraphFacts, thread: ThreadRecord
 ) -> None:
@@ -522,7 +535,7 @@ def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
     return Step(
         mode,
         [(p.task_id, list(p.namespace), p.node) for p in pauses if p.kind is not after],
-        [p.task_id for p in pauses if p.kind is after],
+        [(p.task_id, list(p.namespace)) for p in pauses if p.kind is after],
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from google.protobuf import timestamp_pb2
-from graphwire.v1 import pause_pb2, payload_pb2, run_pb2
+from graphwire.v1 import breakpoint_pb2, pause_pb2, payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
+from graphwire_server.graphs.breakpoints import Met, met_in
 from graphwire_server.runs.clock import now_us
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import (
@@ -133,6 +134,19 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         response_schema=_payload(pause.response_schema),
         checkpoint_id=pause.checkpoint_id,
         create_time=timestamp(pause.create_time),
+        breakpoints=[_met_message(met) for met in met_in(pause.breakpoints)],
+        task_id=pause.task_id,
+    )
+
+
+def _met_message(met: Met) -> breakpoint_pb2.MetBreakpoint:
+    source = f"BREAKPOINT_SOURCE_{met.breakpoint.source}"
+    return breakpoint_pb2.MetBreakpoint(
+        breakpoint_id=met.breakpoint.breakpoint_id,
+        label=met.breakpoint.label,
+        source=breakpoint_pb2.BreakpointSource.Value(source),
+        condition=met.breakpoint.condition,
+        condition_error=met.condition_error,
     )
 
 

@@ -159,12 +159,13 @@ class Step:
     Attributes:
         mode: INTO, OVER or OUT.
         tasks: The tasks that it goes on from, each as (id, namespace, node).
-        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from.
+        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from, each as
+            (id, namespace).
     """
 
     mode: StepMode
     tasks: list[tuple[str, list[str], str]]
-    checkpoints: list[str]
+    checkpoints: list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
