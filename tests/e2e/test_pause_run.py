@@ -199,9 +199,7 @@ def test_pausing_where_a_breakpoint_is_names_the_breakpoint(
 
 
 @pytest.mark.parametrize("durability", [1, 2, 3], ids=["SYNC", "ASYNC", "EXIT"])
-def test_runs_pause_with_each_durability(
-    thread: DrivenThread, gate: Gate, durability: int
-) -> None:
+def test_runs_pause_with_each_durability(thread: DrivenThread, gate: Gate, durability: int) -> None:
     run_id = thread.create(assistant_id="gated_child", input=gate.input, durability=durability)
     gate.wait_begun()
     pause_run(thread.runs_stub, run_id)
