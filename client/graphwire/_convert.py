@@ -12,6 +12,7 @@ from graphwire import _enums as enums
 from graphwire import values
 from graphwire._breakpoints import read_breakpoint
 from graphwire._payload import decode
+from graphwire._reviews import tool_call
 from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
 
 
@@ -44,6 +45,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         response_schema=decode(message.response_schema),
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
+        tool_calls=tuple(map(tool_call, message.tool_calls)),
     )
 
 
@@ -106,6 +108,7 @@ def run(message: run_pb2.Run) -> values.Run:
         attempt=message.attempt,
         breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
         pause_requested=message.pause_requested,
+        rolled_back=message.rolled_back,
     )
 
 

@@ -117,11 +117,32 @@ class Durability(_Name):
 
 
 class MultitaskStrategy(_Name):
-    """What to do when the thread already has an active run: refuse, or wait in order."""
+    """What to do when the thread already has an active run.
+
+    REJECT: refuse. ENQUEUE: wait in order. INTERRUPT: cancel the active runs, and go on from
+    what their finished steps have led to. ROLLBACK: the same, and put the thread back to where
+    it stood before the one that was executing.
+    """
 
     REJECT = "REJECT"
     ENQUEUE = "ENQUEUE"
+    INTERRUPT = "INTERRUPT"
+    ROLLBACK = "ROLLBACK"
     UNKNOWN = "UNKNOWN"
+
+
+class CancelAction(_Name):
+    """What becomes of what a cancelled run has done: it stays, or the thread is put back."""
+
+    KEEP = "KEEP"
+    ROLLBACK = "ROLLBACK"
+
+
+class OnCompletion(_Name):
+    """What becomes of the thread of a stateless run: deleted a while after its end, or kept."""
+
+    DELETE = "DELETE"
+    KEEP = "KEEP"
 
 
 class RecoveryPolicy(_Name):

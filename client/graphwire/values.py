@@ -22,6 +22,7 @@ from graphwire.enums import (
     ThreadStatus,
 )
 from graphwire.errors import RunFailedError
+from graphwire.reviews import ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Pause:
         response_schema: For INTERRUPT: the JSON Schema that an answer must fit.
         checkpoint_id: The root checkpoint at which the thread is paused.
         create_time: When it paused.
+        tool_calls: The tool calls that wait for an answer there. A breakpoint before a node
+            takes a review of them: `Resume(review=…)`.
     """
 
     pause_id: str
@@ -71,6 +74,7 @@ class Pause:
     response_schema: Any
     checkpoint_id: str
     create_time: datetime | None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +202,7 @@ class Run:
             had stopped or was lost; 0 before it begins.
         breakpoints: All breakpoints in force, but for plain names and those compiled in.
         pause_requested: Whether someone has asked to pause it.
+        rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
     """
 
     run_id: str
@@ -223,6 +228,7 @@ class Run:
     attempt: int
     breakpoints: tuple[Breakpoint, ...] = ()
     pause_requested: bool = False
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.breakpoints import Met, met_in
 from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.review_messages import review_message, tool_call_messages
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import (
     EventRecord,
@@ -136,6 +137,8 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         create_time=timestamp(pause.create_time),
         breakpoints=[_met_message(met) for met in met_in(pause.breakpoints)],
         task_id=pause.task_id,
+        tool_calls=tool_call_messages(pause.tool_calls),
+        resolution=_resolution(pause),
     )
 
 
@@ -147,6 +150,20 @@ def _met_message(met: Met) -> breakpoint_pb2.MetBreakpoint:
         source=breakpoint_pb2.BreakpointSource.Value(source),
         condition=met.breakpoint.condition,
         condition_error=met.condition_error,
+    )
+
+
+def _resolution(pause: PauseRecord) -> pause_pb2.PauseResolution | None:
+    if pause.resolve_time is None:
+        return None
+    return pause_pb2.PauseResolution(
+        time=timestamp(pause.resolve_time),
+        run_id=pause.resolved_by_run_id,
+        principal=pause.principal,
+        answered_by=pause.answered_by,
+        expired=pause.expired,
+        answer=_payload(pause.answer),
+        review=None if pause.review is None else review_message(pause.review),
     )
 
 

@@ -80,6 +80,13 @@ class SqlReader(CheckpointReads):
         row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
         return None if row is None else rows.run_record(row)
 
+    def active_run_ids(self, status: RunStatus) -> list[str]:
+        return [row[0] for row in self._execute(sql.ACTIVE_RUN_IDS[status])]
+
+    def rollback_requested(self, run_id: str) -> bool:
+        row = self._execute(sql.ROLLBACK_REQUESTED, (run_id,)).fetchone()
+        return row is not None and bool(row[0])
+
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         rows = self._execute(sql.CANCELLED_RUNS, (server_id,))
         return {run_id: bool(abandon) for run_id, abandon in rows}
@@ -87,6 +94,13 @@ class SqlReader(CheckpointReads):
     def held_runs(self, server_id: str) -> dict[str, Lease]:
         rows = self._execute(sql.HELD_RUNS, (server_id,))
         return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
+
+    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+        return [rows.pause_record(row) for row in self._execute(sql.EXPIRED_PAUSES, (now, limit))]
+
+    def next_expiry(self, *, now: int) -> int | None:
+        found: int | None = self._execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
+        return found
 
     def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
         hits: defaultdict[str, set[str]] = defaultdict(set)
@@ -145,6 +159,10 @@ class SqlReader(CheckpointReads):
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.RESUMED_PAUSES, (thread_id, checkpoint_id))
         return [rows.pause_record(row) for row in cursor]
+
+    def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        rows_found = self._execute(sql.PAUSES_RESOLVED_BY, (thread_id, run_id))
+        return [rows.pause_record(row) for row in rows_found]
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
