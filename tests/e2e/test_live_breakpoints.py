@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import duration_pb2
-from graphwire.v1 import run_pb2, runs_pb2
+from graphwire.v1 import breakpoint_pb2, run_pb2, runs_pb2
 
 from tests.e2e.drive import DEADLINE, join, payload, refused, value
 from tests.e2e.driven import DrivenThread, Events, resume
@@ -209,7 +209,7 @@ def test_what_was_given_comes_back_whole(thread: DrivenThread, gate: Gate) -> No
         position=2,
     )
     (added,) = add(thread.runs_stub, run_id, given)
-    given.source = 1
+    given.source = breakpoint_pb2.BREAKPOINT_SOURCE_RUN
     assert added == given
     request = runs_pb2.ListRunBreakpointsRequest(run_id=run_id)
     assert list(thread.runs_stub.ListRunBreakpoints(request, timeout=DEADLINE).breakpoints) == [
@@ -382,3 +382,52 @@ def test_a_resumed_run_takes_them_too(thread: DrivenThread, gate: Gate) -> None:
     assert in_force(thread.runs_stub, run_id) == [("gate", "", "RUN"), ("after", "x", "RUN")]
     gate.open()
     assert ended(end_of(thread, run_id)) == ("INTERRUPTED", ["before after"])
+
+
+def test_input_that_is_queued_does_not_begin_the_count_anew(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    gates = [Gate(gate.path.with_name(f"{gate.path.name} {number}")) for number in range(4)]
+    run_id = thread.create(
+        assistant_id="stairs", input=gate.input, breakpoints=[at("step", skip_first=2)]
+    )
+    gates[0].wait_begun()
+    queued = thread.create(
+        assistant_id="stairs",
+        input=gate.input,
+        multitask_strategy=run_pb2.MULTITASK_STRATEGY_ENQUEUE,
+    )
+    add(thread.runs_stub, run_id, after("step", "step == 1"))
+    for each in gates:
+        each.open()
+    assert ended(end_of(thread, run_id)) == ("INTERRUPTED", ["after step"])
+    events = thread.resume()
+    assert ended(events) == ("INTERRUPTED", ["before step"])
+    assert value(thread.state().values)["count"] == 2
+    assert ended(thread.resume()) == DONE
+    assert ended(end_of(thread, queued)) == DONE
+
+
+def test_what_is_rolled_back_does_not_begin_the_count_anew(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    breakpoints = [at("step", skip_first=1)]
+    gates = [Gate(gate.path.with_name(f"{gate.path.name} {number}")) for number in range(3)]
+    gates[0].open()
+    gates[1].open()
+    given = {"log": ["in"], "path": str(gate.path)}
+    thread.start("stairs", given, breakpoints=breakpoints)
+    other = {"log": ["in"], "path": str(gate.path), "count": 2}
+    run_id = thread.create(
+        assistant_id="stairs",
+        input=payload(other),
+        on_pause=run_pb2.ON_PAUSE_DISCARD,
+        breakpoints=breakpoints,
+    )
+    gates[2].wait_begun()
+    request = runs_pb2.CancelRunRequest(
+        run_id=run_id, action=runs_pb2.CANCEL_ACTION_ROLLBACK, wait=True
+    )
+    thread.runs_stub.CancelRun(request, timeout=DEADLINE)
+    assert thread.stands() == ("INTERRUPTED", ["step"], [("BREAKPOINT_BEFORE", "step")])
+    assert ended(thread.resume()) == ("INTERRUPTED", ["before step"])

@@ -152,6 +152,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         and thread.status is ThreadStatus.INTERRUPTED
         and not _leaves(request, thread)
     )
+    run_id = new_id()
     own = _own_breakpoints(request, previous)
     spec = _spec(request, context, thread, previous, plan, own, discards=discards)
     _check_ids(request, breakpoints_in(spec.defaults))
@@ -165,9 +166,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         spec,
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
+        chain=chain_of(previous) if previous is not None else run_id,
     )
     run = RunRecord(
-        run_id=new_id(),
+        run_id=run_id,
         thread_id=thread.thread_id,
         assistant_id=context.assistant_id,
         status=RunStatus.RUNNING if starts_now else RunStatus.PENDING,
@@ -197,13 +199,29 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         )
         _resolve_pauses(tx, request, thread, plan, run)
         if not goes_on:
-            tx.forget_breakpoint_hits(thread.thread_id)
+            _forget_hits(tx, thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
     if run.resumed_run_id:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
     return Accepted(run=run, cancelled=cancelled)
+
+
+def chain_of(run: RunRecord) -> str:
+    """Returns by what the chain of runs is known to which a run belongs."""
+    return RunSpec.from_json(run.spec).chain or run.run_id
+
+
+def _forget_hits(tx: Transaction, thread_id: str) -> None:
+    """Forgets what breakpoints have let pass in chains of runs that nobody can continue.
+
+    Those of runs under way are continued, and that of the last one, if what takes its place is
+    rolled back.
+    """
+    last = tx.last_run(thread_id)
+    kept = [*tx.active_runs(thread_id), *([last] if last is not None else [])]
+    tx.forget_breakpoint_hits(thread_id, keep=sorted({chain_of(run) for run in kept}))
 
 
 def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:

@@ -42,7 +42,12 @@ from graphwire_server.graphs.tool_calls import Review, amendment
 from graphwire_server.runs.approvals import approvals, given_answers, reviews
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
-from graphwire_server.runs.judging import breakpoints_of, judge_of, lost_breakpoints
+from graphwire_server.runs.judging import (
+    breakpoints_of,
+    counting,
+    judge_of,
+    lost_breakpoints,
+)
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
@@ -190,7 +195,7 @@ class RunExecution:
         judge = await self._storage.read(
             lambda db: judge_of(db, doored.places, run, spec, position), short=True
         )
-        judge.count_hits(self._journal.count_hit)
+        judge.count_hits(counting(spec, self._journal.count_hit))
         self._judge = judge
         if self._run is not run:
             self._steer_judge(judge)  # meanwhile

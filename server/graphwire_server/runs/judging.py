@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from graphwire_server.graphs.breakpoints import (
     Breakpoint,
@@ -17,6 +17,9 @@ from graphwire_server.graphs.position import BEFORE, Position
 from graphwire_server.runs.request import RunSpec, Step
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import RunRecord, ThreadRecord
+
+#: Keeps, by breakpoint and task, that the breakpoint lets the task pass.
+CountHit = Callable[[str, str], None]
 
 
 def breakpoints_of(spec: RunSpec, own: str) -> Iterator[Breakpoint]:
@@ -64,7 +67,7 @@ def judge_of(
         breakpoints_of(spec, run.breakpoints),
         metadata=spec.metadata,
         # Also where none skips any: one may be added that was there before.
-        hits=db.breakpoint_hits(run.thread_id),
+        hits=_hits(db, run.thread_id, spec.chain),
         waiting=open_befores(db, run.thread_id) if position is not None else None,
         stepping=stepping,
         run_to=spec.run_to,
@@ -90,8 +93,23 @@ def judge_at_rest(
         places,
         there,
         metadata=spec.metadata if spec else {},
-        hits=db.breakpoint_hits(thread.thread_id),
+        hits=_hits(db, thread.thread_id, spec.chain if spec else ""),
     )
+
+
+def counting(spec: RunSpec, count_hit: CountHit) -> CountHit:
+    """Returns a function that counts hits for the chain of runs to which one belongs."""
+    return lambda key, task_id: count_hit(f"{spec.chain}/{key}", task_id)
+
+
+def _hits(db: Reader, thread_id: str, chain: str) -> dict[str, set[str]]:
+    """Returns what breakpoints have let pass in a chain of runs."""
+    prefix = f"{chain}/"
+    return {
+        key.removeprefix(prefix): tasks
+        for key, tasks in db.breakpoint_hits(thread_id).items()
+        if key.startswith(prefix)
+    }
 
 
 def open_befores(db: Reader, thread_id: str) -> dict[str, Verdict]:

@@ -201,6 +201,8 @@ class RunSpec:
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
+        chain: The run with new input that it continues, or its own id: what breakpoints let
+            pass is counted over all runs of a chain.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -226,6 +228,7 @@ class RunSpec:
     step: Step | None = None
     run_to: str = ""
     waited: bool = False
+    chain: str = ""
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""
