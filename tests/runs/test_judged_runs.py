@@ -17,9 +17,9 @@ from graphwire_server.graphs.judge import Facts, Judge, Stepping
 from graphwire_server.graphs.places import Task
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.execution import Outcome, RunExecution
-from graphwire_server.runs.request import InputStart, ResumeStart
+from graphwire_server.runs.request import CommandStart, Given, InputStart, ResumeStart
 from graphwire_server.runs.steering import RunSteering
-from graphwire_server.storage.records import ThreadRecord, ThreadStatus
+from graphwire_server.storage.records import PauseStatus, ThreadRecord, ThreadStatus
 from langgraph.channels import UntrackedValue
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
@@ -297,3 +297,25 @@ def test_a_step_frees_what_is_below_a_node_and_nothing_beside_it(places: Any) ->
         )
     ]
     assert held == [False, False, True, True]
+
+
+async def test_what_a_command_sends_is_known_where_the_thread_stands(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """The position is asked alone when nothing at all can begin."""
+    async with serving(tmp_path, ledger.chain("a", "b").compile()) as server:
+        run = await server.start(INPUT)
+        breakpoints = (at("b", "task.input.n == 2 && state.log[-1] == 'update'"),)
+        command = CommandStart(
+            update=Given({"log": ["update"]}), goto=(("b", Given({"n": 1})), ("b", Given({"n": 2})))
+        )
+        begun = await server.begin(command, run.thread_id, breakpoints=breakpoints)
+        run = await server.end_of(begun)
+        assert run.waits == [("BREAKPOINT_BEFORE", "b")]
+        await server.storage.write(
+            lambda tx: tx.resolve_pause(run.pauses[0].pause_id, PauseStatus.CANCELLED, now=1)
+        )
+        run = await server.resume(run.thread_id)
+        assert run.waits == [("BREAKPOINT_BEFORE", "b")]
+        assert run.pauses[0].breakpoints[0].condition_error == ""
+        assert ledger == ["a", "b"]

@@ -326,7 +326,7 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
     tasks: list[Standing] = []
     stopped_after: list[StoppedAfter] = []
     noted: set[str] = set()
-    await _walk(graph, graph, snapshot, (), tasks, stopped_after, noted)
+    await _walk(applied, graph, snapshot, (), tasks, stopped_after, noted)
     noted.difference_update(question.id for each in tasks for question in each.questions)
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(
