@@ -8,15 +8,18 @@ from typing import Any
 
 from graphwire import errors
 from graphwire.v1 import threads_pb2 as pb
-from graphwire.v1 import threads_pb2_grpc
 
 from graphwire_server import jsontext
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.convert import thread_message, thread_state_message
+from graphwire_server.rpc.inbox_rpcs import InboxRpcs
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_principal
+from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.inbox import InboxService
+from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.threads import StateEdit, ThreadService
 from graphwire_server.storage.records import ThreadFilter, ThreadStatus
 
@@ -26,11 +29,20 @@ _HISTORY_PAGE = 20
 _LONGEST_TTL = timedelta(days=36_500)
 
 
-class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
+class ThreadsServicer(InboxRpcs):
     """Serves Threads."""
 
-    def __init__(self, threads: ThreadService, codec: PayloadCodec) -> None:
-        """Takes the service behind the RPCs."""
+    def __init__(
+        self,
+        threads: ThreadService,
+        codec: PayloadCodec,
+        *,
+        inbox: InboxService,
+        changes: ChangeLog,
+        streams: ThreadStreams,
+    ) -> None:
+        """Takes the services behind the RPCs."""
+        super().__init__(inbox, changes, streams)
         self._threads = threads
         self._codec = codec
 

@@ -21,6 +21,8 @@ from graphwire_server.graphs.breakpoints import (
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
+from graphwire_server.runs.answered import Past, check_in_time
+from graphwire_server.runs.assistants import graph_of_thread
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.events import Sealer, metadata_record
@@ -89,7 +91,13 @@ class Context:
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
+        graph_id: The graph of the assistant.
+        assistant_version: The version of the assistant.
         assistant_breakpoints: Those of the assistant, for a run with new input.
+        principal: Who calls.
+        assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
+        continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
+            run begins with the assistant as it is now.
     """
 
     now: int
@@ -99,7 +107,12 @@ class Context:
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
+    graph_id: str
+    assistant_version: int
     assistant_breakpoints: tuple[Breakpoint, ...] = ()
+    principal: str = ""
+    assistant_kept: bool = False
+    continued_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +130,19 @@ class Accepted:
     cancelled: tuple[RunRecord, ...] = ()
 
 
+class MovedOnError(Exception):
+    """The run that was to be gone on with is not the thread's last one any more.
+
+    What goes on there now may have another assistant: the request has to be looked at anew.
+    """
+
+
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     """Decides on a request, and records the run if it is accepted.
 
     Raises:
         GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
+        MovedOnError: Something else has run on the thread since it was looked at.
     """
     earlier = started_earlier(tx, context.key)
     if earlier is not None:
@@ -133,6 +154,11 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         # Runs before their thread, as where one ends: nobody waits for the other.
         for run in tx.active_runs(request.thread_id):
             tx.run(run.run_id)
+    if context.assistant_kept and not tx.keep_assistant(context.assistant_id):
+        raise errors.AssistantNotFoundError(
+            f"assistant {context.assistant_id!r} has just been deleted",
+            resource=("assistant", context.assistant_id),
+        )
     thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
     earlier = started_earlier(tx, context.key)
@@ -140,12 +166,16 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         return earlier
     active = () if new else tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
+    if plan is not None and not request.expired:
+        check_in_time((pause for pause, _ in plan.resumed), context.now)
     cancelled: tuple[RunRecord, ...] = ()
     if interrupts and active:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
         active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
     previous = tx.last_run(thread.thread_id) if goes_on else None
+    if (previous.run_id if previous is not None else "") != context.continued_run_id:
+        raise MovedOnError
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -168,6 +198,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         waited=thread.status is ThreadStatus.INTERRUPTED,
         chain=chain_of(previous) if previous is not None else run_id,
     )
+    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
+    spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
         run_id=run_id,
         thread_id=thread.thread_id,
@@ -189,15 +221,16 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
-        tx.insert_thread(busy)
+        tx.insert_thread(replace(busy, graph_id=context.graph_id))
     else:
         tx.update_thread(
             thread.thread_id,
             now=context.now,
             status=ThreadStatus.BUSY,
             assistant_id=context.assistant_id,
+            graph_id=context.graph_id,
         )
-        _resolve_pauses(tx, request, thread, plan, run)
+        _resolve_pauses(tx, request, context, thread, plan, run)
         if not goes_on:
             _forget_hits(tx, thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
@@ -287,12 +320,28 @@ def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
         )
 
 
+def check_graph(db: Reader, thread: ThreadRecord, assistant_id: str, graph_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another graph.
+
+    Of one graph, any assistant may go on with it.
+    """
+    there = graph_of_thread(db, thread)
+    if there and there != graph_id:
+        check_assistant(thread, assistant_id)
+        raise errors.AssistantMismatchError(
+            f"the state of thread {thread.thread_id} belongs to the graph {there!r}, and assistant "
+            f"{assistant_id!r} has come to run {graph_id!r} since; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
 def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[ThreadRecord, bool]:
     """Returns the thread to run on, and whether it is a new one, which is not stored yet."""
     if request.thread_id:
         thread = tx.thread(request.thread_id)
         if thread is not None:
-            check_assistant(thread, context.assistant_id)
+            check_graph(tx, thread, context.assistant_id, context.graph_id)
             return thread, False
         if not request.create_thread:
             raise thread_not_found(request.thread_id)
@@ -307,6 +356,17 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
         stateless=not request.thread_id and not request.keep_thread,
     )
     return thread, True
+
+
+def _are_left(request: RunRequest, active: Sequence[RunRecord]) -> bool:
+    """Returns whether there will be a run before it whose state it begins from."""
+    match request.multitask:
+        case "ROLLBACK":
+            return False
+        case "INTERRUPT":
+            return any(run.status is RunStatus.RUNNING for run in active)
+        case _:
+            return bool(active)
 
 
 def _make_room(
@@ -365,7 +425,7 @@ def _check_thread(
         if active and request.multitask == "REJECT":
             raise thread_busy(thread.thread_id, active)
         goes = isinstance(request.start, CommandStart) and bool(request.start.goto)
-        if goes and not active and not thread.checkpoint_id:
+        if goes and not _are_left(request, active) and not thread.checkpoint_id:
             raise errors.NothingToResumeError(
                 f"thread {thread.thread_id} has no state yet, from which to go to a node; start it "
                 "with input, or with an update alone",
@@ -373,6 +433,10 @@ def _check_thread(
             )
         return None
 
+    past = Past.read(tx, thread.thread_id, active)
+    pauses = tx.open_pauses(thread.thread_id)
+    if not _leaves(request, thread):
+        past.check(resume, pauses)
     # A resume is for what waits now: it never queues behind another run.
     if thread.status is ThreadStatus.BUSY:
         raise thread_busy(thread.thread_id, active)
@@ -394,11 +458,10 @@ def _check_thread(
                 resource=("thread", thread.thread_id),
             )
         return ResumePlan(resumed=(), answers={})
-    pauses = tx.open_pauses(thread.thread_id)
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, context.graph.places)
-    plan_resume((), resume, where)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, context.graph.places, past)
+    plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
@@ -599,6 +662,7 @@ def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
 def _resolve_pauses(
     tx: Transaction,
     request: RunRequest,
+    context: Context,
     thread: ThreadRecord,
     plan: ResumePlan | None,
     run: RunRecord,
@@ -613,10 +677,19 @@ def _resolve_pauses(
                 by_run_id=run.run_id,
                 answer=answer,
                 review=plan.reviews.get(pause.pause_id),
+                principal=context.principal,
+                answered_by=request.resume.answered_by if request.resume else "",
+                expired=request.expired,
             )
     if _leaves(request, thread) or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
         for pause in tx.open_pauses(thread.thread_id):
-            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now, by_run_id=run.run_id)
+            tx.resolve_pause(
+                pause.pause_id,
+                PauseStatus.SUPERSEDED,
+                now=now,
+                by_run_id=run.run_id,
+                principal=context.principal,
+            )
 
 
 def _union(*lists: Sequence[str]) -> list[str]:

@@ -69,6 +69,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
             waiting,
             now=now,
             keep=keep,
+            assistant_id=run.assistant_id,
             by_run_id=run.run_id,
         )
     events = [end_event(outcome.status, outcome.error, checkpoint_id)]
@@ -145,6 +146,7 @@ def settle_pauses(
     *,
     now: int,
     keep: Collection[str] = (),
+    assistant_id: str = "",
     by_run_id: str = "",
 ) -> list[PauseRecord]:
     """Makes the thread's open pauses those that it waits for, and returns them.
@@ -177,6 +179,7 @@ def settle_pauses(
             value=reason.value,
             response_schema=reason.response_schema,
             task_id=reason.task_id,
+            assistant_id=assistant_id,
             tool_calls=reason.tool_calls,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),

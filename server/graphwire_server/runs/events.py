@@ -16,6 +16,7 @@ from graphwire_server.storage.records import (
     EventRecord,
     Failure,
     PauseRecord,
+    PauseStatus,
     RunRecord,
     RunStatus,
 )
@@ -122,7 +123,8 @@ def sealed(event: pb.RunEvent, run_id: str, sequence: int, *, attempt: int) -> E
 
 
 def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
-    """The contract's form of a pause."""
+    """The contract's form of a pause, as it is now."""
+    resolved = pause.status is not PauseStatus.OPEN
     return pause_pb2.Pause(
         pause_id=pause.pause_id,
         thread_id=pause.thread_id,
@@ -135,10 +137,14 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         response_schema=_payload(pause.response_schema),
         checkpoint_id=pause.checkpoint_id,
         create_time=timestamp(pause.create_time),
+        assistant_id=pause.assistant_id,
+        status=pause_pb2.PauseStatus.Value(f"PAUSE_STATUS_{pause.status}"),
         breakpoints=[_met_message(met) for met in met_in(pause.breakpoints)],
-        task_id=pause.task_id,
         tool_calls=tool_call_messages(pause.tool_calls),
-        resolution=_resolution(pause),
+        expire_time=None if pause.expire_time is None else timestamp(pause.expire_time),
+        on_expiry=breakpoint_pb2.OnExpiry.Value(f"ON_EXPIRY_{pause.on_expiry or 'UNSPECIFIED'}"),
+        task_id=pause.task_id,
+        resolution=_resolution_message(pause) if resolved else None,
     )
 
 
@@ -153,11 +159,9 @@ def _met_message(met: Met) -> breakpoint_pb2.MetBreakpoint:
     )
 
 
-def _resolution(pause: PauseRecord) -> pause_pb2.PauseResolution | None:
-    if pause.resolve_time is None:
-        return None
+def _resolution_message(pause: PauseRecord) -> pause_pb2.PauseResolution:
     return pause_pb2.PauseResolution(
-        time=timestamp(pause.resolve_time),
+        time=None if pause.resolve_time is None else timestamp(pause.resolve_time),
         run_id=pause.resolved_by_run_id,
         principal=pause.principal,
         answered_by=pause.answered_by,

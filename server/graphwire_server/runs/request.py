@@ -70,6 +70,7 @@ class ResumeStart:
     review: tuple[Decision, ...] | None = None
     step: StepMode = ""
     run_to: str = ""
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ class RunRequest:
     """A request to start a run.
 
     None, "" and () mean that the caller left it out. Times are in microseconds. Of the ids of
-    the breakpoints, `breakpoint_ids` are those that the caller gave.
+    the breakpoints, `breakpoint_ids` are those that the caller gave. `expired` says that there
+    is no caller: the time of the pauses that it resumes is over.
     """
 
     start: Start
@@ -115,6 +117,7 @@ class RunRequest:
     recovery: Recovery | None = None
     breakpoints: tuple[Breakpoint, ...] = ()
     breakpoint_ids: tuple[str, ...] = ()
+    expired: bool = False
     keep_thread: bool = False
     request_id: str = ""
 
@@ -196,6 +199,8 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        graph_id: The graph that it executes; empty: that of the assistant's name.
+        assistant_version: The version of the assistant that it has.
         defaults: The breakpoints of the thread and of the assistant: a JSON array as text, see
             `graphs.breakpoints`. (The run's own may change: they are in its record.)
         step: For a step: how far it goes, and from where; else None.
@@ -224,6 +229,8 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    graph_id: str = ""
+    assistant_version: int = 1
     defaults: str = "[]"
     step: Step | None = None
     run_to: str = ""

@@ -17,13 +17,24 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
+    AssistantFilter,
+    AssistantHead,
+    AssistantOrder,
+    AssistantPosition,
+    AssistantRecord,
+    ChangePage,
+    ChangePlace,
     EventRecord,
     Expiry,
     Extent,
     Failure,
     Lease,
+    LogEnd,
+    PauseFilter,
+    PausePosition,
     PauseRecord,
     PauseStatus,
+    Place,
     Position,
     RequestRecord,
     RunRecord,
@@ -39,6 +50,22 @@ if TYPE_CHECKING:
     from graphwire_server.storage.checkpoints.saver import Saver
 
 T = TypeVar("T")
+
+#: What is announced when changes were added to their log, see `Reader.changes`.
+CHANGES = "changes"
+
+
+_THREAD = "thread/"
+
+
+def thread_topic(thread_id: str) -> str:
+    """Returns what is announced when a run of a thread gets its place, or the thread goes."""
+    return f"{_THREAD}{thread_id}"
+
+
+def thread_of(topic: str) -> str:
+    """Returns the thread that a topic is about; empty if it is about none."""
+    return topic.removeprefix(_THREAD) if topic.startswith(_THREAD) else ""
 
 
 class StorageError(Exception):
@@ -171,6 +198,66 @@ class Reader(CheckpointReader, Protocol):
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
 
+    def pause(self, pause_id: str) -> PauseRecord | None:
+        """Returns a pause, open or not, or None."""
+
+    def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
+        """Returns the thread's last pause with this pause id or interrupt id, or None."""
+
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        """Returns the pauses of a thread that a run went on from, oldest first."""
+
+    def list_pauses(
+        self,
+        which: PauseFilter,
+        *,
+        limit: int,
+        after: PausePosition | None = None,
+        ascending: bool = False,
+    ) -> list[tuple[PausePosition, PauseRecord]]:
+        """Returns at most `limit` pauses by the time of their making, newest first.
+
+        `ascending`: oldest first. `after` is the last one of the page before.
+        """
+
+    def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
+        """Returns at most `limit` changes after a place in the log.
+
+        None of them is ever added before one that was read.
+        """
+
+    def end_of_changes(self) -> LogEnd:
+        """Returns where the log of changes ends now."""
+
+    def pauses_by_id(self, pause_ids: Sequence[str]) -> dict[str, PauseRecord]:
+        """Returns those of some pauses that are there, by id."""
+
+    def runs_by_id(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+        """Returns those of some runs that are there, by id."""
+
+    def threads_containing(
+        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+    ) -> set[str]:
+        """Returns those of some threads whose metadata and state contain JSON objects (text).
+
+        Threads of stateless runs are among them; None: whatever it is. See `ThreadFilter`.
+        """
+
+    def next_run(self, thread_id: str, *, after: int) -> Place | None:
+        """Returns the run of a thread with the lowest place above `after`, or None."""
+
+    def last_place(self, thread_id: str) -> int:
+        """Returns the highest place that a run of a thread has or had; 0 if none did."""
+
+    def place_of(self, run_id: str) -> int:
+        """Returns the place of a run in its thread; 0 if it has none yet, or is not there."""
+
+    def last_trimmed_place(self, thread_id: str) -> int:
+        """Returns the highest place of a run of a thread of which events were removed, or 0."""
+
+    def run_at(self, thread_id: str, place: int) -> RunRecord | None:
+        """Returns the run of a thread at a place, or None if there is none any more."""
+
     def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
         """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
 
@@ -204,19 +291,83 @@ class Reader(CheckpointReader, Protocol):
     def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:
         """Returns what is known of a request_id, or None."""
 
+    def assistant(self, assistant_id: str, version: int = 0) -> AssistantRecord | None:
+        """Returns a version of an assistant, or None; 0: the one that new runs get."""
+
+    def assistant_head(self, assistant_id: str) -> AssistantHead | None:
+        """Returns what is kept of an assistant besides its versions, or None."""
+
+    def assistants(
+        self,
+        which: AssistantFilter,
+        *,
+        limit: int,
+        order: AssistantOrder = AssistantOrder.NAME,
+        descending: bool = False,
+        after: AssistantPosition | None = None,
+        graphs: Sequence[AssistantRecord] = (),
+    ) -> list[AssistantRecord]:
+        """Returns at most `limit` assistants, in the version that new runs get, in order.
+
+        Args:
+            which: Which.
+            limit: How many.
+            order: What to sort by.
+            descending: Whether the last comes first.
+            after: The last one of the page before.
+            graphs: Those that are there without being kept: the first versions of built-in
+                ones. What is kept of the same id comes in their place.
+        """
+
+    def count_assistants(
+        self, which: AssistantFilter, *, graphs: Sequence[AssistantRecord] = ()
+    ) -> int:
+        """Returns how many assistants match; `graphs` as in `assistants`."""
+
+    def assistant_versions(
+        self,
+        assistant_id: str,
+        *,
+        limit: int,
+        metadata: str | None = None,
+        below: int = 0,
+        first: AssistantRecord | None = None,
+    ) -> list[AssistantRecord]:
+        """Returns at most `limit` versions of an assistant, the newest first.
+
+        Args:
+            assistant_id: The assistant.
+            limit: How many.
+            metadata: Only those whose metadata contains this JSON object (text); None: all.
+            below: Only versions below this one; 0: all.
+            first: Of a built-in one, the first version, which is there without being kept.
+        """
+
+    def threads_of_assistant(
+        self, assistant_id: str, *, statuses: Sequence[ThreadStatus] = ()
+    ) -> list[str]:
+        """Returns the ids of an assistant's threads, those of stateless runs included.
+
+        They have one of the statuses; (): any.
+        """
+
 
 class Transaction(Reader, CheckpointKeeper, Protocol):
     """Reads and writes that are committed together, or not at all.
 
     Those of checkpoints are in `CheckpointKeeper`.
 
-    `thread` and `run` keep what they have read from being changed by others until the end
-    of the transaction, so that what is decided from it holds. Work may be run again from its
-    start where the database asks for that (two that waited for each other): it must have no
-    effect but on the transaction, and return the same kind of thing.
+    `thread`, `run` and `assistant_head` keep what they have read from being changed by others
+    until the end of the transaction, so that what is decided from it holds. Work may be run
+    again from its start where the database asks for that (two that waited for each other): it
+    must have no effect but on the transaction, and return the same kind of thing.
 
     Rows that break a rule of the database end in `IntegrityError`: let it pass through.
     To change what is not there changes nothing.
+
+    What happens to pauses and runs (`ChangeKind`) is added to the log of changes in the same
+    commit, and CHANGES and `thread_topic` are announced after it, whichever method makes it
+    happen.
     """
 
     def join_servers(self, server_id: str, *, ttl: int) -> None:
@@ -291,6 +442,7 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         status: ThreadStatus | None = None,
         metadata: str | None = None,
         assistant_id: str | None = None,
+        graph_id: str | None = None,
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
@@ -394,6 +546,12 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         Returns False, and changes nothing, if it is not open.
         """
 
+    def remove_changes(self, *, before: int, limit: int) -> int:
+        """Removes the oldest changes, those before a time, but for the last of all.
+
+        Looks at no more than `limit`; returns how many have gone.
+        """
+
     def take_back_resumed(self, thread_id: str, run_id: str) -> None:
         """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
 
@@ -408,6 +566,24 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     def insert_request(self, request: RequestRecord) -> None:
         """Adds a request_id. It must be new."""
+
+    def insert_assistant(self, assistant: AssistantRecord) -> None:
+        """Adds an assistant with one version, which new runs get. The id must be new."""
+
+    def add_assistant_version(self, assistant: AssistantRecord) -> None:
+        """Adds a version of an assistant, which must be its newest; new runs get it."""
+
+    def set_assistant_version(self, assistant_id: str, version: int) -> None:
+        """Says which version of an assistant new runs get."""
+
+    def keep_assistant(self, assistant_id: str) -> bool:
+        """Keeps an assistant from being deleted, to the end of the transaction.
+
+        Returns False if it is not there.
+        """
+
+    def delete_assistant(self, assistant_id: str) -> bool:
+        """Deletes an assistant with its versions. Returns False if it was not there."""
 
     def forget_requests(self, *, before: int) -> int:
         """Deletes the request_ids used before a time; returns how many."""

@@ -130,6 +130,7 @@ class ThreadRecord:
             long as the server says.
         breakpoints: Those for all of its runs: a JSON array as text, see `graphs.breakpoints`.
         state_update_time: When its state last changed; None if nothing has run yet.
+        graph_id: The graph that its state belongs to. Empty: that of its assistant.
     """
 
     thread_id: str
@@ -146,6 +147,7 @@ class ThreadRecord:
     ttl: int | None = None
     breakpoints: str = "[]"
     state_update_time: int | None = None
+    graph_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,102 @@ class PauseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AssistantRecord:
+    """One version of an assistant.
+
+    Attributes:
+        assistant_id: The assistant's id.
+        graph_id: The graph that it runs.
+        version: The version, from 1.
+        name: For people.
+        description: What it is for.
+        metadata: A JSON object, as text.
+        config: For its runs: a JSON object as text, of `recursion_limit`, `tags` and
+            `configurable`.
+        context: For its runs: a JSON object as text; None for none.
+        breakpoints: For its runs: a JSON array as text, see `graphs.breakpoints`.
+        create_time: When the assistant was created.
+        update_time: When this version was made.
+        built_in: Whether it is a graph of langgraph.json. Version 1 of it is what that says,
+            and is not kept.
+    """
+
+    assistant_id: str
+    graph_id: str
+    version: int
+    name: str
+    create_time: int
+    update_time: int
+    description: str = ""
+    metadata: str = "{}"
+    config: str = "{}"
+    context: str | None = None
+    breakpoints: str = "[]"
+    built_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantHead:
+    """What is kept of an assistant besides its versions.
+
+    Attributes:
+        assistant_id: Its id.
+        version: The version that new runs get.
+        newest: The last version that was made.
+        built_in: Whether it was a graph of langgraph.json when this was kept.
+        create_time: When it was created.
+    """
+
+    assistant_id: str
+    version: int
+    newest: int
+    built_in: bool
+    create_time: int
+
+
+class AssistantOrder(StrEnum):
+    """What assistants are sorted by; the contract's `AssistantOrder` without its prefix.
+
+    What is equal is sorted by id, in the same direction.
+    """
+
+    NAME = "NAME"
+    ASSISTANT_ID = "ASSISTANT_ID"
+    CREATE_TIME = "CREATE_TIME"
+    UPDATE_TIME = "UPDATE_TIME"
+    GRAPH_ID = "GRAPH_ID"
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantFilter:
+    """Which assistants; what is given must all be true.
+
+    Attributes:
+        graph_id: Of this graph; empty for any.
+        name: Whose name contains this text, in upper or lower case; empty for any.
+        metadata: Metadata that contains this JSON object (text), as in `ThreadFilter`; None
+            for any.
+    """
+
+    graph_id: str = ""
+    name: str = ""
+    metadata: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantPosition:
+    """A place in a sorted list of assistants: the last one already seen.
+
+    Attributes:
+        value: What it is sorted by: a text or a time.
+        assistant_id: Its id.
+    """
+
+    value: str | int
+    assistant_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     """One event of a run, as it goes over the wire.
 
@@ -388,3 +486,135 @@ class Position:
 
     create_time: int
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseFilter:
+    """Which pauses; what is given must all be true.
+
+    Attributes:
+        statuses: One of these; empty for any.
+        kinds: One of these; empty for any.
+        thread_id: Of this thread; empty for any.
+        assistant_id: Of this assistant; empty for any.
+        node: At this node; empty for any.
+        label: At a breakpoint with this label, among others; empty for any.
+        tool_name: With a call of this tool, among others; empty for any.
+        thread_metadata: Of a thread whose metadata contains this JSON object (text); None for
+            any. See `ThreadFilter`.
+        expires_before: Those that expire before this; None for any.
+    """
+
+    statuses: tuple[PauseStatus, ...] = (PauseStatus.OPEN,)
+    kinds: tuple[PauseKind, ...] = ()
+    thread_id: str = ""
+    assistant_id: str = ""
+    node: str = ""
+    label: str = ""
+    tool_name: str = ""
+    thread_metadata: str | None = None
+    expires_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PausePosition:
+    """A place in a list of pauses by time: the last one already seen.
+
+    Attributes:
+        create_time: When it was made.
+        number: Its number, which rises in the order of making.
+    """
+
+    create_time: int
+    number: int
+
+
+class ChangeKind(StrEnum):
+    """What has happened; the contract's `ThreadChangeKind` without its prefix."""
+
+    PAUSED = "PAUSED"
+    PAUSE_RESOLVED = "PAUSE_RESOLVED"
+    RUN_STARTED = "RUN_STARTED"
+    RUN_ENDED = "RUN_ENDED"
+
+    @property
+    def of_pause(self) -> bool:
+        """Whether it has happened to a pause, and not to a run."""
+        return self in (ChangeKind.PAUSED, ChangeKind.PAUSE_RESOLVED)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChangePlace:
+    """A place in the log of changes, in the order in which it is read.
+
+    Attributes:
+        xid: The number of the transaction, by which readers know what may still come before;
+            0 where one transaction at a time writes.
+        number: The number of the change.
+    """
+
+    xid: int
+    number: int
+
+
+#: Before the first change.
+LOG_START = ChangePlace(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """Something that has happened to a pause or to a run.
+
+    Attributes:
+        place: Where it is in the log.
+        kind: What has happened.
+        time: When.
+        subject: The id of the pause or run.
+    """
+
+    place: ChangePlace
+    kind: ChangeKind
+    time: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """A part of the log of changes.
+
+    Attributes:
+        changes: The changes, in their order.
+        removed: The place of the last one that was removed, as it was kept long enough.
+        more_soon: Whether there are changes that can't be read yet, as a transaction is under
+            way that may add some before them.
+    """
+
+    changes: tuple[ChangeRecord, ...]
+    removed: ChangePlace
+    more_soon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Where the log of changes ends for who reads it now.
+
+    Attributes:
+        place: The last change that can be read.
+        ahead: The numbers of those after it that were committed already.
+    """
+
+    place: ChangePlace
+    ahead: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A run in the order of its thread's runs.
+
+    Attributes:
+        number: 1 for the one that began first, to execute or, without that, to have ended.
+        run: The run.
+    """
+
+    number: int
+    run: RunRecord

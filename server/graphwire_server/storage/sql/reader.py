@@ -9,11 +9,17 @@ import orjson
 
 from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.records import (
+    ChangePage,
+    ChangePlace,
     EventRecord,
     Expiry,
     Extent,
     Lease,
+    LogEnd,
+    PauseFilter,
+    PausePosition,
     PauseRecord,
+    Place,
     Position,
     RequestRecord,
     RunRecord,
@@ -23,13 +29,14 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql.assistants import AssistantReads
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
 
 #: The most ids in one statement; SQLite allows some thousands.
 _IDS_AT_ONCE = 500
 
 
-class SqlReader(CheckpointReads):
+class SqlReader(CheckpointReads, AssistantReads):
     """`Reader` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:
@@ -168,6 +175,104 @@ class SqlReader(CheckpointReads):
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
         return [rows.pause_record(row) for row in cursor]
 
+    def pause(self, pause_id: str) -> PauseRecord | None:
+        row = self._execute(sql.PAUSE, (pause_id,)).fetchone()
+        return None if row is None else rows.pause_record(row)
+
+    def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
+        # Postgres can't even be asked for such a key.
+        if "\0" in key:
+            return None
+        row = self._execute(sql.PAUSE_CALLED, (thread_id, key, key)).fetchone()
+        return None if row is None else rows.pause_record(row)
+
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        cursor = self._execute(sql.PAUSES_RESUMED_BY, (thread_id, run_id))
+        return [rows.pause_record(row) for row in cursor]
+
+    def list_pauses(
+        self,
+        which: PauseFilter,
+        *,
+        limit: int,
+        after: PausePosition | None = None,
+        ascending: bool = False,
+    ) -> list[tuple[PausePosition, PauseRecord]]:
+        wanted = (which.thread_id, which.assistant_id, which.node)
+        if any("\0" in text for text in wanted):
+            return []
+        _check_objects(thread_metadata=which.thread_metadata)
+        cursor = self._execute(
+            *sql.list_pauses(which, limit=limit, after=after, ascending=ascending)
+        )
+        return [
+            (PausePosition(pause.create_time, row[-1]), pause)
+            for row in cursor
+            for pause in (rows.pause_record(row),)
+        ]
+
+    def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
+        parameters = (after.xid, after.number, limit, after.xid, limit, limit)
+        cursor = self._execute(sql.CHANGES, parameters)
+        changes = tuple(rows.change_record(row) for row in cursor)
+        removed = ChangePlace(*(self._execute(sql.CHANGES_REMOVED).fetchone() or (0, 0)))
+        ahead = self._execute(f"{sql.CHANGES_AHEAD} LIMIT 1").fetchone()
+        return ChangePage(changes, removed, more_soon=ahead is not None)
+
+    def end_of_changes(self) -> LogEnd:
+        last = self._execute(sql.LAST_CHANGE).fetchone()
+        removed = self._execute(sql.CHANGES_REMOVED).fetchone()
+        ahead = self._execute(sql.CHANGES_AHEAD)
+        place = max(ChangePlace(*(found or (0, 0))) for found in (last, removed))
+        return LogEnd(place, frozenset(row[0] for row in ahead))
+
+    def pauses_by_id(self, pause_ids: Sequence[str]) -> dict[str, PauseRecord]:
+        return {
+            row[0]: rows.pause_record(row)
+            for ids in in_parts(pause_ids)
+            for row in self._execute(sql.pauses_by_id(len(ids)), ids)
+        }
+
+    def runs_by_id(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+        return {
+            row[0]: rows.run_record(row)
+            for ids in in_parts(run_ids)
+            for row in self._execute(sql.runs_by_id(len(ids)), ids)
+        }
+
+    def threads_containing(
+        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+    ) -> set[str]:
+        _check_objects(metadata=metadata, values=values)
+        wanted = [text for text in (metadata, values) if text is not None]
+        found: set[str] = set()
+        for ids in in_parts(thread_ids):
+            select = sql.threads_containing(
+                len(ids), metadata=metadata is not None, values=values is not None
+            )
+            found.update(row[0] for row in self._execute(select, (*ids, *wanted)))
+        return found
+
+    def next_run(self, thread_id: str, *, after: int) -> Place | None:
+        row = self._execute(sql.NEXT_RUN, (thread_id, after)).fetchone()
+        return None if row is None else Place(row[-1], rows.run_record(row))
+
+    def last_place(self, thread_id: str) -> int:
+        place: int | None = self._execute(sql.LAST_PLACE, (thread_id, thread_id)).fetchone()[0]
+        return place or 0
+
+    def place_of(self, run_id: str) -> int:
+        row = self._execute(sql.PLACE_OF, (run_id,)).fetchone()
+        return (row[0] or 0) if row is not None else 0
+
+    def last_trimmed_place(self, thread_id: str) -> int:
+        row = self._execute(sql.LAST_TRIMMED_PLACE, (thread_id,)).fetchone()
+        return row[0] if row is not None else 0
+
+    def run_at(self, thread_id: str, place: int) -> RunRecord | None:
+        row = self._execute(sql.RUN_AT, (thread_id, place)).fetchone()
+        return None if row is None else rows.run_record(row)
+
     def events(
         self, run_id: str, *, after: int, limit: int, max_bytes: int | None = None
     ) -> list[EventRecord]:
@@ -215,11 +320,16 @@ def _can_match(which: ThreadFilter) -> bool:
     Raises:
         ValueError: What JSON is to contain is no JSON object.
     """
-    for name, text in (("metadata", which.metadata), ("values", which.values)):
-        if text is not None and not isinstance(_parsed(text), dict):
-            raise ValueError(f"ThreadFilter.{name} must be a JSON object, not {text!r:.80}")
+    _check_objects(**{"ThreadFilter.metadata": which.metadata, "ThreadFilter.values": which.values})
     # No assistant is called so, and Postgres can't even be asked.
     return "\0" not in which.assistant_id
+
+
+def _check_objects(**texts: str | None) -> None:
+    """Raises ValueError if what JSON is to contain is no JSON object."""
+    for name, text in texts.items():
+        if text is not None and not isinstance(_parsed(text), dict):
+            raise ValueError(f"{name} must be a JSON object, not {text!r:.80}")
 
 
 def _parsed(text: str) -> object:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import orjson
 
 from graphwire_server.storage.records import (
+    ChangeKind,
+    ChangePlace,
+    ChangeRecord,
     EventRecord,
     Failure,
     Lease,
@@ -36,6 +39,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.ttl,
         thread.breakpoints,
         thread.state_update_time,
+        thread.graph_id,
     )
 
 
@@ -55,6 +59,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         ttl=row[10],
         breakpoints=row[11],
         state_update_time=row[12],
+        graph_id=row[13],
         values=values,
     )
 
@@ -194,6 +199,12 @@ def pause_record(row: Row) -> PauseRecord:
         expired=bool(row[24]),
         review=row[25],
     )
+
+
+def change_record(row: Row) -> ChangeRecord:
+    """Returns the change in a row."""
+    xid, number, time, kind, subject = row
+    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject)
 
 
 def request_row(request: RequestRecord) -> Row:
