@@ -25,9 +25,9 @@
 
 from graphwire import errors
 from graphwire._async import AsyncClient
-from graphwire._async_transport import AsyncRunStream
+from graphwire._async_transport import AsyncFollowStream, AsyncRunStream
 from graphwire._sync import Client
-from graphwire._sync_transport import RunStream
+from graphwire._sync_transport import FollowStream, RunStream
 from graphwire.breakpoints import Breakpoint, MetBreakpoint
 from graphwire.enums import (
     AssistantOrder,
@@ -46,10 +46,12 @@ from graphwire.enums import (
     OnExpiry,
     OnPause,
     PauseKind,
+    PauseStatus,
     RecoveryPolicy,
     RunStatus,
     StepMode,
     StreamMode,
+    ThreadChangeKind,
     ThreadStatus,
 )
 from graphwire.errors import (
@@ -149,6 +151,7 @@ from graphwire.values import (
     GraphNode,
     InterruptState,
     Pause,
+    PauseResolution,
     Run,
     RunError,
     RunResult,
@@ -156,6 +159,7 @@ from graphwire.values import (
     ServerLimits,
     TaskState,
     Thread,
+    ThreadChange,
     ThreadState,
 )
 
@@ -178,6 +182,7 @@ __all__ = [
     "AssistantRequiredError",
     "AssistantSchemas",
     "AsyncClient",
+    "AsyncFollowStream",
     "AsyncRunStream",
     "AttemptStarted",
     "Breakpoint",
@@ -202,6 +207,7 @@ __all__ = [
     "Event",
     "FailedPreconditionError",
     "FieldViolation",
+    "FollowStream",
     "Goto",
     "GraphChangedError",
     "GraphEdge",
@@ -239,6 +245,8 @@ __all__ = [
     "PauseKind",
     "PauseNotFoundError",
     "PauseNotOpenError",
+    "PauseResolution",
+    "PauseStatus",
     "RecoveryPolicy",
     "Reject",
     "RequestIdReusedError",
@@ -268,6 +276,8 @@ __all__ = [
     "TaskState",
     "Thread",
     "ThreadBusyError",
+    "ThreadChange",
+    "ThreadChangeKind",
     "ThreadExistsError",
     "ThreadInterruptedError",
     "ThreadNotFoundError",

@@ -8,10 +8,11 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 
-from graphwire import _assistants, _runs, _server, _threads
-from graphwire._async_transport import AsyncRunStream, AsyncTransport
+from graphwire import _assistants, _pauses, _runs, _server, _threads
+from graphwire._async_transport import AsyncFollowStream, AsyncRunStream, AsyncTransport
 from graphwire._base import BaseClient
 from graphwire._calls import Call, Page, Stream
+from graphwire._following import Follow
 from graphwire._lift import present
 from graphwire._settings import Settings
 
@@ -60,6 +61,15 @@ def _stream(
     return present(method, operation)
 
 
+def _follow(
+    operation: Callable[P, Follow[T]],
+) -> Callable[Concatenate[_Group, P], AsyncFollowStream[T]]:
+    def method(group: _Group, /, *args: P.args, **kwargs: P.kwargs) -> AsyncFollowStream[T]:
+        return AsyncFollowStream(group._transport, operation(*args, **kwargs))
+
+    return present(method, operation)
+
+
 class AsyncThreads(_Group):
     """The threads of a server: `client.threads`."""
 
@@ -72,6 +82,8 @@ class AsyncThreads(_Group):
     state = _unary(_threads.get_thread_state)
     update_state = _unary(_threads.update_thread_state)
     history = _pages(_threads.list_thread_history)
+    join = _follow(_threads.join_thread)
+    watch = _follow(_threads.watch_threads)
 
 
 class AsyncRuns(_Group):
@@ -92,6 +104,13 @@ class AsyncRuns(_Group):
     remove_breakpoints = _unary(_runs.remove_run_breakpoints)
     cancel_many = _unary(_runs.cancel_runs)
     delete = _unary(_runs.delete_run)
+
+
+class AsyncPauses(_Group):
+    """The pauses of all threads, the inbox of whoever approves: `client.pauses`."""
+
+    list = _pages(_pauses.list_pauses)
+    get = _unary(_pauses.get_pause)
 
 
 class AsyncAssistants(_Group):
@@ -124,14 +143,16 @@ class AsyncClient(BaseClient[grpc.aio.Channel], _Group):
             ...
 
     Attributes:
-        threads: Create, read, edit, list and delete threads.
+        threads: Create, read, edit, list, follow and delete threads.
         runs: Start, stream, join, await, cancel and list runs.
+        pauses: What waits for somebody, and how it was answered.
         assistants: What can be run.
         server: What the server is and can do.
     """
 
     threads: AsyncThreads
     runs: AsyncRuns
+    pauses: AsyncPauses
     assistants: AsyncAssistants
     server: AsyncServer
 
@@ -141,6 +162,7 @@ class AsyncClient(BaseClient[grpc.aio.Channel], _Group):
         self._transport = AsyncTransport(settings, channel)
         self.threads = AsyncThreads(self._transport)
         self.runs = AsyncRuns(self._transport)
+        self.pauses = AsyncPauses(self._transport)
         self.assistants = AsyncAssistants(self._transport)
         self.server = AsyncServer(self._transport)
 

@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar
 import grpc
 
 from graphwire._calls import Call, Page, Stream
-from graphwire._cursor import Cursor, Streamed
+from graphwire._cursor import Cursor, Openable, Progress, Streamed
+from graphwire._following import Follow, Followed, Following
 from graphwire._settings import Settings
 from graphwire._status import client_closed, read_error
 from graphwire.errors import GraphwireError
@@ -67,7 +68,7 @@ class AsyncTransport:
                 yield item
             following = page.following
 
-    def open(self, stream: Stream) -> grpc.aio.UnaryStreamCall[Any, Any]:
+    def open(self, stream: Openable) -> grpc.aio.UnaryStreamCall[Any, Any]:
         """Opens a stream."""
         method = stream.method
         rpc = self.channel().unary_stream(method.path, method.serialize, method.deserialize)
@@ -92,8 +93,8 @@ class AsyncTransport:
         return self._channel
 
 
-class AsyncRunStream(Streamed, AsyncIterator[Event]):
-    """The events of a run: iterate over it, once.
+class _AsyncStream(AsyncIterator[T]):
+    """A stream that goes on across lost connections: iterate over it, once.
 
     Leaving the loop ends the stream. `aclose`, or leaving an `async with`, does so at
     once, whatever else still refers to it.
@@ -101,27 +102,27 @@ class AsyncRunStream(Streamed, AsyncIterator[Event]):
 
     _call: grpc.aio.UnaryStreamCall[Any, Any] | None = None
 
-    def __init__(self, transport: AsyncTransport, stream: Stream) -> None:
-        """Begins a stream; nothing is sent before the first event is asked for."""
-        super().__init__(Cursor(stream, transport.settings.rejoin_timeout))
+    def __init__(self, transport: AsyncTransport, progress: Progress[T]) -> None:
+        """Begins a stream; nothing is sent before the first item is asked for."""
         self._transport = transport
+        self._progress = progress
         self._closed = False
 
-    async def __anext__(self) -> Event:
-        """Returns the next event; see `runs.stream` for what it raises."""
-        cursor = self._cursor
+    async def __anext__(self) -> T:
+        """Returns what comes next."""
+        progress = self._progress
         while not self._closed:
             cause: grpc.aio.AioRpcError | None = None
             try:
                 if self._call is None:
-                    self._call = self._transport.open(cursor.next_call())
+                    self._call = self._transport.open(progress.next_call())
                 response: Any = await self._call.read()
                 if response is not grpc.aio.EOF:
-                    event = cursor.receive(response)
-                    if event is None:
+                    item = progress.receive(response)
+                    if item is None:
                         continue
-                    return event
-                error: GraphwireError = cursor.cut_short()
+                    return item
+                error: GraphwireError = progress.cut_short()
             except grpc.aio.AioRpcError as rpc_error:
                 error, cause = read_error(rpc_error), rpc_error
             except asyncio.CancelledError:
@@ -129,19 +130,19 @@ class AsyncRunStream(Streamed, AsyncIterator[Event]):
                 if task_is_cancelled():
                     raise
                 error = client_closed()
-            if cursor.ended or self._closed:
+            if progress.ended or self._closed:
                 break
             self._drop_call()
-            delay = None if self._transport.closed else cursor.delay(error)
+            delay = None if self._transport.closed else progress.delay(error)
             if delay is None:
                 self._closed = True
-                raise cursor.failure(error) from cause
+                raise progress.failure(error) from cause
             await asyncio.sleep(delay)
         await self.aclose()
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Ends the stream. The run goes on, unless it has `on_disconnect=CANCEL`."""
+        """Ends the stream. A run goes on, unless it has `on_disconnect=CANCEL`."""
         self._closed = True
         self._drop_call()
 
@@ -166,6 +167,34 @@ class AsyncRunStream(Streamed, AsyncIterator[Event]):
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
+
+
+class AsyncRunStream(Streamed, _AsyncStream[Event]):
+    """The events of a run: iterate over it, once; see `runs.stream` for what it raises.
+
+    Leaving the loop ends the stream. `aclose`, or leaving an `async with`, does so at
+    once, whatever else still refers to it.
+    """
+
+    def __init__(self, transport: AsyncTransport, stream: Stream) -> None:
+        """Begins a stream; nothing is sent before the first event is asked for."""
+        cursor = Cursor(stream, transport.settings.rejoin_timeout)
+        Streamed.__init__(self, cursor)
+        _AsyncStream.__init__(self, transport, cursor)
+
+
+class AsyncFollowStream(Followed, _AsyncStream[T]):
+    """What happens, from `threads.join` or `threads.watch`: iterate over it, once.
+
+    Leaving the loop ends the stream. `aclose`, or leaving an `async with`, does so at
+    once, whatever else still refers to it.
+    """
+
+    def __init__(self, transport: AsyncTransport, follow: Follow[T]) -> None:
+        """Begins a stream; nothing is sent before the first item is asked for."""
+        following = Following(follow, transport.settings.rejoin_timeout)
+        Followed.__init__(self, following)
+        _AsyncStream.__init__(self, transport, following)
 
 
 def task_is_cancelled() -> bool:

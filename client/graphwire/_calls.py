@@ -24,6 +24,8 @@ from graphwire.v1.assistants_pb2 import (
 )
 from graphwire.v1.runs_pb2 import ListRunsRequest, ListRunsResponse
 from graphwire.v1.threads_pb2 import (
+    ListPausesRequest,
+    ListPausesResponse,
     ListThreadHistoryRequest,
     ListThreadHistoryResponse,
     ListThreadsRequest,
@@ -36,6 +38,7 @@ Response = TypeVar("Response", bound=Message)
 ListRequest = (
     ListThreadsRequest
     | ListThreadHistoryRequest
+    | ListPausesRequest
     | ListRunsRequest
     | ListAssistantsRequest
     | ListAssistantVersionsRequest
@@ -44,6 +47,7 @@ ListResponse = TypeVar(
     "ListResponse",
     bound=ListThreadsResponse
     | ListThreadHistoryResponse
+    | ListPausesResponse
     | ListRunsResponse
     | ListAssistantsResponse
     | ListAssistantVersionsResponse,

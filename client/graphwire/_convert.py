@@ -10,9 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from graphwire import _enums as enums
 from graphwire import values
-from graphwire._breakpoints import read_breakpoint
+from graphwire._breakpoints import read_breakpoint, read_met, read_on_expiry
 from graphwire._payload import decode
-from graphwire._reviews import tool_call
+from graphwire._reviews import review, tool_call
 from graphwire.v1 import (
     assistants_pb2,
     pause_pb2,
@@ -53,6 +53,38 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
         tool_calls=tuple(map(tool_call, message.tool_calls)),
+        assistant_id=message.assistant_id,
+        # An older server, and events of its time, say nothing; what they tell of was open.
+        status=enums.PAUSE_STATUS.read(message.status or pause_pb2.PAUSE_STATUS_OPEN),
+        breakpoints=tuple(map(read_met, message.breakpoints)),
+        expire_time=_instant_if_set(message, "expire_time"),
+        on_expiry=read_on_expiry(message.on_expiry),
+        task_id=message.task_id,
+        resolution=_resolution(message.resolution) if message.HasField("resolution") else None,
+    )
+
+
+def _resolution(message: pause_pb2.PauseResolution) -> values.PauseResolution:
+    return values.PauseResolution(
+        time=_instant_if_set(message, "time"),
+        run_id=message.run_id,
+        principal=message.principal,
+        answered_by=message.answered_by,
+        expired=message.expired,
+        answer=decode(message.answer),
+        review=review(message.review) if message.HasField("review") else None,
+    )
+
+
+def thread_change(message: threads_pb2.WatchThreadsResponse) -> values.ThreadChange:
+    """Reads something that has happened on a thread."""
+    return values.ThreadChange(
+        kind=enums.THREAD_CHANGE_KIND.read(message.kind),
+        thread_id=message.thread_id,
+        time=_instant_if_set(message, "time"),
+        pause=pause(message.pause) if message.HasField("pause") else None,
+        run=run(message.run) if message.HasField("run") else None,
+        cursor=message.cursor,
     )
 
 

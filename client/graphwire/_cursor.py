@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-from graphwire._calls import Stream, method_of
+from graphwire._calls import Method, Stream, method_of
 from graphwire._events import EventReader
 from graphwire._retry import Retry
 from graphwire.errors import ConnectionLostError, GraphwireError
 from graphwire.events import End, Event, Metadata
 from graphwire.v1 import runs_pb2 as pb
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Openable(Protocol):
+    """A call of a stream: `Stream`, or `Follow`."""
+
+    @property
+    def method(self) -> Method: ...
+    @property
+    def request(self) -> Any: ...
+    @property
+    def timeout(self) -> float | None: ...
+
+
+class Progress(Protocol[T_co]):
+    """The state of a stream, across all the calls that it takes: `Cursor`, or `Following`."""
+
+    @property
+    def ended(self) -> bool: ...
+    def next_call(self) -> Openable: ...
+    def receive(self, response: Any) -> T_co | None: ...
+    def delay(self, error: GraphwireError) -> float | None: ...
+    def failure(self, error: GraphwireError) -> GraphwireError: ...
+    def cut_short(self) -> ConnectionLostError: ...
 
 
 class Cursor:

@@ -132,6 +132,7 @@ def _resume(resume: Resume, field: str) -> pb.Resume:
         ),
         step=enums.STEP_MODE.write_if_set(resume.step, f"{field}.step"),
         run_to=resume.run_to,
+        answered_by=resume.answered_by,
     )
 
 

@@ -8,12 +8,13 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 
-from graphwire import _assistants, _runs, _server, _threads
+from graphwire import _assistants, _pauses, _runs, _server, _threads
 from graphwire._base import BaseClient
 from graphwire._calls import Call, Page, Stream
+from graphwire._following import Follow
 from graphwire._lift import present
 from graphwire._settings import Settings
-from graphwire._sync_transport import RunStream, SyncTransport
+from graphwire._sync_transport import FollowStream, RunStream, SyncTransport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,6 +57,15 @@ def _stream(operation: Callable[P, Stream]) -> Method[P, RunStream]:
     return present(method, operation)
 
 
+def _follow(
+    operation: Callable[P, Follow[T]],
+) -> Callable[Concatenate[_Group, P], FollowStream[T]]:
+    def method(group: _Group, /, *args: P.args, **kwargs: P.kwargs) -> FollowStream[T]:
+        return FollowStream(group._transport, operation(*args, **kwargs))
+
+    return present(method, operation)
+
+
 class Threads(_Group):
     """The threads of a server: `client.threads`."""
 
@@ -68,6 +78,8 @@ class Threads(_Group):
     state = _unary(_threads.get_thread_state)
     update_state = _unary(_threads.update_thread_state)
     history = _pages(_threads.list_thread_history)
+    join = _follow(_threads.join_thread)
+    watch = _follow(_threads.watch_threads)
 
 
 class Runs(_Group):
@@ -88,6 +100,13 @@ class Runs(_Group):
     remove_breakpoints = _unary(_runs.remove_run_breakpoints)
     cancel_many = _unary(_runs.cancel_runs)
     delete = _unary(_runs.delete_run)
+
+
+class Pauses(_Group):
+    """The pauses of all threads, the inbox of whoever approves: `client.pauses`."""
+
+    list = _pages(_pauses.list_pauses)
+    get = _unary(_pauses.get_pause)
 
 
 class Assistants(_Group):
@@ -120,14 +139,16 @@ class Client(BaseClient[grpc.Channel], _Group):
             ...
 
     Attributes:
-        threads: Create, read, edit, list and delete threads.
+        threads: Create, read, edit, list, follow and delete threads.
         runs: Start, stream, join, await, cancel and list runs.
+        pauses: What waits for somebody, and how it was answered.
         assistants: What can be run.
         server: What the server is and can do.
     """
 
     threads: Threads
     runs: Runs
+    pauses: Pauses
     assistants: Assistants
     server: Server
 
@@ -137,6 +158,7 @@ class Client(BaseClient[grpc.Channel], _Group):
         self._transport = SyncTransport(settings, channel)
         self.threads = Threads(self._transport)
         self.runs = Runs(self._transport)
+        self.pauses = Pauses(self._transport)
         self.assistants = Assistants(self._transport)
         self.server = Server(self._transport)
 

@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self, TypeVar
 import grpc
 
 from graphwire._calls import Call, Page, Stream
-from graphwire._cursor import Cursor, Streamed
+from graphwire._cursor import Cursor, Openable, Progress, Streamed
+from graphwire._following import Follow, Followed, Following
 from graphwire._settings import Settings
 from graphwire._status import client_closed, read_error
 from graphwire.errors import GraphwireError
@@ -79,7 +80,7 @@ class SyncTransport:
             yield from page.items
             following = page.following
 
-    def open(self, stream: Stream) -> _EventCall:
+    def open(self, stream: Openable) -> _EventCall:
         """Opens a stream."""
         method = stream.method
         rpc = self.channel().unary_stream(method.path, method.serialize, method.deserialize)
@@ -96,8 +97,8 @@ class SyncTransport:
         return self._channel
 
 
-class RunStream(Streamed, Iterator[Event]):
-    """The events of a run: iterate over it, once.
+class _SyncStream(Iterator[T]):
+    """A stream that goes on across lost connections: iterate over it, once.
 
     Leaving the loop ends the stream. `close`, or leaving a `with`, does so at once,
     whatever else still refers to it; `close` may be called from another thread.
@@ -105,42 +106,42 @@ class RunStream(Streamed, Iterator[Event]):
 
     _call: _EventCall | None = None
 
-    def __init__(self, transport: SyncTransport, stream: Stream) -> None:
-        """Begins a stream; nothing is sent before the first event is asked for."""
-        super().__init__(Cursor(stream, transport.settings.rejoin_timeout))
+    def __init__(self, transport: SyncTransport, progress: Progress[T]) -> None:
+        """Begins a stream; nothing is sent before the first item is asked for."""
         self._transport = transport
+        self._progress = progress
         self._closed = False
 
-    def __next__(self) -> Event:
-        """Returns the next event; see `runs.stream` for what it raises."""
-        cursor = self._cursor
+    def __next__(self) -> T:
+        """Returns what comes next."""
+        progress = self._progress
         while not self._closed:
             cause: grpc.RpcError | None = None
             try:
                 if self._call is None:
-                    self._call = self._transport.open(cursor.next_call())
-                event = cursor.receive(next(self._call))
-                if event is None:
+                    self._call = self._transport.open(progress.next_call())
+                item = progress.receive(next(self._call))
+                if item is None:
                     continue
-                return event
+                return item
             except StopIteration:
-                error: GraphwireError = cursor.cut_short()
+                error: GraphwireError = progress.cut_short()
             except grpc.RpcError as rpc_error:
                 error = client_closed() if self._transport.closed else read_error(rpc_error)
                 cause = rpc_error
-            if cursor.ended or self._closed:
+            if progress.ended or self._closed:
                 break
             self._drop_call()
-            delay = None if self._transport.closed else cursor.delay(error)
+            delay = None if self._transport.closed else progress.delay(error)
             if delay is None:
                 self._closed = True
-                raise cursor.failure(error) from cause
+                raise progress.failure(error) from cause
             self._transport.pause(delay)
         self.close()
         raise StopIteration
 
     def close(self) -> None:
-        """Ends the stream. The run goes on, unless it has `on_disconnect=CANCEL`."""
+        """Ends the stream. A run goes on, unless it has `on_disconnect=CANCEL`."""
         self._closed = True
         self._drop_call()
 
@@ -165,6 +166,34 @@ class RunStream(Streamed, Iterator[Event]):
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
+
+
+class RunStream(Streamed, _SyncStream[Event]):
+    """The events of a run: iterate over it, once; see `runs.stream` for what it raises.
+
+    Leaving the loop ends the stream. `close`, or leaving a `with`, does so at once,
+    whatever else still refers to it; `close` may be called from another thread.
+    """
+
+    def __init__(self, transport: SyncTransport, stream: Stream) -> None:
+        """Begins a stream; nothing is sent before the first event is asked for."""
+        cursor = Cursor(stream, transport.settings.rejoin_timeout)
+        Streamed.__init__(self, cursor)
+        _SyncStream.__init__(self, transport, cursor)
+
+
+class FollowStream(Followed, _SyncStream[T]):
+    """What happens, from `threads.join` or `threads.watch`: iterate over it, once.
+
+    Leaving the loop ends the stream. `close`, or leaving a `with`, does so at once,
+    whatever else still refers to it; `close` may be called from another thread.
+    """
+
+    def __init__(self, transport: SyncTransport, follow: Follow[T]) -> None:
+        """Begins a stream; nothing is sent before the first item is asked for."""
+        following = Following(follow, transport.settings.rejoin_timeout)
+        Followed.__init__(self, following)
+        _SyncStream.__init__(self, transport, following)
 
 
 def _new_channel(settings: Settings) -> grpc.Channel:

@@ -10,11 +10,13 @@ from graphwire import _convert as convert
 from graphwire import _enums
 from graphwire._calls import Call, Page, call, new_request_id, pages
 from graphwire._durations import duration_if_set
+from graphwire._following import Follow, join_call, watch_call
 from graphwire._payload import encode_if_given, encode_if_set
-from graphwire.enums import IfExists, ThreadStatus
+from graphwire.enums import IfExists, ThreadChangeKind, ThreadStatus
+from graphwire.events import Event
 from graphwire.start import NOT_GIVEN
 from graphwire.v1 import threads_pb2 as pb
-from graphwire.values import Thread, ThreadState
+from graphwire.values import Thread, ThreadChange, ThreadState
 
 
 def create_thread(
@@ -283,6 +285,77 @@ def list_thread_history(
         page_size=page_size,
         timeout=timeout,
     )
+
+
+def join_thread(
+    thread_id: str,
+    *,
+    cursor: str = "",
+    only_new: bool = False,
+    timeout: float | None = None,
+    rejoin_timeout: float | None = None,
+) -> Follow[Event]:
+    """Streams the events of all runs of a thread, in the order in which these began.
+
+    Stays open across pauses and resumes, until you leave the loop or the thread is deleted.
+    Rejoins by itself, as `runs.stream` does. The stream's `cursor` says where it stands after
+    each event: another `join`, also of another process, goes on from there.
+
+    Args:
+        thread_id: The thread.
+        cursor: Stream what comes after this cursor; empty: from the first event that is kept.
+        only_new: Without a cursor: only what happens from now on.
+        timeout: The limit for the whole stream in seconds; None: no limit.
+        rejoin_timeout: For how many seconds without progress to try to rejoin; 0: do not
+            rejoin; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: When iterating: there is no such thread, or it was deleted.
+        CursorExpiredError: When iterating: what comes after the cursor was removed.
+    """
+    request = pb.JoinThreadRequest(thread_id=thread_id, cursor=cursor, only_new=only_new)
+    return join_call(request, timeout=timeout, rejoin_timeout=rejoin_timeout)
+
+
+def watch_threads(
+    *,
+    cursor: str = "",
+    kinds: ThreadChangeKind | str | Iterable[ThreadChangeKind | str] = (),
+    thread_ids: str | Iterable[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    assistant_id: str = "",
+    values: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    rejoin_timeout: float | None = None,
+) -> Follow[ThreadChange]:
+    """Streams what happens on threads: pauses, their answers, runs that begin and end.
+
+    Stays open until you leave the loop. Rejoins by itself, as `runs.stream` does. The stream's
+    `cursor`, and that of each change, says where it stands: another `watch`, also of another
+    process, goes on from there. All conditions must be true.
+
+    Args:
+        cursor: Stream what comes after this cursor; empty: what happens from now on.
+        kinds: Only these kinds of changes; empty: all.
+        thread_ids: Only these threads (an id, or ids); empty: all.
+        metadata: Only threads whose metadata contains this object, as in `threads.list`.
+        assistant_id: Only threads of this assistant; empty: any.
+        values: Only threads whose state contains this object, as in `threads.list`.
+        timeout: The limit for the whole stream in seconds; None: no limit.
+        rejoin_timeout: For how many seconds without progress to try to rejoin; 0: do not
+            rejoin; None: the client's default.
+
+    Raises:
+        CursorExpiredError: When iterating: what comes after the cursor is kept no more.
+    """
+    which = _filter((), metadata, assistant_id, values)
+    which.thread_ids.extend([thread_ids] if isinstance(thread_ids, str) else thread_ids)
+    request = pb.WatchThreadsRequest(
+        cursor=cursor,
+        filter=which,
+        kinds=_enums.THREAD_CHANGE_KIND.write_all(kinds, "kinds"),
+    )
+    return watch_call(request, timeout=timeout, rejoin_timeout=rejoin_timeout)
 
 
 def _filter(

@@ -89,6 +89,26 @@ class StepMode(_Name):
     OUT = "OUT"
 
 
+class PauseStatus(_Name):
+    """What has become of a pause."""
+
+    OPEN = "OPEN"
+    RESUMED = "RESUMED"
+    SUPERSEDED = "SUPERSEDED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+
+class ThreadChangeKind(_Name):
+    """What has happened on a thread: a pause was made or resolved, a run has begun or ended."""
+
+    PAUSED = "PAUSED"
+    PAUSE_RESOLVED = "PAUSE_RESOLVED"
+    RUN_STARTED = "RUN_STARTED"
+    RUN_ENDED = "RUN_ENDED"
+    UNKNOWN = "UNKNOWN"
+
+
 class StreamMode(_Name):
     """Which events a run records and streams; Metadata, Interrupted and End always come.
 

@@ -52,6 +52,8 @@ class Resume:
         review: The same for the single pause with tool calls.
         step: Pause again after one step: INTO, OVER or OUT.
         run_to: Pause again before this node. Not with `step`.
+        answered_by: For whom you answer, such as a user's id: kept with each pause. At most
+            256 characters.
     """
 
     pause_ids: Sequence[str] = ()
@@ -62,6 +64,7 @@ class Resume:
     review: Decision | Mapping[str, Decision] | None = None
     step: StepMode | str | None = None
     run_to: str = ""
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,22 +7,26 @@ are not set are empty strings. Times are aware, in UTC; a time that is not set i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from graphwire.breakpoints import Breakpoint
+from graphwire.breakpoints import Breakpoint, MetBreakpoint
 from graphwire.enums import (
     Durability,
     MultitaskStrategy,
+    OnExpiry,
     PauseKind,
+    PauseStatus,
     RecoveryPolicy,
     RunStatus,
     StreamMode,
+    ThreadChangeKind,
     ThreadStatus,
 )
 from graphwire.errors import RunFailedError
-from graphwire.reviews import ToolCall
+from graphwire.reviews import Decision, ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,29 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseResolution:
+    """How a pause was resolved: by whom, when, with what.
+
+    Attributes:
+        time: When.
+        run_id: The run that went on from it, or by which it was superseded; empty if none.
+        principal: Who did it, by his credentials; `"anonymous"` where the server asks for none.
+        answered_by: For whom, as the caller said in `Resume(answered_by=…)`.
+        expired: Whether nobody did, and its time was over.
+        answer: For INTERRUPT: the answer; None also for the answer null.
+        review: For tool calls: the decisions, by tool call id; None if there were none.
+    """
+
+    time: datetime | None
+    run_id: str
+    principal: str
+    answered_by: str
+    expired: bool
+    answer: Any
+    review: Mapping[str, Decision] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """One reason for which a thread is paused; each is resumed once.
 
@@ -61,6 +88,14 @@ class Pause:
         create_time: When it paused.
         tool_calls: The tool calls that wait for an answer there. A breakpoint before a node
             takes a review of them: `Resume(review=…)`.
+        assistant_id: The assistant of the run.
+        status: What has become of it. In an event of a run: what it was then.
+        breakpoints: For a breakpoint: all that hold the node here. One approval is for all.
+        expire_time: When its time is over; None: it waits for ever.
+        on_expiry: What happens then; None: nothing.
+        task_id: LangGraph's id of the task that waits; for BREAKPOINT_AFTER the checkpoint
+            that the node has led to.
+        resolution: How it was resolved; None while it is OPEN.
     """
 
     pause_id: str
@@ -75,6 +110,13 @@ class Pause:
     checkpoint_id: str
     create_time: datetime | None
     tool_calls: tuple[ToolCall, ...] = ()
+    assistant_id: str = ""
+    status: PauseStatus = PauseStatus.OPEN
+    breakpoints: tuple[MetBreakpoint, ...] = ()
+    expire_time: datetime | None = None
+    on_expiry: OnExpiry | None = None
+    task_id: str = ""
+    resolution: PauseResolution | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +273,27 @@ class Run:
     pause_requested: bool = False
     rolled_back: bool = False
     assistant_version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadChange:
+    """Something that has happened on a thread, from `threads.watch`.
+
+    Attributes:
+        kind: What has happened.
+        thread_id: The thread.
+        time: When.
+        pause: For PAUSED and PAUSE_RESOLVED: the pause, as it is now.
+        run: For RUN_STARTED and RUN_ENDED: the run, as it is now.
+        cursor: Where the stream stands after it: `threads.watch(cursor=…)` goes on from here.
+    """
+
+    kind: ThreadChangeKind
+    thread_id: str
+    time: datetime | None
+    pause: Pause | None
+    run: Run | None
+    cursor: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,9 +84,9 @@ class _Awaitable:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._wrapped, name)
-        if name in ("threads", "runs", "assistants", "server"):
+        if name in ("threads", "runs", "pauses", "assistants", "server"):
             return _Awaitable(attribute)
-        if name in ("list", "history", "versions", "stream", "join"):
+        if name in ("list", "history", "versions", "stream", "join", "watch"):
             return lambda *args, **kwargs: _Iterated(attribute(*args, **kwargs))
 
         async def call(*args: Any, **kwargs: Any) -> Any:

@@ -8,9 +8,18 @@ from typing import Any
 
 import graphwire
 import pytest
-from graphwire import AsyncClient, AsyncRunStream, Client, RunStream, _enums, enums
-from graphwire._async import AsyncAssistants, AsyncRuns, AsyncServer, AsyncThreads
-from graphwire._sync import Assistants, Runs, Server, Threads
+from graphwire import (
+    AsyncClient,
+    AsyncFollowStream,
+    AsyncRunStream,
+    Client,
+    FollowStream,
+    RunStream,
+    _enums,
+    enums,
+)
+from graphwire._async import AsyncAssistants, AsyncPauses, AsyncRuns, AsyncServer, AsyncThreads
+from graphwire._sync import Assistants, Pauses, Runs, Server, Threads
 from graphwire.v1 import (
     assistants_pb2,
     pause_pb2,
@@ -23,6 +32,7 @@ from graphwire.v1 import (
 PAIRS: list[tuple[type, type]] = [
     (AsyncThreads, Threads),
     (AsyncRuns, Runs),
+    (AsyncPauses, Pauses),
     (AsyncAssistants, Assistants),
     (AsyncServer, Server),
     (AsyncClient, Client),
@@ -50,7 +60,7 @@ def test_both_clients_have_the_same_methods(pair: tuple[type, type]) -> None:
 def test_the_groups_have_the_methods_they_are_known_for() -> None:
     assert methods(Threads).keys() == {
         *("create", "get", "list", "count", "update", "delete"),
-        *("state", "update_state", "history"),
+        *("state", "update_state", "history", "join", "watch"),
     }
     assert methods(Runs).keys() == {
         *("stream", "join", "create", "create_many", "run", "wait"),
@@ -60,6 +70,7 @@ def test_the_groups_have_the_methods_they_are_known_for() -> None:
         *("create", "get", "list", "count", "update", "delete"),
         *("versions", "set_latest", "graph", "schemas"),
     }
+    assert methods(Pauses).keys() == {"list", "get"}
     assert methods(Server).keys() == {"info"}
     assert methods(Client).keys() == {"close", "health"}
 
@@ -74,6 +85,7 @@ def test_both_streams_tell_the_same_about_themselves() -> None:
 
     assert properties(AsyncRunStream) == properties(RunStream)
     assert properties(RunStream) == {"run_id", "thread_id", "last_sequence"}
+    assert properties(AsyncFollowStream) == properties(FollowStream) == {"cursor"}
 
 
 def test_a_method_shows_its_parameters_and_not_how_it_is_made() -> None:
@@ -101,6 +113,7 @@ def test_all_lists_what_there_is() -> None:
         if not name.startswith("_")
     }
     streams_and_clients = {"AsyncClient", "AsyncRunStream", "Client", "RunStream", "errors"}
+    streams_and_clients |= {"AsyncFollowStream", "FollowStream"}
     assert set(graphwire.__all__) == public | streams_and_clients
 
 
@@ -120,6 +133,8 @@ def test_all_lists_what_there_is() -> None:
         (enums.ThreadStatus, threads_pb2.ThreadStatus),
         (enums.IfExists, threads_pb2.IfExists),
         (enums.PauseKind, pause_pb2.PauseKind),
+        (enums.PauseStatus, pause_pb2.PauseStatus),
+        (enums.ThreadChangeKind, threads_pb2.ThreadChangeKind),
         (enums.MessageRole, run_event_pb2.MessageRole),
         (enums.AssistantOrder, assistants_pb2.AssistantOrder),
         (enums.IfAssistantExists, assistants_pb2.IfAssistantExists),

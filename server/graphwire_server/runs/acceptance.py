@@ -182,8 +182,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         and thread.status is ThreadStatus.INTERRUPTED
         and not _leaves(request, thread)
     )
+    run_id = new_id()
     own = _own_breakpoints(request, previous)
     spec = _spec(request, context, thread, previous, plan, own, discards=discards)
+    _check_ids(request, breakpoints_in(spec.defaults))
     _check_inherited(spec, own, context.graph, thread)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
@@ -194,11 +196,12 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         spec,
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
+        chain=chain_of(previous) if previous is not None else run_id,
     )
     spec = replace(spec, first=starts_now and not thread.checkpoint_id)
     spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
-        run_id=new_id(),
+        run_id=run_id,
         thread_id=thread.thread_id,
         assistant_id=context.assistant_id,
         status=RunStatus.RUNNING if starts_now else RunStatus.PENDING,
@@ -229,13 +232,29 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         )
         _resolve_pauses(tx, request, context, thread, plan, run)
         if not goes_on:
-            tx.forget_breakpoint_hits(thread.thread_id)
+            _forget_hits(tx, thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
     if run.resumed_run_id:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
     return Accepted(run=run, cancelled=cancelled)
+
+
+def chain_of(run: RunRecord) -> str:
+    """Returns by what the chain of runs is known to which a run belongs."""
+    return RunSpec.from_json(run.spec).chain or run.run_id
+
+
+def _forget_hits(tx: Transaction, thread_id: str) -> None:
+    """Forgets what breakpoints have let pass in chains of runs that nobody can continue.
+
+    Those of runs under way are continued, and that of the last one, if what takes its place is
+    rolled back.
+    """
+    last = tx.last_run(thread_id)
+    kept = [*tx.active_runs(thread_id), *([last] if last is not None else [])]
+    tx.forget_breakpoint_hits(thread_id, keep=sorted({chain_of(run) for run in kept}))
 
 
 def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
@@ -497,6 +516,18 @@ def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[B
     return (*inherited, *request.breakpoints)
 
 
+def _check_ids(request: RunRequest, defaults: Sequence[Breakpoint]) -> None:
+    """Refuses breakpoints with the ids of such as the thread or the assistant has."""
+    owners = {each.breakpoint_id: each.source.lower() for each in defaults}
+    for index, each in enumerate(request.breakpoints):
+        if each.breakpoint_id in owners:
+            raise errors.InvalidFieldError(
+                f"the {owners[each.breakpoint_id]} has a breakpoint {each.breakpoint_id!r}; "
+                "take another id",
+                field=f"breakpoints[{index}].breakpoint_id",
+            )
+
+
 def _check_inherited(
     spec: RunSpec, own: Sequence[Breakpoint], graph: GraphFacts, thread: ThreadRecord
 ) -> None:
@@ -624,7 +655,7 @@ def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
     return Step(
         mode,
         [(p.task_id, list(p.namespace), p.node) for p in pauses if p.kind is not after],
-        [p.task_id for p in pauses if p.kind is after],
+        [(p.task_id, list(p.namespace)) for p in pauses if p.kind is after],
     )
 
 

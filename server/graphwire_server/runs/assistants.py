@@ -232,7 +232,9 @@ def loaded_of_run(registry: GraphRegistry, run: RunRecord, spec: RunSpec) -> Loa
 
 def graph_of_thread(db: Reader, thread: ThreadRecord) -> str:
     """Returns the name of the graph to which a thread's state belongs; "" if it has none yet."""
-    if thread.graph_id or not thread.assistant_id:
+    if not thread.assistant_id:
+        return ""  # also where all that has run was rolled back
+    if thread.graph_id:
         return thread.graph_id
     assistant = db.assistant(thread.assistant_id)
     return assistant.graph_id if assistant is not None else thread.assistant_id

@@ -545,7 +545,9 @@ def _check_not_needed(db: Reader, run: RunRecord) -> None:
     spec, last_run = RunSpec.from_json(run.spec), db.last_run(run.thread_id)
     thread = db.thread(run.thread_id)
     is_last = last_run is not None and last_run.run_id == run.run_id
-    if is_last and thread and thread.next and (spec.interrupt_before or spec.interrupt_after):
+    names = spec.interrupt_before or spec.interrupt_after
+    has_some = bool(names) or run.breakpoints != "[]" or spec.defaults != "[]"
+    if is_last and thread and thread.next and has_some:
         raise errors.RunActiveError(
             f"thread {run.thread_id} waits where run {run.run_id} stopped, and what goes on there "
             "inherits the run's breakpoints; resume the thread or give up what waits first",

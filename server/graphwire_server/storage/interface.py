@@ -511,8 +511,13 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
     def insert_breakpoint_hits(self, thread_id: str, hits: Collection[tuple[str, str]]) -> None:
         """Adds (breakpoint, task) for tasks that were let pass; those that are there stay."""
 
-    def forget_breakpoint_hits(self, thread_id: str) -> None:
-        """Deletes all that breakpoints of a thread have counted."""
+    def forget_breakpoint_hits(self, thread_id: str, *, keep: Collection[str]) -> None:
+        """Deletes what breakpoints of a thread have counted.
+
+        Args:
+            thread_id: The thread.
+            keep: All but what is counted under ids that begin with one of these and a "/".
+        """
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         """Notes on a run which run continued it."""

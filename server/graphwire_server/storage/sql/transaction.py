@@ -222,8 +222,10 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
         if hits:
             self._execute_many(sql.INSERT_BREAKPOINT_HIT, [(thread_id, *hit) for hit in hits])
 
-    def forget_breakpoint_hits(self, thread_id: str) -> None:
-        self._execute(sql.FORGET_BREAKPOINT_HITS, (thread_id,))
+    def forget_breakpoint_hits(self, thread_id: str, *, keep: Collection[str]) -> None:
+        prefixes = [f"{each}/" for each in keep]
+        parameters = [value for prefix in prefixes for value in (len(prefix), prefix)]
+        self._execute(sql.forget_breakpoint_hits(len(prefixes)), (thread_id, *parameters))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
