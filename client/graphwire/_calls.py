@@ -16,7 +16,12 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from graphwire.v1.assistants_pb2 import ListAssistantsRequest, ListAssistantsResponse
+from graphwire.v1.assistants_pb2 import (
+    ListAssistantsRequest,
+    ListAssistantsResponse,
+    ListAssistantVersionsRequest,
+    ListAssistantVersionsResponse,
+)
 from graphwire.v1.runs_pb2 import ListRunsRequest, ListRunsResponse
 from graphwire.v1.threads_pb2 import (
     ListPausesRequest,
@@ -36,6 +41,7 @@ ListRequest = (
     | ListPausesRequest
     | ListRunsRequest
     | ListAssistantsRequest
+    | ListAssistantVersionsRequest
 )
 ListResponse = TypeVar(
     "ListResponse",
@@ -43,7 +49,8 @@ ListResponse = TypeVar(
     | ListThreadHistoryResponse
     | ListPausesResponse
     | ListRunsResponse
-    | ListAssistantsResponse,
+    | ListAssistantsResponse
+    | ListAssistantVersionsResponse,
 )
 
 

@@ -28,10 +28,13 @@ from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs import topics as run_topics
+from graphwire_server.runs.assistant_service import AssistantService
+from graphwire_server.runs.assistants import check_names
 from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
+from graphwire_server.runs.expiry import Expiry
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
@@ -54,6 +57,8 @@ _COLLECT_AFTER = (50_000, 20, 50)
 _READER_POLL_SECONDS = 1.0
 #: How often the queue is looked at without a word, in seconds, at the least.
 _QUEUE_POLL_SECONDS = 1.0
+#: How often to look for pauses whose time is over and of which nothing was known.
+_EXPIRY_POLL = 1.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
 
@@ -79,6 +84,7 @@ class App:
         membership: Membership,
         threads: NodeThreads,
         housekeeping: Housekeeping,
+        expiry: Expiry,
         rpc: RpcServer,
         watch: BlockingWatch | None,
     ) -> None:
@@ -91,6 +97,7 @@ class App:
         self._changes = changes
         self._streams = streams
         self._executor = executor
+        self._expiry = expiry
         self._membership = membership
         self._threads = threads
         self._housekeeping = housekeeping
@@ -106,7 +113,7 @@ class App:
 
         Raises:
             GraphLoadError: A graph can't be loaded.
-            StorageError: The database can't be used.
+            StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
         """
         langgraph_repairs.prepare(take_over, end_step, stop_after)
@@ -141,6 +148,7 @@ class App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
+        await check_names(storage, registry)
         poll_seconds = (
             _READER_POLL_SECONDS
             if isinstance(settings.location, PostgresAddress)
@@ -194,7 +202,9 @@ class App:
                 streams=streams,
             ),
             runs=RunsServicer(runs, steering, reader, completion),
-            assistants=AssistantsServicer(registry),
+            assistants=AssistantsServicer(
+                AssistantService(storage=storage, registry=registry), reader, codec
+            ),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
@@ -214,6 +224,7 @@ class App:
                 latest_checkpoints=settings.checkpoint_retention == "latest",
             ),
         )
+        expiry = Expiry(storage, runs, poll_seconds=_EXPIRY_POLL)
         app = cls(
             settings=settings,
             storage=storage,
@@ -225,6 +236,7 @@ class App:
             membership=membership,
             threads=threads,
             housekeeping=housekeeping,
+            expiry=expiry,
             rpc=rpc,
             watch=watch,
         )
@@ -239,6 +251,7 @@ class App:
         # Not before it is sure that they can go on.
         executor.start()
         housekeeping.start()
+        expiry.start()
         if watch is not None:
             watch.start(asyncio.get_running_loop())
         return app
@@ -257,7 +270,9 @@ class App:
         if self._watch is not None:
             self._watch.stop()
         # At once: where the database can't be reached, either takes a while.
-        await asyncio.gather(self._housekeeping.stop(), self._executor.drain(grace_seconds))
+        await asyncio.gather(
+            self._housekeeping.stop(), self._expiry.stop(), self._executor.drain(grace_seconds)
+        )
         self._log.end_streams()
         self._streams.end_streams()
         await self._changes.close()

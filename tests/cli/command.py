@@ -24,11 +24,11 @@ from unittest import mock
 from graphwire_server.cli import main
 
 COMMAND = (sys.executable, "-m", "graphwire")
-SECONDS = 60
+SECONDS = 12
 
 ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _SECONDS_TAKEN = re.compile(r"\b\d+\.\d s\b")
-_LEFT_OUT = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TERM")
+_LEFT_OUT = ("COLUMNS", "EDITOR", "FORCE_COLOR", "LINES", "NO_COLOR", "TERM", "VISUAL")
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,18 @@ class AtATerminal:
         process: Its process.
     """
 
-    def __init__(self, *args: str, env: Mapping[str, str] | None = None, columns: int = 80) -> None:
+    def __init__(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        columns: int = 80,
+        rows: int = 40,
+    ) -> None:
         """Starts it."""
         self._written = b""
         self._seen = 0
         self._terminal, its_end = pty.openpty()
-        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
             [*COMMAND, *args],
             env=environment(TERM="xterm", **(env or {})),

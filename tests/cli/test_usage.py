@@ -17,6 +17,13 @@ from tests.cli.command import call
 COMMANDS = {
     "serve": "Serve a LangGraph project over gRPC.",
     "run": "Run an assistant, and watch it: tokens, tools, pauses.",
+    "attach": "Join a thread: watch it, pause it, go on with it, look back.",
+    "inbox": "List the pauses of all threads, and answer them.",
+    "inbox list": "List open pauses, those that have waited longest first.",
+    "inbox show": "Show a pause, and how it is answered.",
+    "inbox answer": "Answer a question.",
+    "inbox approve": "Let what waits at a breakpoint run.",
+    "inbox reject": "Reject the tool calls that wait at a breakpoint.",
     "graph": "Draw an assistant's graph.",
     "version": "Show the versions of this client and of its server.",
     "threads": "List, show and delete threads.",

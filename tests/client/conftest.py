@@ -86,7 +86,7 @@ class _Awaitable:
         attribute = getattr(self._wrapped, name)
         if name in ("threads", "runs", "pauses", "assistants", "server"):
             return _Awaitable(attribute)
-        if name in ("list", "history", "stream", "join", "watch"):
+        if name in ("list", "history", "versions", "stream", "join", "watch"):
             return lambda *args, **kwargs: _Iterated(attribute(*args, **kwargs))
 
         async def call(*args: Any, **kwargs: Any) -> Any:

@@ -20,7 +20,14 @@ from graphwire import (
 )
 from graphwire._async import AsyncAssistants, AsyncPauses, AsyncRuns, AsyncServer, AsyncThreads
 from graphwire._sync import Assistants, Pauses, Runs, Server, Threads
-from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
+from graphwire.v1 import (
+    assistants_pb2,
+    pause_pb2,
+    run_event_pb2,
+    run_pb2,
+    runs_pb2,
+    threads_pb2,
+)
 
 PAIRS: list[tuple[type, type]] = [
     (AsyncThreads, Threads),
@@ -59,8 +66,11 @@ def test_the_groups_have_the_methods_they_are_known_for() -> None:
         *("stream", "join", "create", "create_many", "run", "wait"),
         *("get", "list", "cancel", "cancel_many", "delete"),
     }
+    assert methods(Assistants).keys() == {
+        *("create", "get", "list", "count", "update", "delete"),
+        *("versions", "set_latest", "graph", "schemas"),
+    }
     assert methods(Pauses).keys() == {"list", "get"}
-    assert methods(Assistants).keys() == {"list", "get", "graph", "schemas"}
     assert methods(Server).keys() == {"info"}
     assert methods(Client).keys() == {"close", "health"}
 
@@ -126,6 +136,8 @@ def test_all_lists_what_there_is() -> None:
         (enums.PauseStatus, pause_pb2.PauseStatus),
         (enums.ThreadChangeKind, threads_pb2.ThreadChangeKind),
         (enums.MessageRole, run_event_pb2.MessageRole),
+        (enums.AssistantOrder, assistants_pb2.AssistantOrder),
+        (enums.IfAssistantExists, assistants_pb2.IfAssistantExists),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -16,6 +16,8 @@ READS = {
     "GetAssistant",
     "GetAssistantGraph",
     "GetAssistantSchemas",
+    "CountAssistants",
+    "ListAssistantVersions",
     "GetServerInfo",
     "GetThread",
     "ListThreads",
@@ -62,7 +64,8 @@ def test_a_run_is_created_with_the_same_fields_as_it_is_streamed() -> None:
 
 def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
     # Deleting and cancelling twice does no harm.
-    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns"}
+    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "DeleteAssistant"}
+    harmless |= {"SetLatestAssistantVersion"}
     repeatable = {
         method.name
         for method in METHODS.values()

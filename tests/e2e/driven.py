@@ -34,7 +34,15 @@ Events = list[run_event_pb2.RunEvent]
 #: What most graphs of the zoo take.
 INPUT = {"log": ["in"]}
 
-_RESUME_FIELDS = ("pause_ids", "answers", "answer", "expected_checkpoint_id", "answered_by")
+_RESUME_FIELDS = (
+    "pause_ids",
+    "answers",
+    "answer",
+    "expected_checkpoint_id",
+    "answered_by",
+    "step",
+    "run_to",
+)
 
 
 class DrivenThread:
@@ -78,9 +86,10 @@ class DrivenThread:
         request = runs_pb2.CreateRunRequest(thread_id=self.thread_id, **fields)
         return self.runs_stub.CreateRun(request, timeout=DEADLINE).run.run_id
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str, **fields: Any) -> None:
         """Cancels a run and waits for its end."""
-        self.runs_stub.CancelRun(runs_pb2.CancelRunRequest(run_id=run_id), timeout=DEADLINE)
+        request = runs_pb2.CancelRunRequest(run_id=run_id, **fields)
+        self.runs_stub.CancelRun(request, timeout=DEADLINE)
         self.wait(run_id)
 
     def wait(self, run_id: str) -> runs_pb2.WaitRunResponse:

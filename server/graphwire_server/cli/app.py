@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphwire_server.cli.commands import db, look, run, runs, serve, threads
+from graphwire_server.cli.commands import attach, db, inbox, look, run, runs, serve, threads
 from graphwire_server.cli.commands.options import paragraphs
 
 _EPILOG = paragraphs(
@@ -46,8 +46,10 @@ def _app() -> typer.Typer:
     app.callback(epilog=_EPILOG)(_root)
     serve.add_to(app)
     run.add_to(app)
+    attach.add_to(app)
     app.add_typer(threads.app, name="threads", help="List, show and delete threads.")
     app.add_typer(runs.app, name="runs", help="List, show, watch and cancel runs.")
+    app.add_typer(inbox.app, name="inbox")
     look.add_to(app)
     app.add_typer(db.app, name="db", help="Look after the database of a server.")
     return app

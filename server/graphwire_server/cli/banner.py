@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -13,16 +15,22 @@ import structlog
 from rich.text import Text
 
 from graphwire_server.cli.console import err
+from graphwire_server.cli.inputs import example_input, takes_messages
 
 if TYPE_CHECKING:
     from graphwire_server.graphs.project import Project
+    from graphwire_server.graphs.registry import GraphRegistry
     from graphwire_server.settings import Settings
 
 _ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
-def announce(address: str, settings: Settings, project: Project) -> None:
+def announce(
+    address: str, settings: Settings, project: Project, registry: GraphRegistry | None
+) -> None:
     """Says where a server listens, what it serves, where it keeps data, what it ignores.
+
+    The registry tells what an assistant takes; None where no graph is loaded in this process.
 
     On stdout stands the line `listening on host:port` and nothing else, so that programs
     find the port. The rest goes to stderr: for people, or with JSON logs as one more line.
@@ -42,11 +50,13 @@ def announce(address: str, settings: Settings, project: Project) -> None:
         )
         return
     console = err()
-    for line in _lines(address, settings, project):
+    for line in _lines(address, settings, project, registry):
         console.print(Text("  ") + line if line else line, soft_wrap=True)
 
 
-def _lines(address: str, settings: Settings, project: Project) -> Iterator[Text]:
+def _lines(
+    address: str, settings: Settings, project: Project, registry: GraphRegistry | None
+) -> Iterator[Text]:
     yield Text()
     yield Text.assemble(
         (f"graphwire {version('graphwire')}", "bold"),
@@ -68,7 +78,7 @@ def _lines(address: str, settings: Settings, project: Project) -> Iterator[Text]
     for key in project.build_only:
         yield _field("unused", key, f"in {project.file.name}: only for building images")
     yield Text()
-    for number, example in enumerate(_examples(address, sorted(project.graphs))):
+    for number, example in enumerate(_examples(address, sorted(project.graphs), registry)):
         yield _field("" if number else "try", example)
     yield Text()
 
@@ -79,15 +89,28 @@ def _field(name: str, value: str, remark: str = "") -> Text:
     return field.append(f"  ({remark})", "dim") if remark else field
 
 
-def _examples(address: str, names: Sequence[str]) -> list[str]:
+def _examples(address: str, names: Sequence[str], registry: GraphRegistry | None) -> Sequence[str]:
     host, _, port = address.rpartition(":")
     target = f"{_ANY_HOST.get(host, host)}:{port}"
     server = "" if target == "127.0.0.1:50051" else f" --server {target}"
     return [
-        f'graphwire run {names[0]} "Hello!"{server}',
+        f"graphwire {_first_command(names[0], registry)}{server}",
         f"grpcurl -plaintext {target} list",
         f"grpcurl -plaintext -d '{{}}' {target} graphwire.v1.Threads/CreateThread",
     ]
+
+
+def _first_command(name: str, registry: GraphRegistry | None) -> str:
+    """Returns what to try first: to run an assistant with input that fits it."""
+    loaded = registry.get(name) if registry is not None else None
+    text = loaded.input_schema if loaded is not None else None
+    if text is None:
+        # What a factory makes is not known before it is asked for a run.
+        return f"graph {name}"
+    schema = json.loads(text)
+    if takes_messages(schema):
+        return f'run {name} "Hello!"'
+    return f"run {name} --input {shlex.quote(example_input(schema))}"
 
 
 def _shown(path: Path) -> str:

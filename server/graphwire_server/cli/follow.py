@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NoReturn
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
 import typer
 from graphwire import RunStream
 from graphwire.enums import RunStatus
+from graphwire.errors import GraphwireError
 from graphwire.events import End, Interrupted
 from graphwire.values import Pause, RunError
 
@@ -15,6 +21,9 @@ from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import fail, say
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.view import View
+
+#: Asks for a run to pause, by its id.
+AsksToPause = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +47,23 @@ class Outcome:
     checkpoint_id: str
 
 
-def follow(stream: RunStream, view: View, connection: Connection) -> Outcome:
-    """Shows a run's events to the last; Ctrl-C leaves the run going and exits."""
+def follow(
+    stream: RunStream, view: View, connection: Connection, *, pause: AsksToPause | None = None
+) -> Outcome:
+    """Shows a run's events to the last.
+
+    Args:
+        stream: The run.
+        view: Shows its events.
+        connection: The connection, for the commands that are suggested.
+        pause: Asks for the run to pause, which Ctrl-C does the first time; another one leaves the
+            run going and exits. None: the first one leaves it already.
+    """
     pauses: tuple[Pause, ...] = ()
     end: End | None = None
+    interrupts = nullcontext() if pause is None else _FirstPauses(stream, view, pause)
     try:
-        with stream, view:
+        with interrupts, stream, view:
             for event in stream:
                 view.show(event)
                 match event:
@@ -62,6 +82,42 @@ def follow(stream: RunStream, view: View, connection: Connection) -> Outcome:
         pauses=pauses,
         checkpoint_id=end.checkpoint_id,
     )
+
+
+class _FirstPauses(AbstractContextManager[None]):
+    """Has the first Ctrl-C pause a run; the next one interrupts as ever."""
+
+    def __init__(self, stream: RunStream, view: View, pause: AsksToPause) -> None:
+        self._stream = stream
+        self._view = view
+        self._pause = pause
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGINT, self._asked)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _asked(self, _signal: int, _frame: FrameType | None) -> None:
+        if not self._stream.run_id:
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, self._before)
+        self._view.note("pausing…   Ctrl-C again leaves it running")
+        # Beside the stream, which goes on meanwhile and brings the pause.
+        threading.Thread(target=self._ask, args=(self._stream.run_id,), daemon=True).start()
+
+    def _ask(self, run_id: str) -> None:
+        try:
+            self._pause(run_id)
+        except GraphwireError as error:
+            # It has ended meanwhile, or can't be paused: the stream goes on and says so.
+            self._view.note(f"not paused: {error}")
 
 
 def exit_code(outcome: Outcome) -> ExitCode:
@@ -90,9 +146,9 @@ def _failure(outcome: Outcome) -> str:
 def _detach(stream: RunStream, connection: Connection) -> NoReturn:
     if not stream.run_id:
         fail("interrupted before the run was known", ExitCode.INTERRUPTED)
+    commands = [("runs", "join", stream.run_id), ("runs", "cancel", stream.run_id)]
     say(
         "the run goes on; watch it again, or stop it:",
-        connection.command("runs", "join", stream.run_id),
-        connection.command("runs", "cancel", stream.run_id),
+        *(connection.command(*words) for words in commands),
     )
     raise typer.Exit(ExitCode.INTERRUPTED)

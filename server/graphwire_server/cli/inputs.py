@@ -62,6 +62,80 @@ def json_or_text(text: str) -> Any:
         raise ValueError("nested too deep") from None
 
 
+def input_of_text(text: str, schema: Any) -> Any:
+    """Returns the input that a text is for a graph: JSON, or what a user says.
+
+    Args:
+        text: What was typed.
+        schema: The JSON Schema of the graph's input; None if it has none.
+
+    Raises:
+        ValueError: It is no JSON, and the graph has no messages to put it into.
+    """
+    try:
+        value = json_or_text(text)
+    except ValueError:
+        if not takes_messages(schema):
+            raise
+        value = text
+    if isinstance(value, dict | list) or _type(schema) not in ("object", None):
+        return value
+    if takes_messages(schema):
+        return {"messages": [{"role": "user", "content": text}]}
+    raise ValueError(f"the graph takes no messages: give JSON, such as {example_input(schema)}")
+
+
+def takes_messages(schema: Any) -> bool:
+    """Returns whether a graph's input has messages, so that it can be a text."""
+    return isinstance(schema, dict) and "messages" in (schema.get("properties") or {})
+
+
+def example_input(schema: Any) -> str:
+    """Returns JSON that fits a graph's input, by its JSON Schema, with the keys that it needs."""
+    return json.dumps(_example(schema, schema, depth=8), ensure_ascii=False)
+
+
+_EXAMPLES: dict[str, Any] = {
+    "array": [],
+    "boolean": True,
+    "integer": 1,
+    "null": None,
+    "number": 1.5,
+    "object": {},
+    "string": "…",
+}
+
+
+def _example(schema: Any, root: Any, depth: int) -> Any:
+    if not isinstance(schema, dict) or depth == 0:
+        return {}
+    if isinstance(reference := schema.get("$ref"), str):
+        found = root
+        for part in reference.removeprefix("#/").split("/"):
+            found = found.get(part) if isinstance(found, dict) else None
+        return _example(found, root, depth - 1)
+    for key in ("default", "const"):
+        if schema.get(key) is not None:
+            return schema[key]
+    for key in ("enum", "examples"):
+        if schema.get(key):
+            return schema[key][0]
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return _example(choices[0], root, depth - 1)
+    if (properties := schema.get("properties")) is not None:
+        # Where no key is required one will do.
+        wanted = schema.get("required") or list(properties)[:1]
+        return {key: _example(properties.get(key), root, depth - 1) for key in wanted}
+    return _EXAMPLES.get(_type(schema) or "object")
+
+
+def _type(schema: Any) -> str | None:
+    if not isinstance(schema, dict):
+        return None
+    kind = schema.get("type", "object" if "properties" in schema else None)
+    return kind if isinstance(kind, str) else None
+
+
 def read_answer(option: str, text: str) -> Any:
     """Returns the answer of an option, see `json_or_text`; exits if it is not clear."""
     try:

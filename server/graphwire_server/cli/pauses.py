@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from graphwire.enums import PauseKind
 from graphwire.values import Pause
@@ -16,54 +14,11 @@ from rich.text import Text
 from graphwire_server.cli.message import call_text, compact
 
 
-@dataclass(frozen=True, slots=True)
-class PendingCalls:
-    """The tool calls that a paused thread is about to make.
-
-    Attributes:
-        channel: The state's channel with the message.
-        message: The message that asks for them, as it is in the state.
-    """
-
-    channel: str
-    message: dict[str, Any]
-
-    @property
-    def calls(self) -> list[dict[str, Any]]:
-        """Returns the calls, each with `name`, `args` and `id`."""
-        calls: list[dict[str, Any]] = self.message["tool_calls"]
-        return calls
-
-    def with_args(self, number: int, args: dict[str, Any]) -> dict[str, Any]:
-        """Returns the update of the state that gives one call other arguments.
-
-        The message keeps its id, so it takes the place of the old one.
-        """
-        calls = [
-            {**call, "args": args} if place == number else call
-            for place, call in enumerate(self.calls)
-        ]
-        return {self.channel: [{**self.message, "tool_calls": calls}]}
-
-
-def pending_calls(values: Any, pauses: Sequence[Pause]) -> PendingCalls | None:
-    """Finds the tool calls that wait: those of the last message, before a node of the root."""
-    if not isinstance(values, dict) or not any(
-        pause.kind is PauseKind.BREAKPOINT_BEFORE and not pause.namespace for pause in pauses
-    ):
-        return None
-    for channel in sorted(values, key=lambda name: name != "messages"):
-        match values[channel]:
-            case [*_, {"type": "ai", "id": str(), "tool_calls": [_, *_]} as message]:
-                return PendingCalls(channel, message)
-    return None
-
-
 def where(pause: Pause) -> str:
     """Returns why and where a thread is paused, such as `before action`."""
     path = " › ".join([*(part.partition(":")[0] for part in pause.namespace), pause.node])
     match pause.kind:
-        case PauseKind.BREAKPOINT_BEFORE:
+        case PauseKind.BREAKPOINT_BEFORE | PauseKind.PAUSE:
             return f"before {path}"
         case PauseKind.BREAKPOINT_AFTER:
             return f"after {path}"
@@ -72,20 +27,21 @@ def where(pause: Pause) -> str:
     return f"at {path}"
 
 
-def show_pauses(console: Console, pauses: Sequence[Pause], pending: PendingCalls | None) -> None:
+def show_pauses(console: Console, pauses: Sequence[Pause]) -> None:
     """Prints what a thread is paused at."""
     title = ", ".join(where(pause) for pause in pauses)
-    calls = pending.calls if pending is not None else []
-    body: list[RenderableType] = [call_text(call["name"], call["args"]) for call in calls]
+    body: list[RenderableType] = []
     for pause in pauses:
+        body += [call_text(call.name, call.args) for call in pause.tool_calls]
         if pause.kind is PauseKind.INTERRUPT:
             body.extend(_question(console, pause, several=len(pauses) > 1))
-    if not console.is_terminal:
+    if not console.is_terminal or not body:
         console.print(Text(f"paused {title}"), *body, sep="\n", soft_wrap=True)
         return
-    content = Group(*body) if body else Text("(no tool call waits)", style="dim")
     console.print(
-        Panel.fit(content, title=title, title_align="left", border_style="yellow", padding=(0, 2))
+        Panel.fit(
+            Group(*body), title=title, title_align="left", border_style="yellow", padding=(0, 2)
+        )
     )
 
 

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 
 from graphwire import Client
 from graphwire.enums import PauseKind, RunStatus, StreamMode
+from graphwire.errors import ThreadNotFoundError
 from graphwire.start import NOT_GIVEN, Resume
 from graphwire.values import Pause
 
 from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import at_terminal, fail, out, say
+from graphwire_server.cli.debugger.session import MODES_FOR_PEOPLE, Debugger, stop_at_start
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.follow import exit_code, follow
-from graphwire_server.cli.pauses import pending_calls, show_pauses, where
-from graphwire_server.cli.prompt import Stopped, ask_how_to_resume
+from graphwire_server.cli.follow import Outcome, exit_code, follow
+from graphwire_server.cli.pauses import show_pauses, where
 from graphwire_server.cli.start import Start, nothing_to_run
 from graphwire_server.cli.view import HumanView, JsonView, View
 
 _MODES = (StreamMode.UPDATES, StreamMode.MESSAGES, StreamMode.CUSTOM)
-#: For people also tasks: the line of progress says which node runs.
-_MODES_FOR_PEOPLE = (*_MODES, StreamMode.TASKS)
 
 
 class RunSession:
@@ -54,31 +53,64 @@ class RunSession:
         modes = start.options.get("stream_modes")
         self._modes = [StreamMode(mode) for mode in modes] if modes else ()
         thread_id = self._thread(start)
-        resume = start.resume
-        if resume is not None and self._prompt and thread_id is not None:
-            resume = self._completed(thread_id, resume)
-            if resume is None:
-                return ExitCode.PAUSED
+        debugger = Debugger(
+            self._client,
+            self._connection,
+            self._console,
+            modes=self._modes,
+            approve=self._approve,
+        )
+        if self._prompt and start.thread_id is not None:
+            self._remember(debugger, start)
+        if self._prompt and thread_id is not None and self._lacks_answers(thread_id, start.resume):
+            return debugger.go_on(thread_id)
         options = start.options
-        if resume is None and not modes:
-            default = _MODES if self._as_json else _MODES_FOR_PEOPLE
+        if start.resume is None and not modes:
+            default = _MODES if self._as_json else MODES_FOR_PEOPLE
             options = {**options, "stream_modes": default}
+        stop = stop_at_start() if start.stops_at_start else None
+        breakpoints = [*start.breakpoints, *([stop] if stop is not None else [])]
+        if breakpoints:
+            options = {**options, "breakpoints": breakpoints}
+        if self._prompt and (stop or any("/" in each.node for each in breakpoints)):
+            # Who stops in a subgraph wants to see what happens there.
+            options = {**options, "stream_subgraphs": True}
         try:
             stream = self._client.runs.stream(
                 thread_id,
                 self._assistant(start, thread_id),
-                input=start.input if resume is None else NOT_GIVEN,
-                resume=resume,
+                input=start.input if start.resume is None else NOT_GIVEN,
+                resume=start.resume,
                 **options,
             )
         except (TypeError, ValueError) as error:
             fail(str(error), ExitCode.USAGE)
-        outcome = follow(stream, self._view(), self._connection)
+        if self._prompt:
+            outcome = debugger.follow(stream)
+        else:
+            outcome = follow(stream, self._view(), self._connection)
+        paused = outcome.status is RunStatus.INTERRUPTED
+        if stop is not None and paused:
+            self._client.runs.remove_breakpoints(outcome.run_id, stop.breakpoint_id)
+        if paused and self._prompt:
+            return debugger.go_on_from(outcome)
+        return self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> ExitCode:
+        """Goes on by itself where it may, and says how to go on where it may not."""
         while outcome.status is RunStatus.INTERRUPTED:
-            next_resume = self._next(outcome.thread_id, outcome.pauses, outcome.checkpoint_id)
-            if next_resume is None:
+            pauses = outcome.pauses
+            asks = any(pause.kind is PauseKind.INTERRUPT for pause in pauses)
+            if not self._approve or asks:
+                if not self._as_json:
+                    show_pauses(self._console, pauses)
+                explain_pause(self._connection, outcome.thread_id, pauses)
                 return ExitCode.PAUSED
-            stream = self._client.runs.stream(outcome.thread_id, resume=next_resume)
+            resume = Resume(
+                pause_ids=[pause.pause_id for pause in pauses],
+                expected_checkpoint_id=outcome.checkpoint_id,
+            )
+            stream = self._client.runs.stream(outcome.thread_id, resume=resume)
             outcome = follow(stream, self._view(goes_on=True), self._connection)
         return exit_code(outcome)
 
@@ -102,33 +134,21 @@ class RunSession:
                 return known
         return only_assistant(self._client)
 
-    def _completed(self, thread_id: str, resume: Resume) -> Resume | None:
-        """Asks for the answers that a resume lacks."""
-        if resume.answer is not NOT_GIVEN or resume.answers or resume.pause_ids:
-            return resume
-        thread = self._client.threads.get(thread_id)
-        if all(pause.kind is not PauseKind.INTERRUPT for pause in thread.pauses):
-            return resume
-        return self._next(thread_id, thread.pauses, thread.checkpoint_id)
+    def _lacks_answers(self, thread_id: str, resume: Resume | None) -> bool:
+        """Tells whether a resume has to be asked for the answers that it needs."""
+        if resume is None or resume.answer is not NOT_GIVEN or resume.answers or resume.pause_ids:
+            return False
+        pauses = self._client.threads.get(thread_id).pauses
+        return any(pause.kind is PauseKind.INTERRUPT for pause in pauses)
 
-    def _next(self, thread_id: str, pauses: Sequence[Pause], checkpoint_id: str) -> Resume | None:
-        """Returns how to go on at a pause; None: not now."""
-        asks = any(pause.kind is PauseKind.INTERRUPT for pause in pauses)
-        if self._approve and not asks:
-            return Resume(
-                pause_ids=[pause.pause_id for pause in pauses],
-                expected_checkpoint_id=checkpoint_id,
-            )
-        if self._prompt:
-            try:
-                return ask_how_to_resume(self._console, self._client, thread_id)
-            except Stopped:
-                pass
-        elif not self._as_json:
-            state = self._client.threads.state(thread_id)
-            show_pauses(self._console, pauses, pending_calls(state.values, pauses))
-        explain_pause(self._connection, thread_id, pauses)
-        return None
+    def _remember(self, debugger: Debugger, start: Start) -> None:
+        """Takes the state from which a run begins, to tell what has changed at its first pause."""
+        assert start.thread_id is not None
+        try:
+            state = self._client.threads.state(start.thread_id)
+        except ThreadNotFoundError:
+            return  # it may be created by the run
+        debugger.prompt.remember(state.values)
 
 
 def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause]) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphwire_server.cli import jsonlines
+from graphwire_server.cli.breakspec import breakpoint_words
 from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import out
 from graphwire_server.cli.exit_codes import ExitCode
@@ -88,6 +89,7 @@ def join_run(
 def _show(console: Console, run: Run) -> None:
     breakpoints = [f"before {node}" for node in run.interrupt_before]
     breakpoints += [f"after {node}" for node in run.interrupt_after]
+    breakpoints += [breakpoint_words(each) for each in run.breakpoints]
     show_fields(
         console,
         [

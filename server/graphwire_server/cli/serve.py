@@ -158,7 +158,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
 
     def on_started(started: app.App) -> None:
         if link is None:
-            announce(started.address, settings, project)
+            announce(started.address, settings, project, started.registry)
         else:
             link.listens()
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, cast
 
-from graphwire.enums import IfNotExists, OnPause, StreamMode
+from graphwire import Breakpoint
+from graphwire.enums import BreakpointPosition, IfNotExists, OnPause, StreamMode
 from graphwire.start import NOT_GIVEN, Resume, RunConfig, RunOptions
 
+from graphwire_server.cli.breakspec import read_breakpoint
 from graphwire_server.cli.console import fail
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.inputs import read_answer, read_json, read_members, read_object
@@ -38,6 +40,7 @@ class RunArguments:
     config: str | None
     metadata: str | None
     checkpoint: str | None
+    step: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,9 @@ class Start:
         stateless: Run without a thread of one's own.
         input: The input; `NOT_GIVEN` for a resume.
         resume: Goes on from where the thread is paused; None: starts with the input.
+        breakpoints: The breakpoints of the run.
         options: The other options of a run.
+        stops_at_start: Whether to pause before the first nodes.
         lone_word: The one word that was given, if there is nothing else to run: taken for the
             message, unless it is an assistant.
     """
@@ -60,7 +65,9 @@ class Start:
     stateless: bool
     input: Any
     resume: Resume | None
+    breakpoints: Sequence[Breakpoint]
     options: RunOptions
+    stops_at_start: bool
     lone_word: str
 
 
@@ -76,7 +83,9 @@ def read_start(given: RunArguments) -> Start:
         stateless=given.stateless,
         input=_input(given),
         resume=_resume(given),
+        breakpoints=_breakpoints(given),
         options=_options(given),
+        stops_at_start=given.step,
         lone_word=lone_word,
     )
 
@@ -117,6 +126,8 @@ def _check(given: RunArguments) -> None:
             _wrong("--resume needs --thread")
         if given.discard or given.create:
             _wrong("--resume goes on with what is there: leave out --discard and --create")
+        if given.step:
+            _wrong("--step pauses before the first nodes of a new run: --resume goes on from one")
         if given.answer is not None and given.answers is not None:
             _wrong("--answer and --answers can't be given together")
     elif given.answer or given.answers or given.pauses or given.clear_breakpoints:
@@ -141,8 +152,6 @@ def _resume(given: RunArguments) -> Resume | None:
 
 def _options(given: RunArguments) -> RunOptions:
     return RunOptions(
-        interrupt_before=given.break_before,
-        interrupt_after=given.break_after,
         clear_breakpoints=given.clear_breakpoints or None,
         stream_modes=read_members("--mode", given.modes, StreamMode) if given.modes else None,
         stream_subgraphs=given.subgraphs or None,
@@ -153,6 +162,20 @@ def _options(given: RunArguments) -> RunOptions:
         on_pause=OnPause.DISCARD if given.discard else None,
         if_not_exists=IfNotExists.CREATE if given.create else None,
     )
+
+
+def _breakpoints(given: RunArguments) -> list[Breakpoint]:
+    found = []
+    for option, texts, position in (
+        ("--break", given.break_before, BreakpointPosition.BEFORE),
+        ("--break-after", given.break_after, BreakpointPosition.AFTER),
+    ):
+        for text in texts or ():
+            try:
+                found.append(read_breakpoint(text, position))
+            except ValueError as error:
+                _wrong(f"{option}: {error}")
+    return found
 
 
 def _config(text: str | None) -> RunConfig | None:

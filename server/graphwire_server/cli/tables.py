@@ -68,6 +68,15 @@ def time_text(console: Console, time: datetime | None) -> Text:
     return Text("just now" if seconds < 5 else f"{seconds} s ago")
 
 
+def time_until(time: datetime) -> str:
+    """Returns how long it is until a time, such as `in 5 min`; `now` when it has come."""
+    seconds = int((time - datetime.now(UTC)).total_seconds())
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"in {seconds // size} {unit}"
+    return f"in {seconds} s" if seconds > 0 else "now"
+
+
 def optional(text: str, style: str = "") -> Text | None:
     """Returns a text, or None for an empty one."""
     return Text(text, style=style) if text else None

@@ -14,7 +14,7 @@ from graphwire_server.cli import jsonlines
 from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import err, out
 from graphwire_server.cli.inputs import read_members, read_object
-from graphwire_server.cli.pauses import pending_calls, show_pauses
+from graphwire_server.cli.pauses import show_pauses
 from graphwire_server.cli.run import explain_pause
 from graphwire_server.cli.tables import (
     json_value,
@@ -84,8 +84,7 @@ def show_thread(client: Client, connection: Connection, thread_id: str, *, as_js
         ],
     )
     if thread.pauses:
-        state = client.threads.state(thread_id)
-        show_pauses(console, thread.pauses, pending_calls(state.values, thread.pauses))
+        show_pauses(console, thread.pauses)
         explain_pause(connection, thread_id, thread.pauses)
 
 

@@ -47,6 +47,9 @@ class View(Protocol):
     def show(self, event: Event) -> None:
         """Shows an event."""
 
+    def note(self, text: str) -> None:
+        """Takes what is to be said beside the progress, from now on."""
+
     def __enter__(self) -> Self:
         """Begins to show."""
 
@@ -65,6 +68,9 @@ class JsonView(View):
     def show(self, event: Event) -> None:
         """Writes the event."""
         jsonlines.write(jsonlines.event_object(event))
+
+    def note(self, text: str) -> None:
+        """Does nothing: there is no line of progress."""
 
     def __enter__(self) -> Self:
         """Does nothing."""
@@ -88,6 +94,7 @@ class HumanView(View):
         modes: Collection[StreamMode] = (),
         *,
         goes_on: bool = False,
+        note: str = "Ctrl-C leaves it running",
         shown: set[str] | None = None,
     ) -> None:
         """Shows on a console.
@@ -97,6 +104,7 @@ class HumanView(View):
             modes: The stream modes that were asked for. Without TASKS or DEBUG, nodes that
                 start and finish show in the line of progress alone.
             goes_on: Whether the run before it has been shown just now.
+            note: What is said beside the progress.
             shown: The updates that runs before it have shown, to which its own are added: a
                 result that was kept from one of them is not shown again.
         """
@@ -105,6 +113,7 @@ class HumanView(View):
         self._show_tasks = StreamMode.TASKS in modes or StreamMode.DEBUG in modes
         self._width = max(20, console.width - _INDENT) if self._on_terminal else None
         self._goes_on = goes_on
+        self._note = note
         self._shown = set() if shown is None else shown
         self._shown_before = frozenset(self._shown)
         self._open: dict[str, OpenMessage] = {}
@@ -141,6 +150,10 @@ class HumanView(View):
         self._end_messages()
         if self._live is not None:
             self._live.stop()
+
+    def note(self, text: str) -> None:
+        """Takes what is to be said beside the progress, from now on."""
+        self._note = text
 
     def show(self, event: Event) -> None:
         """Shows an event."""
@@ -288,7 +301,7 @@ class HumanView(View):
         self._spinner.update(
             text=Text.assemble(
                 (f"{nodes}{more}" or "waiting", "cyan"),
-                (f"  {now - self._began:.1f} s in all   Ctrl-C leaves it running", "dim"),
+                (f"  {now - self._began:.1f} s in all   {self._note}", "dim"),
                 no_wrap=True,
                 overflow="ellipsis",
             )

@@ -57,7 +57,7 @@ def serve_with_workers(settings: Settings, given: Mapping[str, Any]) -> None:
             *(*options, f"--listen={listen}"),
         ]
         supervisor = _Supervisor(
-            command, settings.workers, lambda: announce(listen, settings, project)
+            command, settings.workers, lambda: announce(listen, settings, project, None)
         )
         code = asyncio.run(supervisor.run())
     raise typer.Exit(code)

@@ -15,6 +15,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph_sdk.runtime import AccessContext
 
+from graphwire_server.graphs import schemas
 from graphwire_server.graphs.checkpoint_types import TypeName
 from graphwire_server.graphs.doors import DooredGraph, with_doors
 from graphwire_server.graphs.factories import AnyPregel, Call, Factory, as_graph
@@ -76,6 +77,11 @@ class LoadedGraph:
     def dynamic(self) -> bool:
         """Tells whether the graph is made anew, and may differ, each time it is opened."""
         return isinstance(self._source, Factory)
+
+    @property
+    def input_schema(self) -> str | None:
+        """Returns the JSON Schema of its input; None if it has none, or is made anew each time."""
+        return None if isinstance(self._source, Factory) else schemas.describe(self._source).input
 
     def doored(self, graph: AnyPregel) -> DooredGraph:
         """Returns a copy with doors of a graph that `open` has yielded."""

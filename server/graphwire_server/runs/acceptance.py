@@ -21,7 +21,8 @@ from graphwire_server.graphs.breakpoints import (
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
-from graphwire_server.runs.answered import Past
+from graphwire_server.runs.answered import Past, check_in_time
+from graphwire_server.runs.assistants import graph_of_thread
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.events import Sealer, metadata_record
@@ -90,8 +91,13 @@ class Context:
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
+        graph_id: The graph of the assistant.
+        assistant_version: The version of the assistant.
         assistant_breakpoints: Those of the assistant, for a run with new input.
         principal: Who calls.
+        assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
+        continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
+            run begins with the assistant as it is now.
     """
 
     now: int
@@ -101,8 +107,12 @@ class Context:
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
+    graph_id: str
+    assistant_version: int
     assistant_breakpoints: tuple[Breakpoint, ...] = ()
     principal: str = ""
+    assistant_kept: bool = False
+    continued_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +130,19 @@ class Accepted:
     cancelled: tuple[RunRecord, ...] = ()
 
 
+class MovedOnError(Exception):
+    """The run that was to be gone on with is not the thread's last one any more.
+
+    What goes on there now may have another assistant: the request has to be looked at anew.
+    """
+
+
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     """Decides on a request, and records the run if it is accepted.
 
     Raises:
         GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
+        MovedOnError: Something else has run on the thread since it was looked at.
     """
     earlier = started_earlier(tx, context.key)
     if earlier is not None:
@@ -136,6 +154,11 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         # Runs before their thread, as where one ends: nobody waits for the other.
         for run in tx.active_runs(request.thread_id):
             tx.run(run.run_id)
+    if context.assistant_kept and not tx.keep_assistant(context.assistant_id):
+        raise errors.AssistantNotFoundError(
+            f"assistant {context.assistant_id!r} has just been deleted",
+            resource=("assistant", context.assistant_id),
+        )
     thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
     earlier = started_earlier(tx, context.key)
@@ -143,20 +166,26 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         return earlier
     active = () if new else tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
+    if plan is not None and not request.expired:
+        check_in_time((pause for pause, _ in plan.resumed), context.now)
     cancelled: tuple[RunRecord, ...] = ()
     if interrupts and active:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
         active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
     previous = tx.last_run(thread.thread_id) if goes_on else None
+    if (previous.run_id if previous is not None else "") != context.continued_run_id:
+        raise MovedOnError
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
         and thread.status is ThreadStatus.INTERRUPTED
         and not _leaves(request, thread)
     )
+    run_id = new_id()
     own = _own_breakpoints(request, previous)
     spec = _spec(request, context, thread, previous, plan, own, discards=discards)
+    _check_ids(request, breakpoints_in(spec.defaults))
     _check_inherited(spec, own, context.graph, thread)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
@@ -167,9 +196,12 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         spec,
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
+        chain=chain_of(previous) if previous is not None else run_id,
     )
+    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
+    spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
-        run_id=new_id(),
+        run_id=run_id,
         thread_id=thread.thread_id,
         assistant_id=context.assistant_id,
         status=RunStatus.RUNNING if starts_now else RunStatus.PENDING,
@@ -189,23 +221,40 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
-        tx.insert_thread(busy)
+        tx.insert_thread(replace(busy, graph_id=context.graph_id))
     else:
         tx.update_thread(
             thread.thread_id,
             now=context.now,
             status=ThreadStatus.BUSY,
             assistant_id=context.assistant_id,
+            graph_id=context.graph_id,
         )
         _resolve_pauses(tx, request, context, thread, plan, run)
         if not goes_on:
-            tx.forget_breakpoint_hits(thread.thread_id)
+            _forget_hits(tx, thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
     if run.resumed_run_id:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
     return Accepted(run=run, cancelled=cancelled)
+
+
+def chain_of(run: RunRecord) -> str:
+    """Returns by what the chain of runs is known to which a run belongs."""
+    return RunSpec.from_json(run.spec).chain or run.run_id
+
+
+def _forget_hits(tx: Transaction, thread_id: str) -> None:
+    """Forgets what breakpoints have let pass in chains of runs that nobody can continue.
+
+    Those of runs under way are continued, and that of the last one, if what takes its place is
+    rolled back.
+    """
+    last = tx.last_run(thread_id)
+    kept = [*tx.active_runs(thread_id), *([last] if last is not None else [])]
+    tx.forget_breakpoint_hits(thread_id, keep=sorted({chain_of(run) for run in kept}))
 
 
 def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
@@ -271,12 +320,28 @@ def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
         )
 
 
+def check_graph(db: Reader, thread: ThreadRecord, assistant_id: str, graph_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another graph.
+
+    Of one graph, any assistant may go on with it.
+    """
+    there = graph_of_thread(db, thread)
+    if there and there != graph_id:
+        check_assistant(thread, assistant_id)
+        raise errors.AssistantMismatchError(
+            f"the state of thread {thread.thread_id} belongs to the graph {there!r}, and assistant "
+            f"{assistant_id!r} has come to run {graph_id!r} since; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
 def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[ThreadRecord, bool]:
     """Returns the thread to run on, and whether it is a new one, which is not stored yet."""
     if request.thread_id:
         thread = tx.thread(request.thread_id)
         if thread is not None:
-            check_assistant(thread, context.assistant_id)
+            check_graph(tx, thread, context.assistant_id, context.graph_id)
             return thread, False
         if not request.create_thread:
             raise thread_not_found(request.thread_id)
@@ -291,6 +356,17 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
         stateless=not request.thread_id and not request.keep_thread,
     )
     return thread, True
+
+
+def _are_left(request: RunRequest, active: Sequence[RunRecord]) -> bool:
+    """Returns whether there will be a run before it whose state it begins from."""
+    match request.multitask:
+        case "ROLLBACK":
+            return False
+        case "INTERRUPT":
+            return any(run.status is RunStatus.RUNNING for run in active)
+        case _:
+            return bool(active)
 
 
 def _make_room(
@@ -349,7 +425,7 @@ def _check_thread(
         if active and request.multitask == "REJECT":
             raise thread_busy(thread.thread_id, active)
         goes = isinstance(request.start, CommandStart) and bool(request.start.goto)
-        if goes and not active and not thread.checkpoint_id:
+        if goes and not _are_left(request, active) and not thread.checkpoint_id:
             raise errors.NothingToResumeError(
                 f"thread {thread.thread_id} has no state yet, from which to go to a node; start it "
                 "with input, or with an update alone",
@@ -438,6 +514,18 @@ def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[B
             field="breakpoints",
         )
     return (*inherited, *request.breakpoints)
+
+
+def _check_ids(request: RunRequest, defaults: Sequence[Breakpoint]) -> None:
+    """Refuses breakpoints with the ids of such as the thread or the assistant has."""
+    owners = {each.breakpoint_id: each.source.lower() for each in defaults}
+    for index, each in enumerate(request.breakpoints):
+        if each.breakpoint_id in owners:
+            raise errors.InvalidFieldError(
+                f"the {owners[each.breakpoint_id]} has a breakpoint {each.breakpoint_id!r}; "
+                "take another id",
+                field=f"breakpoints[{index}].breakpoint_id",
+            )
 
 
 def _check_inherited(
@@ -567,7 +655,7 @@ def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
     return Step(
         mode,
         [(p.task_id, list(p.namespace), p.node) for p in pauses if p.kind is not after],
-        [p.task_id for p in pauses if p.kind is after],
+        [(p.task_id, list(p.namespace)) for p in pauses if p.kind is after],
     )
 
 
@@ -591,6 +679,7 @@ def _resolve_pauses(
                 review=plan.reviews.get(pause.pause_id),
                 principal=context.principal,
                 answered_by=request.resume.answered_by if request.resume else "",
+                expired=request.expired,
             )
     if _leaves(request, thread) or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
         for pause in tx.open_pauses(thread.thread_id):

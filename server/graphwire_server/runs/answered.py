@@ -5,11 +5,12 @@ Of two people who answer one question the second learns who was first, when, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from graphwire import errors
 
+from graphwire_server.graphs.breakpoints import OnExpiry
 from graphwire_server.runs.events import timestamp
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.interface import Reader
@@ -89,7 +90,7 @@ class Past:
         open_keys = {key for p in open_pauses for key in (p.pause_id, p.interrupt_id) if key}
         named = (*resume.pause_ids, *(key for key, _ in (*resume.answers, *resume.reviews)))
         for key in named:
-            pause = self.called(key) if key not in open_keys else None
+            pause = self.called(key) if key and key not in open_keys else None
             if pause is not None:
                 raise resolved(pause, key)
         for given, meant in ((resume.answer, _asks), (resume.review, _has_tool_calls)):
@@ -110,6 +111,23 @@ def _asks(pause: PauseRecord) -> bool:
 
 def _has_tool_calls(pause: PauseRecord) -> bool:
     return pause.kind is not PauseKind.INTERRUPT and pause.tool_calls != "[]"
+
+
+def check_in_time(pauses: Iterable[PauseRecord], now: int) -> None:
+    """Refuses to resume pauses whose time is over, unless they would go on by themselves.
+
+    Raises:
+        PauseNotOpenError: It is too late for one of them.
+    """
+    for pause in pauses:
+        over = pause.expire_time is not None and pause.expire_time <= now
+        if over and pause.on_expiry != OnExpiry.RESUME:
+            time = timestamp(pause.expire_time or 0).ToJsonString()
+            raise errors.PauseNotOpenError(
+                f"the time of pause {pause.pause_id} was over at {time}: answers come too late",
+                metadata={"pause_id": pause.pause_id, "status": pause.status, "time": time},
+                resource=("pause", pause.pause_id),
+            )
 
 
 def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
@@ -136,8 +154,8 @@ def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
         case _:
             run = f" (run {pause.resolved_by_run_id})" if pause.resolved_by_run_id else ""
             what = (
-                f"it was superseded at {time}{by}, by new input, an edit of the state or another "
-                f"branch{run}"
+                f"it was superseded at {time}{by}, by new input, an edit of the state, another "
+                f"branch, or since a run was rolled back{run}"
             )
     asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
     return errors.PauseNotOpenError(

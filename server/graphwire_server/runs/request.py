@@ -90,7 +90,8 @@ class RunRequest:
     """A request to start a run.
 
     None, "" and () mean that the caller left it out. Times are in microseconds. Of the ids of
-    the breakpoints, `breakpoint_ids` are those that the caller gave.
+    the breakpoints, `breakpoint_ids` are those that the caller gave. `expired` says that there
+    is no caller: the time of the pauses that it resumes is over.
     """
 
     start: Start
@@ -116,6 +117,7 @@ class RunRequest:
     recovery: Recovery | None = None
     breakpoints: tuple[Breakpoint, ...] = ()
     breakpoint_ids: tuple[str, ...] = ()
+    expired: bool = False
     keep_thread: bool = False
     request_id: str = ""
 
@@ -164,12 +166,13 @@ class Step:
     Attributes:
         mode: INTO, OVER or OUT.
         tasks: The tasks that it goes on from, each as (id, namespace, node).
-        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from.
+        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from, each as
+            (id, namespace).
     """
 
     mode: StepMode
     tasks: list[tuple[str, list[str], str]]
-    checkpoints: list[str]
+    checkpoints: list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +199,15 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        graph_id: The graph that it executes; empty: that of the assistant's name.
+        assistant_version: The version of the assistant that it has.
         defaults: The breakpoints of the thread and of the assistant: a JSON array as text, see
             `graphs.breakpoints`. (The run's own may change: they are in its record.)
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
+        chain: The run with new input that it continues, or its own id: what breakpoints let
+            pass is counted over all runs of a chain.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -222,10 +229,13 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    graph_id: str = ""
+    assistant_version: int = 1
     defaults: str = "[]"
     step: Step | None = None
     run_to: str = ""
     waited: bool = False
+    chain: str = ""
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

@@ -31,7 +31,7 @@ from graphwire_server.runs.acceptance import (
     thread_not_found,
 )
 from graphwire_server.runs.approvals import approvals
-from graphwire_server.runs.assistants import assistant_of, last_configurable
+from graphwire_server.runs.assistants import to_open
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.decision import decide
@@ -332,6 +332,7 @@ class ThreadService:
                 now=now,
                 status=_status_after_edit(tx, now_there, position, pauses),
                 assistant_id=assistant_id,
+                graph_id=loaded.name,
                 head=(position.checkpoint_id, position.next, position.values),
             )
             if key:
@@ -352,9 +353,8 @@ class ThreadService:
         access: Literal["threads.read", "threads.update"],
     ) -> AsyncIterator[tuple[LoadedGraph, AnyPregel]]:
         """Yields the graph to which a thread's state belongs, loaded and opened."""
-        loaded = assistant_of(self._registry, assistant_id)
-        configurable = await self._storage.read(
-            lambda db: last_configurable(db, thread_id), short=True
+        loaded, configurable = await self._storage.read(
+            lambda db: to_open(db, self._registry, thread_id, assistant_id), short=True
         )
         async with loaded.open(access, open_config(configurable)) as graph:
             yield loaded, graph

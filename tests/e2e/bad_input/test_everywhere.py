@@ -26,6 +26,12 @@ RIGHT: dict[str, dict[str, Any]] = {
     "GetAssistant": {"assistant_id": "linear"},
     "GetAssistantGraph": {"assistant_id": "linear"},
     "GetAssistantSchemas": {"assistant_id": "linear"},
+    "CountAssistants": {},
+    "CreateAssistant": {"graph_id": "linear"},
+    "UpdateAssistant": {"assistant_id": "linear", "name": "x"},
+    "DeleteAssistant": {"assistant_id": "nowhere"},
+    "ListAssistantVersions": {"assistant_id": "linear"},
+    "SetLatestAssistantVersion": {"assistant_id": "nowhere", "version": 1},
     "GetServerInfo": {},
     "CreateThread": {},
     "GetThread": {"thread_id": "nowhere"},
@@ -207,9 +213,12 @@ def test_a_payload_with_both_forms_is_refused(channel: grpc.Channel, name: str, 
         ("ListPauses", "filter.thread_metadata"),
         *(
             (name, path)
-            for name in ("StreamRun", "CreateRun")
+            for name in ("StreamRun", "CreateRun", "CreateAssistant", "UpdateAssistant")
             for path in ("metadata", "context", "config.configurable")
         ),
+        ("ListAssistants", "filter.metadata"),
+        ("CountAssistants", "filter.metadata"),
+        ("ListAssistantVersions", "metadata"),
     ],
 )
 def test_what_must_be_an_object_is_refused_if_it_is_not(

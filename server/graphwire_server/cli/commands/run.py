@@ -13,11 +13,13 @@ _EPILOG = paragraphs(
     "Examples:",
     '    graphwire run agent "What is the weather in Paris?"',
     '    graphwire run agent "And in Oslo?" --thread THREAD --break action',
+    '    graphwire run agent "And in Bonn?" --break "action if state.messages[-1].tool_calls'
+    ".exists(t, t.name == 'refund')\"",
     "    graphwire run --thread THREAD --resume",
     "    graphwire run --thread THREAD --resume --answer '{\"approved\": true}'",
     "    graphwire run agent --input @question.json --json | jq -c .type",
-    "Ctrl-C leaves the run going: `graphwire runs join RUN` shows it again, and "
-    "`graphwire runs cancel RUN` stops it.",
+    "At a pause it asks what to do next: `help` there says more. Ctrl-C pauses the run, and a "
+    "second one leaves it going: `graphwire runs join RUN` shows it again.",
     "Exit codes: 0 done, 1 the run failed or was refused, 2 wrong usage, 3 no server, "
     "4 paused, 130 left with Ctrl-C.",
 )
@@ -65,8 +67,9 @@ def run(
         typer.Option(
             "--break",
             "-b",
-            metavar="NODE",
-            help="Pause before this node; '*' for all. May be repeated.",
+            metavar="NODE[:after][ if CONDITION]",
+            help="Pause before this node, or after it, if a condition in CEL is true; "
+            "child/NODE in a subgraph, '*' for all. May be repeated.",
             rich_help_panel=_PAUSES,
         ),
     ] = None,
@@ -74,11 +77,15 @@ def run(
         list[str] | None,
         typer.Option(
             "--break-after",
-            metavar="NODE",
-            help="Pause after this node; '*' for all. May be repeated.",
+            metavar="NODE[ if CONDITION]",
+            help="Pause after this node; as --break NODE:after.",
             rich_help_panel=_PAUSES,
         ),
     ] = None,
+    step: Annotated[
+        bool,
+        typer.Option("--step", help="Pause before the first node.", rich_help_panel=_PAUSES),
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -211,6 +218,7 @@ def run(
             config=config,
             metadata=metadata,
             checkpoint=checkpoint,
+            step=step,
         )
     )
     with connected(connection) as client:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphwire.values import AssistantGraph, GraphNode
@@ -18,6 +18,8 @@ _ENDS = ("__start__", "__end__")
 _BOX_LINES = 3
 _BREAKPOINT = "◆"
 _REPEATS = "↺"
+#: Where a line leaves or enters the bold frame of a marked node.
+_BOLD_ENDS = {"┴": "┷", "┬": "┯"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,18 @@ class Drawing:
     legend: str
 
 
-def draw_graph(graph: AssistantGraph) -> Drawing:
-    """Draws a graph from the top to the bottom."""
-    captions = {node.node_id: _caption(node, graph) for node in graph.nodes}
+def draw_graph(graph: AssistantGraph, marks: Mapping[str, str] | None = None) -> Drawing:
+    """Draws a graph from the top to the bottom.
+
+    Args:
+        graph: The graph.
+        marks: By node id, the captions of nodes to be marked with a bold frame.
+    """
+    marks = marks or {}
+    captions = {
+        node.node_id: marks.get(node.node_id) or _caption(node, graph) for node in graph.nodes
+    }
+    marked = {captions[node_id] for node_id in marks if node_id in captions}
     ends = {captions[name] for name in _ENDS if name in captions}
     edges = _edges(graph, captions)
     layers = layers_of(list(captions.values()), edges, last=captions.get("__end__", ""))
@@ -49,15 +60,17 @@ def draw_graph(graph: AssistantGraph) -> Drawing:
     for row, nets, nets_above in zip(layers.rows, [*gaps, []], [[], *gaps], strict=True):
         for vertex in row:
             if vertex.name:
-                style = "dim" if vertex.name in ends else "bold"
-                canvas.box(line, vertex.left, vertex.right, vertex.name, style)
+                is_marked = vertex.name in marked
+                style = "bold yellow" if is_marked else "dim" if vertex.name in ends else "bold"
+                left, right = vertex.left, vertex.right
+                canvas.box(line, left, right, vertex.name, style, marked=is_marked)
             else:
                 _draw_down(canvas, vertex.x, line, line + _BOX_LINES, passing[id(vertex)])
         for _, port in _lower(nets_above):
-            _draw_end(canvas, line, port, "▼" if port.arrow else "┴")
+            _draw_end(canvas, line, port, "▼" if port.arrow else "┴", marked)
         line += _BOX_LINES
         for _, port in _upper(nets):
-            _draw_end(canvas, line - 1, port, "▲" if port.arrow else "┬")
+            _draw_end(canvas, line - 1, port, "▲" if port.arrow else "┬", marked)
         line += _draw_gap(canvas, line, nets)
     return Drawing(canvas.text(), canvas.width, _legend(graph, edges))
 
@@ -133,8 +146,10 @@ def _draw_down(canvas: Canvas, x: int, top: int, below: int, net: Net) -> None:
         canvas.draw(line, x, Side.UP | Side.DOWN, net=net, dashed=net.dashed)
 
 
-def _draw_end(canvas: Canvas, line: int, port: Port, sign: str) -> None:
-    if port.vertex.name:
+def _draw_end(canvas: Canvas, line: int, port: Port, sign: str, marked: Container[str]) -> None:
+    if port.vertex.name in marked:
+        canvas.write(line, port.x, _BOLD_ENDS.get(sign, sign), "" if port.arrow else "bold yellow")
+    elif port.vertex.name:
         canvas.write(line, port.x, sign, "" if port.arrow else "dim")
 
 

@@ -33,6 +33,9 @@ _SOLID = {
     _HORIZONTAL | Side.UP: "┴",
     _VERTICAL | _HORIZONTAL: "┼",
 }
+#: A box: its upper line, its sides, its lower line.
+_FRAME = ("╭─╮", "│", "╰─╯")
+_BOLD_FRAME = ("┏━┓", "┃", "┗━┛")
 _DASHED = {_VERTICAL: "╎", _HORIZONTAL: "╌"}
 
 
@@ -62,14 +65,25 @@ class Canvas:
         for offset, char in enumerate(text):
             self._cells[line, column + offset] = _Cell(char, style)
 
-    def box(self, line: int, left: int, right: int, text: str, style: str = "") -> None:
-        """Draws a box of three lines with a text in its middle."""
+    def box(
+        self,
+        line: int,
+        left: int,
+        right: int,
+        text: str,
+        style: str = "",
+        *,
+        marked: bool = False,
+    ) -> None:
+        """Draws a box of three lines with a text in its middle; a marked one in bold lines."""
         inside = right - left - 1
-        self.write(line, left, f"╭{'─' * inside}╮", "dim")
-        self.write(line + 1, left, "│", "dim")
+        above, side, below = _BOLD_FRAME if marked else _FRAME
+        border = "bold yellow" if marked else "dim"
+        self.write(line, left, f"{above[0]}{above[1] * inside}{above[2]}", border)
+        self.write(line + 1, left, side, border)
         self.write(line + 1, left + 1, text.center(inside), style)
-        self.write(line + 1, right, "│", "dim")
-        self.write(line + 2, left, f"╰{'─' * inside}╯", "dim")
+        self.write(line + 1, right, side, border)
+        self.write(line + 2, left, f"{below[0]}{below[1] * inside}{below[2]}", border)
 
     def draw(self, line: int, column: int, sides: Side, *, net: object, dashed: bool) -> None:
         """Draws a piece of a net's line; pieces of one net join, of two nets cross."""

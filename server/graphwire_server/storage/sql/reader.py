@@ -29,13 +29,14 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql.assistants import AssistantReads
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
 
 #: The most ids in one statement; SQLite allows some thousands.
 _IDS_AT_ONCE = 500
 
 
-class SqlReader(CheckpointReads):
+class SqlReader(CheckpointReads, AssistantReads):
     """`Reader` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:

@@ -49,7 +49,7 @@ def _marks(count: int) -> str:
 
 THREAD_COLUMNS = (
     "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
-    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time"
+    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time, graph_id"
 )
 
 # A thread without checkpoints has none too many.
@@ -693,7 +693,12 @@ BREAKPOINT_HITS = "SELECT breakpoint_id, task_id FROM gw_breakpoint_hits WHERE t
 INSERT_BREAKPOINT_HIT = (
     insert("gw_breakpoint_hits", "thread_id, breakpoint_id, task_id") + " ON CONFLICT DO NOTHING"
 )
-FORGET_BREAKPOINT_HITS = "DELETE FROM gw_breakpoint_hits WHERE thread_id = ?"
+
+
+def forget_breakpoint_hits(kept: int) -> str:
+    """Returns a DELETE. Parameters: thread_id; for each prefix to keep its length, and itself."""
+    others = " AND SUBSTR(breakpoint_id, 1, ?) <> ?" * kept
+    return f"DELETE FROM gw_breakpoint_hits WHERE thread_id = ?{others}"
 
 
 # --- request ids ---

@@ -22,6 +22,7 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql.assistants import AssistantWrites
 from graphwire_server.storage.sql.changes import Changes
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
 from graphwire_server.storage.sql.session import Parameters, Session
@@ -34,7 +35,7 @@ _LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
 _LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
 
 
-class SqlTransaction(SqlReader, CheckpointWrites):
+class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
     """`Transaction` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:
@@ -129,6 +130,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         status: ThreadStatus | None = None,
         metadata: str | None = None,
         assistant_id: str | None = None,
+        graph_id: str | None = None,
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
@@ -140,6 +142,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             changes["metadata"] = metadata
         if assistant_id is not None:
             changes["assistant_id"] = assistant_id
+        if graph_id is not None:
+            changes["graph_id"] = graph_id
         if head is not None:
             changes |= {"checkpoint_id": head[0], "next_nodes": rows.names_text(head[1])}
             changes |= {"unpruned": True, "state_update_time": now}
@@ -218,8 +222,10 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         if hits:
             self._execute_many(sql.INSERT_BREAKPOINT_HIT, [(thread_id, *hit) for hit in hits])
 
-    def forget_breakpoint_hits(self, thread_id: str) -> None:
-        self._execute(sql.FORGET_BREAKPOINT_HITS, (thread_id,))
+    def forget_breakpoint_hits(self, thread_id: str, *, keep: Collection[str]) -> None:
+        prefixes = [f"{each}/" for each in keep]
+        parameters = [value for prefix in prefixes for value in (len(prefix), prefix)]
+        self._execute(sql.forget_breakpoint_hits(len(prefixes)), (thread_id, *parameters))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))

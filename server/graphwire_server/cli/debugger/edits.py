@@ -1,0 +1,94 @@
+"""Edits of a thread's state: what was saved in the editor becomes the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from graphwire import Client
+from graphwire.values import ThreadState
+
+#: How LangGraph is told that a channel's reducer is not to be asked.
+_OVERWRITE = "__overwrite__"
+#: What a message says. LangChain moves other fields about when it reads one.
+_SAID = ("type", "content", "id", "name", "tool_calls", "tool_call_id", "status")
+
+
+def update_state(
+    client: Client, thread_id: str, state: ThreadState, wanted: Mapping[str, Any], as_node: str
+) -> ThreadState:
+    """Makes a thread's state what is wanted; only channels that differ are sent.
+
+    Most channels take a value as it is, and some have a reducer that adds it to what is there.
+    Which it is can't be seen from here: where the state is not what was wanted, it is edited
+    anew, from where it stood, until it is.
+
+    Args:
+        client: The client.
+        thread_id: The thread.
+        state: The state that was edited, at the thread's head.
+        wanted: What it is to be.
+        as_node: The node that is taken to have returned it; empty: the one that ran last.
+
+    Returns:
+        The state at the new head.
+
+    Raises:
+        GraphwireError: The graph or the thread refuses it.
+    """
+    old = state.values or {}
+    forms = {key: _forms(old.get(key), wanted[key]) for key in unmet(wanted, state)}
+    head = state.checkpoint_id
+    while True:
+        edited = client.threads.update_state(
+            thread_id,
+            {key: left[0] for key, left in forms.items()},
+            as_node=as_node,
+            checkpoint_id=state.checkpoint_id,
+            expected_checkpoint_id=head,
+        )
+        head = edited.checkpoint_id
+        again = [key for key in unmet(wanted, edited) if len(forms[key]) > 1]
+        if not again:
+            return edited
+        for key in again:
+            forms[key] = forms[key][1:]
+
+
+def unmet(wanted: Mapping[str, Any], state: ThreadState) -> Sequence[str]:
+    """Returns the keys whose values are not what is wanted."""
+    values = state.values or {}
+    return [
+        key for key, value in wanted.items() if key not in values or not _fits(value, values[key])
+    ]
+
+
+def _forms(old: Any, new: Any) -> list[Any]:
+    """Returns what may be sent for a channel to become a value, one after the other.
+
+    The last one is what a channel without a reducer takes, in case it has changed the value.
+    """
+    whole = [new, {_OVERWRITE: new}, new]
+    if not (_has_messages(old) and _has_messages(new)):
+        return whole
+    known = {message["id"]: message for message in old if message.get("id")}
+    kept = {message.get("id") for message in new}
+    removed = [{"type": "remove", "id": each, "content": ""} for each in known if each not in kept]
+    return [[*removed, *(m for m in new if known.get(m.get("id")) != m)], *whole]
+
+
+def _fits(wanted: Any, found: Any) -> bool:
+    """Tells whether a value is what is wanted; of a message, by what it says."""
+    if _is_message(wanted) and _is_message(found):
+        return all(found.get(key) == wanted[key] for key in _SAID if wanted.get(key))
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(_fits, wanted, found))
+    return bool(wanted == found)
+
+
+def _has_messages(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_message, value))
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and {"type", "content"} <= value.keys()

@@ -1,0 +1,229 @@
+"""What a person sees at a pause: why it is one, the graph, what waits, what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from graphwire import Approve, Edit, Reject, Respond
+from graphwire.enums import BreakpointSource, OnExpiry, PauseKind
+from graphwire.reviews import Decision
+from graphwire.values import AssistantGraph, Pause
+from rich.console import Console
+from rich.json import JSON
+from rich.padding import Padding
+from rich.text import Text
+
+from graphwire_server.cli.debugger.standing import Path, Standing, path_of
+from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
+from graphwire_server.cli.differences import difference_text, differences
+from graphwire_server.cli.drawing import draw_graph
+from graphwire_server.cli.message import call_text, compact
+from graphwire_server.cli.pauses import where
+from graphwire_server.cli.tables import time_until
+
+#: How many changes of a state are shown.
+_CHANGES = 10
+#: How many lines of a terminal are left for what is not the drawing.
+_OTHER_LINES = 14
+_SET_BY = {
+    BreakpointSource.THREAD: "set for the thread",
+    BreakpointSource.ASSISTANT: "set for the assistant",
+    BreakpointSource.COMPILED: "compiled into the graph",
+}
+_ON_EXPIRY = {
+    OnExpiry.RESUME: "goes on by itself",
+    OnExpiry.REJECT: "is rejected",
+    OnExpiry.CANCEL: "is given up",
+}
+
+
+def sign(pause: Pause) -> str:
+    """Returns the sign of a pause: a question, or where the run stands."""
+    return "?" if pause.kind is PauseKind.INTERRUPT else "▶"
+
+
+def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pause]) -> None:
+    """Shows why a thread is paused; several pauses with their numbers."""
+    for number, pause in enumerate(pauses, 1):
+        chosen = pause in selected
+        style = "bold yellow" if chosen else "dim"
+        prefix = f"{number} " if len(pauses) > 1 else ""
+        console.print(Text.assemble((f"{prefix}{sign(pause)} ", style), (where(pause), style)))
+        indent = len(prefix) + 2
+        for row in reasons(pause):
+            console.print(Padding(row, (0, 0, 0, indent), expand=False))
+        if pause.kind is PauseKind.INTERRUPT:
+            for row in question(pause):
+                console.print(Padding(row, (0, 0, 0, indent), expand=False))
+
+
+def reasons(pause: Pause) -> Iterable[Text]:
+    """Returns what is to be said about the breakpoints that hold a node."""
+    for met in pause.breakpoints:
+        parts = [(f"“{met.label}”", "bold")] if met.label else []
+        if met.condition:
+            parts.append((f"if {met.condition}", "dim"))
+        if (set_by := _SET_BY.get(met.source)) is not None:
+            parts.append((set_by, "dim"))
+        if parts:
+            yield Text("  ").join(Text(text, style=style) for text, style in parts)
+        if met.condition_error:
+            yield Text(f"the condition failed: {met.condition_error}", style="red")
+    if pause.expire_time is not None:
+        then = _ON_EXPIRY.get(pause.on_expiry or OnExpiry.UNKNOWN, "ends")
+        yield Text(f"{then} {time_until(pause.expire_time)}", style="yellow")
+
+
+def question(pause: Pause) -> Iterable[Text]:
+    """Returns what a node asks."""
+    if isinstance(pause.value, str):
+        yield Text(pause.value)
+    else:
+        shown = JSON.from_data(pause.value, ensure_ascii=False).text
+        # Who approves must see all of it.
+        shown.no_wrap, shown.overflow = False, "fold"
+        yield shown
+    if pause.response_schema is not None:
+        yield Text(f"answer: {compact(pause.response_schema)}", style="dim")
+
+
+def show_graph(
+    console: Console, graph: AssistantGraph, opened: AssistantGraph | None, pauses: Sequence[Pause]
+) -> None:
+    """Draws a graph with the nodes at which a thread is paused marked.
+
+    Args:
+        console: Where. What does not fit there is told in a line for each pause.
+        graph: The graph.
+        opened: The same with its subgraphs opened, for pauses in them; None if there are none.
+        pauses: The pauses.
+    """
+    for each in (opened, graph):
+        if each is None:
+            continue
+        drawing = draw_graph(each, marks(each, pauses))
+        height = drawing.text.plain.count("\n") + 1
+        if drawing.width + 2 <= console.width and height + _OTHER_LINES <= console.height:
+            console.print()
+            console.print(Padding(drawing.text, (0, 0, 0, 2), expand=False))
+            return
+    rows = list(_neighbours(graph, pauses))
+    if rows:
+        console.print()
+    for row in rows:
+        console.print(Padding(row, (0, 0, 0, 2), expand=False))
+
+
+def marks(graph: AssistantGraph, pauses: Sequence[Pause]) -> dict[str, str]:
+    """Returns the captions of the nodes at which a thread is paused, by node id.
+
+    A node in a subgraph that is not drawn is marked where the subgraph is.
+    """
+    known = {node.node_id for node in graph.nodes}
+    captions: dict[str, str] = {}
+    for pause in pauses:
+        names = [*path_of(pause.namespace), pause.node]
+        whole = len(names)
+        while names and ":".join(names) not in known:
+            names.pop()
+        if not names:
+            continue
+        node_id = ":".join(names)
+        after = pause.kind is PauseKind.BREAKPOINT_AFTER and len(names) == whole
+        captions[node_id] = f"{node_id} ▶" if after else f"{sign(pause)} {node_id}"
+    return captions
+
+
+def _neighbours(graph: AssistantGraph, pauses: Sequence[Pause]) -> Iterable[Text]:
+    """Returns what comes before and after the nodes at which a thread is paused."""
+    for node_id, caption in marks(graph, pauses).items():
+        before = [edge.source for edge in graph.edges if edge.target == node_id]
+        after = [edge.target for edge in graph.edges if edge.source == node_id]
+        row = Text(overflow="ellipsis", no_wrap=True)
+        row.append(f"{_some(before)} → " if before else "", "dim")
+        row.append(f"[{caption}]", "bold yellow")
+        row.append(f" → {_some(after)}" if after else "", "dim")
+        yield row
+
+
+def _some(names: Sequence[str]) -> str:
+    several = list(dict.fromkeys(names))
+    more = f" and {len(several) - 4} more" if len(several) > 4 else ""
+    return ", ".join(several[:4]) + more
+
+
+def show_calls(console: Console, calls: Sequence[WaitingCall], verdicts: Verdicts) -> None:
+    """Shows the tool calls that wait, with their numbers and what was decided."""
+    if not calls:
+        return
+    console.print()
+    console.print(Text("tool calls", style="dim"))
+    for number, waiting in enumerate(calls, 1):
+        decision = verdicts.decision(waiting)
+        row = Text(f"  {number}  ")
+        row += call_text(waiting.call.name, waiting.call.args)
+        console.print(row, overflow="fold")
+        if decision is not None:
+            console.print(Padding(decision_text(waiting, decision), (0, 0, 0, 5), expand=False))
+
+
+def decision_text(waiting: WaitingCall, decision: Decision) -> Text:
+    """Returns what was decided about a call."""
+    match decision:
+        case Edit(args, name):
+            row = Text("✎ ", style="yellow")
+            return row + call_text(name or waiting.call.name, args)
+        case Reject(message):
+            return Text(f"✗ rejected{f': {message}' if message else ''}", style="red")
+        case Respond(content):
+            shown = content if isinstance(content, str) else compact(content)
+            return Text(f"↩ answered: {shown}", style="cyan")
+        case Approve():
+            pass
+    return Text("✓ approved", style="green")
+
+
+def show_changes(
+    console: Console, before: Mapping[Path, Any] | None, now: Mapping[Path, Any]
+) -> None:
+    """Shows what has changed in the states of graphs.
+
+    Args:
+        console: Where.
+        before: What the graphs' values were when they were looked at last; None: never.
+        now: What they are.
+    """
+    any_change = False
+    for path in sorted(now, key=len):
+        earlier = (before or {}).get(path)
+        changes = list(differences({} if earlier is None else earlier, now[path] or {}))
+        if not changes:
+            continue
+        any_change = True
+        inside = f" of {' › '.join(path)}" if path else ""
+        since = ", since the last pause" if earlier is not None else ""
+        console.print()
+        console.print(Text(f"state{inside}{since}", style="dim"))
+        if (left_out := len(changes) - _CHANGES) > 0:
+            console.print(Text(f"  … {left_out} more: `state` shows all", style="dim"))
+        for change in changes[-_CHANGES:]:
+            console.print(Text("  ") + difference_text(change, max(20, console.width - 2)))
+    if not any_change:
+        console.print()
+        console.print(Text("state: no change since the last pause", style="dim"))
+
+
+def show_end(console: Console, standing: Standing) -> None:
+    """Shows where a thread stands that is not paused."""
+    status, following = standing.thread.status, standing.state.next
+    row = Text.assemble(
+        ("▶ " if following else "■ ", "bold"),
+        (f"{status.lower()}", "bold"),
+        (f"  next: {', '.join(following)}" if following else "  nothing is next", "dim"),
+    )
+    console.print(row)
+    if standing.thread.error is not None:
+        error = standing.thread.error
+        place = f" in {error.node}" if error.node else ""
+        console.print(Text(f"  failed{place}: {error.type}: {error.message}", style="red"))

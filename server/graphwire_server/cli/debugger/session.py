@@ -1,0 +1,151 @@
+"""A thread at a terminal: follows its runs, and asks at each pause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from graphwire import Breakpoint, Client, Resume, RunStream
+from graphwire.enums import PauseKind, RunStatus, StreamMode
+from graphwire.errors import ConnectionLostError, GraphwireError, ShuttingDownError
+from graphwire.values import Pause
+from rich.console import Console
+
+from graphwire_server.cli.connection import Connection
+from graphwire_server.cli.console import say
+from graphwire_server.cli.debugger.prompt import GoOn, Prompt
+from graphwire_server.cli.exit_codes import ExitCode
+from graphwire_server.cli.follow import Outcome, exit_code, follow
+from graphwire_server.cli.pauses import where
+from graphwire_server.cli.view import HumanView
+
+#: For people also tasks: the line of progress says which node runs.
+MODES_FOR_PEOPLE = (
+    StreamMode.UPDATES,
+    StreamMode.MESSAGES,
+    StreamMode.CUSTOM,
+    StreamMode.TASKS,
+)
+_ACTIVE = (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class Debugger:
+    """Follows the runs of a thread, and asks at each pause how it goes on."""
+
+    def __init__(
+        self,
+        client: Client,
+        connection: Connection,
+        console: Console,
+        *,
+        modes: Sequence[StreamMode] = (),
+        approve: bool = False,
+        prompt: Prompt | None = None,
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            client: The client.
+            connection: The connection, for the commands that are suggested.
+            console: Where it writes.
+            modes: The stream modes that were asked for.
+            approve: Go on at breakpoints without asking.
+            prompt: Asks; None: one of its own does.
+        """
+        self.prompt = prompt or Prompt(console, client)
+        self._client = client
+        self._connection = connection
+        self._console = console
+        self._modes = modes
+        self._approve = approve
+        self._shown: set[str] = set()
+
+    def follow(self, stream: RunStream, *, goes_on: bool = False) -> Outcome:
+        """Shows a run to its end; Ctrl-C pauses it, and a second one leaves it running."""
+        view = HumanView(
+            self._console,
+            self._modes,
+            goes_on=goes_on,
+            note="Ctrl-C pauses it",
+            shown=self._shown,
+        )
+        return follow(stream, view, self._connection, pause=self._client.runs.pause)
+
+    def go_on_from(self, outcome: Outcome) -> ExitCode:
+        """Goes on from how a run has ended, to the end of the last one."""
+        while outcome.status is RunStatus.INTERRUPTED:
+            following = self._next(outcome)
+            if following is None:
+                return self._leave(outcome.thread_id)
+            outcome = following
+        return exit_code(outcome)
+
+    def go_on(self, thread_id: str) -> ExitCode:
+        """Asks how a paused thread goes on, to the end of its last run."""
+        outcome = self._ask(thread_id)
+        return self._leave(thread_id) if outcome is None else self.go_on_from(outcome)
+
+    def attach(self, thread_id: str) -> ExitCode:
+        """Joins a thread, and stays when its runs have ended, until the person leaves."""
+        active = next(iter(self._client.runs.list(thread_id, statuses=_ACTIVE, limit=1)), None)
+        if active is not None:
+            exit_code(self.follow(self._client.runs.join(active.run_id)))
+        while (outcome := self._ask(thread_id)) is not None:
+            exit_code(outcome)
+        return self._leave(thread_id)
+
+    def _next(self, outcome: Outcome) -> Outcome | None:
+        asks = any(pause.kind is PauseKind.INTERRUPT for pause in outcome.pauses)
+        if self._approve and not asks:
+            resume = Resume(
+                pause_ids=[pause.pause_id for pause in outcome.pauses],
+                expected_checkpoint_id=outcome.checkpoint_id,
+            )
+            return self.run(outcome.thread_id, GoOn(resume))
+        return self._ask(outcome.thread_id)
+
+    def _ask(self, thread_id: str) -> Outcome | None:
+        """Asks how a thread goes on until a run of it has begun, and follows that to its end."""
+        while (going := self.prompt.ask(thread_id)) is not None:
+            try:
+                return self.run(thread_id, going)
+            except (ConnectionLostError, ShuttingDownError):
+                raise
+            except GraphwireError as error:
+                # Refused: nothing has begun, and the person may try something else.
+                self.prompt.refused(error)
+        return None
+
+    def run(self, thread_id: str, going: GoOn) -> Outcome:
+        """Runs what a person has asked for, and shows it to its end."""
+        options = going.options
+        stop = stop_at_start() if going.stops_at_start else None
+        if going.resume is None:
+            options = {**options, "stream_modes": MODES_FOR_PEOPLE}
+        if stop is not None:
+            options = {**options, "breakpoints": [stop]}
+        stream = self._client.runs.stream(
+            thread_id, going.assistant_id, resume=going.resume, input=going.input, **options
+        )
+        outcome = self.follow(stream, goes_on=True)
+        if stop is not None and outcome.status is RunStatus.INTERRUPTED:
+            self._client.runs.remove_breakpoints(outcome.run_id, stop.breakpoint_id)
+        return outcome
+
+    def _leave(self, thread_id: str) -> ExitCode:
+        pauses = self._client.threads.get(thread_id).pauses
+        if not pauses:
+            return ExitCode.OK
+        explain_leaving(self._connection, thread_id, pauses)
+        return ExitCode.PAUSED
+
+
+def stop_at_start() -> Breakpoint:
+    """Returns a breakpoint at which a run pauses before its first nodes; to be removed there."""
+    return Breakpoint("*", breakpoint_id=f"start-{uuid4()}")
+
+
+def explain_leaving(connection: Connection, thread_id: str, pauses: Sequence[Pause]) -> None:
+    """Says on stderr that a thread stays paused, and how to come back."""
+    places = ", ".join(where(pause) for pause in pauses)
+    say(f"the thread stays paused {places}; to come back:", connection.command("attach", thread_id))

@@ -1,0 +1,431 @@
+"""The prompt at a pause, and `graphwire attach`, at a terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cli.command import ID, AtATerminal, call, in_order, masked
+
+QUESTION = "What is the weather in San Francisco?"
+TWO_CITIES = "What is the weather in San Francisco and Oslo?"
+CONDITION = 'state.messages[-1].tool_calls.exists(t, t.name == "get_weather")'
+PROMPT = "(graphwire) "
+DRAWING = """
+     ╭───────────╮
+     │ __start__ │
+     ╰─────┬─────╯
+           │
+      ╭────▼────╮
+      │  agent  │
+      ╰─▲──┬────╯
+        │  ├╌╌╌╌╌╌╌╌╌╌╮
+        │  ╎          ╎
+  ┏━━━━━┷━━▼━┓   ╭────▼────╮
+  ┃ ▶ action ┃   │ __end__ │
+  ┗━━━━━━━━━━┛   ╰─────────╯
+"""
+LOG = ("--input", '{"log": []}')
+
+
+def dialogue(terminal: AtATerminal) -> str:
+    """Returns what is on the screen, with ids, durations and the line of progress taken out."""
+    lines = [line.rstrip() for line in terminal.screen.splitlines()]
+    kept = [line for line in lines if not re.match(r"[⠀-⣿] ", line)]
+    return masked("\n".join(kept))
+
+
+def test_a_pause_shows_why_where_what_waits_and_what_has_changed(weather: str) -> None:
+    words = ("run", "agent", QUESTION, "--break", f"action if {CONDITION}")
+    with AtATerminal(*words, "-s", weather) as run:
+        run.answer(PROMPT, "continue")
+        assert run.wait() == 0
+    shown = f"""
+▶ before action
+  if {CONDITION}
+{DRAWING}
+tool calls
+  1  get_weather(city="San Francisco")
+
+state
+  + messages[0]  human  What is the weather in San Francisco?
+  + messages[1]  ai  I'll look up the weather in San Francisco.  get_weather(ci…
+
+c continue  e 1 edit a call  r 1 reject it  s step  u until NODE  h help  q quit
+(graphwire) continue
+"""
+    assert shown in dialogue(run), dialogue(run)
+    assert in_order(run.screen, ["● action\n", "  get_weather → {", "✓ succeeded"])
+
+
+def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
+    with AtATerminal("run", "stop_after_child", *LOG, "--step", "-s", zoo) as run:
+        run.answer(PROMPT, "step")
+        run.read_until("▶ before child › one\n")
+        run.read_until("┃ ▶ child:one ┃")
+        run.answer(PROMPT, "breakpoints")
+        run.read_until("1  child/two:after  compiled into the graph\n")
+        run.answer(PROMPT, "finish")
+        # The breakpoint that is compiled in holds on the way.
+        run.read_until("▶ after child › two\n")
+        run.read_until("  compiled into the graph\n")
+        run.read_until("┃ child:two ▶ ┃")
+        run.answer(PROMPT, "next")
+        run.read_until("▶ before after\n")
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+    with AtATerminal("run", "ask_in_child", *LOG, "--step", "-s", zoo) as run:
+        run.read_until("▶ before before\n")
+        run.answer(PROMPT, "breakpoints")
+        run.read_until("there are none: break NODE adds one\n")
+        run.answer(PROMPT, "n")
+        run.read_until("▶ before child\n")
+        run.read_until('state, since the last pause\n  + log[0]  "before"\n')
+        run.answer(PROMPT, "n")
+        run.read_until("? at a question of child › ask\n")
+        run.read_until('state of child\n  + log  ["before", "first"]\n')
+        run.answer(PROMPT, "state log[-1]")
+        run.read_until('"first"\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_until_goes_to_a_node(zoo: str) -> None:
+    with AtATerminal("run", "linear", *LOG, "--step", "-s", zoo) as run:
+        run.answer(PROMPT, "until")
+        run.read_until("until which node? As in: until action\n")
+        run.answer(PROMPT, "until nowhere")
+        run.read_until("the graph has no node 'nowhere'; it has: a, b, c\n")
+        run.answer(PROMPT, "u c")
+        run.read_until("▶ before c\n")
+        run.read_until('  + log[0]  "a"\n  + log[1]  "b"\n')
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+    assert "▶ before b" not in run.screen
+
+
+def test_a_call_is_edited_in_the_editor_and_runs_so(weather: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit 2")
+        run.read_until("which call, 1 to 1? As in: edit 1\n")
+        run.answer(PROMPT, "edit 1")
+        run.read_until('  1  get_weather(city="San Francisco")\n     ✎ get_weather(city="Oslo")\n')
+        run.answer(PROMPT, "c")
+        run.read_until('get_weather → {"city": "Oslo"')
+        run.read_until("It is -2 °C and snowy in Oslo")
+        assert run.wait() == 0
+
+
+def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
+    editor = {"EDITOR": "sed -i s/}//"}
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "e 1")
+        run.read_until("not JSON: Expecting ',' delimiter (line 4, column 1)\n")
+        run.answer("edit it again? [y/n] ", "n")
+        run.read_until("nothing was changed\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_the_state_is_edited_in_the_editor(weather: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit")
+        run.read_until('  1  get_weather(city="Oslo")\n')
+        run.read_until(
+            "state, since the last pause\n"
+            "  ~ messages[0]  human  What is the weather in Oslo?\n"
+            '  ~ messages[1]  ai  I\'ll look up the weather in Oslo.  get_weather(city="Oslo")\n'
+        )
+        run.answer(PROMPT, "history")
+        run.read_until(" 1 ▶   2      update    action ")
+        run.read_until(" 2     1      loop      action ")
+        run.answer(PROMPT, "c")
+        run.read_until("It is -2 °C and snowy in Oslo")
+        assert run.wait() == 0
+
+
+def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) -> None:
+    editor = {"EDITOR": """sed -i 's/"a"/"x"/'"""}
+    with AtATerminal("run", "linear", *LOG, "-b", "c", "-s", zoo, env=editor) as run:
+        run.answer(PROMPT, "edit")
+        run.read_until('state, since the last pause\n  ~ log[0]  "a" → "x"\n(graphwire) ')
+        run.type("edit as b c\n")
+        run.read_until("edit what? `edit` the state, `edit as NODE`, or `edit 1`, a call\n")
+        run.answer(PROMPT, "state log")
+        run.read_until('[\n  "x",\n  "b"\n]\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_an_edit_as_another_node_changes_what_comes_next(zoo: str) -> None:
+    with AtATerminal("run", "linear", *LOG, "-b", "*", "-s", zoo, env={"EDITOR": "true"}) as run:
+        run.answer(PROMPT, "edit as b")
+        run.read_until("▶ before c\n")
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+    assert "● b" not in run.screen
+
+
+def test_without_an_editor_that_works_nothing_is_changed(weather: str) -> None:
+    editor = {"EDITOR": "false"}
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit")
+        run.read_until("false ended with code 1: nothing was changed\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_calls_are_rejected_and_answered_one_by_one(weather: str) -> None:
+    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather) as run:
+        run.answer(PROMPT, "reject too cold")
+        run.read_until("which call, 1 to 2? As in: reject 1 too dear\n")
+        run.answer(PROMPT, "reject 2 too cold")
+        run.read_until(
+            'tool calls\n  1  get_weather(city="San Francisco")\n  2  get_weather(city="Oslo")\n'
+            "     ✗ rejected: too cold\n"
+            "kept: continue sends it, and lets all else go on as it is\n"
+        )
+        run.answer(PROMPT, "respond 1 It is sunny.")
+        run.read_until("get_weather → ")
+        assert run.wait() == 0
+    assert "get_weather → It is sunny." in run.screen
+    assert "get_weather → too cold" in run.screen
+    assert '"temperature_c"' not in run.screen
+
+
+def test_a_single_rejection_goes_on_at_once(weather: str) -> None:
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+        run.answer(PROMPT, "r")
+        assert run.wait() == 0
+    assert '"temperature_c"' not in run.screen
+
+
+def test_an_answer_that_does_not_fit_leaves_the_question_open(zoo: str) -> None:
+    with AtATerminal("run", "ask_schema", *LOG, "-s", zoo) as run:
+        run.read_until("? at a question of ask\n")
+        run.read_until('"question": "amount"')
+        run.read_until('  answer: {"type": "object", "properties": {"amount": ')
+        run.answer(PROMPT, 'answer {"amount": 0}')
+        run.read_until("the answer does not fit the response schema at $.amount: 0 is less than")
+        run.answer(PROMPT, "answer {")
+        run.read_until("not JSON: Expecting property name enclosed in double quotes (column 2)\n")
+        run.answer(PROMPT, "continue")
+        run.answer("ask › ", "")
+        run.read_until("type an answer: text, or JSON\n")
+        run.answer("ask › ", '{"amount": 7}')
+        run.read_until("log [\"amount: {'amount': 7}\"]")
+        assert run.wait() == 0
+
+
+def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
+    with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
+        run.read_until("1 ? at a question of left\n")
+        run.read_until("2 ? at a question of right\n")
+        run.answer(PROMPT, "answer yes")
+        run.read_until("which of the questions? By its number, as in: answer 2 yes\n")
+        run.answer(PROMPT, "answer 2 yes")
+        run.read_until("not answered yet: at a question of left\n")
+        run.answer(PROMPT, "answer 1 1")
+        run.read_until("✓ succeeded")
+        assert run.wait() == 0
+    assert '  log ["left: 1"]\n' in run.screen
+    assert "  log [\"right: 'yes'\"]\n" in run.screen
+
+
+def test_the_pauses_that_commands_are_about_are_chosen_by_number(zoo: str) -> None:
+    with AtATerminal("run", "both_stop", *LOG, "-s", zoo) as run:
+        run.read_until("1 ▶ before left › danger\n")
+        run.read_until("2 ▶ before right › danger\n")
+        run.answer(PROMPT, "use 3")
+        run.read_until("use which pauses? Numbers from 1 to 2, or all\n")
+        run.answer(PROMPT, "2")
+        run.answer(PROMPT, "where")
+        run.read_until("1 ▶ before left › danger  a breakpoint  not in use\n")
+        run.read_until("2 ▶ before right › danger  a breakpoint\n")
+        run.answer(PROMPT, "c")
+        run.read_until("‖ paused")
+        run.read_until("▶ before left › danger\n")
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+
+
+def test_a_fork_pauses_at_its_checkpoint_and_goes_on_from_there(zoo: str) -> None:
+    with AtATerminal("run", "linear", *LOG, "-b", "c", "-s", zoo) as run:
+        run.answer(PROMPT, "fork")
+        run.read_until("which checkpoint? Its number in `history`, or its id\n")
+        run.answer(PROMPT, "fork 9")
+        run.read_until("history has no number 9\n")
+        run.answer(PROMPT, "fork 2")
+        run.read_until("a new branch from ")
+        run.read_until("▶ before b\n")
+        run.answer(PROMPT, "b")
+        run.read_until("1  c\n(graphwire) ")
+        run.type("history\n")
+        run.read_until(" 1 ▶   2      fork      b ")
+        run.answer(PROMPT, "state")
+        run.read_until('"a"\n  ]')
+        run.answer(PROMPT, "c")
+        run.read_until("▶ before c\n")
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+
+
+def test_breakpoints_are_listed_set_and_deleted(weather: str) -> None:
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+        run.answer(PROMPT, "break agent:after if size(state.messages) > 3")
+        run.read_until("set: agent:after if size(state.messages) > 3\n")
+        run.answer(PROMPT, "break agent if state.nothing > 3")
+        run.read_until("line 1, column 7: the state has no 'nothing'; it has: messages\n")
+        run.answer(PROMPT, "break agent:beside")
+        run.read_until("'agent:beside': a node is followed by :before or :after\n")
+        run.answer(PROMPT, "breakpoints")
+        run.read_until("1  action\n2  agent:after if size(state.messages) > 3\n")
+        run.answer(PROMPT, "delete 1")
+        run.read_until("deleted: action\n")
+        run.answer(PROMPT, "delete 2")
+        run.read_until("there is no breakpoint 2\n")
+        run.answer(PROMPT, "c")
+        run.read_until("▶ after agent\n  if size(state.messages) > 3\n")
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+
+
+def test_breakpoints_of_the_graph_stay(zoo: str) -> None:
+    with AtATerminal("run", "stops", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "b")
+        run.read_until("1  b  compiled into the graph\n2  c:after  compiled into the graph\n")
+        run.answer(PROMPT, "d 1")
+        run.read_until("it is compiled into the graph: it can't be taken away from here\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_where_says_all_about_where_the_thread_stands(zoo: str) -> None:
+    with AtATerminal("run", "ask_in_child", *LOG, "-b", "child/ask", "-s", zoo) as run:
+        run.answer(PROMPT, "where")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert """\
+(graphwire) where
+thread      <id>  interrupted
+assistant   ask_in_child
+run         <id>  interrupted
+checkpoint  <id>  step 1
+next        child
+
+1 ▶ before child › ask  a breakpoint
+    pause <id>
+(graphwire) q
+""" in dialogue(run), dialogue(run)
+
+
+def test_leaving_says_how_to_come_back_and_attach_does(weather: str) -> None:
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+        run.answer(PROMPT, "q")
+        run.read_until("graphwire: the thread stays paused before action; to come back:\n")
+        run.read_until("    graphwire attach ")
+        assert run.wait() == 4
+    *_, back = ID.findall(run.screen)
+    with AtATerminal("attach", back, "-s", weather) as attached:
+        attached.read_until("▶ before action\n")
+        attached.answer(PROMPT, "c")
+        attached.read_until("It is 16 °C and foggy in San Francisco")
+        attached.read_until("■ idle  nothing is next\n")
+        attached.answer(PROMPT, "c")
+        attached.read_until("nothing is next: give new input with `input`, or `fork` a ")
+        attached.answer(PROMPT, "input And in Oslo?")
+        attached.read_until("I'll look up the weather in Oslo.")
+        attached.read_until("It is -2 °C and snowy in Oslo")
+        attached.answer(PROMPT, "q")
+        assert attached.wait() == 0
+
+
+def test_attaching_to_a_run_shows_it_and_pauses_with_it(zoo: str, tmp_path: object) -> None:
+    started = call("run", "ask", *LOG, "-s", zoo)
+    [thread] = ID.findall(started.out)[:1]
+    with AtATerminal("attach", thread, "-s", zoo) as attached:
+        attached.read_until("? at a question of ask\n")
+        attached.answer(PROMPT, "a Ann")
+        attached.read_until("log [\"name: 'Ann'\"]")
+        attached.read_until("■ idle  nothing is next\n")
+        attached.type("\x04")
+        assert attached.wait() == 0
+
+
+def test_attach_needs_a_terminal_and_a_thread(zoo: str) -> None:
+    result = call("attach", "no-such-thread", server=zoo)
+    assert result.err == (
+        "graphwire: attach needs a terminal: `graphwire threads show` and `graphwire runs join` "
+        "do not\n"
+    )
+    assert (result.code, result.out) == (2, "")
+    with AtATerminal("attach", "01a215e5-f191-718a-8329-5caa99402c38", "-s", zoo) as attached:
+        attached.read_until("THREAD_NOT_FOUND")
+        assert attached.wait() == 1
+
+
+def test_somebody_else_may_be_faster(weather: str) -> None:
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+        run.read_until(PROMPT)
+        [thread] = ID.findall(run.screen)[:1]
+        assert call("run", "-t", thread, "--resume", "--clear-breakpoints", "-s", weather).code == 0
+        run.type("c\n")
+        run.read_until("is not open any more: it was resumed \nat ")
+        run.read_until("■ idle  nothing is next\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 0
+
+
+def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
+    with AtATerminal("run", "linear", *LOG, "-b", "b", "-s", zoo) as run:
+        for typed, said in (
+            ("fly", "there is no command 'fly': help lists them"),
+            ("continue now", "nothing may follow here, and there is 'now'"),
+            ("answer yes", "nothing is asked here"),
+            ("approve", "no tool call waits here: continue goes on"),
+            ("reject 1", "no tool call waits here"),
+            ("state nothing", "the state has no nothing; it has: log"),
+            ("state log[7]", "log has 1 items and no [7]"),
+            ("input x", "the thread is paused: go on from there, or leave with quit"),
+            ("delete", "delete which breakpoint? By its number in `breakpoints`, or its id"),
+            ("help fly", "there is no command 'fly'"),
+            ("break b if", "'b if' has no condition after `if`"),
+        ):
+            run.answer(PROMPT, typed)
+            run.read_until(f"{said}\n")
+        run.type("\x03")
+        run.answer(PROMPT, "help until")
+        run.read_until("until NODE  also: u\ngoes on until that node is next\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_a_terminal_that_is_too_small_gets_the_neighbours(zoo: str) -> None:
+    with AtATerminal("run", "linear", *LOG, "-b", "b", "-s", zoo, rows=20) as run:
+        run.read_until("▶ before b\n\n  a → [▶ b] → c\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_without_colours_the_prompt_has_none(weather: str) -> None:
+    words = ("run", "agent", QUESTION, "-b", "action", "-s", weather)
+    with AtATerminal(*words, env={"NO_COLOR": "1"}) as run:
+        run.answer(PROMPT, "r 1")
+        assert run.wait() == 0
+    assert re.search(rb"\x1b\[[0-9;]*3[0-9]m", run.raw) is None
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_help_fits(zoo: str, columns: int) -> None:
+    with AtATerminal("run", "linear", *LOG, "-b", "b", "-s", zoo, columns=columns) as run:
+        run.answer(PROMPT, "help")
+        run.read_until("  q, quit ")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    helped = run.screen.partition("(graphwire) help\n")[2].partition(PROMPT)[0]
+    assert all(len(line) <= columns for line in helped.splitlines())
+    assert in_order(helped, ["go on\n", "what waits\n", "the state\n", "where\n", "else\n"])
+    assert all(re.match(r"  \w+, \w+|  use |\S", line) for line in helped.splitlines())
