@@ -22,7 +22,6 @@ _BLOCK = re.compile(r"<!-- test: (?P<name>[a-z ]+) -->\n```[a-z]*\n(?P<text>.*?)
 _VARIES = (
     (re.compile(r"call_[0-9a-f]{24}"), "<id>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
-    (re.compile(r"call_[0-9a-f]{24}"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
 )
 
