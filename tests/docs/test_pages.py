@@ -14,9 +14,7 @@ from tests.servers import ServerProcess
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = ROOT / "examples" / "human_in_the_loop"
-PAGES = {
-    name: sections(ROOT / "docs" / name) for name in ("human-in-the-loop.md", "conditions.md")
-}
+PAGES = {name: sections(ROOT / "docs" / name) for name in ("human-in-the-loop.md", "conditions.md")}
 SECTIONS = [
     (page, heading)
     for page, blocks in PAGES.items()

@@ -18,15 +18,15 @@ class Mailing(TypedDict, total=False):
     sent: int
 
 
-async def send(mailing: Mailing) -> Mailing:
+async def send(state: Mailing) -> Mailing:
     """Sends a batch."""
     await asyncio.sleep(SECONDS)
-    return {"sent": min(mailing.get("sent", 0) + BATCH, mailing["mails"])}
+    return {"sent": min(state.get("sent", 0) + BATCH, state["mails"])}
 
 
-def route(mailing: Mailing) -> Literal["send", "__end__"]:
+def route(state: Mailing) -> Literal["send", "__end__"]:
     """Returns what follows a batch: the next, or the end."""
-    return "send" if mailing["sent"] < mailing["mails"] else "__end__"
+    return "send" if state["sent"] < state["mails"] else "__end__"
 
 
 mailing = (

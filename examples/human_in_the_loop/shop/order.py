@@ -32,33 +32,33 @@ ADDRESS = {
 }
 
 
-async def address(order: Order) -> dict[str, Any]:
+async def address(state: Order) -> dict[str, Any]:
     """Asks where to ship to, unless that is known."""
-    known = order.get("address")
+    known = state.get("address")
     return {"address": known or interrupt("Where to?", response_schema=ADDRESS)}
 
 
-async def gift(order: Order) -> dict[str, Any]:
+async def gift(state: Order) -> dict[str, Any]:
     """Asks whether it is a gift, unless that is known."""
-    known = order.get("gift_wrap")
+    known = state.get("gift_wrap")
     if known is None:
         known = interrupt("Is it a gift?", response_schema={"type": "boolean"})
     return {"gift_wrap": known}
 
 
-async def authorize(payment: Payment) -> dict[str, Any]:
+async def authorize(state: Payment) -> dict[str, Any]:
     """Reserves the money."""
-    return {"done": [f"authorized {payment['total']}"]}
+    return {"done": [f"authorized {state['total']}"]}
 
 
-async def capture(payment: Payment) -> dict[str, Any]:
+async def capture(state: Payment) -> dict[str, Any]:
     """Takes the money."""
-    return {"done": [f"captured {payment['total']}"]}
+    return {"done": [f"captured {state['total']}"]}
 
 
-async def ship(order: Order) -> dict[str, Any]:
+async def ship(state: Order) -> dict[str, Any]:
     """Ships the order."""
-    return {"done": [f"shipped to {order['address']['city']}"]}
+    return {"done": [f"shipped to {state['address']['city']}"]}
 
 
 payment = (

@@ -31,7 +31,7 @@ def send_email(to: str, text: str) -> str:
 def reply(messages: Sequence[BaseMessage]) -> AIMessage:
     """Returns what the model says next: a report of the tools' results, or the calls of tools."""
     if isinstance(messages[-1], ToolMessage):
-        results = []
+        results: list[ToolMessage] = []
         for message in reversed(messages):
             if not isinstance(message, ToolMessage):
                 break
