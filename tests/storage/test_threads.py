@@ -79,15 +79,19 @@ async def test_each_part_of_a_thread_is_changed_by_itself(storage: Storage) -> N
     await storage.write(lambda tx: tx.update_thread("t", now=3, assistant_id="agent"))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
-    want = replace(want, update_time=4, checkpoint_id="c1", next=("a", "b"), values="[1]")
+    want = replace(
+        want, update_time=4, state_update_time=4, checkpoint_id="c1", next=("a", "b"), values="[1]"
+    )
     await storage.write(lambda tx: tx.update_thread("t", now=4, head=("c1", ("a", "b"), "[1]")))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
-    want = replace(want, update_time=5, checkpoint_id="c2", next=(), values="[2]")
+    want = replace(
+        want, update_time=5, state_update_time=5, checkpoint_id="c2", next=(), values="[2]"
+    )
     await storage.write(lambda tx: tx.update_thread("t", now=5, head=("c2", (), "[2]")))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
-    want = replace(want, update_time=6, checkpoint_id="", next=(), values=None)
+    want = replace(want, update_time=6, state_update_time=6, checkpoint_id="", next=(), values=None)
     await storage.write(lambda tx: tx.update_thread("t", now=6, head=("", (), None)))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
     assert await storage.read(lambda r: r.thread("other", values=True)) == a_thread("other")

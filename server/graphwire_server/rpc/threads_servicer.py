@@ -109,6 +109,17 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         await self._threads.delete(validation.thread_id(request.thread_id))
         return pb.DeleteThreadResponse()
 
+    async def CopyThread(
+        self, request: pb.CopyThreadRequest, context: Any
+    ) -> pb.CopyThreadResponse:
+        """Copies a thread."""
+        thread_id = validation.thread_id(request.thread_id)
+        new_thread_id = validation.optional_thread_id(request.new_thread_id, "new_thread_id")
+        meaning = {"thread_id": thread_id, "new_thread_id": new_thread_id}
+        key = _request_key("CopyThread", request.request_id, meaning)
+        view = await self._threads.copy(thread_id, new_thread_id, key=key)
+        return pb.CopyThreadResponse(thread=thread_message(view))
+
     async def GetThreadState(
         self, request: pb.GetThreadStateRequest, context: Any
     ) -> pb.GetThreadStateResponse:

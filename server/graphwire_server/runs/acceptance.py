@@ -17,6 +17,7 @@ from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.events import metadata_record
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
@@ -29,6 +30,7 @@ from graphwire_server.runs.request import (
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
+    Inheritance,
     Lease,
     PauseKind,
     PauseRecord,
@@ -116,7 +118,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     active = () if new else tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
     goes_on = not isinstance(request.start, InputStart)
-    previous = tx.last_run(thread.thread_id) if goes_on else None
+    previous = inherited(tx, thread.thread_id) if goes_on else None
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -380,7 +382,7 @@ def _graph_changed(
 def _spec(
     request: RunRequest,
     context: Context,
-    previous: RunRecord | None,
+    previous: Inheritance | None,
     plan: ResumePlan | None,
     *,
     discards: bool,

@@ -8,6 +8,7 @@ from typing import Any
 from graphwire import errors
 
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.interface import Reader
 
@@ -32,5 +33,5 @@ def last_configurable(db: Reader, thread_id: str) -> dict[str, Any] | None:
 
     What a factory makes of them is the graph to which the thread's state belongs.
     """
-    run = db.last_run(thread_id)
-    return RunSpec.from_json(run.spec).configurable if run else None
+    last = inherited(db, thread_id)
+    return RunSpec.from_json(last.spec).configurable if last else None

@@ -35,16 +35,18 @@ from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import assistant_of, last_configurable
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
+    Inheritance,
     PauseRecord,
     Position,
-    RunRecord,
     ThreadFilter,
     ThreadRecord,
     ThreadStatus,
@@ -218,6 +220,31 @@ class ThreadService:
 
         await self._storage.write(work, long=True)
 
+    async def copy(
+        self, thread_id: str, new_thread_id: str, *, key: RequestKey | None
+    ) -> ThreadView:
+        """Copies a thread, but for its runs; with an empty new id the server chooses one.
+
+        Raises:
+            ThreadNotFoundError: There is no such thread; or the copy that this request_id made
+                was deleted.
+            ThreadExistsError: The new id is taken.
+            ThreadBusyError: The thread has a run that is queued or running.
+            RequestIdReusedError: The request_id was used for another request.
+        """
+
+        def work(tx: Transaction) -> ThreadView:
+            earlier = remembered(tx, key) if key else None
+            if earlier is not None:
+                return _made_earlier(tx, earlier.subject)
+            now = now_us()
+            copy_id = copy_thread(tx, thread_id, new_thread_id, now=now)
+            if key:
+                tx.insert_request(key.record(copy_id, now=now))
+            return _view(tx, copy_id)
+
+        return await decide(self._storage, work, long=True)
+
     async def state(
         self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
     ) -> ThreadStateView:
@@ -275,7 +302,7 @@ class ThreadService:
         """Edits a thread's state; returns None if somebody else has changed it meanwhile."""
         thread_id = edit.thread_id
 
-        def check(db: Reader) -> tuple[ThreadRecord, RunRecord | None, bool]:
+        def check(db: Reader) -> tuple[ThreadRecord, Inheritance | None, bool]:
             view = _view(db, thread_id)
             if key and remembered(db, key) is not None:
                 return view.thread, None, True
@@ -283,7 +310,7 @@ class ThreadService:
             if view.thread.status is ThreadStatus.BUSY:
                 raise thread_busy(thread_id, active)
             check_expected(view.thread, edit.expected_checkpoint_id)
-            return view.thread, db.last_run(thread_id), False
+            return view.thread, inherited(db, thread_id), False
 
         thread, last_run, repeated = await self._storage.read(check, short=True)
         if repeated:
@@ -354,7 +381,7 @@ class ThreadService:
 
 
 def _breakpoints(
-    loaded: LoadedGraph, graph: AnyPregel, last_run: RunRecord | None
+    loaded: LoadedGraph, graph: AnyPregel, last_run: Inheritance | None
 ) -> dict[Path, Breakpoints]:
     """Returns the breakpoints in force on a thread, by path."""
     breakpoints = {path: place.compiled for path, place in loaded.doored(graph).places.items()}

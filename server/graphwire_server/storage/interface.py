@@ -21,6 +21,7 @@ from graphwire_server.storage.records import (
     Expiry,
     Extent,
     Failure,
+    Inheritance,
     Lease,
     PauseRecord,
     PauseStatus,
@@ -102,6 +103,9 @@ class Reader(CheckpointReader, Protocol):
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that began to execute last, or None."""
 
+    def inheritance(self, thread_id: str) -> Inheritance | None:
+        """Returns what `put_inheritance` has noted on a thread, or None."""
+
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         """Returns the RUNNING runs under a server's lease that somebody asked to cancel.
 
@@ -155,6 +159,13 @@ class Reader(CheckpointReader, Protocol):
 
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
         """Returns the pauses at a checkpoint of a thread that were resumed, oldest first."""
+
+    def standing_answers(self, thread_id: str, checkpoint_id: str) -> list[tuple[str, str]]:
+        """Returns the answers to questions asked at a checkpoint of a thread, oldest first.
+
+        Each is (LangGraph's interrupt id, the answer as JSON text). Only those are returned that
+        were given to a run which went on to its next pause.
+        """
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
@@ -274,6 +285,17 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         Returns False if it was not there.
         """
 
+    def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
+        """Notes what the next run of a thread inherits, in place of what was noted before."""
+
+    def copy_thread(self, thread_id: str, copy: ThreadRecord, pause_ids: Callable[[], str]) -> None:
+        """Adds a thread with all that another one has but its runs, events and open pauses.
+
+        Those are its values, all its checkpoints, the tasks that breakpoints have let pass, and
+        its resolved pauses, for each of which `pause_ids` gives a new id. The answers that stand
+        for the one stand for the other, whatever becomes of the runs.
+        """
+
     def mark_pruned(self, thread_id: str) -> None:
         """Notes that a thread has no checkpoints but what belongs to where it stands."""
 
@@ -306,7 +328,10 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         """Notes on a run which run continued it."""
 
     def delete_run(self, run_id: str) -> bool:
-        """Deletes a run with its events; its pauses stay. False if it was not there."""
+        """Deletes a run with its events; its pauses stay. False if it was not there.
+
+        The answers that stand after it go on to stand.
+        """
 
     def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
         """Adds pauses."""

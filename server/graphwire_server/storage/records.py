@@ -271,6 +271,23 @@ class PauseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What the next run of a thread inherits from the one that began last.
+
+    Attributes:
+        start_time: When that run began.
+        spec: How it was asked to run: JSON text, see `runs.request.RunSpec`.
+        breakpoints: Those in force on it: a JSON array as text, see `graphs.breakpoints`.
+        run_id: That run; empty if it is not there any more, or is one of another thread.
+    """
+
+    start_time: int
+    spec: str
+    breakpoints: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     """One event of a run, as it goes over the wire.
 

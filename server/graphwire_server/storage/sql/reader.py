@@ -12,6 +12,7 @@ from graphwire_server.storage.records import (
     EventRecord,
     Expiry,
     Extent,
+    Inheritance,
     Lease,
     PauseRecord,
     Position,
@@ -23,6 +24,7 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
 
 #: The most ids in one statement; SQLite allows some thousands.
@@ -80,6 +82,10 @@ class SqlReader(CheckpointReads):
         row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
         return None if row is None else rows.run_record(row)
 
+    def inheritance(self, thread_id: str) -> Inheritance | None:
+        row = self._execute(thread_sql.INHERITANCE, (thread_id,)).fetchone()
+        return None if row is None else Inheritance(*row)
+
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         rows = self._execute(sql.CANCELLED_RUNS, (server_id,))
         return {run_id: bool(abandon) for run_id, abandon in rows}
@@ -133,6 +139,10 @@ class SqlReader(CheckpointReads):
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.RESUMED_PAUSES, (thread_id, checkpoint_id))
         return [rows.pause_record(row) for row in cursor]
+
+    def standing_answers(self, thread_id: str, checkpoint_id: str) -> list[tuple[str, str]]:
+        cursor = self._execute(thread_sql.STANDING_ANSWERS, (thread_id, checkpoint_id))
+        return [(row[0], row[1]) for row in cursor]
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))

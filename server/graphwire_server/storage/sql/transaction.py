@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
 from graphwire_server.storage.interface import LeaseLostError
@@ -10,6 +10,7 @@ from graphwire_server.storage.records import (
     TRANSITIONS,
     EventRecord,
     Failure,
+    Inheritance,
     Lease,
     PauseRecord,
     PauseStatus,
@@ -21,6 +22,7 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
 from graphwire_server.storage.sql.session import Parameters, Session
 
@@ -133,6 +135,22 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         self.delete_checkpoints(thread_id)
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
 
+    def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
+        noted = (inheritance.start_time, inheritance.spec, inheritance.breakpoints)
+        self._execute(thread_sql.PUT_INHERITANCE, (thread_id, *noted))
+
+    def copy_thread(self, thread_id: str, copy: ThreadRecord, pause_ids: Callable[[], str]) -> None:
+        self.insert_thread(copy)
+        self._execute(thread_sql.COPY_UNPRUNED, (thread_id, copy.thread_id))
+        self._execute(thread_sql.COPY_STATE, (copy.thread_id, thread_id))
+        self._execute(thread_sql.COPY_HITS, (copy.thread_id, thread_id))
+        self.copy_checkpoints(thread_id, copy.thread_id)
+        self._execute(thread_sql.FORGET_MAKERS, (copy.thread_id,))
+        resolved = self._execute(thread_sql.RESOLVED_PAUSES, (thread_id,)).fetchall()
+        if resolved:
+            copies = [(pause_ids(), copy.thread_id, row[0]) for row in resolved]
+            self._execute_many(thread_sql.COPY_PAUSE, copies)
+
     def mark_pruned(self, thread_id: str) -> None:
         self._execute(sql.MARK_PRUNED, (thread_id,))
 
@@ -164,6 +182,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
 
     def delete_run(self, run_id: str) -> bool:
+        self._execute(thread_sql.LET_ANSWERS_STAND, (run_id, run_id))
         return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
 
     def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
