@@ -13,8 +13,10 @@ from graphwire.v1 import (
     threads_pb2,
 )
 
+from graphwire_server.graphs.breakpoints import breakpoints_in
 from graphwire_server.graphs.registry import LoadedGraph
 from graphwire_server.graphs.state import StateView, TaskView
+from graphwire_server.rpc.breakpoints import breakpoint_messages
 from graphwire_server.runs.events import error_message, pause_message, timestamp
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.runs.threads import ThreadStateView, ThreadView
@@ -42,6 +44,12 @@ def thread_message(view: ThreadView) -> threads_pb2.Thread:
         update_time=timestamp(thread.update_time),
         stateless=thread.stateless,
         ttl=None if thread.ttl is None else _duration(thread.ttl),
+        breakpoints=breakpoint_messages(breakpoints_in(thread.breakpoints)),
+        state_update_time=None
+        if thread.state_update_time is None
+        else timestamp(thread.state_update_time),
+        values=payload(thread.values),
+        extracted={name: payload_pb2.Payload(json=t) for name, t in view.extracted.items()},
     )
 
 

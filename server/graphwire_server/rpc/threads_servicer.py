@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,14 +14,32 @@ from graphwire.v1 import threads_pb2_grpc
 from graphwire_server import jsontext
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.convert import thread_message, thread_state_message
+from graphwire_server.rpc.masks import keep_only, read_mask
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_principal
 from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.state_paths import StatePath, parse_path
 from graphwire_server.runs.threads import StateEdit, ThreadService
-from graphwire_server.storage.records import ThreadFilter, ThreadStatus
+from graphwire_server.storage.records import (
+    ThreadFilter,
+    ThreadOrder,
+    ThreadPosition,
+    ThreadRecord,
+    ThreadSort,
+    ThreadStatus,
+)
 
 _HISTORY_PAGE = 20
+
+#: The most ids of threads in one request, and the most parts of a state.
+_MAX_IDS, _MAX_EXTRACTS = 1000, 10
+
+#: The longest name of a part of a state.
+_MAX_NAME = 128
+
+#: In a page token: there is no time.
+_NO_TIME = -1
 
 #: The longest ttl of a thread.
 _LONGEST_TTL = timedelta(days=36_500)
@@ -58,8 +77,13 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
 
     async def GetThread(self, request: pb.GetThreadRequest, context: Any) -> pb.GetThreadResponse:
         """Returns a thread."""
-        view = await self._threads.get(validation.thread_id(request.thread_id))
-        return pb.GetThreadResponse(thread=thread_message(view))
+        wanted = read_mask(request.read_mask, pb.Thread.DESCRIPTOR)
+        view = await self._threads.get(
+            validation.thread_id(request.thread_id), values="values" in wanted
+        )
+        thread = thread_message(view)
+        keep_only(thread, wanted)
+        return pb.GetThreadResponse(thread=thread)
 
     async def ListThreads(
         self, request: pb.ListThreadsRequest, context: Any
@@ -67,16 +91,24 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         """Lists threads."""
         tokens = PageTokens(request)
         size = page_size(request.page_size)
+        wanted = read_mask(request.read_mask, pb.Thread.DESCRIPTOR)
+        sort = _sort(request)
+        place = tokens.read(request.page_token, str, int, str)
         views = await self._threads.list(
             self._filter(request.filter),
             limit=size + 1,
-            after=tokens.read_position(request.page_token),
+            sort=sort,
+            after=_position(place) if place else None,
+            values="values" in wanted,
+            extract=_paths(request.extract),
         )
         page, more = views[:size], len(views) > size
-        last = page[-1].thread if more else None
+        threads = [thread_message(view) for view in page]
+        for thread in threads:
+            keep_only(thread, wanted | {"extracted"} if wanted else wanted)
         return pb.ListThreadsResponse(
-            threads=[thread_message(view) for view in page],
-            next_page_token=tokens.write_position(last.create_time, last.thread_id) if last else "",
+            threads=threads,
+            next_page_token=tokens.write(*_place(page[-1].thread, sort)) if more else "",
         )
 
     async def CountThreads(
@@ -182,12 +214,62 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
             assistant_id=message.assistant_id,
             metadata=self._object_text(message, "metadata"),
             values=self._object_text(message, "values"),
+            thread_ids=_thread_ids(message.thread_ids, "filter.thread_ids"),
         )
 
     def _object_text(self, message: pb.ThreadFilter, name: str) -> str | None:
         if not message.HasField(name):  # type: ignore[arg-type]  # one of two fields
             return None
         return jsontext.dumps(self._codec.read_object(getattr(message, name), f"filter.{name}"))
+
+
+def _thread_ids(ids: Sequence[str], field: str) -> tuple[str, ...]:
+    """Returns a list of ids of threads, each once."""
+    if len(ids) > _MAX_IDS:
+        raise errors.InvalidFieldError(f"at most {_MAX_IDS} ids", field=field)
+    checked = [validation.thread_id(each, f"{field}[{i}]") for i, each in enumerate(ids)]
+    return tuple(dict.fromkeys(checked))
+
+
+def _sort(request: pb.ListThreadsRequest) -> ThreadSort:
+    order = validation.enum_name(pb.ThreadOrder, request.order_by, "THREAD_ORDER_")
+    return ThreadSort(
+        ThreadOrder(order or "CREATE_TIME"), request.direction == pb.SORT_DIRECTION_ASCENDING
+    )
+
+
+def _place(thread: ThreadRecord, sort: ThreadSort) -> tuple[str, int, str]:
+    """Returns where a thread is in a list, as a page token has it."""
+    match sort.order:
+        case ThreadOrder.UPDATE_TIME:
+            return thread.thread_id, thread.update_time, ""
+        case ThreadOrder.STATE_UPDATE_TIME:
+            time = thread.state_update_time
+            return thread.thread_id, _NO_TIME if time is None else time, ""
+        case _:
+            return thread.thread_id, thread.create_time, thread.status
+
+
+def _position(place: list[Any]) -> ThreadPosition:
+    thread_id, time, status = place
+    return ThreadPosition(thread_id, None if time == _NO_TIME else time, status)
+
+
+def _paths(extract: Mapping[str, str]) -> dict[str, StatePath]:
+    """Returns which parts of a state are asked for, by name."""
+    if len(extract) > _MAX_EXTRACTS:
+        raise errors.InvalidFieldError(f"at most {_MAX_EXTRACTS} paths", field="extract")
+    paths: dict[str, StatePath] = {}
+    for name, path in extract.items():
+        field = f"extract[{name[:_MAX_NAME]}]"
+        if not 0 < len(name) <= _MAX_NAME:
+            text = f"its name must have 1 to {_MAX_NAME} characters"
+            raise errors.InvalidFieldError(text, field=field)
+        try:
+            paths[name] = parse_path(path)
+        except ValueError as error:
+            raise errors.InvalidFieldError(str(error), field=field) from error
+    return paths
 
 
 def _ttl(request: pb.CreateThreadRequest | pb.UpdateThreadRequest) -> int | None:

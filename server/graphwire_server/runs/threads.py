@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import orjson
@@ -41,14 +41,16 @@ from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.state_paths import StatePath, part
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
-from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     Inheritance,
     PauseRecord,
-    Position,
     ThreadFilter,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
     ThreadStatus,
 )
 
@@ -58,10 +60,11 @@ _EDIT_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class ThreadView:
-    """A thread with its open pauses."""
+    """A thread with its open pauses, and parts of its state, as JSON text, by name."""
 
     thread: ThreadRecord
     pauses: Sequence[PauseRecord]
+    extracted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,19 +154,55 @@ class ThreadService:
 
         return await decide(self._storage, work)
 
-    async def get(self, thread_id: str) -> ThreadView:
-        """Returns a thread. Raises ThreadNotFoundError."""
-        return await self._storage.read(lambda db: _view(db, thread_id), short=True)
+    async def get(self, thread_id: str, *, values: bool = False) -> ThreadView:
+        """Returns a thread; its values only if asked for. Raises ThreadNotFoundError."""
+        return await self._storage.read(
+            lambda db: _view(db, thread_id, values=values), short=not values
+        )
 
     async def list(
-        self, which: ThreadFilter, *, limit: int, after: Position | None
+        self,
+        which: ThreadFilter,
+        *,
+        limit: int,
+        sort: ThreadSort = NEWEST_FIRST,
+        after: ThreadPosition | None,
+        values: bool = False,
+        extract: Mapping[str, StatePath] | None = None,
     ) -> list[ThreadView]:
-        """Returns threads, newest first, without those of stateless runs."""
+        """Returns threads, without those of stateless runs.
+
+        Args:
+            which: Which threads.
+            limit: How many at the most.
+            sort: In which order.
+            after: The last thread of the page before.
+            values: Whether to return their values.
+            extract: Which parts of their states to return, by name.
+        """
 
         def read(db: Reader) -> list[ThreadView]:
-            threads = db.threads(which, limit=limit, after=after)
-            pauses = db.pauses([thread.thread_id for thread in threads])
-            return [ThreadView(thread, pauses.get(thread.thread_id, ())) for thread in threads]
+            threads = db.threads(which, limit=limit, sort=sort, after=after)
+            ids = [thread.thread_id for thread in threads]
+            pauses = db.pauses(ids)
+            views = {
+                thread.thread_id: ThreadView(
+                    thread, pauses.get(thread.thread_id, ()), dict.fromkeys(extract or (), "null")
+                )
+                for thread in threads
+            }
+            if values or extract:
+                for thread_id, text in db.values_of(ids):
+                    view = views[thread_id]
+                    state = orjson.loads(text) if extract else None
+                    views[thread_id] = replace(
+                        view,
+                        thread=replace(view.thread, values=text) if values else view.thread,
+                        extracted={
+                            name: part(state, path) for name, path in (extract or {}).items()
+                        },
+                    )
+            return list(views.values())
 
         return await self._storage.read(read)
 
@@ -392,8 +431,8 @@ def _breakpoints(
     return breakpoints
 
 
-def _view(db: Reader, thread_id: str) -> ThreadView:
-    thread = db.thread(thread_id)
+def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
+    thread = db.thread(thread_id, values=values)
     if thread is None:
         raise thread_not_found(thread_id)
     return ThreadView(thread, db.open_pauses(thread_id))

@@ -12,7 +12,7 @@ together with others in one flush to the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
@@ -30,7 +30,9 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
     ThreadFilter,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
     ThreadStatus,
 )
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from graphwire_server.storage.checkpoints.saver import Saver
 
 T = TypeVar("T")
+
+NEWEST_FIRST = ThreadSort()
 
 
 class StorageError(Exception):
@@ -71,12 +75,20 @@ class Reader(CheckpointReader, Protocol):
         """Returns a thread, or None. Its `values`, which may be large, are read if asked for."""
 
     def threads(
-        self, which: ThreadFilter, *, limit: int, after: Position | None = None
+        self,
+        which: ThreadFilter,
+        *,
+        limit: int,
+        sort: ThreadSort = NEWEST_FIRST,
+        after: ThreadPosition | None = None,
     ) -> list[ThreadRecord]:
-        """Returns at most `limit` threads, newest first (create_time, then id, descending).
+        """Returns at most `limit` threads, newest first if nothing else is said.
 
         `after` is the last row of the page before. The records come without `values`.
         """
+
+    def values_of(self, thread_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yields (thread_id, values) of those among some threads that have values."""
 
     def count_threads(self, which: ThreadFilter) -> int:
         """Returns how many threads match."""

@@ -332,6 +332,7 @@ class ThreadFilter:
         assistant_id: This assistant; empty for any.
         metadata: Metadata that contains this JSON object (text); None for any.
         values: State that contains this JSON object (text); None for any.
+        thread_ids: One of these; empty for any.
 
     To contain is meant as Postgres' `jsonb @>` means it for objects: each key is
     there with an equal value, objects in it likewise; lists are equal, element by
@@ -342,6 +343,49 @@ class ThreadFilter:
     assistant_id: str = ""
     metadata: str | None = None
     values: str | None = None
+    thread_ids: tuple[str, ...] = ()
+
+
+class ThreadOrder(StrEnum):
+    """What threads are sorted by; the contract's `ThreadOrder` without its prefix.
+
+    Where that is equal it is their id that counts; of one status, before that, when they were
+    created.
+    """
+
+    CREATE_TIME = "CREATE_TIME"
+    UPDATE_TIME = "UPDATE_TIME"
+    STATE_UPDATE_TIME = "STATE_UPDATE_TIME"
+    THREAD_ID = "THREAD_ID"
+    STATUS = "STATUS"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSort:
+    """How a list of threads is sorted. Those without a state_update_time come last in any case.
+
+    Attributes:
+        order: By what.
+        ascending: The oldest, or the first of the alphabet, first.
+    """
+
+    order: ThreadOrder = ThreadOrder.CREATE_TIME
+    ascending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPosition:
+    """A place in a list of threads: the last one already seen, as far as its order goes.
+
+    Attributes:
+        thread_id: Its id.
+        time: The time that it is sorted by; None if it has none, or is not sorted by one.
+        status: Its status, if it is sorted by that.
+    """
+
+    thread_id: str
+    time: int | None = None
+    status: str = ""
 
 
 class ThreadsKept(StrEnum):

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 import orjson
 
 from graphwire_server.storage.checkpoints.tables import CheckpointReads
+from graphwire_server.storage.interface import NEWEST_FIRST
 from graphwire_server.storage.records import (
     EventRecord,
     Expiry,
@@ -20,7 +21,9 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
     ThreadFilter,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
@@ -44,12 +47,26 @@ class SqlReader(CheckpointReads):
         return self._thread(sql.THREAD, thread_id, values=values)
 
     def threads(
-        self, which: ThreadFilter, *, limit: int, after: Position | None = None
+        self,
+        which: ThreadFilter,
+        *,
+        limit: int,
+        sort: ThreadSort = NEWEST_FIRST,
+        after: ThreadPosition | None = None,
     ) -> list[ThreadRecord]:
         if not _can_match(which):
             return []
-        cursor = self._execute(*sql.list_threads(which, limit=limit, after=after))
-        return [rows.thread_record(row) for row in cursor]
+        found: list[ThreadRecord] = []
+        for part in sql.parts_of(sort, after):
+            if len(found) < limit:
+                cursor = self._execute(*sql.list_threads(which, part, limit=limit - len(found)))
+                found += (rows.thread_record(row) for row in cursor)
+        return found
+
+    def values_of(self, thread_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+        for ids in in_parts(thread_ids):
+            for row in self._execute(sql.thread_states(len(ids)), ids):
+                yield row[0], row[1]
 
     def count_threads(self, which: ThreadFilter) -> int:
         if not _can_match(which):
@@ -198,8 +215,8 @@ def _can_match(which: ThreadFilter) -> bool:
     for name, text in (("metadata", which.metadata), ("values", which.values)):
         if text is not None and not isinstance(_parsed(text), dict):
             raise ValueError(f"ThreadFilter.{name} must be a JSON object, not {text!r:.80}")
-    # No assistant is called so, and Postgres can't even be asked.
-    return "\0" not in which.assistant_id
+    # None is called so, and Postgres can't even be asked.
+    return not any("\0" in name for name in (which.assistant_id, *which.thread_ids))
 
 
 def _parsed(text: str) -> object:

@@ -13,7 +13,8 @@ CREATE TABLE gw_thread_inherits (
 -- next pause, and is not there any more.
 ALTER TABLE gw_pauses ADD COLUMN answer_stands BOOLEAN NOT NULL DEFAULT FALSE;
 
-CREATE INDEX gw_threads_by_update ON gw_threads (update_time, thread_id) WHERE NOT stateless;
+-- Its condition is one that the sweeps do not have, so that no database takes it for theirs.
+CREATE INDEX gw_threads_by_update ON gw_threads (update_time, thread_id) WHERE stateless = FALSE;
 CREATE INDEX gw_threads_by_state_update ON gw_threads (state_update_time, thread_id)
     WHERE NOT stateless;
 CREATE INDEX gw_threads_by_id ON gw_threads (thread_id) WHERE NOT stateless;
