@@ -85,6 +85,10 @@ class AsyncRuns(_Group):
     get = _unary(_runs.get_run)
     list = _pages(_runs.list_runs)
     cancel = _unary(_runs.cancel_run)
+    pause = _unary(_runs.pause_run)
+    breakpoints = _unary(_runs.list_run_breakpoints)
+    add_breakpoints = _unary(_runs.add_run_breakpoints)
+    remove_breakpoints = _unary(_runs.remove_run_breakpoints)
     delete = _unary(_runs.delete_run)
 
 

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from graphwire import _enums as enums
 from graphwire import values
+from graphwire._breakpoints import read_breakpoint
 from graphwire._payload import decode
 from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
 
@@ -103,6 +104,8 @@ def run(message: run_pb2.Run) -> values.Run:
         cancel_requested=message.cancel_requested,
         recovery_policy=enums.RECOVERY_POLICY.read(message.recovery_policy),
         attempt=message.attempt,
+        breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
+        pause_requested=message.pause_requested,
     )
 
 

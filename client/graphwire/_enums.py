@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from graphwire import enums
 from graphwire.errors import InvalidFieldError
-from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import breakpoint_pb2, pause_pb2, run_event_pb2, run_pb2, threads_pb2
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -73,5 +73,9 @@ ON_DISCONNECT = Codec(enums.OnDisconnect, run_pb2.OnDisconnect)
 IF_NOT_EXISTS = Codec(enums.IfNotExists, run_pb2.IfNotExists)
 THREAD_STATUS = Codec(enums.ThreadStatus, threads_pb2.ThreadStatus)
 IF_EXISTS = Codec(enums.IfExists, threads_pb2.IfExists)
+BREAKPOINT_POSITION = Codec(enums.BreakpointPosition, breakpoint_pb2.BreakpointPosition)
+BREAKPOINT_SOURCE = Codec(enums.BreakpointSource, breakpoint_pb2.BreakpointSource)
+ON_EXPIRY = Codec(enums.OnExpiry, breakpoint_pb2.OnExpiry)
+STEP_MODE = Codec(enums.StepMode, run_pb2.StepMode)
 PAUSE_KIND = Codec(enums.PauseKind, pause_pb2.PauseKind)
 MESSAGE_ROLE = Codec(enums.MessageRole, run_event_pb2.MessageRole)

@@ -8,8 +8,10 @@ from typing import Any, Unpack
 
 from graphwire import _convert as convert
 from graphwire import _enums as enums
-from graphwire._calls import Call, Page, Stream, call, method_of, pages
+from graphwire._breakpoints import breakpoint_messages, read_breakpoint
+from graphwire._calls import Call, Page, Stream, call, method_of, new_request_id, pages
 from graphwire._start import start_request
+from graphwire.breakpoints import Breakpoint
 from graphwire.enums import OnDisconnect, RunStatus
 from graphwire.start import NOT_GIVEN, Command, Resume, RunOptions
 from graphwire.v1 import runs_pb2 as pb
@@ -284,6 +286,116 @@ def cancel_run(run_id: str, *, abandon: bool = False, timeout: float | None = No
         request,
         pb.CancelRunResponse,
         lambda r: convert.run(r.run),
+        repeatable=False,
+        timeout=timeout,
+    )
+
+
+def pause_run(run_id: str, *, timeout: float | None = None) -> Call[Run]:
+    """Has an active run pause before whatever comes next, and returns it.
+
+    Returns as soon as that is recorded: what is at work ends first. If nothing comes next, the
+    run ends as it would have.
+
+    Args:
+        run_id: The run.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunEndedError: It has ended already.
+    """
+    request = pb.PauseRunRequest(run_id=run_id)
+    return call(
+        request,
+        pb.PauseRunResponse,
+        lambda r: convert.run(r.run),
+        repeatable=False,
+        timeout=timeout,
+    )
+
+
+def list_run_breakpoints(run_id: str, *, timeout: float | None = None) -> Call[list[Breakpoint]]:
+    """Returns all breakpoints in force for a run, those compiled into its graph included.
+
+    Args:
+        run_id: The run.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+    """
+    request = pb.ListRunBreakpointsRequest(run_id=run_id)
+    return call(
+        request,
+        pb.ListRunBreakpointsResponse,
+        lambda r: [read_breakpoint(each) for each in r.breakpoints],
+        timeout=timeout,
+    )
+
+
+def add_run_breakpoints(
+    run_id: str,
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str],
+    *,
+    request_id: str | None = None,
+    timeout: float | None = None,
+) -> Call[list[Breakpoint]]:
+    """Adds breakpoints to a run that is active, or at which its thread is paused.
+
+    They are in force when this returns: no node begins past them then.
+
+    Args:
+        run_id: The run.
+        breakpoints: A breakpoint, or several; a plain name is one before that node.
+        request_id: Makes the call safe to repeat; None: the client makes one.
+        timeout: The limit in seconds; None: the client's default.
+
+    Returns:
+        Those that were added, with the ids that the server chose.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunEndedError: Nothing goes on from it any more.
+        UnknownNodeError: The graph has no such node.
+        InvalidConditionError: A condition can't be used.
+        BreakpointExistsError: The run has one with that id.
+        UnsupportedBreakpointError: A pause there could never be resumed.
+    """
+    request = pb.AddRunBreakpointsRequest(
+        run_id=run_id,
+        breakpoints=breakpoint_messages(breakpoints, "breakpoints"),
+        request_id=new_request_id(request_id),
+    )
+    return call(
+        request,
+        pb.AddRunBreakpointsResponse,
+        lambda r: [read_breakpoint(each) for each in r.breakpoints],
+        timeout=timeout,
+    )
+
+
+def remove_run_breakpoints(
+    run_id: str, breakpoint_ids: str | Iterable[str], *, timeout: float | None = None
+) -> Call[list[Breakpoint]]:
+    """Removes breakpoints that were given to a run or added to it; returns those that are left.
+
+    Args:
+        run_id: The run.
+        breakpoint_ids: An id, or several: all are removed, or none.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: There is no such run.
+        RunEndedError: Nothing goes on from it any more.
+        BreakpointNotFoundError: It has no such breakpoint of its own.
+    """
+    ids = [breakpoint_ids] if isinstance(breakpoint_ids, str) else list(breakpoint_ids)
+    request = pb.RemoveRunBreakpointsRequest(run_id=run_id, breakpoint_ids=ids)
+    return call(
+        request,
+        pb.RemoveRunBreakpointsResponse,
+        lambda r: [read_breakpoint(each) for each in r.breakpoints],
         repeatable=False,
         timeout=timeout,
     )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from graphwire import _enums as enums
+from graphwire._breakpoints import breakpoint_messages
 from graphwire._calls import new_request_id
 from graphwire._durations import duration
 from graphwire._payload import encode, encode_if_given, encode_if_set
@@ -87,6 +88,8 @@ def _resume(resume: Resume, field: str) -> pb.Resume:
         },
         answer=encode_if_given(resume.answer, f"{field}.answer"),
         expected_checkpoint_id=resume.expected_checkpoint_id,
+        step=enums.STEP_MODE.write_if_set(resume.step, f"{field}.step"),
+        run_to=resume.run_to,
     )
 
 
@@ -133,6 +136,7 @@ def _duration(delay: float | timedelta, _field: str) -> Duration:
 _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {
     "interrupt_before": _names,
     "interrupt_after": _names,
+    "breakpoints": breakpoint_messages,
     "clear_breakpoints": _as_given,
     "stream_modes": enums.STREAM_MODE.write_all,
     "stream_subgraphs": _as_given,

@@ -45,12 +45,48 @@ class ThreadStatus(_Name):
 
 
 class PauseKind(_Name):
-    """Why a thread is paused: before a node, after one, or in one that asks."""
+    """Why a thread is paused: before a node, after one, in one that asks, or on request."""
 
     BREAKPOINT_BEFORE = "BREAKPOINT_BEFORE"
     BREAKPOINT_AFTER = "BREAKPOINT_AFTER"
     INTERRUPT = "INTERRUPT"
+    PAUSE = "PAUSE"
     UNKNOWN = "UNKNOWN"
+
+
+class BreakpointPosition(_Name):
+    """On which side of a node a breakpoint is."""
+
+    BEFORE = "BEFORE"
+    AFTER = "AFTER"
+    UNKNOWN = "UNKNOWN"
+
+
+class BreakpointSource(_Name):
+    """Who has set a breakpoint. They add up: none switches another one off."""
+
+    RUN = "RUN"
+    THREAD = "THREAD"
+    ASSISTANT = "ASSISTANT"
+    COMPILED = "COMPILED"
+    UNKNOWN = "UNKNOWN"
+
+
+class OnExpiry(_Name):
+    """When nobody answers in time: the node runs, its tool calls are rejected, or all is off."""
+
+    RESUME = "RESUME"
+    REJECT = "REJECT"
+    CANCEL = "CANCEL"
+    UNKNOWN = "UNKNOWN"
+
+
+class StepMode(_Name):
+    """How far a resume goes: one step into subgraphs, over them, or out of the one it is in."""
+
+    INTO = "INTO"
+    OVER = "OVER"
+    OUT = "OUT"
 
 
 class StreamMode(_Name):

@@ -8,12 +8,14 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, TypedDict
 
+from graphwire.breakpoints import Breakpoint
 from graphwire.enums import (
     Durability,
     IfNotExists,
     MultitaskStrategy,
     OnPause,
     RecoveryPolicy,
+    StepMode,
     StreamMode,
 )
 
@@ -43,12 +45,16 @@ class Resume:
         answer: The answer where a single interrupt is open: any JSON value, None too.
         expected_checkpoint_id: Compare and set: `CheckpointMismatchError` unless the
             thread is still at this checkpoint. Empty: do not check.
+        step: Pause again after one step: INTO, OVER or OUT.
+        run_to: Pause again before this node. Not with `step`.
     """
 
     pause_ids: Sequence[str] = ()
     answers: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = NOT_GIVEN
     expected_checkpoint_id: str = ""
+    step: StepMode | str | None = None
+    run_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ class RunOptions(TypedDict, total=False):
         interrupt_before: Pause before these nodes (a name, or names; `"*"` for all),
             besides the breakpoints compiled into the graph or inherited.
         interrupt_after: Pause after these nodes; as `interrupt_before`.
+        breakpoints: More breakpoints, with conditions, in subgraphs, with an expiry; a plain
+            name is one before that node.
         clear_breakpoints: For a resume or a command: do not inherit the breakpoints of
             the run before it. Those compiled into the graph stay.
         stream_modes: What to record and stream (a mode, or modes). New runs: UPDATES.
@@ -124,6 +132,7 @@ class RunOptions(TypedDict, total=False):
 
     interrupt_before: str | Iterable[str] | None
     interrupt_after: str | Iterable[str] | None
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str] | None
     clear_breakpoints: bool | None
     stream_modes: StreamMode | str | Iterable[StreamMode | str] | None
     stream_subgraphs: bool | None

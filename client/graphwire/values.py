@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from graphwire.breakpoints import Breakpoint
 from graphwire.enums import (
     Durability,
     MultitaskStrategy,
@@ -195,6 +196,8 @@ class Run:
         recovery_policy: What happens to it when the server that executes it is lost.
         attempt: How often it was begun to be executed: 1, unless it went on after its server
             had stopped or was lost; 0 before it begins.
+        breakpoints: All breakpoints in force, but for plain names and those compiled in.
+        pause_requested: Whether someone has asked to pause it.
     """
 
     run_id: str
@@ -218,6 +221,8 @@ class Run:
     cancel_requested: bool
     recovery_policy: RecoveryPolicy
     attempt: int
+    breakpoints: tuple[Breakpoint, ...] = ()
+    pause_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

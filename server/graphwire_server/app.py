@@ -35,6 +35,7 @@ from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
+from graphwire_server.runs.steering import RunSteering
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import Storage, StorageError
@@ -164,6 +165,9 @@ class App:
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
         )
+        steering = RunSteering(
+            storage=storage, registry=registry, executor=executor, completion=completion
+        )
         thread_service = ThreadService(
             storage=storage,
             registry=registry,
@@ -172,7 +176,7 @@ class App:
         reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
         rpc = RpcServer(
             threads=ThreadsServicer(thread_service, codec),
-            runs=RunsServicer(runs, reader, completion),
+            runs=RunsServicer(runs, steering, reader, completion),
             assistants=AssistantsServicer(registry),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphwire.v1 import run_event_pb2 as pb
 from graphwire_server.graphs import langgraph_repairs
+from graphwire_server.graphs.breakpoints import Breakpoint
 from graphwire_server.graphs.doors import current_doorkeeper, end_step, stop_after, with_doors
 from graphwire_server.graphs.execution import (
     Beginning,
@@ -18,8 +19,9 @@ from graphwire_server.graphs.execution import (
     run_config,
 )
 from graphwire_server.graphs.gate import Gate
+from graphwire_server.graphs.judge import Judge
 from graphwire_server.graphs.langgraph_compat import AnyPregel, copy_with
-from graphwire_server.graphs.places import Breakpoints, Namespace
+from graphwire_server.graphs.places import Namespace
 from graphwire_server.graphs.position import Position, Waiting, read_position
 from graphwire_server.graphs.state import thread_config
 from graphwire_server.graphs.tap import Tap, Told
@@ -49,6 +51,7 @@ class Driver:
         *,
         before: tuple[str, ...] = (),
         after: tuple[str, ...] = (),
+        rich: tuple[Breakpoint, ...] = (),
     ) -> None:
         """Gives a graph a checkpointer, doors, and breakpoints at its root."""
         langgraph_repairs.tell_of_steps(end_step, stop_after)
@@ -58,15 +61,15 @@ class Driver:
         self.events: list[pb.RunEvent] = []
         self.closed = False
         self.cancelled = False
-        self.before, self.after = before, after
+        self.before, self.after, self.rich = before, after, rich
         self._storage = storage
 
     @property
-    def breakpoints(self) -> dict[tuple[str, ...], Breakpoints]:
-        """All breakpoints, by path."""
-        root = self.places[()].compiled
-        own = Breakpoints((*root.before, *self.before), (*root.after, *self.after))
-        return {path: place.compiled for path, place in self.places.items()} | {(): own}
+    def judge(self) -> Judge:
+        """Who knows all breakpoints."""
+        lists = [Breakpoint(name) for name in self.before]
+        lists += [Breakpoint(name, after=True) for name in self.after]
+        return Judge(self.places, [*lists, *self.rich])
 
     async def run(
         self,
@@ -88,7 +91,7 @@ class Driver:
         tap = Tap(self, modes=modes, subgraphs=subgraphs, told=told)
         self.events = []
         gate = Gate(
-            self.breakpoints[()],
+            self.judge,
             self.places,
             position.known(self.approved, answers),
             durable=self._durable,
@@ -115,7 +118,7 @@ class Driver:
 
     async def waiting(self) -> tuple[Waiting, ...]:
         """Returns what the thread waits for."""
-        return (await self.position()).waiting(self.breakpoints, self.approved)
+        return (await self.position()).waiting(self.judge, self.approved)
 
     async def approve(self, *nodes: str) -> None:
         """Approves the breakpoints at which the thread stands; those at some nodes, or all."""

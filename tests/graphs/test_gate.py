@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
+from graphwire_server.graphs.breakpoints import Breakpoint
 from graphwire_server.graphs.execution import Fresh, GoOn, Steer
 from graphwire_server.graphs.gate import Gate, Known
+from graphwire_server.graphs.judge import Judge
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
+from graphwire_server.graphs.stops import StoppedAfter
 from graphwire_server.storage.sqlite import SqliteStorage
 from langchain_core.runnables import RunnableLambda
 from langgraph.errors import GraphInterrupt
@@ -43,8 +46,10 @@ class Told:
             (): Place(Breakpoints(), nodes, keeps_checkpoints=True, has_doors=True),
             ("child",): Place(child, ("a", "b"), keeps_checkpoints=True, has_doors=not called),
         }
+        lists = [Breakpoint(name) for name in before]
+        lists += [Breakpoint(name, after=True) for name in after]
         self.gate = Gate(
-            Breakpoints(before, after),
+            Judge(places, lists),
             places,
             known,
             durable=self._durable,
@@ -62,8 +67,8 @@ class Told:
     def stepped(self, namespace: Namespace, checkpoint_id: str) -> tuple[str, ...]:
         met = self.gate.stepped(namespace)
         if met:
-            self.gate.stop_after(namespace, checkpoint_id, met)
-        return met
+            self.gate.stop_after(StoppedAfter(namespace, checkpoint_id, met))
+        return tuple(met)
 
 
 def task(node: str, namespace: Namespace = (), number: int = 1) -> Task:

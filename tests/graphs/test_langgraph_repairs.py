@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 import pytest
@@ -9,7 +10,7 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.places import Namespace
-from graphwire_server.graphs.stored import STOPPED_AFTER
+from graphwire_server.graphs.stops import STOPPED_AFTER
 from langgraph._internal._constants import RESUME
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import InvalidUpdateError
@@ -152,12 +153,12 @@ async def test_the_end_of_a_step_is_told_before_the_next_one_begins(
         if "input" in part[2]:
             told.append(part[2]["name"])
 
-    def ends(namespace: Namespace) -> tuple[str, ...]:
+    def ends(namespace: Namespace) -> Mapping[str, str]:
         told.append(("ends", namespace))
-        return ("two",) if "two" in told else ()
+        return {"two": "[]"} if "two" in told else {}
 
-    stopped: list[tuple[Namespace, str, tuple[str, ...]]] = []
-    langgraph_repairs.tell_of_steps(lambda _: (), lambda *_: None)
+    stopped: list[tuple[Namespace, str, Mapping[str, str]]] = []
+    langgraph_repairs.tell_of_steps(lambda _: {}, lambda *_: None)
     langgraph_repairs.tell_of_steps(ends, lambda *stop: stopped.append(stop))
     graph = chain(one=writes("one"), two=writes("two")).compile(checkpointer=InMemorySaver())
     config = compat.tapped(graph, THREAD, hear, {"tasks"}, told.append)
@@ -165,8 +166,8 @@ async def test_the_end_of_a_step_is_told_before_the_next_one_begins(
     # The first step is that of the entry, which is hidden.
     assert told == [("ends", ()), "one", ("ends", ()), "two", ("ends", ())]
     head = await graph.aget_state(THREAD)
-    assert stopped == [((), head.config["configurable"]["checkpoint_id"], ("two",))]
-    assert dict(head.metadata or {})[STOPPED_AFTER] == ["two"]
+    assert stopped == [((), head.config["configurable"]["checkpoint_id"], {"two": "[]"})]
+    assert dict(head.metadata or {})[STOPPED_AFTER] == {"two": "[]"}
     # What does not stream to the run is nothing of it.
     await graph.ainvoke(INPUT, {"configurable": {"thread_id": "other"}}, durability=durability)
     assert len(told) == 5
@@ -193,7 +194,7 @@ async def test_a_graph_without_checkpoints_would_ask_under_another_id_each_time(
 
 
 async def test_a_graph_without_checkpoints_asks_under_the_same_id() -> None:
-    langgraph_repairs.tell_of_steps(lambda _: (), lambda *_: None)
+    langgraph_repairs.tell_of_steps(lambda _: {}, lambda *_: None)
     first, second = await asked_without_checkpoints()
     assert first == second
 

@@ -6,19 +6,21 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from graphwire_server.graphs.breakpoints import Breakpoint, Met
 from graphwire_server.graphs.execution import Fresh, GoOn, Steer
 from graphwire_server.graphs.gate import Held, Known
+from graphwire_server.graphs.judge import Judge
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.places import Breakpoints, Task
+from graphwire_server.graphs.places import Breakpoints, Place, Task
 from graphwire_server.graphs.position import (
     Position,
     Standing,
-    StoppedAfter,
     Waiting,
     question,
     with_unseen,
 )
 from graphwire_server.graphs.state import edit_state, fork, thread_config
+from graphwire_server.graphs.stops import StoppedAfter
 from graphwire_server.storage.records import PauseKind
 from graphwire_server.storage.sqlite import SqliteStorage
 from langgraph.errors import NodeError
@@ -33,6 +35,9 @@ BEFORE, AFTER, QUESTION = (
     PauseKind.BREAKPOINT_AFTER,
     PauseKind.INTERRUPT,
 )
+
+
+MET = (Met(Breakpoint("a", after=True)),)
 
 
 def short(waiting: tuple[Waiting, ...]) -> list[tuple[str, ...]]:
@@ -75,7 +80,8 @@ async def test_what_waits_at_a_breakpoint_is_told_by_its_task(storage: SqliteSto
     assert position.next == ("b",)
     assert position.approvable() == position.unfinished() == [standing.task.task_id]
     (reason,) = await driver.waiting()
-    assert reason == Waiting(BEFORE, "b", task_id=standing.task.task_id)
+    met = (Met(Breakpoint("b")),)
+    assert reason == Waiting(BEFORE, "b", task_id=standing.task.task_id, met=met)
     await driver.approve()
     assert await driver.waiting() == ()
 
@@ -240,8 +246,8 @@ async def test_a_checkpoint_says_that_a_breakpoint_after_a_node_was_met(
 ) -> None:
     driver = Driver(chain(a=writes("a"), b=writes("b")).compile(), storage, after=("a",))
     position = await begun(driver)
-    assert position.stopped_after == (StoppedAfter((), position.checkpoint_id, ("a",)),)
-    assert await driver.waiting() == (Waiting(AFTER, "a", task_id=position.checkpoint_id),)
+    assert position.stopped_after == (StoppedAfter((), position.checkpoint_id, {"a": MET}),)
+    assert await driver.waiting() == (Waiting(AFTER, "a", task_id=position.checkpoint_id, met=MET),)
     assert position.checkpoint_id in position.approvable()
     assert position.checkpoint_id in position.unfinished()
     await driver.approve()
@@ -257,7 +263,7 @@ async def test_a_breakpoint_after_the_last_node_of_a_subgraph_is_met_in_it(
     driver = Driver(chain(child=child, b=writes("b")).compile(), storage)
     position = await begun(driver)
     (stopped,) = position.stopped_after
-    assert (names(stopped.namespace), stopped.nodes) == (["child"], ("one",))
+    assert (names(stopped.namespace), tuple(stopped.met)) == (["child"], ("one",))
     assert short(await driver.waiting()) == [("BREAKPOINT_AFTER", "child/one")]
     await driver.approve()
     await driver.run()
@@ -296,13 +302,29 @@ def at(*tasks: Standing, stopped: tuple[StoppedAfter, ...] = ()) -> Position:
     return Position("c", tuple(s.task.node for s in tasks), "{}", tasks, stopped)
 
 
-STARS = {(): Breakpoints(before=("*",)), ("child",): Breakpoints(before=("*",))}
+NODES = ("a", "b", "c", "child")
+
+
+def judge(*names: str) -> Judge:
+    places = {
+        (): Place(Breakpoints(), NODES, keeps_checkpoints=True, has_doors=True),
+        ("child",): Place(
+            Breakpoints(),
+            ("one", "two", "inner", "waits", "goes"),
+            keeps_checkpoints=True,
+            has_doors=True,
+        ),
+    }
+    return Judge(places, [Breakpoint(name) for name in names])
+
+
+STARS = judge("*", "child/*")
 IN_CHILD = ("child:child-t",)
 
 
 def stuck(
     position: Position,
-    breakpoints: Any = STARS,
+    breakpoints: Judge = STARS,
     *,
     approved: tuple[str, ...] = (),
     answers: Any = None,
@@ -324,7 +346,7 @@ def test_where_one_task_is_approved_that_one_can_begin() -> None:
 
 
 def test_a_step_that_has_not_begun_waits_as_a_whole() -> None:
-    one = {(): Breakpoints(before=("b",))}
+    one = judge("b")
     assert stuck(at(standing("a"), standing("b")), one) == ["b"]
     assert stuck(at(standing("a"), standing("b"), standing("c", finished=True)), one) == []
 
@@ -336,9 +358,9 @@ def test_an_answer_lets_its_task_begin() -> None:
 
 
 def test_nothing_begins_where_a_breakpoint_after_a_node_is_not_approved() -> None:
-    stop = StoppedAfter((), "c", ("z",))
-    assert stuck(at(standing("a"), stopped=(stop,)), {}) == ["z"]
-    assert stuck(at(standing("a"), stopped=(stop,)), {}, approved=("c",)) == []
+    stop = StoppedAfter((), "c", {"z": ()})
+    assert stuck(at(standing("a"), stopped=(stop,)), judge()) == ["z"]
+    assert stuck(at(standing("a"), stopped=(stop,)), judge(), approved=("c",)) == []
 
 
 def test_a_task_in_a_subgraph_can_go_on_where_something_in_there_can() -> None:
@@ -352,10 +374,10 @@ def test_a_task_in_a_subgraph_that_has_only_to_end_can_end() -> None:
     above = standing("child", inside=True)
     assert stuck(at(above)) == []
     assert stuck(at(above, standing("one", finished=True, namespace=IN_CHILD))) == []
-    stop = StoppedAfter(IN_CHILD, "c2", ("one",))
+    stop = StoppedAfter(IN_CHILD, "c2", {"one": ()})
     assert stuck(at(above, stopped=(stop,))) == ["one"]
     # One with memory has its namespace without the ids of tasks.
-    memory = StoppedAfter(("child",), "c2", ("one",))
+    memory = StoppedAfter(("child",), "c2", {"one": ()})
     assert stuck(at(above, stopped=(memory,))) == ["one"]
 
 
@@ -371,7 +393,7 @@ def test_what_a_run_must_know() -> None:
         standing("answered", asks="?"),
         standing("child", inside=True),
         standing("inner", namespace=IN_CHILD),
-        stopped=(StoppedAfter(IN_CHILD, "c2", ("one",)),),
+        stopped=(StoppedAfter(IN_CHILD, "c2", {"one": ()}),),
     )
     assert position.known({"x"}, {"answered-i": 1}) == Known(
         # What has begun has passed its breakpoint.

@@ -135,6 +135,6 @@ async def test_resolving_an_unknown_pause_says_so(storage: Storage) -> None:
 
 async def test_a_pause_is_not_resolved_to_open(storage: Storage) -> None:
     await add(storage, a_thread(), a_pause("p"))
-    with pytest.raises(ValueError, match="RESUMED or SUPERSEDED"):
+    with pytest.raises(ValueError, match="RESUMED, SUPERSEDED or CANCELLED"):
         await storage.write(lambda tx: tx.resolve_pause("p", PauseStatus.OPEN, now=1))
     assert await storage.read(lambda r: r.open_pauses("thread")) == [a_pause("p")]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.breakpoints import Breakpoint, Located, locate
+from graphwire_server.graphs.conditions import ConditionError, compile_condition
 from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
 from graphwire_server.graphs.places import Path, Place
@@ -20,27 +21,18 @@ from graphwire_server.graphs.places import Path, Place
 _ROOT_CHANNEL = "__root__"
 
 
-def check_nodes(
-    graph: AnyPregel, names: Sequence[str], field: str, *, everything: bool = False
-) -> None:
-    """Raises UnknownNodeError for the first name that is no node of the graph.
-
-    `*` stands for all nodes where `everything` is true. The error names the field, with the
-    index where there are several names, and lists the graph's nodes.
-    """
+def check_node(graph: AnyPregel, name: str, field: str) -> None:
+    """Raises UnknownNodeError for a name that is no node of the graph; it lists those there are."""
     nodes = node_names(graph)
-    for index, name in enumerate(names):
-        if name in nodes or (everything and name == "*"):
-            continue
-        close = difflib.get_close_matches(name, nodes, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise errors.UnknownNodeError(
-            f"the graph has no node {name!r}{hint} It has: {', '.join(nodes)}"
-            if hint
-            else f"the graph has no node {name!r}; it has: {', '.join(nodes)}",
-            field=f"{field}[{index}]" if everything else field,
-            metadata={"node": name, "nodes": ", ".join(nodes)},
-        )
+    if name in nodes:
+        return
+    close = difflib.get_close_matches(name, nodes, n=1)
+    hint = f"; did you mean {close[0]!r}? It has:" if close else "; it has:"
+    raise errors.UnknownNodeError(
+        f"the graph has no node {name!r}{hint} {', '.join(nodes)}",
+        field=field,
+        metadata={"node": name, "nodes": ", ".join(nodes)},
+    )
 
 
 def check_breakpoints(
@@ -59,7 +51,16 @@ def check_breakpoints(
         InvalidConditionError: Its condition can't be used in the graph of its node.
     """
     for index, each in enumerate(breakpoints):
-        check_place(places, each.node, f"{field}[{index}].node")
+        path = f"{field}[{index}]"
+        located = check_place(places, each.node, f"{path}.node")
+        if each.condition:
+            _check_condition(places[located.path], each.condition, f"{path}.condition")
+
+
+def check_names(places: Mapping[Path, Place], names: Sequence[str], field: str) -> None:
+    """Refuses plain names of breakpoints that can't be honoured; as `check_breakpoints`."""
+    for index, name in enumerate(names):
+        check_place(places, name, f"{field}[{index}]")
 
 
 def check_place(places: Mapping[Path, Place], name: str, field: str) -> Located:
@@ -85,6 +86,17 @@ def check_place(places: Mapping[Path, Place], name: str, field: str) -> Located:
     return located
 
 
+def _check_condition(place: Place, condition: str, field: str) -> None:
+    try:
+        compile_condition(condition, place.state_keys)
+    except ConditionError as error:
+        raise errors.InvalidConditionError(
+            str(error),
+            field=field,
+            metadata={"line": str(error.position.line), "column": str(error.position.column)},
+        ) from error
+
+
 def _no_such_place(places: Mapping[Path, Place], name: str, field: str) -> errors.UnknownNodeError:
     """Returns the error for a name that is nowhere, with what there is nearest to it."""
     known = ["/".join((*path, node)) for path, place in places.items() for node in place.nodes]
@@ -94,11 +106,11 @@ def _no_such_place(places: Mapping[Path, Place], name: str, field: str) -> error
         default=(),
     )
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    hint = f"; did you mean {close[0]!r}? It has:" if close else "; it has:"
     where = f"the subgraph {'/'.join(inside)}" if inside else "the graph"
     nodes = ["/".join((*inside, node)) for node in places[inside].nodes]
     return errors.UnknownNodeError(
-        f"{where} has no node {name!r}{hint} It has: {', '.join(nodes)}",
+        f"{where} has no node {name!r}{hint} {', '.join(nodes)}",
         field=field,
         metadata={"node": name, "nodes": ", ".join(nodes)},
     )

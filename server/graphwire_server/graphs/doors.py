@@ -21,7 +21,13 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
-from graphwire_server.graphs.stored import STOPPED_AFTER
+from graphwire_server.graphs.stops import (
+    STOPPED_AFTER,
+    MetAfter,
+    StoppedAfter,
+    met_after,
+    stored_met,
+)
 
 
 class Doorkeeper(Protocol):
@@ -40,15 +46,13 @@ class Doorkeeper(Protocol):
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it, or inside it."""
 
-    def meet(
-        self, namespace: Namespace, place: Place, after: tuple[str, tuple[str, ...]] | None
-    ) -> bool:
+    def meet(self, graph: GraphAtWork, place: Place, after: StoppedAfter | None) -> bool:
         """Hears of a graph that begins; returns whether the code of a node calls it."""
 
-    def stepped(self, namespace: Namespace) -> tuple[str, ...]:
-        """Notes that a step has ended; returns its nodes with a breakpoint after them."""
+    def stepped(self, namespace: Namespace) -> MetAfter:
+        """Notes that a step has ended; returns the breakpoints met after its nodes."""
 
-    def stop_after(self, namespace: Namespace, checkpoint_id: str, nodes: tuple[str, ...]) -> None:
+    def stop_after(self, stopped: StoppedAfter) -> None:
         """Notes the checkpoint in which such a step has ended."""
 
 
@@ -134,6 +138,7 @@ def _place(graph: AnyPregel, *, keeps: bool, has_doors: bool) -> Place:
         nodes=compat.node_names(graph),
         keeps_checkpoints=keeps,
         has_doors=has_doors,
+        state_keys=compat.state_keys(graph),
     )
 
 
@@ -147,24 +152,25 @@ def take_over(graph: GraphAtWork) -> bool:
         return False
     compiled = Breakpoints(graph.before, graph.after)
     place = Place(compiled, graph.nodes, keeps_checkpoints=True, has_doors=False)
-    met = graph.metadata.get(STOPPED_AFTER)
-    return keeper.meet(graph.namespace, place, (graph.checkpoint_id, tuple(met)) if met else None)
+    met = met_after(graph.metadata)
+    after = StoppedAfter(graph.namespace, graph.checkpoint_id, met) if met else None
+    return keeper.meet(graph, place, after)
 
 
-def end_step(namespace: Namespace) -> tuple[str, ...]:
+def end_step(namespace: Namespace) -> dict[str, str]:
     """Tells the gate of the run, if there is one, of a step that has ended.
 
-    Returns its nodes with a breakpoint after them.
+    Returns the breakpoints met after its nodes, by node, as they are stored.
     """
     keeper = current_doorkeeper.get()
-    return keeper.stepped(namespace) if keeper is not None else ()
+    return stored_met(keeper.stepped(namespace)) if keeper is not None else {}
 
 
-def stop_after(namespace: Namespace, checkpoint_id: str, nodes: tuple[str, ...]) -> None:
+def stop_after(namespace: Namespace, checkpoint_id: str, met: Mapping[str, str]) -> None:
     """Tells the gate of the run of the checkpoint in which such a step has ended."""
     keeper = current_doorkeeper.get()
     if keeper is not None:
-        keeper.stop_after(namespace, checkpoint_id, nodes)
+        keeper.stop_after(StoppedAfter(namespace, checkpoint_id, met_after({STOPPED_AFTER: met})))
 
 
 async def _enter(config: RunnableConfig | None) -> bool:

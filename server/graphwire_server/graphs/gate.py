@@ -2,7 +2,8 @@
 
 LangGraph infers from its input that a run resumes, for the whole tree of graphs at once, and
 then looks at no breakpoint. Here a task behind a breakpoint begins only if that task, at that
-position, was approved, whatever the run was started with. Docs: adr/0007.
+position, was approved, whatever the run was started with. Which breakpoints hold a task, the
+judge says. Docs: adr/0003.
 
 The engine announces each step, of each graph in the tree, before any task of it begins
 (`announce`); then each task comes to its door (`enter`). Where a step is reached for the first
@@ -14,12 +15,14 @@ branch releases no other.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource, Met
+from graphwire_server.graphs.judge import Facts, Judge
+from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.places import (
-    Breakpoints,
     Namespace,
     Path,
     Place,
@@ -28,9 +31,10 @@ from graphwire_server.graphs.places import (
     path_of,
     stops,
 )
+from graphwire_server.graphs.stops import MetAfter, StoppedAfter
 
-#: A checkpoint, and the nodes before it at which a breakpoint after them was met.
-StoppedAfter = tuple[str, tuple[str, ...]]
+#: How many graphs are at work, before those that are over are looked for.
+_MANY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,12 @@ class Held:
     Attributes:
         task: The task. For a breakpoint after it, with the checkpoint's id in place of its own.
         after: Whether it was held after the node.
+        met: The breakpoints that held it.
     """
 
     task: Task
     after: bool = False
+    met: tuple[Met, ...] = ()
 
 
 class Gate:
@@ -73,7 +79,7 @@ class Gate:
 
     def __init__(
         self,
-        breakpoints: Breakpoints,
+        judge: Judge,
         places: Mapping[Path, Place],
         known: Known,
         *,
@@ -85,7 +91,7 @@ class Gate:
         """Makes the gate.
 
         Args:
-            breakpoints: Those in force at the root, those compiled into it among them.
+            judge: Knows the breakpoints in force.
             places: The graph and its subgraphs, with what is compiled into them.
             known: The position at the start.
             durable: Awaited before a task begins: what it builds on must be on the disk.
@@ -96,8 +102,7 @@ class Gate:
         """
         self._closed = closed
         self._cancelled = cancelled
-        self._breakpoints = {path: place.compiled for path, place in places.items()}
-        self._breakpoints[()] = breakpoints
+        self._judge = judge
         self._places = places
         self._approved = known.approved
         self._begun = set(known.begun)
@@ -108,39 +113,35 @@ class Gate:
         self._held: dict[tuple[str, str], Held] = {}
         self._durable = durable
         self._begin = begin
-        self._step: dict[Namespace, list[str]] = {}
+        self._step: dict[Namespace, list[Task]] = {}
         self._entered: set[str] = set()
-        # A node is also barred for what is inside it, at any depth.
-        self._barred = frozenset(
-            name
-            for path, there in self._breakpoints.items()
-            for name in (*there.before, *(path if there else ()))
-        )
+        self._at_work: dict[Namespace, GraphAtWork] = {}
+        self._sweep_at = _MANY
 
     @property
     def held(self) -> tuple[Held, ...]:
         """What was held in graphs that the code of nodes calls."""
         return tuple(self._held.values())
 
-    def meet(self, namespace: Namespace, place: Place, after: StoppedAfter | None) -> bool:
+    def meet(self, graph: GraphAtWork, place: Place, after: StoppedAfter | None) -> bool:
         """Hears of a graph that begins, or goes on.
 
         Args:
-            namespace: Where it runs.
+            graph: The graph.
             place: What is known of it.
-            after: The checkpoint that it goes on from, and the nodes before it at which a
-                breakpoint was met; None if there are none.
+            after: The checkpoint that it goes on from, if breakpoints after the nodes before it
+                were met; else None.
 
         Returns:
             Whether it is one that the code of a node calls: it has its breakpoints still.
         """
-        known = self._places.get(path_of(namespace))
+        known = self._places.get(path_of(graph.namespace))
         if known is not None and known.has_doors:
+            self._note_at_work(graph)
             return False
-        self._called[namespace] = place
+        self._called[graph.namespace] = place
         if after is not None:
-            self._after[namespace] = after[0]
-            self._hold_after(namespace, *after)
+            self.stop_after(after)
         return True
 
     def announce(self, task: Task) -> bool:
@@ -149,7 +150,7 @@ class Gate:
         Raises:
             GraphInterrupt: The step must not start; nothing of it has.
         """
-        self._step.setdefault(task.namespace, []).append(task.node)
+        self._step.setdefault(task.namespace, []).append(task)
         place = self._place(task.namespace)
         has_door = place is not None and place.has_doors and task.node in place.nodes
         # What is called by the code of a node ends with that node: the code might take it for a
@@ -157,10 +158,12 @@ class Gate:
         stopping = self._closed() if has_door else self._cancelled()
         if stopping or self._stands_after(task.namespace):
             raise compat.held()
-        begun = has_door and task.namespace in self._begun
-        if not begun and self._stands_before(task):
-            if not has_door:
-                self._held[task.task_id, task.node] = Held(task)
+        if not has_door:
+            held = self._held_in_called(task)
+            if held is not None:
+                self._held[task.task_id, task.node] = held
+                raise compat.held()
+        elif task.namespace not in self._begun and self._stands_before(task):
             raise compat.held()
         return has_door
 
@@ -189,28 +192,37 @@ class Gate:
             raise compat.held()
 
     def bars(self, node: str) -> bool:
-        """Returns whether some node of that name has a breakpoint before it."""
-        return stops(self._barred, node)
+        """Returns whether some node of that name has a breakpoint before it, or inside it."""
+        return self._judge.bars(node)
 
-    def stepped(self, namespace: Namespace) -> tuple[str, ...]:
-        """Notes that a step has ended; returns its nodes with a breakpoint after them."""
+    def stepped(self, namespace: Namespace) -> MetAfter:
+        """Notes that a step has ended; returns the breakpoints met after its nodes."""
         self._begun.discard(namespace)
         self._after.pop(namespace, None)
-        nodes = dict.fromkeys(self._step.pop(namespace, ()))
-        place, breakpoints = self._place(namespace), self._breakpoints_in(namespace)
-        return tuple(
-            node
-            for node in nodes
-            if stops(breakpoints.after, node) and place is not None and node in place.nodes
-        )
+        place = self._place(namespace)
+        if place is None:
+            self._step.pop(namespace, None)
+            return {}
+        tasks = [t for t in self._step.pop(namespace, ()) if t.node in place.nodes]
+        called = self._called.get(namespace)
+        if called is not None:
+            after = called.compiled.after
+            return {t.node: _compiled(t.node, after=True) for t in tasks if stops(after, t.node)}
+        return self._judge.after([(task, self._facts(task)) for task in tasks])
 
-    def stop_after(self, namespace: Namespace, checkpoint_id: str, nodes: Iterable[str]) -> None:
+    def stop_after(self, stopped: StoppedAfter) -> None:
         """Notes the checkpoint in which a step has ended that met breakpoints after its nodes.
 
         Nothing begins there until that is approved.
         """
-        self._after[namespace] = checkpoint_id
-        self._hold_after(namespace, checkpoint_id, nodes)
+        checkpoint_id, place = stopped.checkpoint_id, self._place(stopped.namespace)
+        self._after[stopped.namespace] = checkpoint_id
+        if checkpoint_id in self._approved or (place is not None and place.has_doors):
+            return
+        for node, met in stopped.met.items():
+            if after_id(checkpoint_id, node) not in self._approved:
+                task = Task(checkpoint_id, node, stopped.namespace)
+                self._held[checkpoint_id, node] = Held(task, after=True, met=met)
 
     def stands_after(self) -> bool:
         """Returns whether the root has stopped after a node with a breakpoint."""
@@ -221,25 +233,38 @@ class Gate:
         return checkpoint_id is not None and checkpoint_id not in self._approved
 
     def _stands_before(self, task: Task) -> bool:
-        place = self._place(task.namespace)
-        if place is None or not stops(self._breakpoints_in(task.namespace).before, task.node):
+        if task.task_id in self._approved:
             return False
-        # Functions that a node calls as tasks are no nodes; they have no breakpoints.
-        return task.node in place.nodes and task.task_id not in self._approved
+        return self._judge.before(task, self._facts(task), counts=True) is not None
 
-    def _hold_after(self, namespace: Namespace, checkpoint_id: str, nodes: Iterable[str]) -> None:
-        place = self._place(namespace)
-        if checkpoint_id not in self._approved and (place is None or not place.has_doors):
-            for node in nodes:
-                if after_id(checkpoint_id, node) in self._approved:
-                    continue
-                held = Held(Task(checkpoint_id, node, namespace), after=True)
-                self._held[checkpoint_id, node] = held
+    def _held_in_called(self, task: Task) -> Held | None:
+        """Returns what holds a task of a graph that the code of a node calls; None if nothing.
+
+        Only what is compiled into it does.
+        """
+        place = self._place(task.namespace)
+        # Functions that a node calls as tasks are no nodes; they have no breakpoints.
+        if place is None or task.node not in place.nodes or task.task_id in self._approved:
+            return None
+        if not stops(place.compiled.before, task.node):
+            return None
+        return Held(task, met=_compiled(task.node, after=False))
+
+    def _facts(self, task: Task) -> Facts | None:
+        graph = self._at_work.get(task.namespace)
+        if graph is None:
+            return None
+        return Facts(graph.state, lambda: graph.input_of(task.task_id), graph.step())
+
+    def _note_at_work(self, graph: GraphAtWork) -> None:
+        self._at_work[graph.namespace] = graph
+        if len(self._at_work) > self._sweep_at:
+            self._at_work = {ns: each for ns, each in self._at_work.items() if each.at_work}
+            self._sweep_at = 2 * len(self._at_work) + _MANY
 
     def _place(self, namespace: Namespace) -> Place | None:
         return self._called.get(namespace) or self._places.get(path_of(namespace))
 
-    def _breakpoints_in(self, namespace: Namespace) -> Breakpoints:
-        if namespace in self._called:
-            return self._called[namespace].compiled
-        return self._breakpoints.get(path_of(namespace), Breakpoints())
+
+def _compiled(node: str, *, after: bool) -> tuple[Met, ...]:
+    return (Met(Breakpoint(node, after=after, source=BreakpointSource.COMPILED)),)

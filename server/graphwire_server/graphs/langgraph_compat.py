@@ -17,6 +17,7 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
 from typing import Any, NamedTuple, cast
 
@@ -25,7 +26,9 @@ from langgraph._internal._constants import (
     CONFIG_KEY_RESUMING,
     ERROR_SOURCE_NODE,
     NULL_TASK_ID,
+    PUSH,
     RESUME,
+    TASKS,
 )
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import BinaryOperatorAggregate
@@ -50,7 +53,7 @@ from langgraph.pregel._read import DEFAULT_BOUND, PregelNode
 from langgraph.pregel._task_status import read_task_statuses
 from langgraph.pregel.protocol import StreamProtocol
 from langgraph.runtime import Runtime
-from langgraph.types import StreamMode, _interrupt_id
+from langgraph.types import PregelTask, StreamMode, _interrupt_id
 
 from graphwire_server.graphs.failures import error_text, error_type, sendable
 from graphwire_server.graphs.places import Namespace, Task, namespace_of
@@ -353,6 +356,35 @@ def state_values(graph: AnyPregel, channel_values: Mapping[str, Any]) -> dict[st
     if isinstance(names, str) or any(type(graph.channels[name]) not in _PLAIN for name in names):
         return None
     return {name: channel_values[name] for name in names if name in channel_values}
+
+
+def state_keys(graph: AnyPregel) -> tuple[str, ...] | None:
+    """Returns the keys of a graph's state; None if it is no object."""
+    names = graph.stream_channels_asis
+    return None if isinstance(names, str) else tuple(names)
+
+
+def sends(found: CheckpointTuple) -> tuple[Any, ...]:
+    """Returns what was sent to the step after a checkpoint: LangGraph's Send, in order."""
+    return tuple(found.checkpoint["channel_values"].get(TASKS) or ())
+
+
+def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: Any) -> Any:
+    """Returns what a task of a step gets that has not begun.
+
+    Args:
+        graph: The graph that it belongs to.
+        task: The task.
+        sent: What was sent to the step.
+        values: The state before it.
+    """
+    if task.path and task.path[0] == PUSH:
+        index = task.path[1]
+        return sent[index].arg if isinstance(index, int) and index < len(sent) else None
+    node = graph.nodes.get(task.name)
+    if node is None or isinstance(node.channels, str) or not isinstance(values, Mapping):
+        return values
+    return {name: values[name] for name in node.channels if name in values}
 
 
 def node_names(graph: AnyPregel) -> tuple[str, ...]:

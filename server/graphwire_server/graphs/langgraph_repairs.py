@@ -7,6 +7,7 @@ Each is something that nothing but the engine can do. langgraph is pinned to one
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from langgraph._internal._constants import (
 )
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.pregel import _algo
+from langgraph.pregel._io import read_channels
 from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
 from langgraph.types import _interrupt_id
 
@@ -31,7 +33,7 @@ from graphwire_server.graphs.langgraph_compat import (
     takes_one_value,
 )
 from graphwire_server.graphs.places import Namespace
-from graphwire_server.graphs.stored import STOPPED_AFTER
+from graphwire_server.graphs.stops import STOPPED_AFTER
 from graphwire_server.storage.checkpoints.saver import Saver
 from graphwire_server.storage.checkpoints.sink import current_sink
 
@@ -47,6 +49,7 @@ class GraphAtWork:
         after: The same after nodes.
         checkpoint_id: The checkpoint that it runs from.
         metadata: The metadata of that checkpoint, if the graph goes on from there.
+        loop: The engine's loop, which is not to be kept alive for that.
     """
 
     namespace: Namespace
@@ -55,11 +58,34 @@ class GraphAtWork:
     after: tuple[str, ...]
     checkpoint_id: str
     metadata: Mapping[str, Any]
+    loop: weakref.ref[PregelLoop]
+
+    @property
+    def at_work(self) -> bool:
+        """Returns whether the engine still has it."""
+        return self.loop() is not None
+
+    def step(self) -> int:
+        """Returns the number of the step that it is at."""
+        loop = self.loop()
+        return loop.step if loop is not None else 0
+
+    def state(self) -> Any:
+        """Returns its state as it is now."""
+        loop = self.loop()
+        return {} if loop is None else read_channels(loop.channels, loop.stream_keys)
+
+    def input_of(self, task_id: str) -> Any:
+        """Returns what a task of the step gets, or got."""
+        loop = self.loop()
+        task = loop.tasks.get(task_id) if loop is not None else None
+        return None if task is None else task.input
 
 
 TakesOver = Callable[[GraphAtWork], bool]
-EndsStep = Callable[[Namespace], tuple[str, ...]]
-StopsAfter = Callable[[Namespace, str, tuple[str, ...]], None]
+#: Returns the breakpoints met after the nodes of a step, by node, as they are stored.
+EndsStep = Callable[[Namespace], Mapping[str, str]]
+StopsAfter = Callable[[Namespace, str, Mapping[str, str]], None]
 
 
 def prepare(takes_over: TakesOver, ends_step: EndsStep, stops_after: StopsAfter) -> None:
@@ -207,6 +233,7 @@ def tell_of_graphs(takes_over: TakesOver) -> None:
             names_of(loop.interrupt_after),
             loaded,
             loop.checkpoint_metadata if goes_on else {},
+            weakref.ref(loop),
         )
         if takes_over(graph):
             loop.interrupt_before = ()
@@ -240,7 +267,7 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
     questions have the same ids each time that it starts anew, as it does when a run goes on.
 
     Args:
-        ends_step: Gets the namespace; returns the nodes of the step with a breakpoint after them.
+        ends_step: Gets the namespace; returns the breakpoints met after the step's nodes.
         stops_after: If there are any, gets them, and the checkpoint in which the step has ended.
     """
     put = getattr(PregelLoop._put_checkpoint, "__wrapped__", PregelLoop._put_checkpoint)
@@ -252,9 +279,9 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
         if metadata is loop.checkpoint_metadata or CONFIG_KEY_STREAM not in loop.config[CONF]:
             put(loop, metadata)
             return
-        nodes = ends_step(loop.checkpoint_ns) if metadata["source"] == "loop" else ()
-        if nodes:
-            metadata[STOPPED_AFTER] = list(nodes)
+        met = ends_step(loop.checkpoint_ns) if metadata["source"] == "loop" else {}
+        if met:
+            metadata[STOPPED_AFTER] = dict(met)
         put(loop, metadata)
         sink = current_sink.get()
         ours = isinstance(loop.checkpointer, Saver) and loop.durability != "exit"
@@ -263,7 +290,7 @@ def tell_of_steps(ends_step: EndsStep, stops_after: StopsAfter) -> None:
         if loop.checkpointer is None and loop.is_nested:
             place = "|".join((*loop.checkpoint_ns, str(loop.step)))
             loop.checkpoint["id"] = str(uuid5(NAMESPACE_OID, place))
-        if nodes:
-            stops_after(loop.checkpoint_ns, loop.checkpoint["id"], nodes)
+        if met:
+            stops_after(loop.checkpoint_ns, loop.checkpoint["id"], met)
 
     PregelLoop._put_checkpoint = telling  # type: ignore[assignment, method-assign]

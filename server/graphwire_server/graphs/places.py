@@ -44,12 +44,14 @@ class Place:
         keeps_checkpoints: Whether it keeps checkpoints, so that a pause in it can be resumed.
         has_doors: Whether the gate decides on each of its tasks; else it is called by the code
             of a node, and the gate decides on whole steps.
+        state_keys: The keys of its state; None if that is no object.
     """
 
     compiled: Breakpoints
     nodes: tuple[str, ...]
     keeps_checkpoints: bool
     has_doors: bool
+    state_keys: tuple[str, ...] | None = None
 
 
 def after_id(checkpoint_id: str, node: str) -> str:

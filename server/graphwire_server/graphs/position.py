@@ -7,7 +7,7 @@ that the gate has to know, and why a thread waits.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -15,21 +15,24 @@ from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.breakpoints import Met
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.gate import Held, Known
+from graphwire_server.graphs.judge import Facts, Judge
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.places import (
-    Breakpoints,
     Namespace,
-    Path,
     Task,
     after_id,
     namespace_of,
     path_of,
-    stops,
 )
-from graphwire_server.graphs.stored import STOPPED_AFTER, stored_checkpoint, task_writes
+from graphwire_server.graphs.stops import StoppedAfter, met_after
+from graphwire_server.graphs.stored import pending, stored_checkpoint
 from graphwire_server.storage.records import PauseKind
+
+#: Why a task waits before it begins.
+BEFORE = (PauseKind.BREAKPOINT_BEFORE, PauseKind.PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Waiting:
         interrupt_id: LangGraph's id, for INTERRUPT; else empty.
         value: What the node asks, as JSON text; None unless INTERRUPT.
         response_schema: The JSON Schema of an answer, as JSON text; None if there is none.
+        met: The breakpoints that hold the node.
     """
 
     kind: PauseKind
@@ -54,6 +58,7 @@ class Waiting:
     interrupt_id: str = ""
     value: str | None = None
     response_schema: str | None = None
+    met: tuple[Met, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Standing:
         inside: Whether it has begun and stands in a subgraph, whose tasks are listed as well, or
             has failed and is being handled.
         relays: Whether what it asks is asked by a graph that its code calls.
+        facts: What conditions may look at.
     """
 
     task: Task
@@ -74,15 +80,7 @@ class Standing:
     questions: tuple[Interrupt, ...]
     inside: bool
     relays: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedAfter:
-    """A checkpoint at which a breakpoint after nodes was met."""
-
-    namespace: Namespace
-    checkpoint_id: str
-    nodes: tuple[str, ...]
+    facts: Facts | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +114,12 @@ class Position:
         ids = [standing.task.task_id for standing in self.tasks if not standing.finished]
         return ids + [stopped.checkpoint_id for stopped in self.stopped_after]
 
-    def waiting(
-        self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]
-    ) -> tuple[Waiting, ...]:
-        """Returns why a graph stands here, given breakpoints by path and what was approved.
+    def waiting(self, judge: Judge, approved: Collection[str]) -> tuple[Waiting, ...]:
+        """Returns why a graph stands here, given the breakpoints and what was approved.
 
         Whether it does so because it has stopped, the position does not say.
         """
-        return (*self._after(approved), *self._questions_and_befores(breakpoints, approved))
+        return (*self._after(approved), *self._questions_and_befores(judge, approved))
 
     def questions(self) -> tuple[Waiting, ...]:
         """Returns the questions that wait for an answer."""
@@ -165,7 +161,7 @@ class Position:
 
     def stuck(
         self,
-        breakpoints: Mapping[Path, Breakpoints],
+        judge: Judge,
         known: Known,
         answers: Mapping[str, Any],
     ) -> tuple[Waiting, ...]:
@@ -174,7 +170,7 @@ class Position:
             return ()
         waiting = tuple(
             reason
-            for reason in self.waiting(breakpoints, known.approved)
+            for reason in self.waiting(judge, known.approved)
             if reason.interrupt_id not in answers
         )
         held = {
@@ -182,7 +178,7 @@ class Position:
             for stopped in self.stopped_after
             if stopped.checkpoint_id not in known.approved
         }
-        befores = [w for w in waiting if w.kind is PauseKind.BREAKPOINT_BEFORE]
+        befores = [w for w in waiting if w.kind in BEFORE]
         barred = {reason.task_id for reason in befores}
         # A step that has not begun waits as a whole.
         held |= {reason.namespace for reason in befores if reason.namespace not in known.begun}
@@ -246,14 +242,12 @@ class Position:
     def _after(self, approved: Collection[str]) -> Iterator[Waiting]:
         for stopped in self.stopped_after:
             if stopped.checkpoint_id not in approved:
-                for node in stopped.nodes:
+                for node, met in stopped.met.items():
                     if after_id(stopped.checkpoint_id, node) not in approved:
                         kind, where = PauseKind.BREAKPOINT_AFTER, stopped.namespace
-                        yield Waiting(kind, node, where, stopped.checkpoint_id)
+                        yield Waiting(kind, node, where, stopped.checkpoint_id, met=met)
 
-    def _questions_and_befores(
-        self, breakpoints: Mapping[Path, Breakpoints], approved: Collection[str]
-    ) -> Iterator[Waiting]:
+    def _questions_and_befores(self, judge: Judge, approved: Collection[str]) -> Iterator[Waiting]:
         for standing in self.tasks:
             task = standing.task
             if standing.questions:
@@ -261,11 +255,12 @@ class Position:
                     yield _question(task, interrupt)
             elif not standing.finished and not standing.inside:
                 # What is inside has passed its breakpoint, whoever adds one now.
-                there = breakpoints.get(path_of(task.namespace), Breakpoints())
-                if stops(there.before, task.node) and task.task_id not in approved:
-                    yield Waiting(
-                        PauseKind.BREAKPOINT_BEFORE, task.node, task.namespace, task.task_id
-                    )
+                if task.task_id in approved:
+                    continue
+                verdict = judge.before(task, standing.facts)
+                if verdict is not None:
+                    kind = PauseKind.BREAKPOINT_BEFORE if verdict.met else PauseKind.PAUSE
+                    yield Waiting(kind, task.node, task.namespace, task.task_id, met=verdict.met)
 
 
 def with_unseen(
@@ -289,7 +284,7 @@ def with_unseen(
     for each in held:
         kind = PauseKind.BREAKPOINT_AFTER if each.after else PauseKind.BREAKPOINT_BEFORE
         task = each.task
-        reason = Waiting(kind, task.node, task.namespace, task.task_id)
+        reason = Waiting(kind, task.node, task.namespace, task.task_id, met=each.met)
         found.setdefault((kind, task.task_id, task.node), reason)
     return tuple(found.values())
 
@@ -363,11 +358,10 @@ async def _walk(
     noted: set[str],
 ) -> None:
     """Collects what a snapshot of the graph `at`, and those of its subgraphs, say."""
-    nodes = (snapshot.metadata or {}).get(STOPPED_AFTER)
-    if nodes:
-        checkpoint_id = checkpoint_id_of(snapshot.config)
-        stopped_after.append(StoppedAfter(namespace, checkpoint_id, _names(nodes)))
-    writes = await task_writes(graph, snapshot.config) if snapshot.tasks else {}
+    met = met_after(snapshot.metadata)
+    if met:
+        stopped_after.append(StoppedAfter(namespace, checkpoint_id_of(snapshot.config), met))
+    writes, sent = await pending(graph, snapshot.config) if snapshot.tasks else ({}, ())
     for each in snapshot.tasks:
         task = Task(each.id, each.name, namespace)
         written = writes.get(each.id, compat.TaskWrites())
@@ -377,7 +371,8 @@ async def _walk(
         questions = _open_questions(each, task, written, inside=inside)
         own = compat.question_ids(task, written.answers + 1)[-1]
         relays = not inside and all(question.id != own for question in questions)
-        tasks.append(Standing(task, written.finished, questions, inside, relays))
+        facts = _facts(at, snapshot, each, sent)
+        tasks.append(Standing(task, written.finished, questions, inside, relays, facts))
         if below is not None:
             inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
             child = compat.subgraph(at, each.name)
@@ -401,8 +396,10 @@ def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> S
     return task.state if of_this_step else None
 
 
-def _names(value: object) -> tuple[str, ...]:
-    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+def _facts(at: AnyPregel, snapshot: StateSnapshot, task: PregelTask, sent: Sequence[Any]) -> Facts:
+    step = (snapshot.metadata or {}).get("step", -1) + 1
+    values = snapshot.values
+    return Facts(lambda: values, lambda: compat.task_input(at, task, sent, values), step)
 
 
 def _open_questions(

@@ -13,12 +13,13 @@ from langgraph.types import PregelTask, StateSnapshot
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.checks import check_nodes, check_update
+from graphwire_server.graphs.checks import check_node, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
-from graphwire_server.graphs.stored import STOPPED_AFTER, checkpoint_ids, stored_checkpoint
+from graphwire_server.graphs.stops import STOPPED_AFTER
+from graphwire_server.graphs.stored import checkpoint_ids, stored_checkpoint
 from graphwire_server.storage.records import Failure
 
 
@@ -199,7 +200,7 @@ def _writer(graph: AnyPregel, as_node: str) -> str | None:
     if as_node == compat.START_NODE:
         # The functional API's graphs have no entry node, only a channel for the input.
         return compat.START_NODE if compat.START_NODE in graph.nodes else compat.INPUT_NODE
-    check_nodes(graph, [as_node], "as_node")
+    check_node(graph, as_node, "as_node")
     return as_node
 
 

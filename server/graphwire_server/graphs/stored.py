@@ -6,7 +6,6 @@ tasks it has, but the state can still be shown, and another checkpoint be chosen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +14,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.breakpoints import Met
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-
-#: In the metadata of a checkpoint: the nodes that led to it and have a breakpoint after them.
-STOPPED_AFTER = "graphwire_stopped_after"
+from graphwire_server.graphs.stops import STOPPED_AFTER, met_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +55,24 @@ async def stored_checkpoint(graph: AnyPregel, config: RunnableConfig) -> Stored 
     )
 
 
-async def stopped_after(graph: AnyPregel, config: RunnableConfig) -> tuple[str, ...]:
-    """Returns the nodes before a checkpoint at which a breakpoint after them was met."""
+async def stopped_after(graph: AnyPregel, config: RunnableConfig) -> dict[str, tuple[Met, ...]]:
+    """Returns the breakpoints that were met after the nodes before a checkpoint, by node."""
     found = await saver_of(graph).aget_tuple(config)
-    metadata: Mapping[str, Any] = found.metadata if found is not None else {}
-    return tuple(metadata.get(STOPPED_AFTER, ()))
+    return met_after(found.metadata if found is not None else None)
 
 
-async def task_writes(graph: AnyPregel, config: RunnableConfig) -> dict[str, compat.TaskWrites]:
-    """Returns what the tasks have written that come after a checkpoint, by task id."""
+async def pending(
+    graph: AnyPregel, config: RunnableConfig
+) -> tuple[dict[str, compat.TaskWrites], tuple[Any, ...]]:
+    """Returns what is known of the step after a checkpoint.
+
+    Returns:
+        What its tasks have written, by task id; and what was sent to it (LangGraph's Send).
+    """
     found = await saver_of(graph).aget_tuple(config)
-    return compat.task_writes((found.pending_writes or ()) if found is not None else ())
+    if found is None:
+        return {}, ()
+    return compat.task_writes(found.pending_writes or ()), compat.sends(found)
 
 
 async def checkpoint_ids(

@@ -52,6 +52,21 @@ def canonical(value: object) -> str:
     return _text(value, sort_keys=True)
 
 
+def members(node: dict[object, object]) -> list[tuple[str, object]]:
+    """Returns a dict's members by the names that its keys have in JSON, whatever they are."""
+    return _ExactWriter(sort_keys=False).named(node)
+
+
+def plain_integer(number: int) -> object:
+    """Returns what stands for an integer: itself if it has 64 bits, else a text or a marker."""
+    if MIN_INT <= number <= MAX_INT:
+        return number
+    if number.bit_length() > _MAX_INT_BITS:
+        return unserializable(number, f"<an integer of {number.bit_length()} bits>")
+    # int's own conversion refuses more than 4300 digits.
+    return str(Decimal(number))
+
+
 def _text(obj: object, *, sort_keys: bool) -> str:
     """Has orjson write it, and does so exactly only where orjson would not keep the rules.
 
@@ -160,7 +175,7 @@ class _ExactWriter:
             del self._enclosing[key]
 
     def _members(self, node: dict[object, object]) -> Iterator[tuple[str, object]]:
-        members = self._named(node)
+        members = self.named(node)
         if self._sort_keys:
             members.sort(key=lambda member: member[0])
         separator = ""
@@ -168,7 +183,7 @@ class _ExactWriter:
             yield f"{separator}{_string(name)}:", child
             separator = ","
 
-    def _named(self, node: dict[object, object]) -> list[tuple[str, object]]:
+    def named(self, node: dict[object, object]) -> list[tuple[str, object]]:
         """Gives each key its own name: a string key its own, others what is not taken."""
         members = list(node.items())
         taken = {key for key, _ in members if type(key) is str and _is_text(key)}
@@ -231,10 +246,7 @@ def _string(text: str) -> str:
 def _integer(number: int) -> str:
     if MIN_INT <= number <= MAX_INT:
         return str(number)
-    if number.bit_length() > _MAX_INT_BITS:
-        return dumps(unserializable(number, f"<an integer of {number.bit_length()} bits>"))
-    # int's own conversion refuses more than 4300 digits.
-    return f'"{Decimal(number)}"'
+    return dumps(plain_integer(number))
 
 
 def _float(number: float) -> str:

@@ -80,6 +80,12 @@ def _read(message: pb.Breakpoint, path: str, source: BreakpointSource) -> Breakp
         raise errors.InvalidFieldError(
             "the server says who has set it; leave it out", field=f"{path}.source"
         )
+    if on_expiry == "REJECT" and side == "AFTER":
+        raise errors.InvalidFieldError(
+            "after a node there is nothing to reject any more; use ON_EXPIRY_RESUME or "
+            "ON_EXPIRY_CANCEL",
+            field=f"{path}.on_expiry",
+        )
     if not 0 <= message.skip_first <= _MAX_SKIP:
         raise errors.InvalidFieldError(f"must be 0 to {_MAX_SKIP}", field=f"{path}.skip_first")
     return Breakpoint(

@@ -78,6 +78,10 @@ def run_message(run: RunRecord) -> run_pb2.Run:
         cancel_requested=run.cancel_requested,
         recovery_policy=run_pb2.RecoveryPolicy.Value(f"RECOVERY_POLICY_{spec.recovery}"),
         attempt=run.attempt,
+        breakpoints=breakpoint_messages(
+            (*breakpoints_in(run.breakpoints), *breakpoints_in(spec.defaults))
+        ),
+        pause_requested=run.pause_requested,
     )
 
 

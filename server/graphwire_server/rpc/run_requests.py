@@ -8,7 +8,9 @@ from typing import Any, cast
 from graphwire import errors
 from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
 
+from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.runs.request import (
     CommandStart,
@@ -19,6 +21,7 @@ from graphwire_server.runs.request import (
     ResumeStart,
     RunRequest,
     Start,
+    StepMode,
     StreamMode,
 )
 
@@ -56,6 +59,7 @@ class RunRequestReader:
             text = "required with checkpoint_id: say which thread's"
             raise errors.MissingFieldError(text, field="thread_id")
         has_config = message.HasField("config")
+        breakpoints = read_breakpoints(message.breakpoints, "breakpoints", BreakpointSource.RUN)
         return RunRequest(
             start=start,
             thread_id=thread_id,
@@ -63,6 +67,8 @@ class RunRequestReader:
             interrupt_before=_node_names(message.interrupt_before, "interrupt_before"),
             interrupt_after=_node_names(message.interrupt_after, "interrupt_after"),
             clear_breakpoints=message.clear_breakpoints,
+            breakpoints=breakpoints,
+            breakpoint_ids=tuple(m.breakpoint_id for m in message.breakpoints if m.breakpoint_id),
             stream_modes=tuple(
                 StreamMode(name)
                 for name in validation.enum_names(
@@ -120,6 +126,8 @@ class RunRequestReader:
             expected_checkpoint_id=validation.optional_uuid(
                 resume.expected_checkpoint_id, f"{field}.expected_checkpoint_id"
             ),
+            step=_step(resume, field),
+            run_to=resume.run_to,
         )
 
     def _command(self, command: run_pb2.Command, field: str) -> CommandStart:
@@ -166,6 +174,15 @@ class RunRequestReader:
                 field="config.recursion_limit",
             )
         return value
+
+
+def _step(resume: run_pb2.Resume, field: str) -> StepMode:
+    name = validation.enum_name(run_pb2.StepMode, resume.step, "STEP_MODE_")
+    if name and resume.run_to:
+        raise errors.InvalidFieldError(
+            "a run goes one step, or to a node; leave one of them out", field=f"{field}.run_to"
+        )
+    return cast("StepMode", name)
 
 
 def _node_names(names: Any, field: str) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ import structlog
 from graphwire import errors
 from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc
 
+from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.breakpoints import breakpoint_messages, read_breakpoints
 from graphwire_server.rpc.convert import payload, run_message
 from graphwire_server.rpc.event_frames import EventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
@@ -20,7 +22,9 @@ from graphwire_server.runs.acceptance import Accepted
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.events import timestamp
+from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.service import RunService
+from graphwire_server.runs.steering import RunSteering, steering_fingerprint
 from graphwire_server.storage.records import EventRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.rpc")
@@ -29,9 +33,16 @@ _log = structlog.get_logger("graphwire.rpc")
 class RunsServicer(runs_pb2_grpc.RunsServicer):
     """Serves Runs."""
 
-    def __init__(self, runs: RunService, reader: RunRequestReader, completion: Completion) -> None:
-        """Takes the service behind the RPCs."""
+    def __init__(
+        self,
+        runs: RunService,
+        steering: RunSteering,
+        reader: RunRequestReader,
+        completion: Completion,
+    ) -> None:
+        """Takes the services behind the RPCs."""
         self._runs = runs
+        self._steering = steering
         self._reader = reader
         self._completion = completion
 
@@ -85,6 +96,51 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             raise errors.InvalidFieldError("must not be negative", field="after_sequence")
         async for record in self._runs.follow(run_id, after=request.after_sequence):
             yield _frame(record, run_id)
+
+    async def PauseRun(
+        self, request: runs_pb2.PauseRunRequest, context: Any
+    ) -> runs_pb2.PauseRunResponse:
+        """Pauses a run."""
+        run = await self._steering.pause(validation.run_id(request.run_id))
+        return runs_pb2.PauseRunResponse(run=run_message(run))
+
+    async def ListRunBreakpoints(
+        self, request: runs_pb2.ListRunBreakpointsRequest, context: Any
+    ) -> runs_pb2.ListRunBreakpointsResponse:
+        """Lists the breakpoints in force for a run."""
+        found = await self._steering.breakpoints(validation.run_id(request.run_id))
+        return runs_pb2.ListRunBreakpointsResponse(breakpoints=breakpoint_messages(found))
+
+    async def AddRunBreakpoints(
+        self, request: runs_pb2.AddRunBreakpointsRequest, context: Any
+    ) -> runs_pb2.AddRunBreakpointsResponse:
+        """Adds breakpoints to a run."""
+        run_id = validation.run_id(request.run_id)
+        if not request.breakpoints:
+            raise errors.MissingFieldError("required: at least one", field="breakpoints")
+        breakpoints = read_breakpoints(request.breakpoints, "breakpoints", BreakpointSource.RUN)
+        request_id = validation.request_id(request.request_id)
+        key = None
+        if request_id:
+            given = {message.breakpoint_id for message in request.breakpoints}
+            fingerprint = steering_fingerprint(run_id, breakpoints, given)
+            key = RequestKey(current_principal(), "AddRunBreakpoints", request_id, fingerprint)
+        added = await self._steering.add(run_id, breakpoints, key=key)
+        return runs_pb2.AddRunBreakpointsResponse(breakpoints=breakpoint_messages(added))
+
+    async def RemoveRunBreakpoints(
+        self, request: runs_pb2.RemoveRunBreakpointsRequest, context: Any
+    ) -> runs_pb2.RemoveRunBreakpointsResponse:
+        """Removes breakpoints of a run."""
+        run_id = validation.run_id(request.run_id)
+        if not request.breakpoint_ids:
+            raise errors.MissingFieldError("required: at least one", field="breakpoint_ids")
+        ids = [
+            validation.required(each, f"breakpoint_ids[{index}]")
+            for index, each in enumerate(request.breakpoint_ids)
+        ]
+        left = await self._steering.remove(run_id, list(dict.fromkeys(ids)))
+        return runs_pb2.RemoveRunBreakpointsResponse(breakpoints=breakpoint_messages(left))
 
     async def GetRun(
         self, request: runs_pb2.GetRunRequest, context: Any

@@ -6,13 +6,20 @@ two inputs to one thread, exactly one is accepted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphwire import errors
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.places import Breakpoints
+from graphwire_server.graphs.breakpoints import (
+    Breakpoint,
+    BreakpointSource,
+    breakpoints_in,
+    breakpoints_text,
+    locate,
+)
+from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.events import metadata_record
@@ -25,6 +32,8 @@ from graphwire_server.runs.request import (
     ResumeStart,
     RunRequest,
     RunSpec,
+    Step,
+    StepMode,
     StreamMode,
 )
 from graphwire_server.runs.resume import ResumePlan, plan_resume
@@ -41,6 +50,9 @@ from graphwire_server.storage.records import (
     ThreadStatus,
 )
 
+#: The most breakpoints of its own that a run may have.
+MAX_RUN_BREAKPOINTS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class GraphFacts:
@@ -53,6 +65,7 @@ class GraphFacts:
             a subgraph that keeps no checkpoints; empty if there is none.
         next_there: The nodes that come next at the request's checkpoint; None if it names none.
         nodes: The nodes that it declares; () for a graph that is no StateGraph.
+        places: What is known of it and its subgraphs, by path.
     """
 
     compiled: Breakpoints
@@ -60,6 +73,7 @@ class GraphFacts:
     unreachable: str
     next_there: tuple[str, ...] | None
     nodes: tuple[str, ...]
+    places: Mapping[Path, Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,7 @@ class Context:
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
+        assistant_breakpoints: Those of the assistant, for a run with new input.
     """
 
     now: int
@@ -84,6 +99,7 @@ class Context:
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
+    assistant_breakpoints: tuple[Breakpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +141,9 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         and thread.status is ThreadStatus.INTERRUPTED
         and not _leaves(request, thread)
     )
-    spec = _spec(request, context, previous, plan, discards=discards)
-    _check_inherited(spec, context.graph.nodes, thread)
+    own = _own_breakpoints(request, previous)
+    spec = _spec(request, context, thread, previous, plan, own, discards=discards)
+    _check_inherited(spec, own, context.graph, thread)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
     # on concurrent runs.
@@ -149,6 +166,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         # A resume has nothing to apply: what it approves and answers is recorded here.
         absorbed=spec.kind == "resume" and not _leaves(request, thread),
         resumed_run_id=previous.run_id if previous and plan is not None else "",
+        breakpoints=breakpoints_text(own),
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
@@ -161,6 +179,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
             assistant_id=context.assistant_id,
         )
         _resolve_pauses(tx, request, thread, plan, run)
+        if not goes_on:
+            tx.forget_breakpoint_hits(thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
     if run.resumed_run_id:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
@@ -357,15 +377,40 @@ def _check_unchanged(
         )
 
 
-def _check_inherited(spec: RunSpec, nodes: Sequence[str], thread: ThreadRecord) -> None:
+def _own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:
+    """Returns the breakpoints of the run itself: those it inherits, and those it brings."""
+    inherits = previous is not None and not request.clear_breakpoints
+    inherited = breakpoints_in(previous.breakpoints) if previous and inherits else ()
+    there = {each.breakpoint_id for each in inherited}
+    for index, each in enumerate(request.breakpoints):
+        if each.breakpoint_id in there:
+            raise errors.InvalidFieldError(
+                f"the run before this one has a breakpoint {each.breakpoint_id!r}, which this one "
+                "inherits; take another id",
+                field=f"breakpoints[{index}].breakpoint_id",
+            )
+    if len(inherited) + len(request.breakpoints) > MAX_RUN_BREAKPOINTS:
+        raise errors.InvalidFieldError(
+            f"with those that are inherited, these are more than {MAX_RUN_BREAKPOINTS}",
+            field="breakpoints",
+        )
+    return (*inherited, *request.breakpoints)
+
+
+def _check_inherited(
+    spec: RunSpec, own: Sequence[Breakpoint], graph: GraphFacts, thread: ThreadRecord
+) -> None:
     """Refuses to inherit breakpoints at nodes that the graph has lost."""
-    wanted = {*spec.interrupt_before, *spec.interrupt_after}
-    lost = sorted(wanted - {"*", *nodes}) if nodes else []
+    nodes = graph.nodes
+    set_before = (*own, *breakpoints_in(spec.defaults))
+    wanted = {*spec.interrupt_before, *spec.interrupt_after, *(each.node for each in set_before)}
+    lost = sorted(n for n in wanted if locate(n, graph.places) is None) if nodes else []
     if lost:
         raise _graph_changed(
-            f"the run before this one has breakpoints at {', '.join(lost)}, which the graph does "
-            f"not have any more; it has: {', '.join(nodes)}. Drop them with clear_breakpoints, "
-            "and set those that are meant",
+            f"the run before this one, the thread or the assistant has breakpoints at "
+            f"{', '.join(lost)}, which the graph does not have any more; it has: "
+            f"{', '.join(nodes)}. Drop those of the run with clear_breakpoints, and set those "
+            "that are meant",
             nodes,
             thread,
         )
@@ -382,8 +427,10 @@ def _graph_changed(
 def _spec(
     request: RunRequest,
     context: Context,
+    thread: ThreadRecord,
     previous: Inheritance | None,
     plan: ResumePlan | None,
+    own: Sequence[Breakpoint],
     *,
     discards: bool,
 ) -> RunSpec:
@@ -407,7 +454,23 @@ def _spec(
         modes = before.stream_modes if before else (StreamMode.UPDATES,)
         subgraphs = subgraphs or bool(before and before.stream_subgraphs)
     durability = request.durability or (Durability(before.durability) if before else None)
-    gated = interrupt_before or interrupt_after or context.graph.stops_inside
+    # A run that goes on is of the version of the assistant that it began with.
+    assistant_breakpoints = context.assistant_breakpoints
+    if before is not None:
+        earlier = breakpoints_in(before.defaults)
+        assistant_breakpoints = tuple(
+            each for each in earlier if each.source is BreakpointSource.ASSISTANT
+        )
+    defaults = (*assistant_breakpoints, *breakpoints_in(thread.breakpoints))
+    resume = request.resume
+    gated = (
+        interrupt_before
+        or interrupt_after
+        or own
+        or defaults
+        or context.graph.stops_inside
+        or (resume is not None and (resume.step or resume.run_to))
+    )
     if gated or durability is None:
         durability = Durability.SYNC
 
@@ -438,6 +501,9 @@ def _spec(
         durability=durability,
         multitask=request.multitask,
         recovery=recovery,
+        defaults=breakpoints_text(defaults),
+        step=_step(resume.step, plan) if resume is not None and plan is not None else None,
+        run_to=resume.run_to if resume is not None else "",
     )
     match request.start:
         case InputStart(value):
@@ -447,6 +513,19 @@ def _spec(
         case CommandStart(update=update, goto=goto):
             steps = [[node] if given is None else [node, given.value] for node, given in goto]
             return replace(spec, kind="command", value=update.value if update else None, goto=steps)
+
+
+def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
+    """Returns the step that a resume takes; None if it goes as far as it can."""
+    if not mode:
+        return None
+    pauses = [pause for pause, _ in plan.resumed]
+    after = PauseKind.BREAKPOINT_AFTER
+    return Step(
+        mode,
+        [(p.task_id, list(p.namespace), p.node) for p in pauses if p.kind is not after],
+        [p.task_id for p in pauses if p.kind is after],
+    )
 
 
 def _resolve_pauses(
@@ -470,4 +549,5 @@ def _resolve_pauses(
 def _union(*lists: Sequence[str]) -> list[str]:
     """Adds lists of node names up, in order; `*` covers all others."""
     names = list(dict.fromkeys(name for names in lists for name in names))
-    return ["*"] if "*" in names else names
+    # Not those in subgraphs.
+    return ["*", *(name for name in names if "/" in name)] if "*" in names else names

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from graphwire_server.graphs.places import after_id
+from graphwire_server.graphs.position import BEFORE
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import PauseKind, PauseStatus
 
@@ -34,7 +35,7 @@ def approvals(
     resumed = [p for p in found if p.status is PauseStatus.RESUMED]
     return frozenset(
         (
-            *(p.task_id for p in resumed if p.kind is PauseKind.BREAKPOINT_BEFORE),
+            *(p.task_id for p in resumed if p.kind in BEFORE),
             *(p.task_id for p in resumed if p.kind is after and p.task_id not in waiting),
             *(after_id(p.task_id, p.node) for p in resumed if p.kind is after),
         )

@@ -101,6 +101,7 @@ class Attempt:
         self._execution: RunExecution | None = None
         self._executing: asyncio.Task[Outcome] | None = None
         self._stop: Outcome | None = None
+        self._steered: RunRecord | None = None
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -108,6 +109,13 @@ class Attempt:
         self._closed = True
         if self._execution is not None:
             self._execution.close()
+
+    def steer(self, run: RunRecord) -> None:
+        """Takes in what was said of the run since it began; see `RunExecution.steer`."""
+        if self._steered is None or run.steering > self._steered.steering:
+            self._steered = run
+        if self._execution is not None:
+            self._execution.steer(run)
 
     def hand_back(self) -> None:
         """Hands the run back now, in the middle of a step. With recovery MANUAL it fails."""
@@ -170,6 +178,8 @@ class Attempt:
         )
         if self._closed:
             self._execution.close()
+        if self._steered is not None:
+            self._execution.steer(self._steered)
         self._executing = asyncio.create_task(
             self._execution.outcome(), name=f"execution of {run.run_id}"
         )

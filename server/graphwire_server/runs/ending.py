@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from graphwire.v1 import run_event_pb2 as pb
 
-from graphwire_server.graphs.position import Waiting
+from graphwire_server.graphs.breakpoints import Met, OnExpiry, met_text
+from graphwire_server.graphs.position import BEFORE, Waiting
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.events import end_event, interrupted_event
 from graphwire_server.runs.execution import Outcome
@@ -111,6 +113,8 @@ def settle_pauses(
             value=reason.value,
             response_schema=reason.response_schema,
             task_id=reason.task_id,
+            breakpoints=met_text(reason.met),
+            **_expiry(reason.met, now),
         )
         for reason in new
     ]
@@ -118,9 +122,33 @@ def settle_pauses(
     return kept + made
 
 
+def _expiry(met: Sequence[Met], now: int) -> dict[str, Any]:
+    """Returns when the time of a pause is over, and what happens then.
+
+    What keeps the node from running happens as soon as one of the breakpoints says so; the node
+    runs by itself only when all of them let it, and the last has waited its time.
+    """
+    limits = [(each.breakpoint.expires_after, each.breakpoint) for each in met]
+    timed = [(after, each) for after, each in limits if after]
+    stops = [(after, each) for after, each in timed if each.on_expiry != OnExpiry.RESUME]
+    if stops:
+        after, which = min(stops, key=lambda pair: pair[0])
+    elif timed and len(timed) == len(limits):
+        after, which = max(timed, key=lambda pair: pair[0])
+    else:
+        return {}
+    return {
+        "expire_time": now + after,
+        "on_expiry": which.on_expiry,
+        "expiry_message": which.expiry_message,
+    }
+
+
 def _is_about(pause: PauseRecord, reason: Waiting) -> bool:
+    # A task that waits to begin has one pause, whatever it is by now that holds it.
+    same_kind = pause.kind is reason.kind or {pause.kind, reason.kind} == set(BEFORE)
     return (
-        pause.kind is reason.kind
+        same_kind
         and pause.task_id == reason.task_id
         and pause.node == reason.node
         and pause.interrupt_id == reason.interrupt_id

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import structlog
 
+from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
 from graphwire_server.graphs.doors import DooredGraph, current_doorkeeper
 from graphwire_server.graphs.execution import (
     Beginning,
@@ -22,8 +23,9 @@ from graphwire_server.graphs.execution import (
 )
 from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.gate import Gate, Known
-from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task, node_names
-from graphwire_server.graphs.places import Breakpoints, Namespace, Path, path_of, stops
+from graphwire_server.graphs.judge import Judge
+from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task
+from graphwire_server.graphs.places import Namespace, path_of
 from graphwire_server.graphs.position import (
     Position,
     Waiting,
@@ -33,11 +35,13 @@ from graphwire_server.graphs.position import (
 )
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import edit_state, fork, thread_config
-from graphwire_server.graphs.stored import STOPPED_AFTER, stopped_after
+from graphwire_server.graphs.stops import STOPPED_AFTER, stored_met
+from graphwire_server.graphs.stored import stopped_after
 from graphwire_server.graphs.tap import Tap, Told
 from graphwire_server.runs.approvals import approvals, given_answers
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
+from graphwire_server.runs.judging import breakpoints_of, judge_of, lost_breakpoints
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
@@ -105,6 +109,7 @@ class RunExecution:
         self._storage = storage
         self._max_seconds = max_seconds or None
         self._draining = False
+        self._judge: Judge | None = None
         self._task: asyncio.Task[Any] | None = None
 
     def close(self) -> None:
@@ -157,12 +162,8 @@ class RunExecution:
             return self._failed(error)
 
     async def _execute_graph(self, doored: DooredGraph) -> Outcome:
-        graph, spec = doored.graph, self._spec
-        breakpoints = {path: place.compiled for path, place in doored.places.items()}
-        root = breakpoints[()] = Breakpoints(
-            tuple(spec.interrupt_before), tuple(spec.interrupt_after)
-        )
-        unknown = sorted({*root.before, *root.after} - {"*", *node_names(graph)})
+        graph = doored.graph
+        unknown = lost_breakpoints(doored.places, self._spec, self._run.breakpoints)
         if unknown:
             # A graph may have changed since the run was accepted. Fail closed.
             text = f"breakpoints at {', '.join(unknown)}: the graph has no such node"
@@ -172,15 +173,47 @@ class RunExecution:
         if isinstance(start.beginning, Steer) and position and not position.checkpoint_id:
             text = "the thread has no state yet, from which to go to a node"
             return Outcome(RunStatus.FAILED, position, error=Failure("NothingToSteer", text))
-        if start.position is not None and isinstance(start.beginning, GoOn):
-            waiting = start.position.stuck(breakpoints, start.known, start.answers)
+        judge = await self._make_judge(doored, position)
+        if position is not None and isinstance(start.beginning, GoOn):
+            waiting = position.stuck(judge, start.known, start.answers)
             if waiting:
-                return Outcome(RunStatus.INTERRUPTED, start.position, waiting)
-        gate, tap = self._connect(doored, root, start, await self._told(start))
+                return Outcome(RunStatus.INTERRUPTED, position, waiting)
+        gate, tap = self._connect(doored, judge, start, await self._told(start))
         outcome = await self._run_engine(graph, start, gate, tap)
         if outcome is not None:
             return outcome
-        return await self._where_it_stopped(graph, breakpoints, start, gate, tap)
+        return await self._where_it_stopped(graph, judge, start, gate, tap)
+
+    async def _make_judge(self, doored: DooredGraph, position: Position | None) -> Judge:
+        run, spec = self._run, self._spec
+        judge = await self._storage.read(
+            lambda db: judge_of(db, doored.places, run, spec, position), short=True
+        )
+        judge.count_hits(self._journal.count_hit)
+        self._judge = judge
+        if self._run is not run:
+            self._steer_judge(judge)  # meanwhile
+        return judge
+
+    def steer(self, run: RunRecord) -> None:
+        """Takes in what was said of the run since it began: its breakpoints, whether it pauses.
+
+        What comes late is left out: it is known already.
+        """
+        if run.steering <= self._run.steering:
+            return
+        self._run = replace(
+            self._run,
+            steering=run.steering,
+            breakpoints=run.breakpoints,
+            pause_requested=run.pause_requested,
+        )
+        if self._judge is not None:
+            self._steer_judge(self._judge)
+
+    def _steer_judge(self, judge: Judge) -> None:
+        judge.set(breakpoints_of(self._spec, self._run.breakpoints))
+        judge.pausing = self._run.pause_requested
 
     async def _told(self, start: _Start) -> Told | None:
         """Returns what a further attempt must not tell again; None if there is nothing."""
@@ -193,7 +226,7 @@ class RunExecution:
         return Told(position.finished_nodes(), checkpoints)
 
     def _connect(
-        self, doored: DooredGraph, root: Breakpoints, start: _Start, told: Told | None
+        self, doored: DooredGraph, judge: Judge, start: _Start, told: Told | None
     ) -> tuple[Gate, Tap]:
         """Puts together what listens to the engine, and what it asks."""
         spec = self._spec
@@ -204,7 +237,7 @@ class RunExecution:
             told=told,
         )
         gate = Gate(
-            root,
+            judge,
             doored.places,
             start.known,
             durable=self._durable(),
@@ -272,7 +305,7 @@ class RunExecution:
     async def _where_it_stopped(
         self,
         graph: AnyPregel,
-        breakpoints: Mapping[Path, Breakpoints],
+        judge: Judge,
         start: _Start,
         gate: Gate,
         tap: Tap,
@@ -286,12 +319,12 @@ class RunExecution:
         position = await read_position(graph, thread_config(self._run.thread_id))
         position = position.answered((start.given.keys() | start.answers.keys()) - tap.asked.keys())
         approved = await self._approved(position)
-        waiting = position.waiting(breakpoints, approved)
+        waiting = position.waiting(judge, approved)
         if tap.paused and self._draining:
             # The gate was closed: whether the run would have stopped here anyway, the position
             # says. An answer that no task has taken yet goes on with the run.
             answers = position.unanswered(self._spec.answers)
-            if not position.stuck(breakpoints, position.known(approved, answers), answers):
+            if not position.stuck(judge, position.known(approved, answers), answers):
                 return Outcome(None)
         if tap.paused:
             waiting = with_unseen(position, waiting, gate.held, tap.asked)
@@ -358,12 +391,17 @@ class RunExecution:
         await self._storage.write(keep)
         return True
 
-    async def _stops_to_copy(self, graph: AnyPregel) -> dict[str, list[str]]:
+    async def _stops_to_copy(self, graph: AnyPregel) -> dict[str, dict[str, str]]:
         """Returns what the copy of a checkpoint says of breakpoints after the nodes before it."""
         spec = self._spec
         config = thread_config(self._run.thread_id, spec.checkpoint_id)
-        met = [n for n in await stopped_after(graph, config) if stops(spec.interrupt_after, n)]
-        return {STOPPED_AFTER: met} if met else {}
+        there = set(breakpoints_of(spec, self._run.breakpoints))
+        met = {
+            node: still
+            for node, found in (await stopped_after(graph, config)).items()
+            if (still := tuple(each for each in found if _is_in_force(each.breakpoint, there)))
+        }
+        return {STOPPED_AFTER: stored_met(met)} if met else {}
 
     async def _approved(self, position: Position) -> frozenset[str]:
         ids, thread_id, head = position.approvable(), self._run.thread_id, position.checkpoint_id
@@ -406,6 +444,11 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
     except Exception:  # noqa: BLE001  # the run's own end must be recorded in any case
         _log.exception("state_unreadable", run_id=run.run_id, thread_id=run.thread_id)
         return None
+
+
+def _is_in_force(breakpoint_: Breakpoint, there: Collection[Breakpoint]) -> bool:
+    """Returns whether a breakpoint that a checkpoint tells of still holds."""
+    return breakpoint_.source is BreakpointSource.COMPILED or breakpoint_ in there
 
 
 async def _at_once() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.runs import topics
 from graphwire_server.runs.attempt import Attempt, AttemptContext
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import Sealer, attempt_event
@@ -58,6 +60,7 @@ class _Work:
     """What there is to do for a server."""
 
     cancelled: dict[str, bool]
+    unsteered: list[RunRecord]
     lost: bool
     due: bool
     due_in: float | None
@@ -69,6 +72,7 @@ class _Work:
         due = db.next_due_time(now=now)
         return cls(
             cancelled=db.cancelled_runs(server_id),
+            unsteered=db.unsteered_runs(server_id),
             lost=db.has_lost_run(),
             due=db.has_due_run(),
             due_in=None if due is None else (due - now) / 1e6,
@@ -176,6 +180,14 @@ class Executor:
         running.attempt.stop(Outcome(RunStatus.CANCELLED), abandon=abandon)
         return True
 
+    def steer(self, run: RunRecord) -> bool:
+        """Has a run take in what was said of it. Returns False if it does not execute here."""
+        running = self._running.get(run.run_id)
+        if running is None or running.attempt.lost:
+            return False
+        running.attempt.steer(run)
+        return True
+
     async def drain(self, grace_seconds: float) -> None:
         """Starts no more runs, and hands those executing back, each at a step's boundary.
 
@@ -237,6 +249,7 @@ class Executor:
         work = await self._storage.read(lambda db: _Work.read(db, server_id), short=True)
         for run_id, abandon in work.cancelled.items():
             self.cancel(run_id, abandon=abandon)
+        await self._steer_all(work.unsteered)
         # Runs that were lost come first: they have waited longest, and their threads stand still.
         if work.lost:
             await self._claim_some(server_id, lost=True)
@@ -244,6 +257,19 @@ class Executor:
             await self._claim_some(server_id, lost=False)
         poll = self._limits.poll_seconds
         return poll if work.due_in is None else min(poll, work.due_in)
+
+    async def _steer_all(self, runs: Sequence[RunRecord]) -> None:
+        """Has runs take in what was said of them at another server, and confirms it there."""
+        steered = [run for run in runs if self.steer(run)]
+        if not steered:
+            return
+
+        def confirm(tx: Transaction) -> None:
+            for run in steered:
+                tx.confirm_steering(run.run_id, run.steering)
+
+        await self._storage.write(confirm)
+        self._storage.announce(*(topics.run_topic(run.run_id) for run in steered))
 
     async def _claim_some(self, server_id: str, *, lost: bool) -> None:
         free = self._free_slots()

@@ -50,6 +50,7 @@ class _Batch:
         default_factory=list
     )
     writes: list[WriteRecord] = field(default_factory=list)
+    hits: list[tuple[str, str]] = field(default_factory=list)
     absorbs: bool = False
     upto: int = 0
 
@@ -91,6 +92,7 @@ class Journal(Sink):
         self._events: list[pb.RunEvent] = []
         self._checkpoints: list[tuple[CheckpointRecord, Sequence[ChannelValueRecord]]] = []
         self._writes: list[WriteRecord] = []
+        self._hits: list[tuple[str, str]] = []
         self._absorbs = False
         self._made = 0
         self._kept = 0
@@ -238,6 +240,11 @@ class Journal(Sink):
         own = thread_id == self.run.thread_id
         return self._fresh and own and namespace not in self._put_in
 
+    def count_hit(self, breakpoint_id: str, task_id: str) -> None:
+        """Has it kept that a breakpoint lets a task pass, in the commit before it begins."""
+        self._hits.append((breakpoint_id, task_id))
+        self._note(_GATHER)
+
     def refused(self, task_id: str) -> None:
         """Hears of a task that wrote what can't be kept."""
         self.refused_task = self.refused_task or task_id
@@ -377,12 +384,13 @@ class Journal(Sink):
             events=[self._numbered(event) for event in self._events[:ready]],
             checkpoints=self._checkpoints,
             writes=self._writes,
+            hits=self._hits,
             absorbs=self._absorbs,
         )
         del self._events[:ready]
         self._due = {namespace: at - ready for namespace, at in self._due.items()}
         self._due_with = {key: (ns, at - ready) for key, (ns, at) in self._due_with.items()}
-        self._checkpoints, self._writes, self._absorbs = [], [], False
+        self._checkpoints, self._writes, self._hits, self._absorbs = [], [], [], False
         batch.upto = self._made - len(self._events)
         return batch
 
@@ -394,6 +402,8 @@ class Journal(Sink):
             tx.put_checkpoint(record, values)
         if batch.writes:
             tx.put_checkpoint_writes(batch.writes)
+        if batch.hits:
+            tx.insert_breakpoint_hits(run.thread_id, batch.hits)
 
     def _committed(self, batch: _Batch) -> None:
         self._kept = batch.upto

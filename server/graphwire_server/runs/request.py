@@ -15,6 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint
 
 
 class StreamMode(StrEnum):
@@ -39,6 +40,7 @@ class Durability(StrEnum):
 
 Multitask = Literal["REJECT", "ENQUEUE"]
 Recovery = Literal["CONTINUE", "MANUAL"]
+StepMode = Literal["", "INTO", "OVER", "OUT"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class ResumeStart:
     answers: tuple[tuple[str, Any], ...] = ()
     answer: Given | None = None
     expected_checkpoint_id: str = ""
+    step: StepMode = ""
+    run_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ Start = InputStart | ResumeStart | CommandStart
 class RunRequest:
     """A request to start a run.
 
-    None, "" and () mean that the caller left it out. Times are in microseconds.
+    None, "" and () mean that the caller left it out. Times are in microseconds. Of the ids of
+    the breakpoints, `breakpoint_ids` are those that the caller gave.
     """
 
     start: Start
@@ -105,6 +110,8 @@ class RunRequest:
     create_thread: bool = False
     start_delay: int = 0
     recovery: Recovery | None = None
+    breakpoints: tuple[Breakpoint, ...] = ()
+    breakpoint_ids: tuple[str, ...] = ()
     request_id: str = ""
 
     @property
@@ -124,6 +131,12 @@ class RunRequest:
             self,
             interrupt_before=tuple(sorted(self.interrupt_before)),
             interrupt_after=tuple(sorted(self.interrupt_after)),
+            breakpoints=tuple(
+                each
+                if each.breakpoint_id in self.breakpoint_ids
+                else replace(each, breakpoint_id="")
+                for each in self.breakpoints
+            ),
             clear_breakpoints=inherits and self.clear_breakpoints,
             stream_modes=tuple(sorted(self.stream_modes))
             or (() if inherits else (StreamMode.UPDATES,)),
@@ -137,6 +150,21 @@ class RunRequest:
         del meaning["request_id"]
         meaning["kind"] = type(self.start).__name__
         return hashlib.sha256(jsontext.canonical(meaning).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step: how far a run goes before it pauses again.
+
+    Attributes:
+        mode: INTO, OVER or OUT.
+        tasks: The tasks that it goes on from, each as (id, namespace, node).
+        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from.
+    """
+
+    mode: StepMode
+    tasks: list[tuple[str, list[str], str]]
+    checkpoints: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +191,10 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        defaults: The breakpoints of the thread and of the assistant: a JSON array as text, see
+            `graphs.breakpoints`. (The run's own may change: they are in its record.)
+        step: For a step: how far it goes, and from where; else None.
+        run_to: The node before which it pauses; empty: none.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -184,6 +216,9 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    defaults: str = "[]"
+    step: Step | None = None
+    run_to: str = ""
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""
@@ -192,14 +227,17 @@ class RunSpec:
     @classmethod
     def from_json(cls, text: str) -> RunSpec:
         """Reads it back from `to_json`."""
-        return cls(**orjson.loads(text))
+        fields_ = orjson.loads(text)
+        if fields_.get("step") is not None:
+            fields_["step"] = Step(**fields_["step"])
+        return cls(**fields_)
 
 
 def _plain(value: Any) -> Any:
     match value:
         case Given():
             return {"given": value.value}
-        case InputStart() | ResumeStart() | CommandStart():
+        case InputStart() | ResumeStart() | CommandStart() | Breakpoint():
             return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         case tuple():
             return [_plain(item) for item in value]

@@ -11,9 +11,12 @@ from graphwire.v1 import pause_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.checks import (
+    check_breakpoints,
     check_context,
     check_input,
-    check_nodes,
+    check_names,
+    check_node,
+    check_place,
     check_tags,
     check_update,
 )
@@ -42,7 +45,13 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
-from graphwire_server.runs.request import CommandStart, InputStart, RunRequest, RunSpec
+from graphwire_server.runs.request import (
+    CommandStart,
+    InputStart,
+    ResumeStart,
+    RunRequest,
+    RunSpec,
+)
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
@@ -282,13 +291,18 @@ class RunService:
                 lambda db: last_configurable(db, request.thread_id), short=True
             )
         async with loaded.open("assistants.read", open_config(configurable)) as graph:
-            check_nodes(graph, request.interrupt_before, "interrupt_before", everything=True)
-            check_nodes(graph, request.interrupt_after, "interrupt_after", everything=True)
+            places = loaded.doored(graph).places
+            check_names(places, request.interrupt_before, "interrupt_before")
+            check_names(places, request.interrupt_after, "interrupt_after")
+            check_breakpoints(places, request.breakpoints, "breakpoints")
+            if request.resume is not None and request.resume.run_to:
+                field = "resume" if isinstance(request.start, ResumeStart) else "command.resume"
+                check_place(places, request.resume.run_to, f"{field}.run_to")
             if isinstance(request.start, InputStart):
                 check_input(graph, request.start.value, "input")
             if isinstance(request.start, CommandStart):
                 for index, (node, _) in enumerate(request.start.goto):
-                    check_nodes(graph, [node], f"command.goto[{index}].node")
+                    check_node(graph, node, f"command.goto[{index}].node")
                 if request.start.update is not None:
                     check_update(graph, request.start.update.value, "command.update")
             if request.context is not None:
@@ -296,13 +310,13 @@ class RunService:
             next_there = None
             if request.checkpoint_id:
                 next_there = await self._next_at(graph, request, loaded)
-            places = loaded.doored(graph).places
             return GraphFacts(
                 compiled=places[()].compiled,
                 stops_inside=any(place.compiled for path, place in places.items() if path),
                 unreachable=unreachable_breakpoints(places),
                 next_there=next_there,
                 nodes=declared_nodes(graph),
+                places=places,
             )
 
     async def _next_at(

@@ -13,7 +13,6 @@ from graphwire import errors
 from graphwire_server import jsontext
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.places import Breakpoints, Path
 from graphwire_server.graphs.position import Position as GraphPosition
 from graphwire_server.graphs.position import read_position
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
@@ -40,7 +39,7 @@ from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
-from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.judging import judge_at_rest
 from graphwire_server.runs.state_paths import StatePath, part
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
@@ -357,7 +356,7 @@ class ThreadService:
         assistant_id = _assistant_id(thread, edit)
         batch = EditBatch()
         async with self._open(thread_id, assistant_id, "threads.update") as (loaded, graph):
-            breakpoints = _breakpoints(loaded, graph, last_run)
+            places = loaded.doored(graph).places
             sink = current_sink.set(batch)
             try:
                 if edit.checkpoint_id:
@@ -383,7 +382,7 @@ class ThreadService:
             now = now_us()
             batch.apply(tx)
             approved = approvals(tx, thread_id, position.approvable(), head=position.checkpoint_id)
-            waiting = position.waiting(breakpoints, approved)
+            waiting = position.waiting(judge_at_rest(tx, places, now_there, last_run), approved)
             run_id = last_run.run_id if last_run else ""
             pauses = settle_pauses(tx, thread_id, run_id, position.checkpoint_id, waiting, now=now)
             tx.update_thread(
@@ -417,18 +416,6 @@ class ThreadService:
         )
         async with loaded.open(access, open_config(configurable)) as graph:
             yield loaded, graph
-
-
-def _breakpoints(
-    loaded: LoadedGraph, graph: AnyPregel, last_run: Inheritance | None
-) -> dict[Path, Breakpoints]:
-    """Returns the breakpoints in force on a thread, by path."""
-    breakpoints = {path: place.compiled for path, place in loaded.doored(graph).places.items()}
-    if last_run is not None:
-        spec = RunSpec.from_json(last_run.spec)
-        root = Breakpoints(tuple(spec.interrupt_before), tuple(spec.interrupt_after))
-        breakpoints[()] = root
-    return breakpoints
 
 
 def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: That runs may be claimed, and that one is to be cancelled.
+#: That runs may be claimed, that one is to be cancelled, and that something is asked of one.
 QUEUE = "queue"
 CANCEL = "cancel"
+STEER = "steer"
 
 _RUN = "run/"
 
@@ -26,4 +27,4 @@ def concern_executor(topics: Sequence[str]) -> bool:
 
     None are announced where some may have been missed.
     """
-    return not topics or QUEUE in topics or CANCEL in topics
+    return not topics or not {QUEUE, CANCEL, STEER}.isdisjoint(topics)

@@ -182,6 +182,27 @@ class Reader(CheckpointReader, Protocol):
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
 
+    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+        """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
+
+        Those whose time was over first come first.
+        """
+
+    def next_expiry(self, *, now: int) -> int | None:
+        """Returns the earliest time after `now` at which the time of an OPEN pause is over."""
+
+    def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
+        """Returns, by breakpoint, the tasks of a thread that it has let pass: see skip_first."""
+
+    def unsteered_runs(self, server_id: str) -> list[RunRecord]:
+        """Returns the RUNNING runs under a server's lease that it has not steered yet.
+
+        Their `steering` was raised, and what is asked of them is not confirmed.
+        """
+
+    def is_steered(self, run_id: str) -> bool:
+        """Returns whether what is asked of a run is in force: nobody executes it, or knows."""
+
     def events(
         self, run_id: str, *, after: int, limit: int, max_bytes: int | None = None
     ) -> list[EventRecord]:
@@ -335,6 +356,21 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
         """Sets a run's cancel_requested; `abandon`: its nodes are not to be waited for."""
+
+    def request_pause(self, run_id: str) -> None:
+        """Sets a run's pause_requested, and raises its `steering`."""
+
+    def set_run_breakpoints(self, run_id: str, breakpoints: str) -> None:
+        """Sets a run's breakpoints, and raises its `steering`."""
+
+    def confirm_steering(self, run_id: str, steering: int) -> None:
+        """Notes that what was asked of a run, up to a `steering`, is in force."""
+
+    def insert_breakpoint_hits(self, thread_id: str, hits: Collection[tuple[str, str]]) -> None:
+        """Adds (breakpoint, task) for tasks that were let pass; those that are there stay."""
+
+    def forget_breakpoint_hits(self, thread_id: str) -> None:
+        """Deletes all that breakpoints of a thread have counted."""
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         """Notes on a run which run continued it."""

@@ -111,6 +111,25 @@ class SqlReader(CheckpointReads):
         rows = self._execute(sql.HELD_RUNS, (server_id,))
         return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
 
+    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+        return [rows.pause_record(row) for row in self._execute(sql.EXPIRED_PAUSES, (now, limit))]
+
+    def next_expiry(self, *, now: int) -> int | None:
+        found: int | None = self._execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
+        return found
+
+    def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
+        hits: defaultdict[str, set[str]] = defaultdict(set)
+        for breakpoint_id, task_id in self._execute(sql.BREAKPOINT_HITS, (thread_id,)):
+            hits[breakpoint_id].add(task_id)
+        return dict(hits)
+
+    def unsteered_runs(self, server_id: str) -> list[RunRecord]:
+        return [rows.run_record(row) for row in self._execute(sql.UNSTEERED_RUNS, (server_id,))]
+
+    def is_steered(self, run_id: str) -> bool:
+        return self._execute(sql.IS_STEERED, (run_id,)).fetchone() is not None
+
     def has_lost_run(self) -> bool:
         return self._execute(sql.LOST_RUNS, (self.now(), 1)).fetchone() is not None
 

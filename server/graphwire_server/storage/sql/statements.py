@@ -283,6 +283,22 @@ REQUEST_CANCEL = """
     UPDATE gw_runs SET cancel_requested = TRUE, abandon_requested = (abandon_requested OR ?)
     WHERE run_id = ?
 """
+REQUEST_PAUSE = """
+    UPDATE gw_runs SET pause_requested = TRUE, steering = steering + 1 WHERE run_id = ?
+"""
+SET_RUN_BREAKPOINTS = "UPDATE gw_run_bodies SET breakpoints = ? WHERE run_id = ?"
+RAISE_STEERING = "UPDATE gw_runs SET steering = steering + 1 WHERE run_id = ?"
+CONFIRM_STEERING = """
+    UPDATE gw_runs SET steering_confirmed = ? WHERE run_id = ? AND steering_confirmed < ?
+"""
+UNSTEERED_RUNS = f"""
+    {_SELECT_RUN} WHERE r.status = 'RUNNING' AND r.lease_owner = ?
+    AND r.steering > r.steering_confirmed ORDER BY r.number
+"""
+IS_STEERED = """
+    SELECT 1 FROM gw_runs r WHERE run_id = ? AND (
+        status <> 'RUNNING' OR steering <= steering_confirmed)
+"""
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
 
@@ -372,7 +388,11 @@ DUE_RUNS = f"""
 
 LOST_RUNS = f"SELECT r.run_id FROM gw_runs r WHERE {_IS_LOST} ORDER BY r.number LIMIT ?"
 
-_TAKE = "UPDATE gw_runs AS r SET lease_owner = ?, lease_epoch = lease_epoch + 1,"
+# Whoever takes a run reads what is asked of it.
+_TAKE = (
+    "UPDATE gw_runs AS r SET lease_owner = ?, lease_epoch = lease_epoch + 1,"
+    " steering_confirmed = steering,"
+)
 
 
 def take_due(runs: int) -> str:
@@ -457,6 +477,15 @@ RESUMED_PAUSES = f"""
 
 PAUSES_OF_RUN = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE run_id = ? ORDER BY number"
 
+#: Parameters: the time, the limit.
+EXPIRED_PAUSES = f"""
+    SELECT {", ".join(f"p.{column}" for column in PAUSE_COLUMNS.split(", "))} FROM gw_pauses p
+    WHERE p.status = 'OPEN' AND p.expire_time <= ? AND EXISTS (
+        SELECT 1 FROM gw_threads t WHERE t.thread_id = p.thread_id AND t.status <> 'BUSY')
+    ORDER BY p.expire_time, p.number LIMIT ?
+"""
+NEXT_EXPIRY = "SELECT MIN(expire_time) FROM gw_pauses WHERE status = 'OPEN' AND expire_time > ?"
+
 RESOLVE_PAUSE = """
     UPDATE gw_pauses SET status = ?, resolve_time = ?, resolved_by_run_id = ?, answer = ?,
         principal = ?, answered_by = ?, expired = ?, review = ?
@@ -478,6 +507,15 @@ def open_pauses(threads: int) -> str:
         f"SELECT {PAUSE_COLUMNS} FROM gw_pauses"
         f" WHERE thread_id IN ({_marks(threads)}) AND status = 'OPEN' ORDER BY number"
     )
+
+
+# --- breakpoints that skip the first tasks ---
+
+BREAKPOINT_HITS = "SELECT breakpoint_id, task_id FROM gw_breakpoint_hits WHERE thread_id = ?"
+INSERT_BREAKPOINT_HIT = (
+    insert("gw_breakpoint_hits", "thread_id, breakpoint_id, task_id") + " ON CONFLICT DO NOTHING"
+)
+FORGET_BREAKPOINT_HITS = "DELETE FROM gw_breakpoint_hits WHERE thread_id = ?"
 
 
 # --- request ids ---

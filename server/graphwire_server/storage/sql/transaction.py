@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
 from graphwire_server.storage.interface import LeaseLostError
@@ -177,6 +177,23 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
         self._execute(sql.REQUEST_CANCEL, (abandon, run_id))
+
+    def request_pause(self, run_id: str) -> None:
+        self._execute(sql.REQUEST_PAUSE, (run_id,))
+
+    def set_run_breakpoints(self, run_id: str, breakpoints: str) -> None:
+        self._execute(sql.SET_RUN_BREAKPOINTS, (breakpoints, run_id))
+        self._execute(sql.RAISE_STEERING, (run_id,))
+
+    def confirm_steering(self, run_id: str, steering: int) -> None:
+        self._execute(sql.CONFIRM_STEERING, (steering, run_id, steering))
+
+    def insert_breakpoint_hits(self, thread_id: str, hits: Collection[tuple[str, str]]) -> None:
+        if hits:
+            self._execute_many(sql.INSERT_BREAKPOINT_HIT, [(thread_id, *hit) for hit in hits])
+
+    def forget_breakpoint_hits(self, thread_id: str) -> None:
+        self._execute(sql.FORGET_BREAKPOINT_HITS, (thread_id,))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))

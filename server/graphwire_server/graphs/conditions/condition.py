@@ -1,0 +1,88 @@
+"""A condition as a whole: compiled from its text, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from graphwire_server.graphs.conditions.build import Builder, Code
+from graphwire_server.graphs.conditions.check import Checker
+from graphwire_server.graphs.conditions.errors import (
+    ConditionError,
+    ConditionFailed,
+    ExhaustedError,
+    Failure,
+    Position,
+    Refusal,
+)
+from graphwire_server.graphs.conditions.frame import BUDGET, Frame, Variables
+from graphwire_server.graphs.conditions.functions import NAMES
+from graphwire_server.graphs.conditions.syntax import parse
+from graphwire_server.graphs.conditions.values import an
+
+#: The longest condition, in characters.
+MAX_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """A condition that has been checked. It holds nothing of an evaluation.
+
+    Attributes:
+        text: As it was given.
+        names: Which of `state`, `node`, `step`, `metadata` and `task` it names.
+        reads: The keys of the state that it may read; None if it reads the state as a whole.
+    """
+
+    text: str
+    names: frozenset[str]
+    reads: frozenset[str] | None
+    _code: Code
+    _slots: int
+
+    def holds(self, variables: Variables) -> bool:
+        """Says whether the condition is true of something.
+
+        The time is bounded, but for what the variables' own code takes: that of their
+        callables, and of objects that make JSON of themselves.
+
+        Raises:
+            ConditionFailed: It is neither true nor false (a key is not there, a value is of
+                the wrong type, …), or costs more than `BUDGET`.
+        """
+        try:
+            value = self._code(Frame(variables, self._slots))
+        except Failure as failure:
+            place = f"{Position.of(self.text, failure.at)}: " if failure.at is not None else ""
+            raise ConditionFailed(place + failure.message) from None
+        except ExhaustedError:
+            raise ConditionFailed(f"costs more than {BUDGET} steps") from None
+        except Exception as error:
+            # What the state's own objects raise, or a state that a node is just changing.
+            raise ConditionFailed(f"can't be evaluated: {type(error).__name__}") from error
+        if type(value) is not bool:
+            raise ConditionFailed(f"is {an(NAMES[type(value)])}, not true or false")
+        return value
+
+
+def compile_condition(text: str, state_keys: Collection[str] | None) -> Condition:
+    """Returns the condition that a text is.
+
+    `state_keys` are the keys that the state may have, None if they are not known.
+
+    Raises:
+        ConditionError: The text is too long, is no expression, names what there is not, or
+            has a type that is wrong.
+    """
+    try:
+        if len(text) > MAX_LENGTH:
+            raise Refusal(f"has {len(text)} characters, and {MAX_LENGTH} are allowed", MAX_LENGTH)
+        tree = parse(text)
+        checker = Checker(state_keys)
+        checker.condition(tree, len(text) - len(text.lstrip()))
+        builder = Builder()
+        code = builder.build(tree)
+    except Refusal as refusal:
+        raise ConditionError(refusal.message, Position.of(text, refusal.at)) from None
+    reads = None if checker.reads is None else frozenset(checker.reads)
+    return Condition(text, frozenset(checker.names), reads, code, builder.slots)

@@ -1,0 +1,302 @@
+"""Judges which breakpoints hold a task, and why.
+
+The judge of a run knows all breakpoints in force, by graph and node. It is asked by the gate when
+a task is about to begin, and where a thread stands: each time with the same answer, since the
+state before a task does not change. What was approved is not its concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphwire_server.graphs.breakpoints import ALL, Breakpoint, BreakpointSource, Met, locate
+from graphwire_server.graphs.conditions import (
+    Condition,
+    ConditionFailed,
+    Variables,
+    compile_condition,
+)
+from graphwire_server.graphs.places import Namespace, Path, Place, Task, path_of
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a condition may look at. Each is read only when one does.
+
+    Attributes:
+        state: Returns the state of the graph that the task belongs to.
+        input: Returns what the task gets.
+        step: The number of the step.
+    """
+
+    state: Callable[[], Any]
+    input: Callable[[], Any]
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """That a task must wait.
+
+    Attributes:
+        met: The breakpoints that hold it; none if somebody has asked for a pause.
+    """
+
+    met: tuple[Met, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """How far a run goes before it pauses again.
+
+    Attributes:
+        resumed: The ids of the tasks that it may begin.
+        free: The graphs in which nothing is held, nor in what is below them.
+    """
+
+    resumed: frozenset[str] = frozenset()
+    free: tuple[Namespace, ...] = ()
+
+    def holds(self, task: Task) -> bool:
+        """Returns whether a task is beyond that."""
+        return task.task_id not in self.resumed and not any(
+            task.namespace[: len(above)] == above for above in self.free
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A breakpoint, ready to be asked."""
+
+    breakpoint: Breakpoint
+    condition: Condition | None = None
+
+
+@dataclass(slots=True)
+class _Rules:
+    """The breakpoints in one graph, by node; ALL for each of them."""
+
+    before: dict[str, list[_Rule]] = field(default_factory=dict)
+    after: dict[str, list[_Rule]] = field(default_factory=dict)
+
+
+CountsHit = Callable[[str, str], None]
+
+
+class UnknownPlaceError(Exception):
+    """A breakpoint is at no node of the graph; the text names it."""
+
+
+class Judge:
+    """The breakpoints of one run.
+
+    Attributes:
+        pausing: Whether somebody has asked that nothing begins any more.
+    """
+
+    def __init__(
+        self,
+        places: Mapping[Path, Place],
+        breakpoints: Iterable[Breakpoint],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        hits: Mapping[str, Iterable[str]] | None = None,
+        waiting: Mapping[str, Verdict] | None = None,
+        stepping: Stepping | None = None,
+        run_to: str = "",
+        pausing: bool = False,
+    ) -> None:
+        """Makes the judge.
+
+        Args:
+            places: The graph and its subgraphs, with what is compiled into them.
+            breakpoints: All others in force.
+            metadata: That of the run, for conditions.
+            hits: By breakpoint, the tasks that it has let pass since it skips the first ones.
+            waiting: The tasks with an open pause before them: they wait for its answer, whatever
+                has become of the breakpoint.
+            stepping: How far the run goes; None: as far as it can.
+            run_to: The node before which it pauses; empty: none.
+            pausing: Whether nothing is to begin.
+
+        Raises:
+            UnknownPlaceError: The graph has no such node.
+        """
+        self.pausing = pausing
+        self._places = places
+        self._metadata = metadata or {}
+        self._hits = {key: set(tasks) for key, tasks in (hits or {}).items()}
+        self._waiting = waiting or {}
+        self._stepping = stepping
+        self._run_to = self._located(run_to) if run_to else None
+        self._met: dict[str, tuple[Met, ...]] = {}
+        self._counts_hit: CountsHit | None = None
+        self._rules: dict[Path, _Rules] = {}
+        self._barred: frozenset[str] = frozenset()
+        self.set(breakpoints)
+
+    def set(self, breakpoints: Iterable[Breakpoint]) -> None:
+        """Puts breakpoints in place of those given before. Raises UnknownPlaceError."""
+        rules: dict[Path, _Rules] = {}
+        for path, place in self._places.items():
+            for side in (False, True):
+                names = place.compiled.after if side else place.compiled.before
+                for name in names:
+                    compiled = Breakpoint(name, after=side, source=BreakpointSource.COMPILED)
+                    _add(rules, path, name, _Rule(compiled))
+        for each in breakpoints:
+            path, node = self._located(each.node)
+            if (
+                not each.condition
+                and not each.breakpoint_id
+                and _has_plain(rules, path, node, each)
+            ):
+                continue  # compiled in as well
+            keys = self._places[path].state_keys
+            condition = compile_condition(each.condition, keys) if each.condition else None
+            _add(rules, path, node, _Rule(each, condition))
+        self._rules = rules
+        self._met.clear()
+        # A node is also barred for what is inside it, at any depth.
+        self._barred = frozenset(
+            name
+            for path, there in rules.items()
+            for name in (*there.before, *(path if there.before or there.after else ()))
+        )
+
+    def count_hits(self, counts_hit: CountsHit) -> None:
+        """Sets who keeps, by breakpoint and task, which tasks were let pass."""
+        self._counts_hit = counts_hit
+
+    def bars(self, node: str) -> bool:
+        """Returns whether a node of that name, or what is inside it, may have to wait."""
+        barred = node in self._barred or ALL in self._barred
+        return barred or self.pausing or self._stepping is not None or self._run_to is not None
+
+    def before(self, task: Task, facts: Facts | None, *, counts: bool = False) -> Verdict | None:
+        """Returns why a task must wait before it begins; None if it need not.
+
+        Args:
+            task: The task.
+            facts: What conditions may look at.
+            counts: Whether the task begins if nothing holds it, so that breakpoints that skip
+                the first ones count it.
+        """
+        waiting = self._waiting.get(task.task_id)
+        if waiting is not None:
+            return waiting
+        path = path_of(task.namespace)
+        place = self._places.get(path)
+        # Handlers of errors, and functions that a node calls as tasks, are no nodes.
+        if place is None or task.node not in place.nodes:
+            return None
+        met = self._met_before(path, task, facts, counts=counts)
+        if met or not place.has_doors:
+            return Verdict(met) if met else None
+        stepping = self._stepping
+        if self.pausing or (stepping is not None and stepping.holds(task)):
+            return Verdict()
+        if self._run_to is not None and self._run_to[0] == path:
+            return Verdict() if self._run_to[1] in (task.node, ALL) else None
+        return None
+
+    def after(self, tasks: Sequence[tuple[Task, Facts | None]]) -> dict[str, tuple[Met, ...]]:
+        """Returns the breakpoints met after the nodes of a step that has ended, by node.
+
+        Args:
+            tasks: The tasks of the step, of one graph, with the state that it has led to.
+        """
+        met: dict[str, tuple[Met, ...]] = {}
+        for task, facts in tasks:
+            there = self._rules.get(path_of(task.namespace))
+            if there is None or task.node in met:
+                continue
+            rules = (*there.after.get(task.node, ()), *there.after.get(ALL, ()))
+            found = self._ask(rules, task, facts, counts=True) if rules else ()
+            if found:
+                met[task.node] = found
+        return met
+
+    def _met_before(
+        self, path: Path, task: Task, facts: Facts | None, *, counts: bool
+    ) -> tuple[Met, ...]:
+        there = self._rules.get(path)
+        if there is None or not there.before:
+            return ()
+        rules = (*there.before.get(task.node, ()), *there.before.get(ALL, ()))
+        if not rules:
+            return ()
+        if all(rule.condition is None and not rule.breakpoint.skip_first for rule in rules):
+            return tuple(Met(rule.breakpoint) for rule in rules)
+        met = self._met.get(task.task_id)
+        if met is None:
+            met = self._ask(rules, task, facts, counts=counts)
+            if counts:
+                self._met[task.task_id] = met
+        return met
+
+    def _ask(
+        self, rules: Sequence[_Rule], task: Task, facts: Facts | None, *, counts: bool
+    ) -> tuple[Met, ...]:
+        found = []
+        for rule in rules:
+            error = ""
+            if rule.condition is not None:
+                try:
+                    if not rule.condition.holds(self._variables(task, facts)):
+                        continue
+                except ConditionFailed as failed:
+                    # Fail closed: nobody can say that the node may run.
+                    error = str(failed)
+            if error or not self._skips(rule.breakpoint, task, counts=counts):
+                found.append(Met(rule.breakpoint, error))
+        return tuple(found)
+
+    def _skips(self, breakpoint_: Breakpoint, task: Task, *, counts: bool) -> bool:
+        """Returns whether a breakpoint lets a task pass as one of the first ones."""
+        if not breakpoint_.skip_first:
+            return False
+        passed = self._hits.setdefault(breakpoint_.breakpoint_id, set())
+        if task.task_id in passed:
+            return True
+        if len(passed) >= breakpoint_.skip_first:
+            return False
+        if counts:
+            passed.add(task.task_id)
+            if self._counts_hit is not None:
+                self._counts_hit(breakpoint_.breakpoint_id, task.task_id)
+        return True
+
+    def _variables(self, task: Task, facts: Facts | None) -> Variables:
+        if facts is None:
+            raise ConditionFailed("the state there is not known")
+        return Variables(
+            node=task.node,
+            step=facts.step,
+            task_id=task.task_id,
+            task_input=facts.input,
+            state=facts.state,
+            metadata=lambda: self._metadata,
+        )
+
+    def _located(self, name: str) -> tuple[Path, str]:
+        located = locate(name, self._places)
+        if located is None:
+            raise UnknownPlaceError(name)
+        return located.path, located.node
+
+
+def _add(rules: dict[Path, _Rules], path: Path, node: str, rule: _Rule) -> None:
+    there = rules.setdefault(path, _Rules())
+    side = there.after if rule.breakpoint.after else there.before
+    side.setdefault(node, []).append(rule)
+
+
+def _has_plain(
+    rules: Mapping[Path, _Rules], path: Path, node: str, breakpoint_: Breakpoint
+) -> bool:
+    there = rules.get(path, _Rules())
+    side = there.after if breakpoint_.after else there.before
+    return any(not rule.breakpoint.breakpoint_id for rule in side.get(node, ()))
