@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from graphwire.v1 import pause_pb2, run_pb2, runs_pb2, threads_pb2, threads_pb2_grpc
+from graphwire.v1 import breakpoint_pb2, pause_pb2, run_pb2, runs_pb2, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.callers import at_once
 from tests.e2e.drive import DEADLINE, delete_thread, payload, reason_of, refused, shapes, value
@@ -143,6 +143,16 @@ def test_what_goes_on_in_a_copy_inherits_from_the_last_run_of_the_original(
     assert (run.resumed_run_id, list(run.interrupt_before)) == ("", ["a", "c"])
     assert list(run.stream_modes) == [run_pb2.STREAM_MODE_CUSTOM, run_pb2.STREAM_MODE_UPDATES]
     assert run.recovery_policy == run_pb2.RECOVERY_POLICY_MANUAL
+
+
+def test_a_breakpoint_counts_on_in_the_copy(thread: DrivenThread) -> None:
+    skips = breakpoint_pb2.Breakpoint(node="step", skip_first=1, label="from the second on")
+    thread.start("loop", breakpoints=[skips])
+    assert thread.log == ["in", "step"]
+    copy = copy_of(thread)
+    delete_thread(thread.threads_stub, thread.thread_id)
+    assert shapes(copy.resume())[-1] == PAUSED
+    assert copy.log == ["in", "step", "step"]
 
 
 def test_the_runs_of_the_original_are_not_linked_to_those_of_a_copy(thread: DrivenThread) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from graphwire import errors
+from graphwire.v1 import breakpoint_pb2, threads_pb2_grpc
 from graphwire.v1 import threads_pb2 as pb
-from graphwire.v1 import threads_pb2_grpc
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
+from graphwire_server.graphs.supersteps import NodeUpdate
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import thread_message, thread_state_message
 from graphwire_server.rpc.masks import keep_only, read_mask
 from graphwire_server.rpc.paging import PageTokens, page_size
@@ -20,7 +24,7 @@ from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_principal
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.state_paths import StatePath, parse_path
-from graphwire_server.runs.threads import StateEdit, ThreadService
+from graphwire_server.runs.threads import NewThread, StateEdit, ThreadService
 from graphwire_server.storage.records import (
     ThreadFilter,
     ThreadOrder,
@@ -34,6 +38,9 @@ _HISTORY_PAGE = 20
 
 #: The most ids of threads in one request, and the most parts of a state.
 _MAX_IDS, _MAX_EXTRACTS = 1000, 10
+
+#: The most steps of a state to begin with.
+_MAX_SUPERSTEPS = 1000
 
 #: The longest name of a part of a state.
 _MAX_NAME = 128
@@ -64,14 +71,32 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
             else {}
         )
         returns = request.if_exists == pb.IF_EXISTS_RETURN
-        ttl = _ttl(request)
-        meaning = {"thread_id": thread_id, "metadata": metadata, "return": returns}
-        view = await self._threads.create(
+        new = NewThread(
             thread_id,
             metadata,
-            ttl=ttl,
+            ttl=_ttl(request),
+            assistant_id=request.assistant_id,
+            supersteps=self._supersteps(request.supersteps),
+            breakpoints=_breakpoints(request.breakpoints, "breakpoints"),
+        )
+        if (new.supersteps or new.breakpoints) and not new.assistant_id:
+            text = "required with supersteps and breakpoints: the assistant that they are for"
+            raise errors.MissingFieldError(text, field="assistant_id")
+        meaning = {
+            "thread_id": thread_id,
+            "metadata": metadata,
+            "return": returns,
+            **_given(
+                ttl=new.ttl,
+                assistant_id=new.assistant_id or None,
+                supersteps=[[asdict(u) for u in step] for step in new.supersteps] or None,
+                breakpoints=_meaning(new.breakpoints, request.breakpoints) or None,
+            ),
+        }
+        view = await self._threads.create(
+            new,
             return_existing=returns,
-            key=_request_key("CreateThread", request.request_id, _with_ttl(meaning, ttl)),
+            key=_request_key("CreateThread", request.request_id, meaning),
         )
         return pb.CreateThreadResponse(thread=thread_message(view))
 
@@ -121,17 +146,26 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
     async def UpdateThread(
         self, request: pb.UpdateThreadRequest, context: Any
     ) -> pb.UpdateThreadResponse:
-        """Changes a thread's metadata, or how long it is kept."""
+        """Changes a thread's metadata, its breakpoints, or how long it is kept."""
         thread_id = validation.thread_id(request.thread_id)
         ttl = _ttl(request)
         patch = None
         if request.HasField("metadata"):
             patch = self._codec.read_object(request.metadata, "metadata")
-        elif ttl is None:
-            raise errors.MissingFieldError("required: what to change, or ttl", field="metadata")
-        meaning = {"thread_id": thread_id, "metadata": patch}
-        key = _request_key("UpdateThread", request.request_id, _with_ttl(meaning, ttl))
-        view = await self._threads.update(thread_id, patch, ttl=ttl, key=key)
+        breakpoints = listed = None
+        if request.HasField("breakpoints"):
+            listed = request.breakpoints.breakpoints
+            breakpoints = _breakpoints(listed, "breakpoints.breakpoints")
+        if patch is None and ttl is None and breakpoints is None:
+            text = "required: what to change, or ttl, or breakpoints"
+            raise errors.MissingFieldError(text, field="metadata")
+        meaning = {"thread_id": thread_id, "metadata": patch, **_given(ttl=ttl)}
+        if breakpoints is not None and listed is not None:
+            meaning["breakpoints"] = _meaning(breakpoints, listed)
+        key = _request_key("UpdateThread", request.request_id, meaning)
+        view = await self._threads.update(
+            thread_id, patch, ttl=ttl, breakpoints=breakpoints, key=key
+        )
         return pb.UpdateThreadResponse(thread=thread_message(view))
 
     async def DeleteThread(
@@ -204,6 +238,33 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
             states=[thread_state_message(state) for state in page],
             next_page_token=tokens.write(page[-1].state.checkpoint_id) if more else "",
         )
+
+    def _supersteps(self, messages: Sequence[pb.Superstep]) -> list[list[NodeUpdate]]:
+        """Returns the steps of a state to begin with."""
+        if len(messages) > _MAX_SUPERSTEPS:
+            text = f"at most {_MAX_SUPERSTEPS} steps"
+            raise errors.InvalidFieldError(text, field="supersteps")
+        steps: list[list[NodeUpdate]] = []
+        for i, message in enumerate(messages):
+            if not message.updates:
+                text = "required: what at least one node is taken to have returned"
+                raise errors.MissingFieldError(text, field=f"supersteps[{i}].updates")
+            steps.append(
+                [
+                    self._update(update, f"supersteps[{i}].updates[{j}]")
+                    for j, update in enumerate(message.updates)
+                ]
+            )
+        return steps
+
+    def _update(self, message: pb.StateUpdate, field: str) -> NodeUpdate:
+        as_node = validation.required(message.as_node, f"{field}.as_node")
+        values = None
+        if message.HasField("values"):
+            values = self._codec.read(message.values, f"{field}.values")
+        if values is None:
+            raise errors.MissingFieldError("required, and not null", field=f"{field}.values")
+        return NodeUpdate(values, as_node)
 
     def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:
         statuses = validation.enum_names(
@@ -281,8 +342,24 @@ def _ttl(request: pb.CreateThreadRequest | pb.UpdateThreadRequest) -> int | None
     )
 
 
-def _with_ttl(meaning: dict[str, Any], ttl: int | None) -> dict[str, Any]:
-    return meaning if ttl is None else {**meaning, "ttl": ttl}
+def _breakpoints(messages: Sequence[breakpoint_pb2.Breakpoint], field: str) -> Sequence[Breakpoint]:
+    """Returns the breakpoints of a thread."""
+    return read_breakpoints(messages, field, BreakpointSource.THREAD)
+
+
+def _meaning(
+    breakpoints: Sequence[Breakpoint], messages: Sequence[breakpoint_pb2.Breakpoint]
+) -> list[dict[str, Any]]:
+    """Returns what breakpoints mean: without the ids that the server has given them."""
+    return [
+        {**asdict(each), "breakpoint_id": message.breakpoint_id}
+        for each, message in zip(breakpoints, messages, strict=True)
+    ]
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Returns those fields that are given: without them a request means what it always did."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _request_key(method: str, request_id: str, meaning: dict[str, Any]) -> RequestKey | None:

@@ -215,6 +215,13 @@ def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
     )
 
 
+def thread_exists(thread_id: str) -> errors.ThreadExistsError:
+    """Returns the error for the id of a new thread that is taken."""
+    return errors.ThreadExistsError(
+        f"thread {thread_id} exists already", resource=("thread", thread_id)
+    )
+
+
 def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
     """Returns the error for a thread that has an active run."""
     run_id = active[0].run_id if active else ""

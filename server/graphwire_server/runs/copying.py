@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphwire import errors
-
-from graphwire_server.runs.acceptance import thread_busy, thread_not_found
+from graphwire_server.runs.acceptance import thread_busy, thread_exists, thread_not_found
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.inheritance import inherited, without_start
 from graphwire_server.storage.interface import Transaction
@@ -34,9 +32,7 @@ def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int
     if thread is None:
         raise thread_not_found(thread_id)
     if new_thread_id and (tx.thread(new_thread_id) or tx.checkpoint_namespaces(new_thread_id)):
-        raise errors.ThreadExistsError(
-            f"thread {new_thread_id} exists already", resource=("thread", new_thread_id)
-        )
+        raise thread_exists(new_thread_id)
     if thread.status is ThreadStatus.BUSY:
         raise thread_busy(thread_id, tx.active_runs(thread_id))
     copy = replace(

@@ -30,9 +30,7 @@ def keep_inherited(tx: Transaction, run: RunRecord) -> None:
 def without_start(inheritance: Inheritance) -> Inheritance:
     """Returns it without its run, and without what that was started with, which is its own."""
     spec = RunSpec.from_json(inheritance.spec)
-    rest = replace(
-        spec, value=None, goto=[], answers={}, metadata={}, checkpoint_id="", step=None, run_to=""
-    )
+    rest = replace(spec, value=None, goto=[], answers={}, checkpoint_id="", step=None, run_to="")
     return replace(inheritance, spec=rest.to_json(), run_id="")
 
 

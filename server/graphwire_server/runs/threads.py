@@ -11,8 +11,11 @@ import orjson
 from graphwire import errors
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_text
+from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.places import Path, Place
 from graphwire_server.graphs.position import Position as GraphPosition
 from graphwire_server.graphs.position import read_position
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
@@ -23,11 +26,13 @@ from graphwire_server.graphs.state import (
     read_state,
     thread_config,
 )
+from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     check_assistant,
     check_expected,
     thread_busy,
+    thread_exists,
     thread_not_found,
 )
 from graphwire_server.runs.approvals import approvals
@@ -90,6 +95,37 @@ class StateEdit:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+@dataclass(frozen=True, slots=True)
+class NewThread:
+    """A thread to create.
+
+    Attributes:
+        thread_id: Its id; empty: the server chooses one.
+        metadata: A JSON object.
+        ttl: How long it is kept after its last change, in microseconds; 0: for ever; None: as
+            long as the server says.
+        assistant_id: The assistant of its state; empty: its first run chooses.
+        supersteps: The state that it begins with.
+        breakpoints: Those for all of its runs.
+    """
+
+    thread_id: str
+    metadata: Mapping[str, Any]
+    ttl: int | None = None
+    assistant_id: str = ""
+    supersteps: Sequence[Superstep] = ()
+    breakpoints: Sequence[Breakpoint] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """The state with which a thread begins: what is written, and where it stands then."""
+
+    batch: EditBatch
+    position: GraphPosition
+    places: Mapping[Path, Place]
+
+
 class ThreadService:
     """The threads of this server."""
 
@@ -106,52 +142,72 @@ class ThreadService:
         self._completion = completion
 
     async def create(
-        self,
-        thread_id: str,
-        metadata: Mapping[str, Any],
-        *,
-        ttl: int | None = None,
-        return_existing: bool,
-        key: RequestKey | None,
+        self, new: NewThread, *, return_existing: bool, key: RequestKey | None
     ) -> ThreadView:
-        """Creates a thread; with an empty id the server chooses one.
-
-        `ttl` is how long it is kept after its last change, in microseconds; 0: for ever; None:
-        as long as the server says.
+        """Creates a thread.
 
         Raises:
-            ThreadExistsError: The id is taken, and not `return_existing`.
-            RequestIdReusedError: The request_id was used for another request.
-            ThreadNotFoundError: The thread that this request_id created was deleted.
+            GraphwireError: Any reason of CreateThread; nothing was changed.
         """
 
-        def work(tx: Transaction) -> ThreadView:
-            earlier = remembered(tx, key) if key else None
+        def there_already(db: Reader) -> ThreadView | None:
+            earlier = remembered(db, key) if key else None
             if earlier is not None:
-                return _made_earlier(tx, earlier.subject)
-            now = now_us()
-            if thread_id and tx.thread(thread_id) is not None:
-                if not return_existing:
-                    raise errors.ThreadExistsError(
-                        f"thread {thread_id} exists already", resource=("thread", thread_id)
-                    )
-                if key:
-                    tx.insert_request(key.record(thread_id, now=now))
-                return _view(tx, thread_id)
-            thread = ThreadRecord(
-                thread_id=thread_id or new_id(),
-                status=ThreadStatus.IDLE,
-                metadata=jsontext.dumps(metadata),
-                create_time=now,
-                update_time=now,
-                ttl=ttl,
-            )
-            tx.insert_thread(thread)
-            if key:
-                tx.insert_request(key.record(thread.thread_id, now=now))
-            return ThreadView(thread, ())
+                return _made_earlier(db, earlier.subject)
+            if not new.thread_id or db.thread(new.thread_id) is None:
+                return None
+            if not return_existing:
+                raise thread_exists(new.thread_id)
+            return _view(db, new.thread_id)
 
-        return await decide(self._storage, work)
+        thread_id, beginning = new.thread_id or new_id(), None
+        if new.assistant_id:
+            # Also if the graph has changed since, so that it would refuse the request now.
+            there = await self._storage.read(there_already, short=True)
+            if there is None:
+                beginning = await self._beginning(new, thread_id)
+
+        def work(tx: Transaction) -> ThreadView:
+            there, now = there_already(tx), now_us()
+            if there is None:
+                thread = ThreadRecord(
+                    thread_id=thread_id,
+                    status=ThreadStatus.IDLE,
+                    metadata=jsontext.dumps(new.metadata),
+                    create_time=now,
+                    update_time=now,
+                    assistant_id=new.assistant_id,
+                    ttl=new.ttl,
+                    breakpoints=breakpoints_text(new.breakpoints),
+                )
+                tx.insert_thread(thread)
+                if beginning is not None:
+                    beginning.batch.apply(tx)
+                    _stand(tx, thread, beginning.places, beginning.position, None, now=now)
+                there = _view(tx, thread_id)
+            elif key is None or remembered(tx, key) is not None:
+                return there
+            if key:
+                tx.insert_request(key.record(there.thread.thread_id, now=now))
+            return there
+
+        return await decide(self._storage, work, long=beginning is not None)
+
+    async def _beginning(self, new: NewThread, thread_id: str) -> _Beginning | None:
+        """Returns the state with which a thread begins; None if it has none yet."""
+        batch = EditBatch()
+        async with self._open(thread_id, new.assistant_id, "threads.update") as (loaded, graph):
+            places = loaded.doored(graph).places
+            check_breakpoints(places, new.breakpoints, "breakpoints")
+            if not new.supersteps:
+                return None
+            await apply_supersteps(graph, thread_id, new.supersteps, batch)
+            sink = current_sink.set(batch)
+            try:
+                position = await read_position(graph, thread_config(thread_id))
+            finally:
+                current_sink.reset(sink)
+        return _Beginning(batch, position, places)
 
     async def get(self, thread_id: str, *, values: bool = False) -> ThreadView:
         """Returns a thread; its values only if asked for. Raises ThreadNotFoundError."""
@@ -215,14 +271,24 @@ class ThreadService:
         patch: Mapping[str, Any] | None,
         *,
         ttl: int | None = None,
+        breakpoints: Sequence[Breakpoint] | None = None,
         key: RequestKey | None,
     ) -> ThreadView:
-        """Merges into a thread's metadata (RFC 7396), and sets its ttl; None: leaves it.
+        """Merges into a thread's metadata (RFC 7396), sets its ttl or breakpoints; None: leaves it.
 
         Raises:
             ThreadNotFoundError: There is no such thread.
             RequestIdReusedError: The request_id was used for another request.
+            UnknownNodeError, InvalidConditionError, UnsupportedBreakpointError: Its graph can't
+                honour a breakpoint.
         """
+        if breakpoints:
+            view = await self.get(thread_id)
+            if view.thread.assistant_id:
+                opened = self._open(thread_id, view.thread.assistant_id, "threads.update")
+                async with opened as (loaded, graph):
+                    places = loaded.doored(graph).places
+                    check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
 
         def work(tx: Transaction) -> ThreadView:
             view = _view(tx, thread_id)
@@ -233,7 +299,8 @@ class ThreadService:
             if patch is not None:
                 there = orjson.loads(view.thread.metadata)
                 metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
-            tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl)
+            text = None if breakpoints is None else breakpoints_text(breakpoints)
+            tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
             return _view(tx, thread_id)
@@ -381,16 +448,13 @@ class ThreadService:
                 return None
             now = now_us()
             batch.apply(tx)
-            approved = approvals(tx, thread_id, position.approvable(), head=position.checkpoint_id)
-            waiting = position.waiting(judge_at_rest(tx, places, now_there, last_run), approved)
-            run_id = last_run.run_id if last_run else ""
-            pauses = settle_pauses(tx, thread_id, run_id, position.checkpoint_id, waiting, now=now)
-            tx.update_thread(
-                thread_id,
+            pauses = _stand(
+                tx,
+                replace(now_there, assistant_id=assistant_id),
+                places,
+                position,
+                last_run,
                 now=now,
-                status=_status_after_edit(tx, now_there, position, pauses),
-                assistant_id=assistant_id,
-                head=(position.checkpoint_id, position.next, position.values),
             )
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
@@ -416,6 +480,31 @@ class ThreadService:
         )
         async with loaded.open(access, open_config(configurable)) as graph:
             yield loaded, graph
+
+
+def _stand(
+    tx: Transaction,
+    thread: ThreadRecord,
+    places: Mapping[Path, Place],
+    position: GraphPosition,
+    last_run: Inheritance | None,
+    *,
+    now: int,
+) -> list[PauseRecord]:
+    """Notes where a thread stands after an edit, and returns the pauses at which it does."""
+    thread_id, head = thread.thread_id, position.checkpoint_id
+    approved = approvals(tx, thread_id, position.approvable(), head=head)
+    waiting = position.waiting(judge_at_rest(tx, places, thread, last_run), approved)
+    run_id = last_run.run_id if last_run else ""
+    pauses = settle_pauses(tx, thread_id, run_id, head, waiting, now=now)
+    tx.update_thread(
+        thread_id,
+        now=now,
+        status=_status_after_edit(tx, thread, position, pauses),
+        assistant_id=thread.assistant_id,
+        head=(head, position.next, position.values),
+    )
+    return pauses
 
 
 def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:

@@ -304,6 +304,7 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
+        breakpoints: str | None = None,
     ) -> None:
         """Changes what is given and sets update_time to `now`.
 

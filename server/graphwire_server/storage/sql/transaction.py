@@ -113,6 +113,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
+        breakpoints: str | None = None,
     ) -> None:
         changes: dict[str, object] = {"update_time": now}
         if status is not None:
@@ -126,6 +127,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             changes |= {"unpruned": True, "state_update_time": now}
         if ttl is not None:
             changes["ttl"] = ttl
+        if breakpoints is not None:
+            changes["breakpoints"] = breakpoints
         statement = sql.update_thread(tuple(changes))
         found = self._execute(statement, (*changes.values(), thread_id)).rowcount
         if found and head is not None:
