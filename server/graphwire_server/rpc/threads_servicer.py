@@ -45,6 +45,9 @@ _MAX_SUPERSTEPS = 1000
 #: The longest name of a part of a state.
 _MAX_NAME = 128
 
+#: The longest namespace of a subgraph, and the longest element of one.
+_MAX_DEPTH, _MAX_ELEMENT = 100, 1000
+
 #: In a page token: there is no time.
 _NO_TIME = -1
 
@@ -194,6 +197,7 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
             validation.thread_id(request.thread_id),
             checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),
             subgraphs=request.subgraphs,
+            namespace=_namespace(request.namespace),
         )
         return pb.GetThreadStateResponse(state=thread_state_message(view))
 
@@ -216,6 +220,7 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
                 request.expected_checkpoint_id, "expected_checkpoint_id"
             ),
             assistant_id=request.assistant_id,
+            namespace=_namespace(request.namespace),
         )
         key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
         view = await self._threads.edit(edit, key=key)
@@ -231,7 +236,10 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         states = await self._threads.history(
             validation.thread_id(request.thread_id),
             limit=size + 1,
-            before=place[0] if place else "",
+            before=validation.optional_uuid(request.before_checkpoint_id, "before_checkpoint_id"),
+            after=place[0] if place else "",
+            metadata=self._object_text(request, "metadata", "metadata"),
+            namespace=_namespace(request.namespace),
         )
         page, more = states[:size], len(states) > size
         return pb.ListThreadHistoryResponse(
@@ -273,15 +281,17 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         return ThreadFilter(
             statuses=tuple(ThreadStatus(name) for name in statuses),
             assistant_id=message.assistant_id,
-            metadata=self._object_text(message, "metadata"),
-            values=self._object_text(message, "values"),
+            metadata=self._object_text(message, "metadata", "filter.metadata"),
+            values=self._object_text(message, "values", "filter.values"),
             thread_ids=_thread_ids(message.thread_ids, "filter.thread_ids"),
         )
 
-    def _object_text(self, message: pb.ThreadFilter, name: str) -> str | None:
+    def _object_text(
+        self, message: pb.ThreadFilter | pb.ListThreadHistoryRequest, name: str, field: str
+    ) -> str | None:
         if not message.HasField(name):  # type: ignore[arg-type]  # one of two fields
             return None
-        return jsontext.dumps(self._codec.read_object(getattr(message, name), f"filter.{name}"))
+        return jsontext.dumps(self._codec.read_object(getattr(message, name), field))
 
 
 def _thread_ids(ids: Sequence[str], field: str) -> tuple[str, ...]:
@@ -290,6 +300,20 @@ def _thread_ids(ids: Sequence[str], field: str) -> tuple[str, ...]:
         raise errors.InvalidFieldError(f"at most {_MAX_IDS} ids", field=field)
     checked = [validation.thread_id(each, f"{field}[{i}]") for i, each in enumerate(ids)]
     return tuple(dict.fromkeys(checked))
+
+
+def _namespace(elements: Sequence[str]) -> tuple[str, ...]:
+    """Returns a subgraph's namespace; () for the root."""
+    for index, element in enumerate(elements):
+        if not element or len(element) > _MAX_ELEMENT or "|" in element or "\0" in element:
+            raise errors.InvalidFieldError(
+                "must be an element of a namespace, such as node:task, as events and pauses have "
+                "it",
+                field=f"namespace[{index}]",
+            )
+    if len(elements) > _MAX_DEPTH:
+        raise errors.InvalidFieldError(f"at most {_MAX_DEPTH} elements", field="namespace")
+    return tuple(elements)
 
 
 def _sort(request: pb.ListThreadsRequest) -> ThreadSort:

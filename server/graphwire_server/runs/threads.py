@@ -14,13 +14,15 @@ from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_text
 from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
+from graphwire_server.graphs.inside import check_stands_in, graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.places import Path, Place
+from graphwire_server.graphs.places import Namespace, Path, Place, text_of
 from graphwire_server.graphs.position import Position as GraphPosition
 from graphwire_server.graphs.position import read_position
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import (
     StateView,
+    checkpoint_not_found,
     edit_state,
     read_history,
     read_state,
@@ -46,6 +48,7 @@ from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import judge_at_rest
 from graphwire_server.runs.state_paths import StatePath, part
+from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
 from graphwire_server.storage.records import (
@@ -89,10 +92,15 @@ class StateEdit:
     checkpoint_id: str = ""
     expected_checkpoint_id: str = ""
     assistant_id: str = ""
+    namespace: Namespace = ()
 
     def meaning(self) -> dict[str, Any]:
         """Returns it as a JSON object, to compare requests by meaning."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        meaning = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.namespace:
+            # At the root a request means what it always did.
+            del meaning["namespace"]
+        return meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +359,17 @@ class ThreadService:
         return await decide(self._storage, work, long=True)
 
     async def state(
-        self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
+        self,
+        thread_id: str,
+        *,
+        checkpoint_id: str = "",
+        subgraphs: bool = False,
+        namespace: Namespace = (),
     ) -> ThreadStateView:
-        """Returns a thread's state, at its head or at a checkpoint.
+        """Returns the state of a thread, or of a subgraph of it, at its head or at a checkpoint.
 
         Raises:
+            InvalidFieldError: There is no subgraph at `namespace`.
             ThreadNotFoundError: There is no such thread.
             CheckpointNotFoundError: It has no such checkpoint.
             GraphUnavailableError: Its state can't be read.
@@ -363,30 +377,73 @@ class ThreadService:
         view = await self.get(thread_id)
         assistant_id = view.thread.assistant_id
         if not assistant_id:
-            if checkpoint_id:
-                raise _no_checkpoint(thread_id, checkpoint_id)
+            if checkpoint_id or namespace:
+                raise checkpoint_not_found(thread_id, checkpoint_id, namespace)
             return ThreadStateView(StateView(), ())
         async with self._open(thread_id, assistant_id, "threads.read") as (_, graph):
             state = await read_state(
-                graph, thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
+                graph,
+                thread_id,
+                checkpoint_id=checkpoint_id,
+                subgraphs=subgraphs,
+                namespace=namespace,
             )
-        return _with_pauses(state, view)
+        return await self._with_pauses(state, view)
 
     async def history(
-        self, thread_id: str, *, limit: int, before: str
+        self,
+        thread_id: str,
+        *,
+        limit: int,
+        before: str = "",
+        after: str = "",
+        metadata: str | None = None,
+        namespace: Namespace = (),
     ) -> Sequence[ThreadStateView]:
-        """Returns a thread's states, newest first, those before a checkpoint.
+        """Returns the states of a thread, or of a subgraph of it, newest first.
+
+        Args:
+            thread_id: The thread.
+            limit: How many at the most.
+            before: Only those before this checkpoint; empty: from the head.
+            after: The last one of the page before; empty: the first page.
+            metadata: Only those whose metadata contains this JSON object (text).
+            namespace: The subgraph; empty: the root.
 
         Raises:
+            InvalidFieldError: There is no subgraph at `namespace`.
             ThreadNotFoundError: There is no such thread.
+            CheckpointNotFoundError: There is no checkpoint `before`.
             GraphUnavailableError: A state can't be read.
         """
-        view = await self.get(thread_id)
+        which = CheckpointFilter(
+            thread_id, text_of(namespace), before=after or before, metadata=metadata
+        )
+
+        def look(db: Reader) -> tuple[ThreadView, list[str]]:
+            view = _view(db, thread_id)
+            if before and not after and not db.checkpoint(thread_id, text_of(namespace), before):
+                raise checkpoint_not_found(thread_id, before, namespace)
+            found = db.checkpoints(which, limit=limit)
+            return view, [checkpoint.checkpoint_id for checkpoint in found]
+
+        view, ids = await self._storage.read(look)
         if not view.thread.assistant_id:
             return ()
         async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
-            states = read_history(graph, thread_id, limit=limit, before=before)
-            return [_with_pauses(state, view) async for state in states]
+            graph_at(graph, namespace)
+            states = read_history(graph, thread_id, ids, namespace=namespace)
+            return [await self._with_pauses(state, view) async for state in states]
+
+    async def _with_pauses(self, state: StateView, view: ThreadView) -> ThreadStateView:
+        """Returns a state with the pauses that are open at it."""
+        namespace, pauses = state.namespace, [p for p in view.pauses if _is_in(p, state.namespace)]
+        head = view.thread.checkpoint_id
+        if namespace and pauses:
+            place = (view.thread.thread_id, text_of(namespace))
+            inner = await self._storage.read(lambda db: db.checkpoint(*place), short=True)
+            head = inner.checkpoint_id if inner is not None else ""
+        return ThreadStateView(state, pauses if state.checkpoint_id == head else ())
 
     async def edit(self, edit: StateEdit, *, key: RequestKey | None) -> ThreadStateView:
         """Edits a thread's state: makes a new head; nothing is executed.
@@ -417,26 +474,41 @@ class ThreadService:
             check_expected(view.thread, edit.expected_checkpoint_id)
             return view.thread, inherited(db, thread_id), False
 
-        thread, last_run, repeated = await self._storage.read(check, short=True)
+        inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
+
+        def inner_head_of(db: Reader) -> str:
+            head = db.checkpoint(*place) if inside else None
+            return head.checkpoint_id if head is not None else ""
+
+        (thread, last_run, repeated), inner_head = await self._storage.read(
+            lambda db: (check(db), inner_head_of(db)), short=True
+        )
         if repeated:
-            return await self.state(thread_id)
+            return await self.state(thread_id, namespace=inside)
         assistant_id = _assistant_id(thread, edit)
         batch = EditBatch()
         async with self._open(thread_id, assistant_id, "threads.update") as (loaded, graph):
             places = loaded.doored(graph).places
             sink = current_sink.set(batch)
             try:
+                if inside:
+                    graph_at(graph, inside)
+                    stands = await read_position(graph, thread_config(thread_id))
+                    check_stands_in(stands, inside, has_state=bool(inner_head))
                 if edit.checkpoint_id:
-                    await read_state(graph, thread_id, checkpoint_id=edit.checkpoint_id)
+                    await read_state(
+                        graph, thread_id, checkpoint_id=edit.checkpoint_id, namespace=inside
+                    )
                 await edit_state(
                     graph,
                     thread_id,
                     edit.values,
                     as_node=edit.as_node,
                     checkpoint_id=edit.checkpoint_id,
+                    namespace=inside,
                 )
                 position = await read_position(graph, thread_config(thread_id))
-                state = await read_state(graph, thread_id)
+                state = await read_state(graph, thread_id, namespace=inside)
             finally:
                 current_sink.reset(sink)
 
@@ -444,7 +516,9 @@ class ThreadService:
             now_there, _, repeated = check(tx)
             if repeated or now_there.checkpoint_id != thread.checkpoint_id:
                 return None
-            if edit.checkpoint_id and tx.checkpoint(thread_id, "", edit.checkpoint_id) is None:
+            if inner_head_of(tx) != inner_head:
+                return None
+            if edit.checkpoint_id and tx.checkpoint(*place, edit.checkpoint_id) is None:
                 return None
             now = now_us()
             batch.apply(tx)
@@ -455,6 +529,7 @@ class ThreadService:
                 position,
                 last_run,
                 now=now,
+                inside=inside,
             )
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
@@ -464,7 +539,7 @@ class ThreadService:
         if pauses is None:
             return None
         self._storage.announce(topics.QUEUE)
-        return ThreadStateView(state, pauses)
+        return ThreadStateView(state, [pause for pause in pauses if _is_in(pause, inside)])
 
     @asynccontextmanager
     async def _open(
@@ -490,13 +565,18 @@ def _stand(
     last_run: Inheritance | None,
     *,
     now: int,
+    inside: Namespace = (),
 ) -> list[PauseRecord]:
-    """Notes where a thread stands after an edit, and returns the pauses at which it does."""
+    """Notes where a thread stands after an edit, and returns the pauses at which it does.
+
+    After one `inside` a subgraph, what waits elsewhere goes on to wait.
+    """
     thread_id, head = thread.thread_id, position.checkpoint_id
+    keep = {p.task_id for p in tx.open_pauses(thread_id) if not _is_in(p, inside)}
     approved = approvals(tx, thread_id, position.approvable(), head=head)
     waiting = position.waiting(judge_at_rest(tx, places, thread, last_run), approved)
     run_id = last_run.run_id if last_run else ""
-    pauses = settle_pauses(tx, thread_id, run_id, head, waiting, now=now)
+    pauses = settle_pauses(tx, thread_id, run_id, head, waiting, now=now, keep=keep)
     tx.update_thread(
         thread_id,
         now=now,
@@ -523,10 +603,9 @@ def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
     return _view(db, thread_id)
 
 
-def _with_pauses(state: StateView, view: ThreadView) -> ThreadStateView:
-    return ThreadStateView(
-        state, [p for p in view.pauses if p.checkpoint_id == state.checkpoint_id]
-    )
+def _is_in(pause: PauseRecord, namespace: Namespace) -> bool:
+    """Returns whether a pause is in a subgraph, or in one below it; all are in the root."""
+    return pause.namespace[: len(namespace)] == namespace
 
 
 def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
@@ -549,10 +628,3 @@ def _status_after_edit(
     if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
         return ThreadStatus.INTERRUPTED
     return ThreadStatus.BUSY if db.has_active_run(thread.thread_id) else ThreadStatus.IDLE
-
-
-def _no_checkpoint(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:
-    return errors.CheckpointNotFoundError(
-        f"thread {thread_id} has no checkpoint {checkpoint_id}",
-        resource=("checkpoint", checkpoint_id),
-    )
