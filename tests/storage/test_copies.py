@@ -12,23 +12,26 @@ from typing import Any
 import pytest
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
+    CheckpointFilter,
     CheckpointRecord,
     WriteRecord,
 )
 from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import (
+    Amount,
     Inheritance,
     PauseKind,
     PauseStatus,
     RunStatus,
     ThreadStatus,
+    ThreadStorage,
 )
 from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.transaction import SqlTransaction
 from graphwire_server.storage.sqlite.schema import migrate
 from graphwire_server.storage.sqlite.session import SqliteSession
 
-from .builders import a_pause, a_run, a_thread, add
+from .builders import a_pause, a_run, a_thread, add, an_event
 
 THREAD = a_thread(
     "thread",
@@ -191,3 +194,47 @@ def test_no_column_is_left_out_of_a_copy(table: str) -> None:
         select = f"SELECT {', '.join(rest)} FROM {table} WHERE thread_id = ?"
         for thread_id in ("thread", "copy"):
             assert sqlite.execute(select, (thread_id,)).fetchall() == [tuple(rest)]
+
+
+async def test_what_a_thread_keeps_is_counted_and_measured(storage: Storage) -> None:
+    await add(storage, THREAD, a_thread("other"))
+    nothing = ThreadStorage(Amount(), {}, Amount(), Amount(), 0)
+    assert await storage.read(lambda r: r.thread_storage("thread")) == nothing
+    for thread_id in ("thread", "other"):
+        await storage.write(lambda tx, t=thread_id: write(tx, t))  # type: ignore[misc]
+        await add(
+            storage, a_run(f"run of {thread_id}", thread_id), a_run(f"2 of {thread_id}", thread_id)
+        )
+        await add(storage, an_event(1, f"run of {thread_id}", b"12345"))
+    more = ChannelValueRecord("thread", "", "n", "1", "", b"\0\xff")
+    await storage.write(lambda tx: tx.put_checkpoint(checkpoint("thread", "c3"), [more]))
+    assert await storage.read(lambda r: r.thread_storage("thread")) == ThreadStorage(
+        checkpoints=Amount(4, 4 * len('{"step": 1}body')),
+        channels={"log": Amount(3, 3 * len("value")), "n": Amount(1, 2)},
+        writes=Amount(1, 1),
+        events=Amount(1, 5),
+        runs=2,
+    )
+
+
+async def test_checkpoints_are_found_by_what_their_metadata_contains(storage: Storage) -> None:
+    texts = [
+        '{"step": 1, "source": "loop"}',
+        '{"step": 2, "extra": NaN}',
+        '{"step": 3, "a": {"b": 1}}',
+    ]
+    for number, text in enumerate(texts):
+        record = replace(checkpoint("thread", f"c{number}"), metadata=text)
+        await storage.write(lambda tx, record=record: tx.put_checkpoint(record, []))  # type: ignore[misc]
+
+    async def found(metadata: str, before: str = "") -> list[str]:
+        which = CheckpointFilter("thread", "", before=before, metadata=metadata)
+        listed = await storage.read(lambda r: r.checkpoints(which, limit=9))
+        return [each.checkpoint_id for each in listed]
+
+    assert await found('{"step": 1.0}') == ["c0"]
+    assert await found('{"a": {}}') == ["c2"]
+    # What is no JSON contains nothing.
+    assert await found("{}") == ["c2", "c0"]
+    assert await found("{}", before="c2") == ["c0"]
+    assert await found('{"step": "1"}') == []

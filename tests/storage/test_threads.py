@@ -95,6 +95,12 @@ async def test_each_part_of_a_thread_is_changed_by_itself(storage: Storage) -> N
     await storage.write(lambda tx: tx.update_thread("t", now=5, head=("c2", (), "[2]")))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
+    want = replace(want, update_time=5, breakpoints='[{"node": "a"}]', ttl=0)
+    await storage.write(
+        lambda tx: tx.update_thread("t", now=5, breakpoints='[{"node": "a"}]', ttl=0)
+    )
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
+
     want = replace(want, update_time=6, state_update_time=6, checkpoint_id="", next=(), values=None)
     await storage.write(lambda tx: tx.update_thread("t", now=6, head=("", (), None)))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want

@@ -26,6 +26,7 @@ from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.state_paths import StatePath, parse_path
 from graphwire_server.runs.threads import NewThread, StateEdit, ThreadService
 from graphwire_server.storage.records import (
+    Amount,
     ThreadFilter,
     ThreadOrder,
     ThreadPosition,
@@ -189,6 +190,37 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         view = await self._threads.copy(thread_id, new_thread_id, key=key)
         return pb.CopyThreadResponse(thread=thread_message(view))
 
+    async def PruneThreads(
+        self, request: pb.PruneThreadsRequest, context: Any
+    ) -> pb.PruneThreadsResponse:
+        """Deletes threads, or what they keep of their history."""
+        thread_ids = _thread_ids(request.thread_ids, "thread_ids")
+        if not thread_ids:
+            raise errors.MissingFieldError("required: at least one", field="thread_ids")
+        if not request.strategy:
+            text = "required: PRUNE_STRATEGY_DELETE or PRUNE_STRATEGY_KEEP_LATEST"
+            raise errors.MissingFieldError(text, field="strategy")
+        delete = request.strategy == pb.PRUNE_STRATEGY_DELETE
+        return pb.PruneThreadsResponse(
+            pruned_count=await self._threads.prune(thread_ids, delete=delete)
+        )
+
+    async def GetThreadStorage(
+        self, request: pb.GetThreadStorageRequest, context: Any
+    ) -> pb.GetThreadStorageResponse:
+        """Returns how much a thread keeps in the database."""
+        found = await self._threads.storage(validation.thread_id(request.thread_id))
+        channels = found.channels.values()
+        whole = Amount(sum(each.count for each in channels), sum(each.bytes for each in channels))
+        return pb.GetThreadStorageResponse(
+            checkpoints=_amount(found.checkpoints),
+            channel_values=_amount(whole),
+            channels={name: _amount(each) for name, each in found.channels.items()},
+            writes=_amount(found.writes),
+            events=_amount(found.events),
+            run_count=found.runs,
+        )
+
     async def GetThreadState(
         self, request: pb.GetThreadStateRequest, context: Any
     ) -> pb.GetThreadStateResponse:
@@ -314,6 +346,10 @@ def _namespace(elements: Sequence[str]) -> tuple[str, ...]:
     if len(elements) > _MAX_DEPTH:
         raise errors.InvalidFieldError(f"at most {_MAX_DEPTH} elements", field="namespace")
     return tuple(elements)
+
+
+def _amount(amount: Amount) -> pb.StorageAmount:
+    return pb.StorageAmount(count=amount.count, bytes=amount.bytes)
 
 
 def _sort(request: pb.ListThreadsRequest) -> ThreadSort:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Literal
 
 import orjson
@@ -47,6 +48,7 @@ from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import judge_at_rest
+from graphwire_server.runs.retention import prune_thread
 from graphwire_server.runs.state_paths import StatePath, part
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
@@ -59,6 +61,7 @@ from graphwire_server.storage.records import (
     ThreadRecord,
     ThreadSort,
     ThreadStatus,
+    ThreadStorage,
 )
 
 #: How often an edit is made anew when somebody else changes the thread meanwhile.
@@ -332,6 +335,45 @@ class ThreadService:
             tx.delete_thread(thread_id)
 
         await self._storage.write(work, long=True)
+
+    async def prune(self, thread_ids: Sequence[str], *, delete: bool) -> int:
+        """Deletes threads, or all of their checkpoints but those at which they stand.
+
+        Each is pruned by itself. Those that have a run which is queued or running are left as
+        they are.
+
+        Returns:
+            How many were pruned.
+        """
+
+        def work(tx: Transaction, thread_id: str) -> bool:
+            if tx.thread(thread_id) is None or tx.has_active_run(thread_id):
+                return False
+            if delete:
+                return tx.delete_thread(thread_id)
+            prune_thread(tx, thread_id)
+            tx.mark_pruned(thread_id)
+            return True
+
+        async def prune_all() -> int:
+            return sum(
+                [
+                    await self._storage.write(partial(work, thread_id=thread_id), long=True)
+                    for thread_id in thread_ids
+                ]
+            )
+
+        return await self._completion.of(prune_all())
+
+    async def storage(self, thread_id: str) -> ThreadStorage:
+        """Returns how much a thread keeps in the database. Raises ThreadNotFoundError."""
+
+        def read(db: Reader) -> ThreadStorage:
+            if db.thread(thread_id) is None:
+                raise thread_not_found(thread_id)
+            return db.thread_storage(thread_id)
+
+        return await self._storage.read(read)
 
     async def copy(
         self, thread_id: str, new_thread_id: str, *, key: RequestKey | None

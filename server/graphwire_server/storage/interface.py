@@ -34,6 +34,7 @@ from graphwire_server.storage.records import (
     ThreadRecord,
     ThreadSort,
     ThreadStatus,
+    ThreadStorage,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +160,9 @@ class Reader(CheckpointReader, Protocol):
 
     def extent(self, thread_id: str) -> Extent:
         """Returns how much there is of a thread: itself, its runs, events and checkpoints."""
+
+    def thread_storage(self, thread_id: str) -> ThreadStorage:
+        """Returns how much a thread keeps in the database."""
 
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         """Returns a thread's OPEN pauses in the order of their making."""

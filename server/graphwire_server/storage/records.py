@@ -440,6 +440,34 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """How much there is of something: rows, and the bytes of what they hold, as it is stored."""
+
+    count: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStorage:
+    """How much a thread keeps in the database.
+
+    Attributes:
+        checkpoints: Its checkpoints, those of subgraphs included, and what is left of those that
+            were pruned.
+        channels: The values of its channels, by channel.
+        writes: What tasks have written.
+        events: The events of its runs.
+        runs: How many runs there are.
+    """
+
+    checkpoints: Amount
+    channels: Mapping[str, Amount]
+    writes: Amount
+    events: Amount
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A place in a list that is sorted newest first: the last row already seen."""
 

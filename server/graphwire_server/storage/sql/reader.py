@@ -10,6 +10,7 @@ import orjson
 from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.interface import NEWEST_FIRST
 from graphwire_server.storage.records import (
+    Amount,
     EventRecord,
     Expiry,
     Extent,
@@ -24,6 +25,7 @@ from graphwire_server.storage.records import (
     ThreadPosition,
     ThreadRecord,
     ThreadSort,
+    ThreadStorage,
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
@@ -154,6 +156,20 @@ class SqlReader(CheckpointReads):
 
     def extent(self, thread_id: str) -> Extent:
         return Extent(*self._execute(sql.EXTENT, (thread_id,) * 4).fetchone())
+
+    def thread_storage(self, thread_id: str) -> ThreadStorage:
+        channels = self._execute(thread_sql.CHANNEL_AMOUNTS, (thread_id,))
+        return ThreadStorage(
+            checkpoints=self._amount(thread_sql.CHECKPOINT_AMOUNT, thread_id),
+            channels={row[0]: Amount(int(row[1]), int(row[2])) for row in channels},
+            writes=self._amount(thread_sql.WRITE_AMOUNT, thread_id),
+            events=self._amount(thread_sql.EVENT_AMOUNT, thread_id),
+            runs=int(self._execute(thread_sql.RUN_COUNT, (thread_id,)).fetchone()[0]),
+        )
+
+    def _amount(self, select: str, thread_id: str) -> Amount:
+        count, size = self._execute(select, (thread_id,)).fetchone()
+        return Amount(int(count), int(size))
 
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         return self.pauses((thread_id,)).get(thread_id, [])

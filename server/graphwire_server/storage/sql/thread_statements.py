@@ -68,3 +68,21 @@ COPY_UNPRUNED = """
 """
 # No run has made the checkpoints of a copy: what is done to a run's is not done to them.
 FORGET_MAKERS = "UPDATE gw_checkpoints SET run_id = '' WHERE thread_id = ? AND run_id <> ''"
+
+# --- how much there is ---
+
+
+def _amount(body: str, tables: str) -> str:
+    return f"SELECT COUNT(*), COALESCE(SUM({body}), 0) FROM {tables} WHERE thread_id = ?"
+
+
+# Metadata is ASCII.
+CHECKPOINT_AMOUNT = _amount("LENGTH(body) + LENGTH(metadata)", "gw_checkpoints")
+WRITE_AMOUNT = _amount("LENGTH(body)", "gw_checkpoint_writes")
+EVENT_AMOUNT = _amount("LENGTH(data)", "gw_runs r JOIN gw_events e ON e.run_id = r.run_id")
+RUN_COUNT = "SELECT COUNT(*) FROM gw_runs WHERE thread_id = ?"
+
+CHANNEL_AMOUNTS = """
+    SELECT channel, COUNT(*), SUM(LENGTH(body)) FROM gw_channel_values
+    WHERE thread_id = ? GROUP BY channel ORDER BY channel
+"""
