@@ -12,20 +12,28 @@ from graphwire.v1 import breakpoint_pb2 as pb
 
 
 def breakpoint_messages(
-    breakpoints: Breakpoint | str | Iterable[Breakpoint | str], field: str
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str],
+    field: str,
+    own: BreakpointSource = BreakpointSource.RUN,
 ) -> list[pb.Breakpoint]:
-    """Returns breakpoints as messages; a plain name is one before that node."""
+    """Returns breakpoints as messages; a plain name is one before that node.
+
+    `own` is who sets them by that.
+    """
     several = [breakpoints] if isinstance(breakpoints, Breakpoint | str) else breakpoints
-    return [_message(each, f"{field}[{index}]") for index, each in enumerate(several)]
+    return [_message(each, f"{field}[{index}]", own) for index, each in enumerate(several)]
 
 
 def breakpoint_list(
-    breakpoints: Breakpoint | str | Iterable[Breakpoint | str] | None, field: str
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str] | None,
+    field: str,
+    own: BreakpointSource = BreakpointSource.RUN,
 ) -> pb.BreakpointList | None:
     """Returns breakpoints as a list that may be empty; None for None."""
     if breakpoints is None:
         return None
-    return pb.BreakpointList(breakpoints=breakpoint_messages(breakpoints, f"{field}.breakpoints"))
+    messages = breakpoint_messages(breakpoints, f"{field}.breakpoints", own)
+    return pb.BreakpointList(breakpoints=messages)
 
 
 def read_breakpoint(message: pb.Breakpoint) -> Breakpoint:
@@ -62,14 +70,14 @@ def read_on_expiry(number: int) -> OnExpiry | None:
     return enums.ON_EXPIRY.read(number) if number else None
 
 
-def _message(given: Breakpoint | str, field: str) -> pb.Breakpoint:
+def _message(given: Breakpoint | str, field: str, own: BreakpointSource) -> pb.Breakpoint:
     if isinstance(given, str):
         return pb.Breakpoint(node=given)
     if not isinstance(given, Breakpoint):
         raise TypeError(f"{field} is {given!r}: it must be a name or a Breakpoint(…)")
     # What the server has returned may be given back to it.
     source = given.source
-    if source not in (None, BreakpointSource.RUN):
+    if source not in (None, own):
         raise TypeError(f"{field} was set by the {str(source).lower()}: it holds there already")
     return pb.Breakpoint(
         breakpoint_id=given.breakpoint_id,

@@ -12,6 +12,7 @@ from graphwire import _enums as enums
 from graphwire import values
 from graphwire._breakpoints import read_breakpoint
 from graphwire._payload import decode
+from graphwire._reviews import tool_call
 from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
 
 
@@ -44,6 +45,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         response_schema=decode(message.response_schema),
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
+        tool_calls=tuple(map(tool_call, message.tool_calls)),
     )
 
 
@@ -62,7 +64,27 @@ def thread(message: threads_pb2.Thread) -> values.Thread:
         update_time=_instant_if_set(message, "update_time"),
         stateless=message.stateless,
         ttl=_duration_if_set(message, "ttl"),
+        breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
+        state_update_time=_instant_if_set(message, "state_update_time"),
+        values=decode(message.values),
+        extracted={name: decode(part) for name, part in message.extracted.items()},
     )
+
+
+def thread_storage(message: threads_pb2.GetThreadStorageResponse) -> values.ThreadStorage:
+    """Reads how much a thread keeps."""
+    return values.ThreadStorage(
+        checkpoints=_amount(message.checkpoints),
+        channel_values=_amount(message.channel_values),
+        channels={name: _amount(amount) for name, amount in message.channels.items()},
+        writes=_amount(message.writes),
+        events=_amount(message.events),
+        run_count=message.run_count,
+    )
+
+
+def _amount(message: threads_pb2.StorageAmount) -> values.StorageAmount:
+    return values.StorageAmount(count=message.count, bytes=message.bytes)
 
 
 def thread_state(message: threads_pb2.ThreadState) -> values.ThreadState:
@@ -106,6 +128,7 @@ def run(message: run_pb2.Run) -> values.Run:
         attempt=message.attempt,
         breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
         pause_requested=message.pause_requested,
+        rolled_back=message.rolled_back,
     )
 
 

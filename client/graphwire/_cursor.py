@@ -47,7 +47,11 @@ class Cursor:
         """
         stream = self._stream
         if self._rejoining:
-            request = pb.JoinRunRequest(run_id=self.run_id, after_sequence=self.last_sequence)
+            request = pb.JoinRunRequest(
+                run_id=self.run_id,
+                after_sequence=self.last_sequence,
+                on_disconnect=stream.request.on_disconnect,
+            )
             method = method_of(request, pb.JoinRunResponse)
             stream = replace(stream, method=method, request=request)
         return replace(stream, timeout=self._retry.remaining())

@@ -8,7 +8,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from graphwire import enums
 from graphwire.errors import InvalidFieldError
-from graphwire.v1 import breakpoint_pb2, pause_pb2, run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import (
+    breakpoint_pb2,
+    pause_pb2,
+    run_event_pb2,
+    run_pb2,
+    runs_pb2,
+    threads_pb2,
+)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -70,8 +77,13 @@ MULTITASK_STRATEGY = Codec(enums.MultitaskStrategy, run_pb2.MultitaskStrategy)
 RECOVERY_POLICY = Codec(enums.RecoveryPolicy, run_pb2.RecoveryPolicy)
 ON_PAUSE = Codec(enums.OnPause, run_pb2.OnPause)
 ON_DISCONNECT = Codec(enums.OnDisconnect, run_pb2.OnDisconnect)
+ON_COMPLETION = Codec(enums.OnCompletion, run_pb2.OnCompletion)
+CANCEL_ACTION = Codec(enums.CancelAction, runs_pb2.CancelAction)
 IF_NOT_EXISTS = Codec(enums.IfNotExists, run_pb2.IfNotExists)
 THREAD_STATUS = Codec(enums.ThreadStatus, threads_pb2.ThreadStatus)
+THREAD_ORDER = Codec(enums.ThreadOrder, threads_pb2.ThreadOrder)
+SORT_DIRECTION = Codec(enums.SortDirection, threads_pb2.SortDirection)
+PRUNE_STRATEGY = Codec(enums.PruneStrategy, threads_pb2.PruneStrategy)
 IF_EXISTS = Codec(enums.IfExists, threads_pb2.IfExists)
 BREAKPOINT_POSITION = Codec(enums.BreakpointPosition, breakpoint_pb2.BreakpointPosition)
 BREAKPOINT_SOURCE = Codec(enums.BreakpointSource, breakpoint_pb2.BreakpointSource)

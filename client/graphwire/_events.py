@@ -102,7 +102,9 @@ def _values(message: pb.ValuesEvent, common: _Common) -> events.Values:
 
 
 def _updates(message: pb.UpdatesEvent, common: _Common) -> events.Updates:
-    return events.Updates(**common, node=message.node, update=decode(message.update))
+    return events.Updates(
+        **common, node=message.node, update=decode(message.update), cached=message.cached
+    )
 
 
 def _task_started(message: pb.TaskStartedEvent, common: _Common) -> events.TaskStarted:

@@ -10,10 +10,10 @@ from graphwire import _convert as convert
 from graphwire import _enums as enums
 from graphwire._breakpoints import breakpoint_messages, read_breakpoint
 from graphwire._calls import Call, Page, Stream, call, method_of, new_request_id, pages
-from graphwire._start import start_request
+from graphwire._start import start_request, start_requests
 from graphwire.breakpoints import Breakpoint
-from graphwire.enums import OnDisconnect, RunStatus
-from graphwire.start import NOT_GIVEN, Command, Resume, RunOptions
+from graphwire.enums import CancelAction, OnDisconnect, RunStatus
+from graphwire.start import NOT_GIVEN, Command, NewRun, Resume, RunOptions
 from graphwire.v1 import runs_pb2 as pb
 from graphwire.values import Run, RunResult
 
@@ -81,6 +81,7 @@ def join_run(
     run_id: str,
     *,
     after_sequence: int = 0,
+    on_disconnect: OnDisconnect | str | None = None,
     timeout: float | None = None,
     rejoin_timeout: float | None = None,
 ) -> Stream:
@@ -91,6 +92,8 @@ def join_run(
     Args:
         run_id: The run.
         after_sequence: Stream the events after this one; 0: all.
+        on_disconnect: What happens to the run when this stream ends before it: CONTINUE
+            (the default) or CANCEL.
         timeout: The limit for the whole stream in seconds; None: no limit.
         rejoin_timeout: For how many seconds without progress to try to rejoin; 0: do not
             rejoin; None: the client's default.
@@ -100,7 +103,11 @@ def join_run(
         SequenceOutOfRangeError: When iterating: the run has no such event yet, or the server
             has removed what comes after it.
     """
-    request = pb.JoinRunRequest(run_id=run_id, after_sequence=after_sequence)
+    request = pb.JoinRunRequest(
+        run_id=run_id,
+        after_sequence=after_sequence,
+        on_disconnect=enums.ON_DISCONNECT.write_if_set(on_disconnect, "on_disconnect"),
+    )
     return Stream(
         method=method_of(request, pb.JoinRunResponse),
         request=request,
@@ -147,6 +154,32 @@ def create_run(
         options=options,
     )
     return call(request, pb.CreateRunResponse, lambda r: convert.run(r.run), timeout=timeout)
+
+
+def create_runs(
+    requests: Iterable[NewRun],
+    *,
+    request_id: str | None = None,
+    timeout: float | None = None,
+) -> Call[list[Run]]:
+    """Starts several runs in the background, all or none, and returns them in their order.
+
+    Args:
+        requests: What to run, at most 100; each as for `create`.
+        request_id: Makes the call safe to repeat; None: the client makes one.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        TypeError: Not exactly one of `input`, `resume` and `command` is given in one of them.
+        GraphwireError: The server refused one of them, of which the error's `metadata` has the
+            place as `request_index`; nothing was started.
+    """
+    request = pb.CreateRunsRequest(
+        requests=start_requests(requests), request_id=new_request_id(request_id)
+    )
+    return call(
+        request, pb.CreateRunsResponse, lambda r: list(map(convert.run, r.runs)), timeout=timeout
+    )
 
 
 def run_to_end(
@@ -266,26 +299,83 @@ def list_runs(
     )
 
 
-def cancel_run(run_id: str, *, abandon: bool = False, timeout: float | None = None) -> Call[Run]:
-    """Asks to cancel an active run, and returns it; steps that have finished stay.
+def cancel_run(
+    run_id: str,
+    *,
+    action: CancelAction | str | None = None,
+    wait: bool = False,
+    abandon: bool = False,
+    timeout: float | None = None,
+) -> Call[Run]:
+    """Asks to cancel an active run, and returns it.
 
-    Returns as soon as that is recorded: the run is CANCELLED when its nodes have stopped.
+    Returns as soon as that is recorded: the run is CANCELLED when its nodes have stopped. A run
+    at which its thread is paused stays INTERRUPTED: its pauses are given up.
 
     Args:
         run_id: The run.
+        action: KEEP (the default) what its finished steps have led to, or ROLLBACK: put the
+            thread back to where it stood before the run.
+        wait: Return only when the run has ended.
         abandon: Do not wait for nodes that run in operating system threads and can't be
             stopped: the run is CANCELLED at once.
-        timeout: The limit in seconds; None: the client's default.
+        timeout: The limit in seconds, after which what was asked for still holds; None: the
+            client's default, and with `wait` no limit.
 
     Raises:
         RunNotFoundError: There is no such run.
-        RunEndedError: It has ended already.
+        RunEndedError: It has ended already, and its thread is not paused at it.
     """
-    request = pb.CancelRunRequest(run_id=run_id, abandon=abandon)
+    request = pb.CancelRunRequest(
+        run_id=run_id,
+        action=enums.CANCEL_ACTION.write_if_set(action, "action"),
+        wait=wait,
+        abandon=abandon,
+    )
     return call(
         request,
         pb.CancelRunResponse,
         lambda r: convert.run(r.run),
+        repeatable=False,
+        timeout=timeout,
+        waits=wait,
+    )
+
+
+def cancel_runs(
+    run_ids: str | Iterable[str] = (),
+    *,
+    thread_id: str | None = None,
+    statuses: RunStatus | str | Iterable[RunStatus | str] = (),
+    action: CancelAction | str | None = None,
+    abandon: bool = False,
+    timeout: float | None = None,
+) -> Call[list[Run]]:
+    """Asks to cancel several runs, and returns those of them that were active.
+
+    Args:
+        run_ids: The runs, at most 1000; those that have ended are left as they are.
+        thread_id: Instead: those of this thread; None: of all threads.
+        statuses: Instead, and required then: PENDING, RUNNING or both.
+        action: As for `cancel`.
+        abandon: As for `cancel`.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        RunNotFoundError: One that is named is not there; then none is cancelled.
+        ThreadNotFoundError: There is no such thread.
+    """
+    request = pb.CancelRunsRequest(
+        run_ids=[run_ids] if isinstance(run_ids, str) else run_ids,
+        thread_id=thread_id or "",
+        statuses=enums.RUN_STATUS.write_all(statuses, "statuses"),
+        action=enums.CANCEL_ACTION.write_if_set(action, "action"),
+        abandon=abandon,
+    )
+    return call(
+        request,
+        pb.CancelRunsResponse,
+        lambda r: list(map(convert.run, r.runs)),
         repeatable=False,
         timeout=timeout,
     )

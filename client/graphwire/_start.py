@@ -13,7 +13,9 @@ from graphwire._breakpoints import breakpoint_messages
 from graphwire._calls import new_request_id
 from graphwire._durations import duration
 from graphwire._payload import encode, encode_if_given, encode_if_set
-from graphwire.start import NOT_GIVEN, Command, Goto, Resume, RunOptions
+from graphwire._reviews import review_message
+from graphwire.errors import FieldViolation, InvalidArgumentError
+from graphwire.start import NOT_GIVEN, Command, Goto, NewRun, Resume, RunOptions
 from graphwire.v1 import run_pb2 as pb
 from graphwire.v1.runs_pb2 import CreateRunRequest, StreamRunRequest
 
@@ -52,6 +54,39 @@ def start_request(
     )
 
 
+def start_requests(several: Iterable[NewRun]) -> list[CreateRunRequest]:
+    """Builds the requests that start several runs together.
+
+    Raises:
+        TypeError, ValueError: As `start_request`, for one of them.
+        InvalidArgumentError: A value can't be sent; the error names its field, and of which
+            request.
+    """
+    requests = []
+    for index, new in enumerate(several):
+        if new.options.get("request_id") is not None:
+            raise TypeError("request_id is one for all runs that are started together")
+        try:
+            request = start_request(
+                CreateRunRequest,
+                new.thread_id,
+                new.assistant_id,
+                input=new.input,
+                resume=new.resume,
+                command=new.command,
+                options=new.options,
+            )
+        except InvalidArgumentError as error:
+            violations = [
+                FieldViolation(f"requests[{index}].{v.field}", v.description)
+                for v in error.violations
+            ]
+            raise type(error)(error.message, violations=violations) from error
+        request.ClearField("request_id")
+        requests.append(request)
+    return requests
+
+
 def _start(input: Any, resume: Resume | bool | None, command: Command | None) -> dict[str, Any]:
     given = {
         name: value
@@ -88,6 +123,13 @@ def _resume(resume: Resume, field: str) -> pb.Resume:
         },
         answer=encode_if_given(resume.answer, f"{field}.answer"),
         expected_checkpoint_id=resume.expected_checkpoint_id,
+        reviews={
+            pause_id: review_message(review, f"{field}.reviews[{pause_id!r}]")
+            for pause_id, review in resume.reviews.items()
+        },
+        review=(
+            None if resume.review is None else review_message(resume.review, f"{field}.review")
+        ),
         step=enums.STEP_MODE.write_if_set(resume.step, f"{field}.step"),
         run_to=resume.run_to,
     )
@@ -151,6 +193,7 @@ _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {
     "start_delay": _duration,
     "request_id": _as_given,
     "recovery_policy": enums.RECOVERY_POLICY.write,
+    "on_completion": enums.ON_COMPLETION.write,
 }
 
 

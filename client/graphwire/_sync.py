@@ -65,6 +65,9 @@ class Threads(_Group):
     count = _unary(_threads.count_threads)
     update = _unary(_threads.update_thread)
     delete = _unary(_threads.delete_thread)
+    copy = _unary(_threads.copy_thread)
+    prune = _unary(_threads.prune_threads)
+    storage = _unary(_threads.get_thread_storage)
     state = _unary(_threads.get_thread_state)
     update_state = _unary(_threads.update_thread_state)
     history = _pages(_threads.list_thread_history)
@@ -76,6 +79,7 @@ class Runs(_Group):
     stream = _stream(_runs.stream_run)
     join = _stream(_runs.join_run)
     create = _unary(_runs.create_run)
+    create_many = _unary(_runs.create_runs)
     run = _two_calls(_runs.run_to_end)
     wait = _unary(_runs.wait_run)
     get = _unary(_runs.get_run)
@@ -85,6 +89,7 @@ class Runs(_Group):
     breakpoints = _unary(_runs.list_run_breakpoints)
     add_breakpoints = _unary(_runs.add_run_breakpoints)
     remove_breakpoints = _unary(_runs.remove_run_breakpoints)
+    cancel_many = _unary(_runs.cancel_runs)
     delete = _unary(_runs.delete_run)
 
 

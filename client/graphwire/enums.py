@@ -44,6 +44,30 @@ class ThreadStatus(_Name):
     UNKNOWN = "UNKNOWN"
 
 
+class ThreadOrder(_Name):
+    """What threads are sorted by."""
+
+    CREATE_TIME = "CREATE_TIME"
+    UPDATE_TIME = "UPDATE_TIME"
+    STATE_UPDATE_TIME = "STATE_UPDATE_TIME"
+    THREAD_ID = "THREAD_ID"
+    STATUS = "STATUS"
+
+
+class SortDirection(_Name):
+    """In which direction: the newest, or the last of the alphabet, first; or the other way."""
+
+    DESCENDING = "DESCENDING"
+    ASCENDING = "ASCENDING"
+
+
+class PruneStrategy(_Name):
+    """What to prune of a thread: all of it, or all checkpoints but those at which it stands."""
+
+    DELETE = "DELETE"
+    KEEP_LATEST = "KEEP_LATEST"
+
+
 class PauseKind(_Name):
     """Why a thread is paused: before a node, after one, in one that asks, or on request."""
 
@@ -117,11 +141,32 @@ class Durability(_Name):
 
 
 class MultitaskStrategy(_Name):
-    """What to do when the thread already has an active run: refuse, or wait in order."""
+    """What to do when the thread already has an active run.
+
+    REJECT: refuse. ENQUEUE: wait in order. INTERRUPT: cancel the active runs, and go on from
+    what their finished steps have led to. ROLLBACK: the same, and put the thread back to where
+    it stood before the one that was executing.
+    """
 
     REJECT = "REJECT"
     ENQUEUE = "ENQUEUE"
+    INTERRUPT = "INTERRUPT"
+    ROLLBACK = "ROLLBACK"
     UNKNOWN = "UNKNOWN"
+
+
+class CancelAction(_Name):
+    """What becomes of what a cancelled run has done: it stays, or the thread is put back."""
+
+    KEEP = "KEEP"
+    ROLLBACK = "ROLLBACK"
+
+
+class OnCompletion(_Name):
+    """What becomes of the thread of a stateless run: deleted a while after its end, or kept."""
+
+    DELETE = "DELETE"
+    KEEP = "KEEP"
 
 
 class RecoveryPolicy(_Name):

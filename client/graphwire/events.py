@@ -88,10 +88,13 @@ class Updates(Event):
     Attributes:
         node: The node.
         update: What it returned; None if nothing.
+        cached: Whether it did not run now: the result was kept from an earlier run of the same
+            step, which waited for other nodes, or comes from the graph's cache.
     """
 
     node: str
     update: Any
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,13 @@ from graphwire.enums import (
     Durability,
     IfNotExists,
     MultitaskStrategy,
+    OnCompletion,
     OnPause,
     RecoveryPolicy,
     StepMode,
     StreamMode,
 )
+from graphwire.reviews import Decision
 
 
 class _NotGiven(Enum):
@@ -45,6 +47,9 @@ class Resume:
         answer: The answer where a single interrupt is open: any JSON value, None too.
         expected_checkpoint_id: Compare and set: `CheckpointMismatchError` unless the
             thread is still at this checkpoint. Empty: do not check.
+        reviews: Decisions on tool calls, by the id of the pause before the node that would
+            run them: a decision for a single call, or one for each by its id.
+        review: The same for the single pause with tool calls.
         step: Pause again after one step: INTO, OVER or OUT.
         run_to: Pause again before this node. Not with `step`.
     """
@@ -53,8 +58,23 @@ class Resume:
     answers: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = NOT_GIVEN
     expected_checkpoint_id: str = ""
+    reviews: Mapping[str, Decision | Mapping[str, Decision]] = field(default_factory=dict)
+    review: Decision | Mapping[str, Decision] | None = None
     step: StepMode | str | None = None
     run_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StateUpdate:
+    """What a node is taken to have returned, in a state to begin a thread with.
+
+    Attributes:
+        as_node: The node; `"__input__"` takes the values as new input, alone in its step.
+        values: What it is taken to have returned.
+    """
+
+    as_node: str
+    values: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,8 @@ class RunOptions(TypedDict, total=False):
             kept 24 h. Not given: the client makes one for each call.
         recovery_policy: What happens to the run when the server that executes it is lost.
             New runs: CONTINUE.
+        on_completion: For a stateless run: DELETE its thread a while after its end, or KEEP it,
+            as a thread like others. Not given: DELETE.
     """
 
     interrupt_before: str | Iterable[str] | None
@@ -147,3 +169,27 @@ class RunOptions(TypedDict, total=False):
     start_delay: float | timedelta | None
     request_id: str | None
     recovery_policy: RecoveryPolicy | str | None
+    on_completion: OnCompletion | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """One of several runs that are started together, by `runs.create_many`.
+
+    Exactly one of `input`, `resume` and `command` is given, as for `runs.create`.
+
+    Attributes:
+        thread_id: The thread to run on; None: a stateless run, on a thread of its own.
+        assistant_id: The assistant; empty, for a resume or a command: the thread's.
+        input: New input, as the graph takes it.
+        resume: Goes on from where the thread is paused; True is short for `Resume()`.
+        command: Updates the state, goes to nodes, answers.
+        options: See `RunOptions`; without a `request_id`, which is one for all of them.
+    """
+
+    thread_id: str | None = None
+    assistant_id: str = ""
+    input: Any = NOT_GIVEN
+    resume: Resume | bool | None = None
+    command: Command | None = None
+    options: RunOptions = field(default_factory=RunOptions)

@@ -7,7 +7,8 @@ are not set are empty strings. Times are aware, in UTC; a time that is not set i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from graphwire.enums import (
     ThreadStatus,
 )
 from graphwire.errors import RunFailedError
+from graphwire.reviews import ToolCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class Pause:
         response_schema: For INTERRUPT: the JSON Schema that an answer must fit.
         checkpoint_id: The root checkpoint at which the thread is paused.
         create_time: When it paused.
+        tool_calls: The tool calls that wait for an answer there. A breakpoint before a node
+            takes a review of them: `Resume(review=…)`.
     """
 
     pause_id: str
@@ -71,6 +75,7 @@ class Pause:
     response_schema: Any
     checkpoint_id: str
     create_time: datetime | None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,11 @@ class Thread:
         stateless: Whether it was made for a stateless run.
         ttl: How long it is kept after its last change; zero: for ever; None: as long as the
             server says.
+        breakpoints: Breakpoints for all of its runs.
+        state_update_time: When its state last changed.
+        values: The state as of then; None unless a read mask names it.
+        extracted: The parts of the state that were asked for, by name; None for what is not
+            there.
     """
 
     thread_id: str
@@ -106,6 +116,44 @@ class Thread:
     update_time: datetime | None
     stateless: bool
     ttl: timedelta | None = None
+    breakpoints: tuple[Breakpoint, ...] = ()
+    state_update_time: datetime | None = None
+    values: Any = None
+    extracted: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageAmount:
+    """How much there is of something.
+
+    Attributes:
+        count: The number of rows.
+        bytes: The bytes of what they hold, as it is stored.
+    """
+
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadStorage:
+    """How much a thread keeps in the database.
+
+    Attributes:
+        checkpoints: Its checkpoints, those of subgraphs included.
+        channel_values: The values of its channels: each once for each version.
+        channels: The same by channel.
+        writes: What tasks have written.
+        events: The events of its runs.
+        run_count: Its runs.
+    """
+
+    checkpoints: StorageAmount
+    channel_values: StorageAmount
+    channels: Mapping[str, StorageAmount]
+    writes: StorageAmount
+    events: StorageAmount
+    run_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +246,7 @@ class Run:
             had stopped or was lost; 0 before it begins.
         breakpoints: All breakpoints in force, but for plain names and those compiled in.
         pause_requested: Whether someone has asked to pause it.
+        rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
     """
 
     run_id: str
@@ -223,6 +272,7 @@ class Run:
     attempt: int
     breakpoints: tuple[Breakpoint, ...] = ()
     pause_requested: bool = False
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ async def test_each_kind_has_its_class(client: AsyncClient, scripted: ScriptedSe
             2, attempt_started=pb.AttemptStartedEvent(attempt=2, reason="lost", checkpoint_id="c")
         ),
         wire.event(3, values=pb.ValuesEvent(values=wire.payload('{"n":9007199254740993}'))),
-        wire.event(4, updates=pb.UpdatesEvent(node="a", update=wire.payload("null"))),
+        wire.event(4, updates=pb.UpdatesEvent(node="a", update=wire.payload("null"), cached=True)),
         wire.event(
             5,
             task_started=pb.TaskStartedEvent(
@@ -79,7 +79,7 @@ async def test_each_kind_has_its_class(client: AsyncClient, scripted: ScriptedSe
         graphwire.Metadata(**common(1), thread_id="t", assistant_id="a", resumed_run_id="q"),
         graphwire.AttemptStarted(**common(2), reason="lost", checkpoint_id="c"),
         graphwire.Values(**common(3), values={"n": 9007199254740993}),
-        graphwire.Updates(**common(4), node="a", update=None),
+        graphwire.Updates(**common(4), node="a", update=None, cached=True),
         graphwire.TaskStarted(**common(5), task_id="k", node="a", input=[1], triggers=("x",)),
         graphwire.TaskFinished(
             **common(6), task_id="k", node="a", result=None, error=failure, interrupt_ids=("i",)

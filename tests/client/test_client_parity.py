@@ -11,7 +11,7 @@ import pytest
 from graphwire import AsyncClient, AsyncRunStream, Client, RunStream, _enums, enums
 from graphwire._async import AsyncAssistants, AsyncRuns, AsyncServer, AsyncThreads
 from graphwire._sync import Assistants, Runs, Server, Threads
-from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
 
 PAIRS: list[tuple[type, type]] = [
     (AsyncThreads, Threads),
@@ -42,12 +42,12 @@ def test_both_clients_have_the_same_methods(pair: tuple[type, type]) -> None:
 
 def test_the_groups_have_the_methods_they_are_known_for() -> None:
     assert methods(Threads).keys() == {
-        *("create", "get", "list", "count", "update", "delete"),
+        *("create", "get", "list", "count", "update", "delete", "copy", "prune", "storage"),
         *("state", "update_state", "history"),
     }
     assert methods(Runs).keys() == {
-        *("stream", "join", "create", "run", "wait"),
-        *("get", "list", "cancel", "delete"),
+        *("stream", "join", "create", "create_many", "run", "wait"),
+        *("get", "list", "cancel", "cancel_many", "delete"),
     }
     assert methods(Assistants).keys() == {"list", "get", "graph", "schemas"}
     assert methods(Server).keys() == {"info"}
@@ -68,7 +68,7 @@ def test_both_streams_tell_the_same_about_themselves() -> None:
 
 def test_a_method_shows_its_parameters_and_not_how_it_is_made() -> None:
     parameters = inspect.signature(Client("127.0.0.1:1").threads.get).parameters
-    assert list(parameters) == ["thread_id", "timeout"]
+    assert list(parameters) == ["thread_id", "read_mask", "timeout"]
     assert inspect.iscoroutinefunction(AsyncThreads.get)
 
 
@@ -77,7 +77,15 @@ def test_all_lists_what_there_is() -> None:
     assert len(set(graphwire.__all__)) == len(graphwire.__all__)
     public = {
         name
-        for module in (enums, graphwire.errors, graphwire.events, graphwire.start, graphwire.values)
+        for module in (
+            enums,
+            graphwire.breakpoints,
+            graphwire.errors,
+            graphwire.events,
+            graphwire.reviews,
+            graphwire.start,
+            graphwire.values,
+        )
         for name, value in vars(module).items()
         if inspect.isclass(value) and value.__module__ == module.__name__
         if not name.startswith("_")
@@ -96,6 +104,8 @@ def test_all_lists_what_there_is() -> None:
         (enums.RecoveryPolicy, run_pb2.RecoveryPolicy),
         (enums.OnPause, run_pb2.OnPause),
         (enums.OnDisconnect, run_pb2.OnDisconnect),
+        (enums.OnCompletion, run_pb2.OnCompletion),
+        (enums.CancelAction, runs_pb2.CancelAction),
         (enums.IfNotExists, run_pb2.IfNotExists),
         (enums.ThreadStatus, threads_pb2.ThreadStatus),
         (enums.IfExists, threads_pb2.IfExists),

@@ -8,7 +8,7 @@ from typing import Any
 import graphwire
 import grpc
 import pytest
-from graphwire import AsyncClient
+from graphwire import AsyncClient, NewRun
 from graphwire._retry import Retry
 from graphwire.v1 import assistants_pb2, runs_pb2, server_pb2, threads_pb2
 
@@ -38,10 +38,12 @@ WRITES_WITH_ID: dict[str, Use] = {
     "UpdateThread": lambda c: c.threads.update("t", {"k": 1}),
     "UpdateThreadState": lambda c: c.threads.update_state("t", {"k": 1}),
     "CreateRun": lambda c: c.runs.create("t", resume=True),
+    "CreateRuns": lambda c: c.runs.create_many([NewRun(thread_id="t", resume=True)]),
 }
 WRITES_WITHOUT_ID: dict[str, Use] = {
     "DeleteThread": lambda c: c.threads.delete("t"),
     "CancelRun": lambda c: c.runs.cancel("r"),
+    "CancelRuns": lambda c: c.runs.cancel_many("r"),
     "DeleteRun": lambda c: c.runs.delete("r"),
 }
 

@@ -45,6 +45,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         cancel_requested=True,
         recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
         attempt=3,
+        rolled_back=True,
     )
     scripted.on("GetRun", pb.GetRunResponse(run=message))
     assert await client.runs.get("r") == graphwire.Run(
@@ -69,6 +70,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         cancel_requested=True,
         recovery_policy=graphwire.RecoveryPolicy.MANUAL,
         attempt=3,
+        rolled_back=True,
     )
     assert scripted.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
 
@@ -93,6 +95,78 @@ async def test_cancel_returns_the_run(client: AsyncClient, scripted: ScriptedSer
     run = await client.runs.cancel("r", abandon=True)
     assert (run.status, run.cancel_requested) == (RunStatus.RUNNING, True)
     assert scripted.requests("CancelRun") == [pb.CancelRunRequest(run_id="r", abandon=True)]
+
+
+async def test_cancel_says_what_becomes_of_the_run_and_waits_without_a_limit(
+    connect: Connect, scripted: ScriptedServer
+) -> None:
+    scripted.on("CancelRun", pb.CancelRunResponse(run=wire.run("r")))
+    client = connect(scripted.target, timeout=5)
+    for action in ("rollback", graphwire.CancelAction.ROLLBACK):
+        await client.runs.cancel("r", action=action, wait=True)
+    await client.runs.cancel("r")
+    asked = pb.CancelRunRequest(run_id="r", action=pb.CANCEL_ACTION_ROLLBACK, wait=True)
+    assert scripted.requests("CancelRun") == [asked, asked, pb.CancelRunRequest(run_id="r")]
+    limits = [call.time_remaining for call in scripted.calls]
+    assert limits[:2] == [None, None]
+    assert limits[2] == pytest.approx(5, abs=1)
+    with pytest.raises(graphwire.InvalidFieldError, match="action: 'stop' is none of KEEP, ROLL"):
+        await client.runs.cancel("r", action="stop")
+
+
+async def test_cancel_many_names_runs_or_a_status(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    scripted.on("CancelRuns", pb.CancelRunsResponse(runs=[wire.run("b"), wire.run("a")]))
+    cancelled = await client.runs.cancel_many(["a", "b"], action="keep", abandon=True)
+    assert [run.run_id for run in cancelled] == ["b", "a"]
+    await client.runs.cancel_many("one")
+    await client.runs.cancel_many(thread_id="t", statuses=["pending", RunStatus.RUNNING])
+    assert scripted.requests("CancelRuns") == [
+        pb.CancelRunsRequest(run_ids=["a", "b"], action=pb.CANCEL_ACTION_KEEP, abandon=True),
+        pb.CancelRunsRequest(run_ids=["one"]),
+        pb.CancelRunsRequest(
+            thread_id="t", statuses=[run_pb2.RUN_STATUS_PENDING, run_pb2.RUN_STATUS_RUNNING]
+        ),
+    ]
+
+
+async def test_create_many_starts_what_create_would(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    scripted.on("CreateRuns", pb.CreateRunsResponse(runs=[wire.run("a"), wire.run("b")]))
+    made = await client.runs.create_many(
+        [
+            graphwire.NewRun(assistant_id="agent", input={"n": 1}),
+            graphwire.NewRun(thread_id="t", resume=True, options={"interrupt_before": "x"}),
+        ],
+        request_id="mine",
+    )
+    assert [run.run_id for run in made] == ["a", "b"]
+    await client.runs.create_many([graphwire.NewRun(assistant_id="agent", input=1)])
+    first, second = scripted.requests("CreateRuns")
+    assert first == pb.CreateRunsRequest(
+        requests=[
+            pb.CreateRunRequest(assistant_id="agent", input=wire.payload('{"n":1}')),
+            pb.CreateRunRequest(thread_id="t", resume=run_pb2.Resume(), interrupt_before=["x"]),
+        ],
+        request_id="mine",
+    )
+    assert len(second.request_id) == 32
+
+
+async def test_create_many_says_which_request_is_wrong(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    fine = graphwire.NewRun(assistant_id="agent", input=1)
+    with pytest.raises(graphwire.InvalidPayloadError) as caught:
+        await client.runs.create_many([fine, graphwire.NewRun(input=object())])
+    assert [violation.field for violation in caught.value.violations] == ["requests[1].input"]
+    with pytest.raises(TypeError, match="request_id is one for all runs"):
+        await client.runs.create_many([graphwire.NewRun(input=1, options={"request_id": "x"})])
+    with pytest.raises(TypeError, match="one of input, resume or command; given: none of them"):
+        await client.runs.create_many([graphwire.NewRun()])
+    assert scripted.calls == []
 
 
 async def test_delete_returns_nothing(client: AsyncClient, scripted: ScriptedServer) -> None:

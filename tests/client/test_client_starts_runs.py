@@ -161,6 +161,7 @@ OPTIONS: RunOptions = {
     "start_delay": 1.5,
     "request_id": "mine",
     "recovery_policy": "manual",
+    "on_completion": "keep",
 }
 FIELDS: dict[str, Any] = {
     "thread_id": "t",
@@ -188,6 +189,7 @@ FIELDS: dict[str, Any] = {
     "start_delay": Duration(seconds=1, nanos=500_000_000),
     "request_id": "mine",
     "recovery_policy": run_pb2.RECOVERY_POLICY_MANUAL,
+    "on_completion": run_pb2.ON_COMPLETION_KEEP,
 }
 
 
@@ -245,6 +247,11 @@ async def test_on_disconnect_reaches_the_server(
 ) -> None:
     await use(client, "stream", "t", "agent", input=1, on_disconnect=value)
     assert scripted.requests("StreamRun")[0].on_disconnect == run_pb2.ON_DISCONNECT_CANCEL
+    scripted.on("JoinRun", then(wire.streamed(wire.metadata(), wire.end(2))))
+    await use(client, "join", "r", on_disconnect=value)
+    assert scripted.requests("JoinRun") == [
+        pb.JoinRunRequest(run_id="r", on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +264,10 @@ async def test_on_disconnect_reaches_the_server(
         ),
         ({"durability": "fsync"}, "durability: 'fsync' is none of SYNC, ASYNC, EXIT"),
         ({"durability": "unknown"}, "durability: 'unknown' is none of SYNC, ASYNC, EXIT"),
-        ({"multitask_strategy": 1}, "multitask_strategy: 1 is none of REJECT, ENQUEUE"),
+        (
+            {"multitask_strategy": 1},
+            "multitask_strategy: 1 is none of REJECT, ENQUEUE, INTERRUPT, ROLLBACK",
+        ),
         ({"recovery_policy": "x"}, "recovery_policy: 'x' is none of CONTINUE, MANUAL"),
         ({"on_pause": "keep"}, "on_pause: 'keep' is none of REJECT, DISCARD"),
         ({"if_not_exists": "x"}, "if_not_exists: 'x' is none of REJECT, CREATE"),

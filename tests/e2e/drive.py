@@ -102,9 +102,9 @@ def list_runs(runs: runs_pb2_grpc.RunsStub, thread_id: str, **fields: Any) -> li
     return list(runs.ListRuns(request, timeout=DEADLINE).runs)
 
 
-def cancel(runs: runs_pb2_grpc.RunsStub, run_id: str, *, abandon: bool = False) -> run_pb2.Run:
+def cancel(runs: runs_pb2_grpc.RunsStub, run_id: str, **fields: Any) -> run_pb2.Run:
     """Cancels a run and returns it."""
-    request = runs_pb2.CancelRunRequest(run_id=run_id, abandon=abandon)
+    request = runs_pb2.CancelRunRequest(run_id=run_id, **fields)
     return runs.CancelRun(request, timeout=DEADLINE).run
 
 

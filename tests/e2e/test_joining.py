@@ -369,6 +369,48 @@ def test_with_on_disconnect_cancel_a_run_that_waits_for_its_turn_is_cancelled_to
     assert get_thread(threads, thread).status == threads_pb2.THREAD_STATUS_IDLE
 
 
+@pytest.mark.parametrize(("leave", "timeout"), LEAVING, ids=["hangs up", "deadline"])
+@pytest.mark.parametrize("on_disconnect", [run_pb2.ON_DISCONNECT_UNSPECIFIED, CANCEL])
+def test_one_who_joins_says_what_becomes_of_the_run_when_he_goes_away(
+    runs: runs_pb2_grpc.RunsStub,
+    threads: threads_pb2_grpc.ThreadsStub,
+    gate: Gate,
+    leave: Callable[[Any], None],
+    timeout: float,
+    on_disconnect: run_pb2.OnDisconnect.ValueType,
+) -> None:
+    request = runs_pb2.CreateRunRequest(
+        thread_id=new_thread(threads), assistant_id="gated", input=gate.input
+    )
+    run_id = runs.CreateRun(request, timeout=DEADLINE).run.run_id
+    gate.wait_begun()
+    joins = runs_pb2.JoinRunRequest(run_id=run_id, on_disconnect=on_disconnect)
+    call = runs.JoinRun(joins, timeout=timeout)
+    read(call, 2)
+    leave(call)
+    if on_disconnect == CANCEL:
+        assert shapes(join(runs, run_id, 2)) == [("end", "CANCELLED")]
+    else:
+        assert not get_run(runs, run_id).cancel_requested
+        gate.open()
+        assert shapes(join(runs, run_id, 2))[-1] == ("end", "SUCCEEDED")
+
+
+def test_a_join_that_is_refused_cancels_nothing(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub, gate: Gate
+) -> None:
+    request = runs_pb2.CreateRunRequest(
+        thread_id=new_thread(threads), assistant_id="gated", input=gate.input
+    )
+    run_id = runs.CreateRun(request, timeout=DEADLINE).run.run_id
+    gate.wait_begun()
+    joins = runs_pb2.JoinRunRequest(run_id=run_id, after_sequence=99, on_disconnect=CANCEL)
+    with refused("OUT_OF_RANGE", "SEQUENCE_OUT_OF_RANGE", "after_sequence"):
+        list(runs.JoinRun(joins, timeout=DEADLINE))
+    gate.open()
+    assert shapes(join(runs, run_id, 2))[-1] == ("end", "SUCCEEDED")
+
+
 def test_on_disconnect_is_about_the_call_that_started_the_run_and_no_other(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub, gate: Gate
 ) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from graphwire.v1 import run_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
 
-from tests.e2e.drive import DEADLINE, get_thread, refused, shapes, stream
-from tests.e2e.driven import INPUT, DrivenThread, payload
+from tests.e2e.drive import DEADLINE, get_thread, payload, refused, shapes, stream
+from tests.e2e.driven import INPUT, DrivenThread
 from tests.e2e.gates import Gate
 
 Runs = runs_pb2_grpc.RunsStub

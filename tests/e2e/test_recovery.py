@@ -250,6 +250,84 @@ def test_a_run_that_was_to_be_cancelled_does_not_go_on(mortal: Mortal, gate: Gat
 # --- drains ---
 
 
+@pytest.mark.parametrize("durability", ["SYNC", "ASYNC", "EXIT"])
+def test_a_run_that_was_to_be_rolled_back_is_rolled_back_by_who_finds_it(
+    mortal: Mortal, gate: Gate, durability: str
+) -> None:
+    gate.open()
+    mortal.thread.start("gated_sync", {"log": ["in"], "path": str(gate.path)})
+    gate.close()
+    before = mortal.thread.stands(), mortal.thread.history()
+    run_id = mortal.thread.create(
+        assistant_id="gated_sync",
+        input=payload({"log": ["second"]}),
+        durability=run_pb2.Durability.Value(f"DURABILITY_{durability}"),
+    )
+    gate.wait_begun()
+    request = runs_pb2.CancelRunRequest(run_id=run_id, action=runs_pb2.CANCEL_ACTION_ROLLBACK)
+    run = mortal.thread.runs_stub.CancelRun(request, timeout=DEADLINE).run
+    # Its node can't be stopped, so that it is under way still.
+    assert (run.status, run.rolled_back) == (run_pb2.RUN_STATUS_RUNNING, False)
+    mortal.lose()
+    ended = mortal.thread.wait(run_id).run
+    assert (ended.status, ended.rolled_back) == (run_pb2.RUN_STATUS_CANCELLED, True)
+    assert (mortal.thread.stands(), mortal.thread.history()) == before
+    assert mortal.thread.log == ["in", "before", "gate", "after"]
+    gate.open()
+    mortal.thread.start("gated_sync", {"log": ["third"]})
+    assert mortal.thread.log[-4:] == ["third", "before", "gate", "after"]
+
+
+def test_what_each_attempt_at_a_run_has_made_is_rolled_back(mortal: Mortal, gate: Gate) -> None:
+    given = {"log": ["in"], "path": str(gate.path)}
+    question = mortal.thread.start("ask_before_gate", given)[0].run_id
+    before, history = mortal.thread.stands(), mortal.thread.history()
+    (pause,) = mortal.thread.pauses
+    run_id = mortal.thread.create(resume=resume({"answer": "old"}))
+    gate.wait_begun()
+    mortal.lose()
+    gate.wait_begun()
+    assert mortal.thread.history() != history
+    request = runs_pb2.CancelRunRequest(
+        run_id=run_id, action=runs_pb2.CANCEL_ACTION_ROLLBACK, wait=True
+    )
+    run = mortal.thread.runs_stub.CancelRun(request, timeout=DEADLINE).run
+    assert (run.attempt, run.rolled_back) == (2, True)
+    assert mortal.thread.stands() == before
+    (again,) = mortal.thread.pauses
+    assert again.pause_id != pause.pause_id
+    assert again.run_id == question
+    # A recovery is worth a look.
+    lines = [line for line in mortal.process.log.splitlines() if run_id in line]
+    (line,) = [line for line in lines if "run_recovered" in line]
+    assert all(word in line for word in ("warning", mortal.thread.thread_id, "attempt"))
+    gate.open()
+    mortal.thread.resume(answer="new")
+    inside = ["in", "before", "one", "child: 'new'", "gate"]
+    assert mortal.thread.log == ["in", "before", *inside, "after"]
+
+
+@pytest.mark.parametrize("strategy", ["INTERRUPT", "ROLLBACK"])
+def test_one_that_takes_the_place_of_a_run_does_so_when_the_server_is_back(
+    mortal: Mortal, gate: Gate, strategy: str
+) -> None:
+    given = payload({"log": ["in"], "path": str(gate.path)})
+    first = mortal.thread.create(assistant_id="gated_sync", input=given)
+    gate.wait_begun()
+    new = mortal.thread.create(
+        assistant_id="gated_sync",
+        input=payload({"log": ["new"], "path": str(gate.path)}),
+        multitask_strategy=run_pb2.MultitaskStrategy.Value(f"MULTITASK_STRATEGY_{strategy}"),
+    )
+    mortal.lose(gate)
+    assert mortal.thread.wait(new).run.status == SUCCEEDED
+    ended = mortal.thread.wait(first).run
+    rolled_back = strategy == "ROLLBACK"
+    assert (ended.status, ended.rolled_back) == (run_pb2.RUN_STATUS_CANCELLED, rolled_back)
+    kept = [] if rolled_back else ["in", "before"]
+    assert mortal.thread.log == [*kept, "new", "before", "gate", "after"]
+
+
 def test_a_drain_beside_a_breakpoint_does_not_release_it(mortal: Mortal, gate: Gate) -> None:
     run_id = mortal.thread.create(assistant_id="loop_beside_gate", input=gate.input)
     gate.wait_begun()

@@ -111,6 +111,22 @@ def test_a_stateless_run_takes_an_assistant_and_input(
         stream(runs, assistant_id="linear", command={"goto": [{"node": "b"}]})
 
 
+def test_a_thread_that_is_kept_is_like_others(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> None:
+    keep = run_pb2.ON_COMPLETION_KEEP
+    kept = stream(runs, assistant_id="linear", input=LOG, on_completion=keep)[0].metadata.thread_id
+    named = new_thread(threads)
+    stream(runs, thread_id=named, assistant_id="linear", input=LOG, on_completion=keep)
+    for thread_id in (kept, named):
+        assert not get_thread(threads, thread_id).stateless
+        assert thread_id in listed(threads)
+    stream(runs, thread_id=kept, assistant_id="linear", input=LOG)
+    delete = run_pb2.ON_COMPLETION_DELETE
+    events = stream(runs, assistant_id="linear", input=LOG, on_completion=delete)
+    assert get_thread(threads, events[0].metadata.thread_id).stateless
+
+
 @pytest.fixture
 def forgetful(
     own_server: Callable[..., ServerProcess],
@@ -132,8 +148,9 @@ def test_the_thread_of_a_stateless_run_is_deleted_a_while_after_its_end_and_not_
         code: grpc.StatusCode = threads.GetThread.future(request, timeout=DEADLINE).code()
         return code is grpc.StatusCode.NOT_FOUND
 
-    kept = new_thread(threads)
-    stream(runs, thread_id=kept, assistant_id="linear", input=LOG)
+    kept = stream(runs, assistant_id="linear", input=LOG, on_completion=run_pb2.ON_COMPLETION_KEEP)[
+        0
+    ].metadata.thread_id
     asking = stream(runs, assistant_id="ask", input=LOG)
     running = create(runs, assistant_id="gated", input=gate.input)
     succeeded = stream(runs, assistant_id="linear", input=LOG)

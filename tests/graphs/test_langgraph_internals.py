@@ -307,6 +307,62 @@ async def test_a_task_finds_itself_in_its_config() -> None:
     assert seen == [task for task in started if task.node != "child"]
 
 
+class _Reviewed:
+    """A task that writes besides what it returns."""
+
+    runs = True
+
+    def __init__(self, given: Any) -> None:
+        self.input = given
+
+    def result(self) -> Any:
+        return None
+
+    def output(self, returned: Any) -> tuple[Any, list[tuple[str, Any]]]:
+        return returned, [("log", ["besides"])]
+
+
+async def test_a_task_reads_the_state_before_its_step_and_writes_before_it_returns() -> None:
+    read: list[Any] = []
+    attempts = 0
+
+    async def node(given: Any, config: RunnableConfig) -> Any:
+        async def run(_: Any) -> Any:
+            nonlocal attempts
+            read.append(compat.read_channel(config, "log"))
+            attempts += 1
+            return {"log": ["returned"]}
+
+        returned = await compat.run_reviewed(_Reviewed(given), config, run)
+        if attempts == 1:
+            raise RuntimeError
+        return returned
+
+    builder: Any = StateGraph(Log)
+    again = RetryPolicy(initial_interval=0.01, retry_on=RuntimeError)
+    builder.add_node("node", node, retry_policy=again)
+    builder.add_conditional_edges(START, lambda state: [Send("node", "its own")])
+    result = await builder.compile().ainvoke({"log": ["in"]})
+    assert read == [["in"], ["in"]]
+    # What a failed attempt wrote is gone.
+    assert result["log"] == ["in", "besides", "returned"]
+
+
+def test_where_a_node_goes_is_known_only_where_it_alone_says_so() -> None:
+    builder: Any = StateGraph(Log)
+    for name in ("edge", "branch", "join", "last", "chooses"):
+        builder.add_node(name, writes(name), destinations=("last", "__end__"))
+    builder.add_node("plain", writes("plain"))
+    builder.add_edge(START, "edge")
+    builder.add_edge("edge", "last")
+    builder.add_edge(["join", "plain"], "last")
+    builder.add_conditional_edges("branch", lambda state: "last", ["last"])
+    graph = builder.compile()
+    found = {name: compat.destinations(graph, name) for name in graph.nodes}
+    assert {name for name, ends in found.items() if ends} == {"chooses", "last"}
+    assert found["chooses"] == ("last",)
+
+
 async def test_the_entry_and_nodes_with_a_tag_are_hidden_and_no_task_is_told_of() -> None:
     seen: list[Task | None] = []
 

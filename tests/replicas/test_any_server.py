@@ -198,6 +198,78 @@ def test_a_run_can_be_cancelled_on_another_server(a: Replica, b: Replica, gate: 
     assert Reader.join(b, reader.run_id).whole() == reader.events
 
 
+def test_a_run_can_be_rolled_back_on_another_server_which_waits_for_that(
+    a: Replica, b: Replica, gate: Gate
+) -> None:
+    given = {"assistant_id": "waits", "thread_id": new_thread(a.threads)}
+    reader = Reader.stream(a, input=payload({"path": str(gate.path)}), **given)
+    gate.wait_begun()
+    run = cancel(b.runs, reader.run_id, action=runs_pb2.CANCEL_ACTION_ROLLBACK, wait=True)
+    assert (run.status, run.rolled_back) == (CANCELLED, True)
+    assert shapes(reader.whole())[-1] == ("end", "CANCELLED")
+    left = get_thread(b.threads, given["thread_id"])
+    assert (left.status, left.checkpoint_id) == (threads_pb2.THREAD_STATUS_IDLE, "")
+
+
+@pytest.mark.parametrize("strategy", ["INTERRUPT", "ROLLBACK"])
+def test_who_is_asked_on_another_server_takes_the_place_of_a_run(
+    a: Replica, b: Replica, gate: Gate, strategy: str
+) -> None:
+    given = {"assistant_id": "waits", "thread_id": new_thread(a.threads)}
+    first = create(a.runs, input=payload({"log": ["1"], "path": str(gate.path)}), **given)
+    gate.wait_begun()
+    queued = create(
+        b.runs,
+        input=payload({"log": ["2"], "path": str(gate.path)}),
+        multitask_strategy=run_pb2.MULTITASK_STRATEGY_ENQUEUE,
+        **given,
+    )
+    new = create(
+        b.runs,
+        input=payload({"log": ["3"], "path": str(gate.path)}),
+        multitask_strategy=run_pb2.MultitaskStrategy.Value(f"MULTITASK_STRATEGY_{strategy}"),
+        **given,
+    )
+    gate.open()
+    assert wait_run(a, new.run_id).run.status == SUCCEEDED
+    assert [get_run(b.runs, run.run_id).status for run in (first, queued)] == [CANCELLED] * 2
+    kept = ["1"] if strategy == "INTERRUPT" else []
+    assert log_of(b, given["thread_id"]) == [*kept, "3", "waited", "last"]
+
+
+def test_of_many_who_interrupt_and_cancel_on_two_servers_every_run_ends(
+    a: Replica, b: Replica, gate: Gate
+) -> None:
+    """Those who decide on a thread and its runs at once wait for each other, and never for good."""
+    thread = new_thread(a.threads)
+
+    def interrupt(number: int) -> str:
+        server = (a, b)[number % 2]
+        strategy = "ROLLBACK" if number % 3 else "INTERRUPT"
+        run = create(
+            server.runs,
+            thread_id=thread,
+            assistant_id="waits",
+            input=payload({"log": [str(number)], "path": str(gate.path)}),
+            multitask_strategy=run_pb2.MultitaskStrategy.Value(f"MULTITASK_STRATEGY_{strategy}"),
+        )
+        if number % 4 == 0:
+            action = runs_pb2.CANCEL_ACTION_ROLLBACK
+            other = (b, a)[number % 2]
+            other.runs.CancelRuns(
+                runs_pb2.CancelRunsRequest(run_ids=[run.run_id], action=action), timeout=PATIENCE
+            )
+        return run.run_id
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(interrupt, range(40)))
+    gate.open()
+    ended = [wait_run(a, run_id).run.status for run_id in made]
+    assert set(ended) <= {CANCELLED, SUCCEEDED}
+    assert ended.count(SUCCEEDED) <= 1
+    until(lambda: get_thread(b.threads, thread).status == threads_pb2.THREAD_STATUS_IDLE)
+
+
 def test_a_run_can_be_abandoned_on_another_server(a: Replica, b: Replica, gate: Gate) -> None:
     given = payload({"path": str(gate.path)})
     reader = Reader.stream(a, assistant_id="waits_in_thread", input=given)

@@ -138,3 +138,20 @@ async def test_a_pause_is_not_resolved_to_open(storage: Storage) -> None:
     with pytest.raises(ValueError, match="RESUMED, SUPERSEDED or CANCELLED"):
         await storage.write(lambda tx: tx.resolve_pause("p", PauseStatus.OPEN, now=1))
     assert await storage.read(lambda r: r.open_pauses("thread")) == [a_pause("p")]
+
+
+async def test_a_review_is_kept_with_the_tool_calls_that_it_is_of(storage: Storage) -> None:
+    calls = '[{"id":"a","name":"refund","args":{"amount":5}}]'
+    review = '[{"tool_call_id":"a","decision":"edit","args":{"amount":2}}]'
+    await add(storage, a_thread(), a_pause(tool_calls=calls, task_id="t"))
+    resumed = PauseStatus.RESUMED
+
+    async def resolve(text: str) -> bool:
+        return await storage.write(
+            lambda tx: tx.resolve_pause("pause", resumed, now=5, by_run_id="next", review=text)
+        )
+
+    assert await resolve(review)
+    assert not await resolve("[]")
+    (found,) = await storage.read(lambda r: r.pauses_of_tasks("thread", ["t"]))
+    assert (found.tool_calls, found.review, found.status) == (calls, review, resumed)

@@ -229,7 +229,7 @@ class PauseResolution(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     REVIEW_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run that went on from it; empty if none did."""
+    """The run that went on from it, or that left it behind; empty if none did."""
     principal: _builtins.str
     """Who did it, by his credentials; "anonymous" where the server asks for none."""
     answered_by: _builtins.str

@@ -55,7 +55,12 @@ Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
 class Review(_message.Message):
     """Decides on the tool calls that wait at a breakpoint before a node. The node runs with
     those that are approved or edited, the state keeps the edited ones, and the others are
-    answered in the state. If none is left for the node, it does not run.
+    answered in the state. If none is left for the node, it does not run. Where a state only
+    adds messages, and replaces none by its id (LangGraph's add_messages does), an edited tool
+    call stays in it as the model made it.
+
+    The review holds for the task that waits, however often it begins: also when the server is
+    lost, the run fails, or the node asks something and runs again.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

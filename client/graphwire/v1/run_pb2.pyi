@@ -42,7 +42,7 @@ class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.V
     RUN_STATUS_FAILED: _RunStatus.ValueType  # 5
     """A node raised, or the server was lost; see `error`."""
     RUN_STATUS_CANCELLED: _RunStatus.ValueType  # 6
-    """Cancelled. Steps that had finished stay."""
+    """Cancelled. Steps that had finished stay, unless it was rolled back."""
     RUN_STATUS_TIMED_OUT: _RunStatus.ValueType  # 7
     """Stopped by the server's limit on a run's time."""
 
@@ -64,7 +64,7 @@ RUN_STATUS_SUCCEEDED: RunStatus.ValueType  # 4
 RUN_STATUS_FAILED: RunStatus.ValueType  # 5
 """A node raised, or the server was lost; see `error`."""
 RUN_STATUS_CANCELLED: RunStatus.ValueType  # 6
-"""Cancelled. Steps that had finished stay."""
+"""Cancelled. Steps that had finished stay, unless it was rolled back."""
 RUN_STATUS_TIMED_OUT: RunStatus.ValueType  # 7
 """Stopped by the server's limit on a run's time."""
 Global___RunStatus: _TypeAlias = RunStatus  # noqa: Y015
@@ -166,16 +166,19 @@ class _MultitaskStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mul
     """Refuse with FAILED_PRECONDITION, reason THREAD_BUSY."""
     MULTITASK_STRATEGY_ENQUEUE: _MultitaskStrategy.ValueType  # 2
     """Wait for the runs before it, in order; when one of them pauses the thread,
-    those queued behind it go on waiting. It does not queue behind a pause that is
-    there already (see OnPause). Not for a resume, which is never delayed.
+    those queued behind it go on waiting, but for one with ON_PAUSE_DISCARD whose turn
+    it is. It does not queue behind a pause that is there already (see OnPause). Not for
+    a resume, which is never delayed.
     """
     MULTITASK_STRATEGY_INTERRUPT: _MultitaskStrategy.ValueType  # 3
     """Cancel the active runs, those that are queued included; the new run starts when
-    they have ended, from what their finished steps have led to. Not for a resume.
+    they have ended, from what their finished steps have led to. What still waits on the
+    thread then is given up. If the run that is executing pauses before it can be
+    cancelled, the new one waits as if it were queued behind it. Not for a resume.
     """
     MULTITASK_STRATEGY_ROLLBACK: _MultitaskStrategy.ValueType  # 4
-    """As INTERRUPT, and the run that was executing is rolled back: the new run starts
-    from where the thread stood before it. Not for a resume.
+    """As INTERRUPT, and the run that was executing is rolled back, however it ends: the
+    new run starts from where the thread stood before it. Not for a resume.
     """
 
 class MultitaskStrategy(_MultitaskStrategy, metaclass=_MultitaskStrategyEnumTypeWrapper):
@@ -187,16 +190,19 @@ MULTITASK_STRATEGY_REJECT: MultitaskStrategy.ValueType  # 1
 """Refuse with FAILED_PRECONDITION, reason THREAD_BUSY."""
 MULTITASK_STRATEGY_ENQUEUE: MultitaskStrategy.ValueType  # 2
 """Wait for the runs before it, in order; when one of them pauses the thread,
-those queued behind it go on waiting. It does not queue behind a pause that is
-there already (see OnPause). Not for a resume, which is never delayed.
+those queued behind it go on waiting, but for one with ON_PAUSE_DISCARD whose turn
+it is. It does not queue behind a pause that is there already (see OnPause). Not for
+a resume, which is never delayed.
 """
 MULTITASK_STRATEGY_INTERRUPT: MultitaskStrategy.ValueType  # 3
 """Cancel the active runs, those that are queued included; the new run starts when
-they have ended, from what their finished steps have led to. Not for a resume.
+they have ended, from what their finished steps have led to. What still waits on the
+thread then is given up. If the run that is executing pauses before it can be
+cancelled, the new one waits as if it were queued behind it. Not for a resume.
 """
 MULTITASK_STRATEGY_ROLLBACK: MultitaskStrategy.ValueType  # 4
-"""As INTERRUPT, and the run that was executing is rolled back: the new run starts
-from where the thread stood before it. Not for a resume.
+"""As INTERRUPT, and the run that was executing is rolled back, however it ends: the
+new run starts from where the thread stood before it. Not for a resume.
 """
 Global___MultitaskStrategy: _TypeAlias = MultitaskStrategy  # noqa: Y015
 
@@ -209,9 +215,11 @@ class _OnCompletionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnComple
     ON_COMPLETION_UNSPECIFIED: _OnCompletion.ValueType  # 0
     """DELETE for a stateless run, otherwise KEEP."""
     ON_COMPLETION_DELETE: _OnCompletion.ValueType  # 1
-    """For a stateless run: its thread is deleted a while after its end."""
+    """For a stateless run: its thread is deleted a while after its end. Refused for
+    others.
+    """
     ON_COMPLETION_KEEP: _OnCompletion.ValueType  # 2
-    """The thread stays, and is listed."""
+    """The thread stays, and is listed: it is like others from the beginning."""
 
 class OnCompletion(_OnCompletion, metaclass=_OnCompletionEnumTypeWrapper):
     """What to do with a run's thread when the run has come to its end."""
@@ -219,9 +227,11 @@ class OnCompletion(_OnCompletion, metaclass=_OnCompletionEnumTypeWrapper):
 ON_COMPLETION_UNSPECIFIED: OnCompletion.ValueType  # 0
 """DELETE for a stateless run, otherwise KEEP."""
 ON_COMPLETION_DELETE: OnCompletion.ValueType  # 1
-"""For a stateless run: its thread is deleted a while after its end."""
+"""For a stateless run: its thread is deleted a while after its end. Refused for
+others.
+"""
 ON_COMPLETION_KEEP: OnCompletion.ValueType  # 2
-"""The thread stays, and is listed."""
+"""The thread stays, and is listed: it is like others from the beginning."""
 Global___OnCompletion: _TypeAlias = OnCompletion  # noqa: Y015
 
 class _StepMode:
@@ -308,7 +318,8 @@ class _OnPauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnPause.Value
     """Refuse with FAILED_PRECONDITION, reason THREAD_INTERRUPTED."""
     ON_PAUSE_DISCARD: _OnPause.ValueType  # 2
     """Give up what waits: the open pauses are superseded, the waiting nodes are
-    dropped, and the graph starts from its entry with the new input.
+    dropped, and the graph starts from its entry with the new input. A run that is
+    queued does so when its turn comes.
     """
 
 class OnPause(_OnPause, metaclass=_OnPauseEnumTypeWrapper):
@@ -320,7 +331,8 @@ ON_PAUSE_REJECT: OnPause.ValueType  # 1
 """Refuse with FAILED_PRECONDITION, reason THREAD_INTERRUPTED."""
 ON_PAUSE_DISCARD: OnPause.ValueType  # 2
 """Give up what waits: the open pauses are superseded, the waiting nodes are
-dropped, and the graph starts from its entry with the new input.
+dropped, and the graph starts from its entry with the new input. A run that is
+queued does so when its turn comes.
 """
 Global___OnPause: _TypeAlias = OnPause  # noqa: Y015
 

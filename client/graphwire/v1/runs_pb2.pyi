@@ -699,7 +699,7 @@ class CancelRunRequest(_message.Message):
     action: Global___CancelAction.ValueType
     """What becomes of what the run has done. Unset: KEEP."""
     wait: _builtins.bool
-    """Return only when the run has ended."""
+    """Return only when the run has ended. A deadline ends the call, not what it asked for."""
     def __init__(
         self,
         *,

@@ -156,8 +156,10 @@ class RunsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateRuns(self, request, context):
-        """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
-        paths begin with the request's place, as in "requests[1].assistant_id".
+        """Starts several runs, all or none; those that can't begin at once are PENDING.
+        Statuses and reasons: as StreamRun. The field paths begin with the request's
+        place, as in "requests[1].assistant_id", and the metadata of an error has it as
+        `request_index`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,7 +221,8 @@ class RunsServicer(object):
         it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
-        RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+        RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
+        last is for `wait`; the run is cancelled all the same.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -64,8 +64,10 @@ class RunsStub:
     recorded; JoinRun streams them. Statuses and reasons: as StreamRun.
     """
     CreateRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CreateRunsRequest, _runs_pb2.CreateRunsResponse]
-    """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
-    paths begin with the request's place, as in "requests[1].assistant_id".
+    """Starts several runs, all or none; those that can't begin at once are PENDING.
+    Statuses and reasons: as StreamRun. The field paths begin with the request's
+    place, as in "requests[1].assistant_id", and the metadata of an error has it as
+    `request_index`.
     """
     WaitRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -107,7 +109,8 @@ class RunsStub:
     it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
-    RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+    RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
+    last is for `wait`; the run is cancelled all the same.)
     """
     CancelRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CancelRunsRequest, _runs_pb2.CancelRunsResponse]
     """Cancels several runs: those named, or all that are active, of one thread or of all.
@@ -196,8 +199,10 @@ class RunsAsyncStub(RunsStub):
     recorded; JoinRun streams them. Statuses and reasons: as StreamRun.
     """
     CreateRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.CreateRunsRequest, _runs_pb2.CreateRunsResponse]  # type: ignore[assignment]
-    """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
-    paths begin with the request's place, as in "requests[1].assistant_id".
+    """Starts several runs, all or none; those that can't begin at once are PENDING.
+    Statuses and reasons: as StreamRun. The field paths begin with the request's
+    place, as in "requests[1].assistant_id", and the metadata of an error has it as
+    `request_index`.
     """
     WaitRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]  # type: ignore[assignment]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -239,7 +244,8 @@ class RunsAsyncStub(RunsStub):
     it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
-    RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+    RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
+    last is for `wait`; the run is cancelled all the same.)
     """
     CancelRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.CancelRunsRequest, _runs_pb2.CancelRunsResponse]  # type: ignore[assignment]
     """Cancels several runs: those named, or all that are active, of one thread or of all.
@@ -343,8 +349,10 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         request: _runs_pb2.CreateRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.CreateRunsResponse, _abc.Awaitable[_runs_pb2.CreateRunsResponse]]:
-        """Starts several runs, all or none. Statuses and reasons: as StreamRun; the field
-        paths begin with the request's place, as in "requests[1].assistant_id".
+        """Starts several runs, all or none; those that can't begin at once are PENDING.
+        Statuses and reasons: as StreamRun. The field paths begin with the request's
+        place, as in "requests[1].assistant_id", and the metadata of an error has it as
+        `request_index`.
         """
 
     @_abc_1.abstractmethod
@@ -416,7 +424,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
-        RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED.
+        RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
+        last is for `wait`; the run is cancelled all the same.)
         """
 
     @_abc_1.abstractmethod

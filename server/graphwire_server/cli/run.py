@@ -45,6 +45,7 @@ class RunSession:
         self._approve = approve
         self._console = out()
         self._modes: Sequence[StreamMode] = ()
+        self._shown: set[str] = set()
 
     def run(self, start: Start) -> ExitCode:
         """Runs to the end, or to a pause at which it does not go on."""
@@ -84,7 +85,7 @@ class RunSession:
     def _view(self, *, goes_on: bool = False) -> View:
         if self._as_json:
             return JsonView()
-        return HumanView(self._console, self._modes, goes_on=goes_on)
+        return HumanView(self._console, self._modes, goes_on=goes_on, shown=self._shown)
 
     def _thread(self, start: Start) -> str | None:
         if start.stateless:

@@ -88,6 +88,7 @@ class HumanView(View):
         modes: Collection[StreamMode] = (),
         *,
         goes_on: bool = False,
+        shown: set[str] | None = None,
     ) -> None:
         """Shows on a console.
 
@@ -96,12 +97,16 @@ class HumanView(View):
             modes: The stream modes that were asked for. Without TASKS or DEBUG, nodes that
                 start and finish show in the line of progress alone.
             goes_on: Whether the run before it has been shown just now.
+            shown: The updates that runs before it have shown, to which its own are added: a
+                result that was kept from one of them is not shown again.
         """
         self._console = console
         self._on_terminal = console.is_terminal and not console.is_dumb_terminal
         self._show_tasks = StreamMode.TASKS in modes or StreamMode.DEBUG in modes
         self._width = max(20, console.width - _INDENT) if self._on_terminal else None
         self._goes_on = goes_on
+        self._shown = set() if shown is None else shown
+        self._shown_before = frozenset(self._shown)
         self._open: dict[str, OpenMessage] = {}
         self._shown_messages: set[str] = set()
         self._section: tuple[tuple[str, ...], str] | None = None
@@ -201,6 +206,10 @@ class HumanView(View):
 
     def _show_update(self, event: Updates) -> None:
         update = event.update
+        said = f"{event.namespace} {event.node} {compact(update)}"
+        self._shown.add(said)
+        if event.cached and said in self._shown_before:
+            return
         if isinstance(update, dict):
             unseen = {k: v for k, v in update.items() if not self._is_shown(v)}
             rows = [Text.assemble((f"{k} ", "cyan"), compact(v)) for k, v in unseen.items()]

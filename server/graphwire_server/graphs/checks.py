@@ -12,7 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel, ValidationError
 
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.breakpoints import Breakpoint, Located, locate
+from graphwire_server.graphs.breakpoints import Breakpoint, Located, OnExpiry, locate
 from graphwire_server.graphs.conditions import ConditionError, compile_condition
 from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
@@ -55,6 +55,8 @@ def check_breakpoints(
         located = check_place(places, each.node, f"{path}.node")
         if each.condition:
             _check_condition(places[located.path], each.condition, f"{path}.condition")
+        if each.on_expiry == OnExpiry.REJECT:
+            _check_rejectable(places[located.path], located, f"{path}.on_expiry")
 
 
 def check_names(places: Mapping[Path, Place], names: Sequence[str], field: str) -> None:
@@ -84,6 +86,24 @@ def check_place(places: Mapping[Path, Place], name: str, field: str) -> Located:
             metadata={"path": path, "field": field},
         )
     return located
+
+
+def _check_rejectable(place: Place, located: Located, field: str) -> None:
+    """Raises UnsupportedBreakpointError where tool calls could not be rejected."""
+    path = "/".join(located.path)
+    where = f"the subgraph {path}" if path else "the graph"
+    if not place.messages:
+        raise errors.UnsupportedBreakpointError(
+            f"{field}: the state of {where} has no messages in which a tool call could be "
+            "rejected; use ON_EXPIRY_RESUME or ON_EXPIRY_CANCEL",
+            metadata={"path": path, "field": field},
+        )
+    if located.node in place.chooses:
+        raise errors.UnsupportedBreakpointError(
+            f"{field}: the node {located.node} alone says where to go next, and would not run; "
+            "use ON_EXPIRY_RESUME or ON_EXPIRY_CANCEL",
+            metadata={"path": path, "field": field},
+        )
 
 
 def _check_condition(place: Place, condition: str, field: str) -> None:

@@ -21,6 +21,7 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
+from graphwire_server.graphs.state_messages import StateMessages, state_messages
 from graphwire_server.graphs.stops import (
     STOPPED_AFTER,
     MetAfter,
@@ -28,6 +29,7 @@ from graphwire_server.graphs.stops import (
     met_after,
     stored_met,
 )
+from graphwire_server.graphs.tool_calls import Review, Reviewed, reviewed
 
 
 class Doorkeeper(Protocol):
@@ -42,6 +44,12 @@ class Doorkeeper(Protocol):
 
     async def leave(self, namespace: Namespace) -> None:
         """Returns when a subgraph that has ended may be left. Raises GraphInterrupt if not."""
+
+    def review(self, task: Task) -> Review | None:
+        """Returns what was decided about the tool calls of a task; None if nothing was."""
+
+    def was_reviewed(self, node: str) -> bool:
+        """Returns whether a task of a node of that name had a review."""
 
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it, or inside it."""
@@ -95,15 +103,19 @@ def unreachable_breakpoints(places: Mapping[Path, Place]) -> str:
 
 def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: bool) -> AnyPregel:
     places[path] = _place(graph, keeps=keeps, has_doors=True)
+    messages = state_messages(graph)
     nodes = {}
     for name, node in graph.nodes.items():
         child = node.bound if isinstance(node.bound, Pregel) else None
+        reviewing = Reviewing(messages, compat.destinations(graph, name))
         if child is not None:
             inner = _copy(
                 child, (*path, name), places, keeps=keeps and child.checkpointer is not False
             )
             subgraphs = [inner if s is child else s for s in node.subgraphs]
-            nodes[name] = node.copy({"bound": SubgraphDoor(inner), "subgraphs": subgraphs})
+            nodes[name] = node.copy(
+                {"bound": SubgraphDoor(inner, reviewing), "subgraphs": subgraphs}
+            )
             continue
         for subgraph in node.subgraphs[:1]:
             # One that the node's own code calls: it can't be copied, but what waits there can
@@ -111,7 +123,7 @@ def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: boo
             if isinstance(subgraph, Pregel):
                 _note_called(subgraph, (*path, name), places)
         if name != compat.START_NODE and not compat.does_nothing(node):
-            node = node.copy({"bound": compat.wrapped(node.bound, _enter)})
+            node = node.copy({"bound": compat.wrapped(node.bound, _enter, reviewing)})
         nodes[name] = node
     update: dict[str, Any] = {
         "nodes": nodes,
@@ -133,11 +145,16 @@ def _note_called(graph: AnyPregel, path: Path, places: dict[Path, Place]) -> Non
 
 def _place(graph: AnyPregel, *, keeps: bool, has_doors: bool) -> Place:
     before, after = compat.static_breakpoints(graph)
+    messages = state_messages(graph)
     return Place(
         compiled=Breakpoints(before, after),
         nodes=compat.node_names(graph),
         keeps_checkpoints=keeps,
         has_doors=has_doors,
+        messages=messages.channel if messages else "",
+        chooses=frozenset(
+            name for name in compat.node_names(graph) if len(compat.destinations(graph, name)) > 1
+        ),
         state_keys=compat.state_keys(graph),
     )
 
@@ -179,12 +196,37 @@ async def _enter(config: RunnableConfig | None) -> bool:
     return await keeper.enter(task) if keeper is not None and task is not None else True
 
 
+@dataclass(frozen=True, slots=True)
+class Reviewing:
+    """Applies to a node's tasks what was decided about their tool calls.
+
+    Attributes:
+        messages: Where the node's graph has its messages; None if nowhere.
+        destinations: Where the node alone decides to go, if it does; see `compat.destinations`.
+    """
+
+    messages: StateMessages | None
+    destinations: tuple[str, ...]
+
+    def __call__(self, input: Any, config: RunnableConfig | None) -> Reviewed | None:
+        """Returns what a review makes of a task; None if there is no review."""
+        keeper = current_doorkeeper.get()
+        task = compat.task_of(config) if keeper is not None else None
+        review = keeper.review(task) if keeper is not None and task is not None else None
+        if review is None or task is None:
+            return None
+        state = compat.read_channel(config, self.messages.channel) if self.messages else None
+        goto = self.destinations[0] if len(self.destinations) == 1 else ""
+        return reviewed(review, input, self.messages, state, task.task_id, goto=goto)
+
+
 class SubgraphDoor(Runnable[Any, Any]):
     """A subgraph behind a door, which is also where it is left."""
 
-    def __init__(self, subgraph: AnyPregel) -> None:
+    def __init__(self, subgraph: AnyPregel, review: compat.Review) -> None:
         self.subgraph = subgraph
         self.name = subgraph.name
+        self._review = review
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Not used: the server drives every graph asynchronously."""
@@ -194,9 +236,22 @@ class SubgraphDoor(Runnable[Any, Any]):
         """Runs the subgraph once the gate lets its node begin, and again lets it end."""
         if not await _enter(config):
             config = compat.beginning(config)
+        reviewed = self._review(input, config)
+        if reviewed is not None:
+            return await self._run_reviewed(reviewed, config, **kwargs)
         result = await self.subgraph.ainvoke(input, config, **kwargs)
         await self._leave(config)
         return result
+
+    async def _run_reviewed(
+        self, task: compat.ReviewedTask, config: RunnableConfig | None, **kwargs: Any
+    ) -> Any:
+        async def run(given: Any) -> Any:
+            result = await self.subgraph.ainvoke(given, config, **kwargs)
+            await self._leave(config)
+            return result
+
+        return await compat.run_reviewed(task, config, run)
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
@@ -204,6 +259,10 @@ class SubgraphDoor(Runnable[Any, Any]):
         """As `ainvoke`, piece by piece."""
         if not await _enter(config):
             config = compat.beginning(config)
+        reviewed = self._review(input, config)
+        if reviewed is not None:
+            yield await self._run_reviewed(reviewed, config, **kwargs)
+            return
         async for piece in self.subgraph.astream(input, config, **kwargs):
             yield piece
         await self._leave(config)
@@ -217,7 +276,8 @@ class SubgraphDoor(Runnable[Any, Any]):
 class DoorCache(BaseCache[Any]):
     """A graph's cache of node results, which never answers for a node with a breakpoint.
 
-    The engine skips a node whose result it finds, and with it the door.
+    The engine skips a node whose result it finds, and with it the door. What a reviewed task has
+    led to is not kept: it is found by what the node would have got.
     """
 
     def __init__(self, cache: BaseCache[Any]) -> None:
@@ -231,16 +291,24 @@ class DoorCache(BaseCache[Any]):
         return await self._cache.aget(self._allowed(keys))
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        self._cache.set(pairs)
+        self._cache.set(self._unreviewed(pairs))
 
     async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        await self._cache.aset(pairs)
+        await self._cache.aset(self._unreviewed(pairs))
 
     def clear(self, namespaces: Sequence[tuple[str, ...]] | None = None) -> None:
         self._cache.clear(namespaces)
 
     async def aclear(self, namespaces: Sequence[tuple[str, ...]] | None = None) -> None:
         await self._cache.aclear(namespaces)
+
+    def _unreviewed(
+        self, pairs: Mapping[FullKey, tuple[Any, int | None]]
+    ) -> Mapping[FullKey, tuple[Any, int | None]]:
+        keeper = current_doorkeeper.get()
+        if keeper is None:
+            return pairs
+        return {key: pair for key, pair in pairs.items() if not keeper.was_reviewed(key[0][-1])}
 
     def _allowed(self, keys: Sequence[FullKey]) -> list[FullKey]:
         keeper = current_doorkeeper.get()

@@ -32,6 +32,7 @@ from graphwire_server.graphs.places import (
     stops,
 )
 from graphwire_server.graphs.stops import MetAfter, StoppedAfter
+from graphwire_server.graphs.tool_calls import Review
 
 #: How many graphs are at work, before those that are over are looked for.
 _MANY = 64
@@ -47,6 +48,7 @@ class Known:
         inside: Ids of tasks that stand in a subgraph.
         asking: Tasks that wait for an answer which this run does not bring.
         after: By namespace, the checkpoint at which a breakpoint after a node was met.
+        reviews: What was decided about the tool calls of approved tasks, by task id.
     """
 
     approved: frozenset[str] = frozenset()
@@ -54,6 +56,7 @@ class Known:
     inside: frozenset[str] = frozenset()
     asking: frozenset[str] = frozenset()
     after: Mapping[Namespace, str] = field(default_factory=dict)
+    reviews: Mapping[str, Review] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Gate:
         self._inside = known.inside
         self._asking = known.asking
         self._after = dict(known.after)
+        self._reviews = known.reviews
+        self._reviewed: set[str] = set()
         self._called: dict[Namespace, Place] = {}
         self._held: dict[tuple[str, str], Held] = {}
         self._durable = durable
@@ -190,6 +195,17 @@ class Gate:
         """
         if self._stands_after(namespace):
             raise compat.held()
+
+    def review(self, task: Task) -> Review | None:
+        """Returns what was decided about the tool calls of a task; None if nothing was."""
+        review = self._reviews.get(task.task_id)
+        if review is not None:
+            self._reviewed.add(task.node)
+        return review
+
+    def was_reviewed(self, node: str) -> bool:
+        """Returns whether a task of a node of that name had a review in this run."""
+        return node in self._reviewed
 
     def bars(self, node: str) -> bool:
         """Returns whether some node of that name has a breakpoint before it, or inside it."""

@@ -19,11 +19,13 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._constants import (
+    CONFIG_KEY_READ,
     CONFIG_KEY_RESUMING,
+    CONFIG_KEY_SEND,
     ERROR_SOURCE_NODE,
     NULL_TASK_ID,
     PUSH,
@@ -97,6 +99,47 @@ INTERRUPT = "__interrupt__"
 Enter = Callable[[RunnableConfig | None], Awaitable[object]]
 
 
+class ReviewedTask(Protocol):
+    """What a review makes of a task; `tool_calls.Reviewed` is it."""
+
+    @property
+    def input(self) -> Any:
+        """What the node gets."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether the node runs at all."""
+
+    def result(self) -> Any:
+        """Returns what the task returns if it does not."""
+
+    def output(self, returned: Any) -> tuple[Any, list[tuple[str, Any]]]:
+        """Returns what it returns if it does, and what it writes besides, before that."""
+
+
+#: Returns what a review makes of a task with an input; None if there is no review.
+Review = Callable[[Any, RunnableConfig | None], ReviewedTask | None]
+
+
+async def run_reviewed(
+    task: ReviewedTask,
+    config: RunnableConfig | None,
+    run: Callable[[Any], Awaitable[Any]],
+) -> Any:
+    """Runs the node of a reviewed task, if it is to run; returns what the task returns."""
+    if not task.runs:
+        return task.result()
+    returned, writes = task.output(await run(task.input))
+    if writes:
+        (config or {})["configurable"][CONFIG_KEY_SEND](writes)
+    return returned
+
+
+def read_channel(config: RunnableConfig | None, channel: str) -> Any:
+    """Returns the value of a channel of the graph that a task is of, before its step."""
+    return (config or {})["configurable"][CONFIG_KEY_READ](channel, False)
+
+
 def beginning(config: RunnableConfig | None) -> RunnableConfig | None:
     """Returns the config of a subgraph that begins now.
 
@@ -126,45 +169,63 @@ def held() -> GraphInterrupt:
     return GraphInterrupt(())
 
 
-def wrapped(bound: Runnable[Any, Any], enter: Enter) -> Runnable[Any, Any]:
-    """Returns a node's `bound` that awaits `enter` before it runs.
+def wrapped(bound: Runnable[Any, Any], enter: Enter, review: Review) -> Runnable[Any, Any]:
+    """Returns a node's `bound` that awaits `enter` before it runs, as its `review` says.
 
     What the engine knows it by stays: whose function it is (the key of its cached results is
     made from that).
     """
     if isinstance(bound, RunnableCallable):
-        return _CallableDoor(bound, enter)
-    return _RunnableDoor(bound, enter)
+        return _CallableDoor(bound, enter, review)
+    return _RunnableDoor(bound, enter, review)
 
 
 class _CallableDoor(RunnableCallable):
-    def __init__(self, bound: RunnableCallable, enter: Enter) -> None:
+    def __init__(self, bound: RunnableCallable, enter: Enter, review: Review) -> None:
         self.__dict__.update(bound.__dict__)
         self._bound = bound
         self._enter = enter
+        self._review = review
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         await self._enter(config)
-        return await self._bound.ainvoke(input, config, **kwargs)
+        reviewed = self._review(input, config)
+        if reviewed is None:
+            return await self._bound.ainvoke(input, config, **kwargs)
+        return await run_reviewed(
+            reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
+        )
 
 
 class _RunnableDoor(Runnable[Any, Any]):
-    def __init__(self, bound: Runnable[Any, Any], enter: Enter) -> None:
+    def __init__(self, bound: Runnable[Any, Any], enter: Enter, review: Review) -> None:
         self.name = bound.get_name()
         self._bound = bound
         self._enter = enter
+        self._review = review
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         return self._bound.invoke(input, config, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         await self._enter(config)
-        return await self._bound.ainvoke(input, config, **kwargs)
+        reviewed = self._review(input, config)
+        if reviewed is None:
+            return await self._bound.ainvoke(input, config, **kwargs)
+        return await run_reviewed(
+            reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
+        )
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         await self._enter(config)
+        reviewed = self._review(input, config)
+        if reviewed is not None:
+            yield await run_reviewed(
+                reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
+            )
+            return
         async for piece in self._bound.astream(input, config, **kwargs):
             yield piece
 
@@ -369,6 +430,11 @@ def sends(found: CheckpointTuple) -> tuple[Any, ...]:
     return tuple(found.checkpoint["channel_values"].get(TASKS) or ())
 
 
+def is_sent(task: PregelTask) -> bool:
+    """Returns whether a task has an input of its own, and does not get the state."""
+    return bool(task.path) and task.path[0] == PUSH
+
+
 def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: Any) -> Any:
     """Returns what a task of a step gets that has not begun.
 
@@ -378,7 +444,7 @@ def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: 
         sent: What was sent to the step.
         values: The state before it.
     """
-    if task.path and task.path[0] == PUSH:
+    if is_sent(task):
         index = task.path[1]
         return sent[index].arg if isinstance(index, int) and index < len(sent) else None
     node = graph.nodes.get(task.name)
@@ -401,6 +467,24 @@ def nodes_of(nodes: Mapping[str, PregelNode]) -> tuple[str, ...]:
         # nor at a node that is hidden.
         if name != START_NODE and not node.is_error_handler and HIDING_TAG not in (node.tags or ())
     )
+
+
+def destinations(graph: AnyPregel, node: str) -> tuple[str, ...]:
+    """Returns where a node may go by the Command that it returns, if nothing else says it.
+
+    () where the graph has an edge or a branch from the node, or it comes to an end there.
+    """
+    if not isinstance(graph, CompiledStateGraph) or node not in graph.builder.nodes:
+        return ()
+    builder = graph.builder
+    if (
+        any(start == node for start, _ in builder.edges)
+        or any(node in starts for starts, _ in builder.waiting_edges)
+        or builder.branches.get(node)
+    ):
+        return ()
+    ends = builder.nodes[node].ends or ()
+    return tuple(end for end in ends if end != END_NODE)
 
 
 def declared_nodes(graph: AnyPregel) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ class Place:
         keeps_checkpoints: Whether it keeps checkpoints, so that a pause in it can be resumed.
         has_doors: Whether the gate decides on each of its tasks; else it is called by the code
             of a node, and the gate decides on whole steps.
+        messages: The channel of its chat messages; empty if it has none.
+        chooses: The nodes that alone say which of several nodes come next, by what they return.
         state_keys: The keys of its state; None if that is no object.
     """
 
@@ -51,6 +53,8 @@ class Place:
     nodes: tuple[str, ...]
     keeps_checkpoints: bool
     has_doors: bool
+    messages: str = ""
+    chooses: frozenset[str] = frozenset()
     state_keys: tuple[str, ...] | None = None
 
 

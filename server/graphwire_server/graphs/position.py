@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -27,8 +28,10 @@ from graphwire_server.graphs.places import (
     namespace_of,
     path_of,
 )
-from graphwire_server.graphs.stops import StoppedAfter, met_after
+from graphwire_server.graphs.state_messages import messages_channel
+from graphwire_server.graphs.stops import StoppedAfter, ToolCalls, met_after, no_tool_calls
 from graphwire_server.graphs.stored import pending, stored_checkpoint
+from graphwire_server.graphs.tool_calls import pending_tool_calls
 from graphwire_server.storage.records import PauseKind
 
 #: Why a task waits before it begins.
@@ -49,6 +52,8 @@ class Waiting:
         value: What the node asks, as JSON text; None unless INTERRUPT.
         response_schema: The JSON Schema of an answer, as JSON text; None if there is none.
         met: The breakpoints that hold the node.
+        tool_calls: The tool calls that wait there, as JSON text: an array of {"id", "name",
+            "args"}.
     """
 
     kind: PauseKind
@@ -59,6 +64,7 @@ class Waiting:
     value: str | None = None
     response_schema: str | None = None
     met: tuple[Met, ...] = ()
+    tool_calls: str = "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class Standing:
             has failed and is being handled.
         relays: Whether what it asks is asked by a graph that its code calls.
         facts: What conditions may look at.
+        tool_calls: Returns the tool calls that wait there, as in `Waiting`.
     """
 
     task: Task
@@ -81,6 +88,7 @@ class Standing:
     inside: bool
     relays: bool = False
     facts: Facts | None = field(default=None, compare=False)
+    tool_calls: ToolCalls = field(default=no_tool_calls, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ class Position:
     def questions(self) -> tuple[Waiting, ...]:
         """Returns the questions that wait for an answer."""
         return tuple(
-            _question(standing.task, interrupt)
+            _question(standing, interrupt)
             for standing in self.tasks
             for interrupt in standing.questions
         )
@@ -244,15 +252,17 @@ class Position:
             if stopped.checkpoint_id not in approved:
                 for node, met in stopped.met.items():
                     if after_id(stopped.checkpoint_id, node) not in approved:
-                        kind, where = PauseKind.BREAKPOINT_AFTER, stopped.namespace
-                        yield Waiting(kind, node, where, stopped.checkpoint_id, met=met)
+                        where = (stopped.namespace, stopped.checkpoint_id)
+                        calls = stopped.tool_calls()
+                        kind = PauseKind.BREAKPOINT_AFTER
+                        yield Waiting(kind, node, *where, met=met, tool_calls=calls)
 
     def _questions_and_befores(self, judge: Judge, approved: Collection[str]) -> Iterator[Waiting]:
         for standing in self.tasks:
             task = standing.task
             if standing.questions:
                 for interrupt in standing.questions:
-                    yield _question(task, interrupt)
+                    yield _question(standing, interrupt)
             elif not standing.finished and not standing.inside:
                 # What is inside has passed its breakpoint, whoever adds one now.
                 if task.task_id in approved:
@@ -260,7 +270,14 @@ class Position:
                 verdict = judge.before(task, standing.facts)
                 if verdict is not None:
                     kind = PauseKind.BREAKPOINT_BEFORE if verdict.met else PauseKind.PAUSE
-                    yield Waiting(kind, task.node, task.namespace, task.task_id, met=verdict.met)
+                    yield Waiting(
+                        kind,
+                        task.node,
+                        task.namespace,
+                        task.task_id,
+                        met=verdict.met,
+                        tool_calls=standing.tool_calls(),
+                    )
 
 
 def with_unseen(
@@ -360,7 +377,8 @@ async def _walk(
     """Collects what a snapshot of the graph `at`, and those of its subgraphs, say."""
     met = met_after(snapshot.metadata)
     if met:
-        stopped_after.append(StoppedAfter(namespace, checkpoint_id_of(snapshot.config), met))
+        calls = partial(_tool_calls, at, snapshot)
+        stopped_after.append(StoppedAfter(namespace, checkpoint_id_of(snapshot.config), met, calls))
     writes, sent = await pending(graph, snapshot.config) if snapshot.tasks else ({}, ())
     for each in snapshot.tasks:
         task = Task(each.id, each.name, namespace)
@@ -372,7 +390,8 @@ async def _walk(
         own = compat.question_ids(task, written.answers + 1)[-1]
         relays = not inside and all(question.id != own for question in questions)
         facts = _facts(at, snapshot, each, sent)
-        tasks.append(Standing(task, written.finished, questions, inside, relays, facts))
+        calls = partial(_tool_calls, at, snapshot, each, sent)
+        tasks.append(Standing(task, written.finished, questions, inside, relays, facts, calls))
         if below is not None:
             inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
             child = compat.subgraph(at, each.name)
@@ -381,6 +400,17 @@ async def _walk(
                 # What it asks its own tasks have noted as well, for as long as it waits.
                 writes.pop(each.id, None)
     noted.update(asked for w in writes.values() if not w.finished for asked in w.asked)
+
+
+def _tool_calls(
+    at: AnyPregel, snapshot: StateSnapshot, task: PregelTask | None = None, sent: Sequence[Any] = ()
+) -> str:
+    """Returns the tool calls that wait in a state, or at a task that comes next there."""
+    channel, values = messages_channel(at), snapshot.values
+    if task is None or not compat.is_sent(task):
+        return jsontext.dumps(pending_tool_calls(values, channel))
+    given = compat.task_input(at, task, sent, values)
+    return jsontext.dumps(pending_tool_calls(values, channel, given, own_input=True))
 
 
 def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:
@@ -418,8 +448,9 @@ def _open_questions(
     return tuple(interrupt for interrupt in found.interrupts if interrupt.id not in answered)
 
 
-def _question(task: Task, interrupt: Interrupt[Any]) -> Waiting:
-    return question(task, interrupt.id, interrupt.value, interrupt.response_schema)
+def _question(standing: Standing, interrupt: Interrupt[Any]) -> Waiting:
+    asked = question(standing.task, interrupt.id, interrupt.value, interrupt.response_schema)
+    return replace(asked, tool_calls=standing.tool_calls())
 
 
 def question(task: Task, interrupt_id: str, value: Any, schema: Any) -> Waiting:

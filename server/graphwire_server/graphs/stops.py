@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphwire_server.graphs.breakpoints import Met, met_in, met_text
@@ -16,6 +16,15 @@ STOPPED_AFTER = "graphwire_stopped_after"
 MetAfter = Mapping[str, tuple[Met, ...]]
 
 
+#: Returns the tool calls that wait somewhere, as JSON text: an array of {"id", "name", "args"}.
+ToolCalls = Callable[[], str]
+
+
+def no_tool_calls() -> str:
+    """Returns that there are none."""
+    return "[]"
+
+
 @dataclass(frozen=True, slots=True)
 class StoppedAfter:
     """A checkpoint at which breakpoints after nodes were met."""
@@ -23,6 +32,7 @@ class StoppedAfter:
     namespace: Namespace
     checkpoint_id: str
     met: MetAfter
+    tool_calls: ToolCalls = field(default=no_tool_calls, compare=False)
 
 
 def met_after(metadata: Mapping[str, Any] | None) -> dict[str, tuple[Met, ...]]:

@@ -82,6 +82,7 @@ def run_message(run: RunRecord) -> run_pb2.Run:
             (*breakpoints_in(run.breakpoints), *breakpoints_in(spec.defaults))
         ),
         pause_requested=run.pause_requested,
+        rolled_back=run.rolled_back,
     )
 
 

@@ -12,11 +12,14 @@ from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.reviews import read_review
+from graphwire_server.runs.batch import of_request
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
     Given,
     InputStart,
+    Multitask,
     Recovery,
     ResumeStart,
     RunRequest,
@@ -30,6 +33,7 @@ RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 _MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
+_MAX_BATCH = 100
 
 
 class RunRequestReader:
@@ -89,6 +93,7 @@ class RunRequestReader:
             create_thread=message.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE,
             start_delay=_start_delay(message, resumes=resumes),
             recovery=_recovery(message.recovery_policy),
+            keep_thread=_keeps_thread(message.on_completion, thread_id) and not thread_id,
             request_id=validation.request_id(message.request_id),
         )
 
@@ -116,6 +121,12 @@ class RunRequestReader:
         if resume.answers and resume.HasField("answer"):
             text = "give either `answer` or `answers`, not both"
             raise errors.InvalidFieldError(text, field=f"{field}.answer")
+        if resume.reviews and resume.HasField("review"):
+            text = "give either `review` or `reviews`, not both"
+            raise errors.InvalidFieldError(text, field=f"{field}.review")
+        review = None
+        if resume.HasField("review"):
+            review = read_review(self._codec, resume.review, f"{field}.review")
         return ResumeStart(
             pause_ids=tuple(dict.fromkeys(resume.pause_ids)),
             answers=tuple(
@@ -126,6 +137,11 @@ class RunRequestReader:
             expected_checkpoint_id=validation.optional_uuid(
                 resume.expected_checkpoint_id, f"{field}.expected_checkpoint_id"
             ),
+            reviews=tuple(
+                (key, read_review(self._codec, value, f"{field}.reviews[{key}]"))
+                for key, value in sorted(resume.reviews.items())
+            ),
+            review=review,
             step=_step(resume, field),
             run_to=resume.run_to,
         )
@@ -185,6 +201,27 @@ def _step(resume: run_pb2.Resume, field: str) -> StepMode:
     return cast("StepMode", name)
 
 
+def read_all(reader: RunRequestReader, message: runs_pb2.CreateRunsRequest) -> list[RunRequest]:
+    """Returns what the requests of a batch ask for.
+
+    Raises:
+        InvalidArgumentError: A field of one of them is wrong in itself.
+    """
+    if not message.requests:
+        raise errors.MissingFieldError("at least one", field="requests")
+    if len(message.requests) > _MAX_BATCH:
+        text = f"at most {_MAX_BATCH}; start the others with another call"
+        raise errors.InvalidFieldError(text, field="requests")
+    found = []
+    for index, request in enumerate(message.requests):
+        with of_request(index):
+            if request.request_id:
+                text = "give one request_id for all of them, beside `requests`"
+                raise errors.InvalidFieldError(text, field="request_id")
+            found.append(reader.read(request))
+    return found
+
+
 def _node_names(names: Any, field: str) -> tuple[str, ...]:
     if len(names) > _MAX_NODE_NAMES:
         text = f'at most {_MAX_NODE_NAMES} names; use "*" for all nodes'
@@ -207,14 +244,26 @@ def _durability(value: int) -> Durability | None:
     return Durability(name) if name else None
 
 
-def _multitask(value: int, *, resumes: bool) -> Any:
-    enqueues = value == run_pb2.MULTITASK_STRATEGY_ENQUEUE
-    if enqueues and resumes:
+def _multitask(value: int, *, resumes: bool) -> Multitask:
+    name = validation.enum_name(run_pb2.MultitaskStrategy, value, "MULTITASK_STRATEGY_")
+    if name not in ("", "REJECT") and resumes:
         raise errors.InvalidFieldError(
-            "a resume is never queued: it is for what waits now; use MULTITASK_STRATEGY_REJECT",
+            "a resume is never queued, and cancels nothing: it is for what waits now; use "
+            "MULTITASK_STRATEGY_REJECT",
             field="multitask_strategy",
         )
-    return "ENQUEUE" if enqueues else "REJECT"
+    return cast("Multitask", name or "REJECT")
+
+
+def _keeps_thread(value: int, thread_id: str) -> bool:
+    """Returns whether the thread of a stateless run is kept."""
+    if value == run_pb2.ON_COMPLETION_DELETE and thread_id:
+        raise errors.InvalidFieldError(
+            "only the thread of a stateless run goes with the run; use DeleteThread, or leave "
+            "thread_id empty",
+            field="on_completion",
+        )
+    return value == run_pb2.ON_COMPLETION_KEEP
 
 
 def _recovery(value: int) -> Recovery | None:

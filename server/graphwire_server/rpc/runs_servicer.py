@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import structlog
@@ -17,7 +17,7 @@ from graphwire_server.rpc.convert import payload, run_message
 from graphwire_server.rpc.event_frames import EventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.principal import current_principal
-from graphwire_server.rpc.run_requests import RunRequestReader
+from graphwire_server.rpc.run_requests import RunRequestReader, read_all
 from graphwire_server.runs.acceptance import Accepted
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
@@ -28,6 +28,9 @@ from graphwire_server.runs.steering import RunSteering, steering_fingerprint
 from graphwire_server.storage.records import EventRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.rpc")
+
+#: The most runs that one call cancels by their ids.
+_MOST_CANCELLED = 1000
 
 
 class RunsServicer(runs_pb2_grpc.RunsServicer):
@@ -55,16 +58,19 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
                 self._reader.read(request), principal=current_principal(), method="StreamRun"
             )
         )
-        ended = False
+        gone = True
         try:
             accepted = await asyncio.shield(starting)
             run_id = accepted.run.run_id
             async for record in self._runs.follow(run_id, after=0):
                 yield _frame(record, run_id)
-            ended = True
+            gone = False
+        except errors.GraphwireError:
+            gone = False  # the call was refused, or the server stops: nobody has gone away
+            raise
         finally:
             # This runs also when the caller has gone; nothing may be awaited here then.
-            if not ended and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
+            if gone and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
                 self._completion.begin(self._cancel_abandoned(starting))
 
     async def CreateRun(
@@ -75,6 +81,17 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             self._reader.read(request), principal=current_principal(), method="CreateRun"
         )
         return runs_pb2.CreateRunResponse(run=run_message(accepted.run))
+
+    async def CreateRuns(
+        self, request: runs_pb2.CreateRunsRequest, context: Any
+    ) -> runs_pb2.CreateRunsResponse:
+        """Starts several runs, all or none."""
+        runs = await self._runs.start_all(
+            read_all(self._reader, request),
+            request_id=validation.request_id(request.request_id),
+            principal=current_principal(),
+        )
+        return runs_pb2.CreateRunsResponse(runs=[run_message(run) for run in runs])
 
     async def WaitRun(
         self, request: runs_pb2.WaitRunRequest, context: Any
@@ -94,8 +111,17 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         run_id = validation.run_id(request.run_id)
         if request.after_sequence < 0:
             raise errors.InvalidFieldError("must not be negative", field="after_sequence")
-        async for record in self._runs.follow(run_id, after=request.after_sequence):
-            yield _frame(record, run_id)
+        gone = True
+        try:
+            async for record in self._runs.follow(run_id, after=request.after_sequence):
+                yield _frame(record, run_id)
+            gone = False
+        except errors.GraphwireError:
+            gone = False  # the call was refused, or the server stops: nobody has gone away
+            raise
+        finally:
+            if gone and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
+                self._completion.begin(self._cancel_left(run_id))
 
     async def PauseRun(
         self, request: runs_pb2.PauseRunRequest, context: Any
@@ -176,8 +202,28 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         self, request: runs_pb2.CancelRunRequest, context: Any
     ) -> runs_pb2.CancelRunResponse:
         """Cancels an active run."""
-        run = await self._runs.cancel(validation.run_id(request.run_id), abandon=request.abandon)
+        run = await self._runs.cancel(
+            validation.run_id(request.run_id),
+            abandon=request.abandon,
+            rollback=request.action == runs_pb2.CANCEL_ACTION_ROLLBACK,
+            wait=request.wait,
+            principal=current_principal(),
+        )
         return runs_pb2.CancelRunResponse(run=run_message(run))
+
+    async def CancelRuns(
+        self, request: runs_pb2.CancelRunsRequest, context: Any
+    ) -> runs_pb2.CancelRunsResponse:
+        """Cancels several runs."""
+        run_ids, statuses = _to_cancel(request)
+        runs = await self._runs.cancel_many(
+            run_ids,
+            thread_id=validation.optional_thread_id(request.thread_id),
+            statuses=statuses,
+            abandon=request.abandon,
+            rollback=request.action == runs_pb2.CANCEL_ACTION_ROLLBACK,
+        )
+        return runs_pb2.CancelRunsResponse(runs=[run_message(run) for run in runs])
 
     async def DeleteRun(
         self, request: runs_pb2.DeleteRunRequest, context: Any
@@ -189,10 +235,47 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
     async def _cancel_abandoned(self, starting: asyncio.Task[Accepted]) -> None:
         try:
             run_id = (await starting).run.run_id
-            await self._runs.cancel(run_id)
         except errors.GraphwireError:
-            return  # it was not started, or has ended meanwhile
-        _log.info("run_cancelled_on_disconnect", run_id=run_id)
+            return  # it was not started
+        await self._cancel_left(run_id)
+
+    async def _cancel_left(self, run_id: str) -> None:
+        try:
+            cancelled = await self._runs.cancel_many([run_id])
+        except errors.GraphwireError:
+            return  # it was deleted meanwhile
+        if cancelled:
+            _log.info("run_cancelled_on_disconnect", run_id=run_id)
+
+
+def _to_cancel(
+    request: runs_pb2.CancelRunsRequest,
+) -> tuple[Sequence[str], Sequence[RunStatus]]:
+    """Returns which runs are meant: by id, or by status."""
+    if request.run_ids:
+        for field in ("thread_id", "statuses"):
+            if getattr(request, field):
+                text = "give either run_ids or this, not both"
+                raise errors.InvalidFieldError(text, field=field)
+        if len(request.run_ids) > _MOST_CANCELLED:
+            text = f"at most {_MOST_CANCELLED}; cancel the others with another call"
+            raise errors.InvalidFieldError(text, field="run_ids")
+        return [
+            validation.run_id(run_id, f"run_ids[{index}]")
+            for index, run_id in enumerate(request.run_ids)
+        ], ()
+    if not request.statuses:
+        raise errors.MissingFieldError(
+            "say which runs: by run_ids, or with the statuses RUN_STATUS_PENDING, "
+            "RUN_STATUS_RUNNING or both",
+            field="statuses",
+        )
+    names = validation.enum_names(run_pb2.RunStatus, request.statuses, "RUN_STATUS_", "statuses")
+    for index, number in enumerate(request.statuses):
+        if number not in (run_pb2.RUN_STATUS_PENDING, run_pb2.RUN_STATUS_RUNNING):
+            text = "a run that has ended is not cancelled: RUN_STATUS_PENDING or RUN_STATUS_RUNNING"
+            raise errors.InvalidFieldError(text, field=f"statuses[{index}]")
+    return (), [RunStatus(name) for name in names]
 
 
 def _frame(record: EventRecord | None, run_id: str) -> Any:

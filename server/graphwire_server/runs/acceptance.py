@@ -22,7 +22,9 @@ from graphwire_server.graphs.breakpoints import (
 from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.clock import new_id
-from graphwire_server.runs.events import metadata_record
+from graphwire_server.runs.ending import end_run
+from graphwire_server.runs.events import Sealer, metadata_record
+from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
@@ -109,10 +111,12 @@ class Accepted:
     Attributes:
         run: The run.
         replayed: Whether it was started by an earlier call with the same request_id.
+        cancelled: The runs that were to make room for it, with cancel_requested set.
     """
 
     run: RunRecord
     replayed: bool = False
+    cancelled: tuple[RunRecord, ...] = ()
 
 
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
@@ -126,6 +130,11 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         return earlier
 
     _check_resumable(context.graph)
+    interrupts = request.multitask in ("INTERRUPT", "ROLLBACK")
+    if interrupts and request.thread_id:
+        # Runs before their thread, as where one ends: nobody waits for the other.
+        for run in tx.active_runs(request.thread_id):
+            tx.run(run.run_id)
     thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
     earlier = started_earlier(tx, context.key)
@@ -133,6 +142,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         return earlier
     active = () if new else tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
+    cancelled: tuple[RunRecord, ...] = ()
+    if interrupts and active:
+        cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
+        active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
     previous = inherited(tx, thread.thread_id) if goes_on else None
     discards = (
@@ -149,7 +162,11 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
-    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
+    spec = replace(
+        spec,
+        first=starts_now and not thread.checkpoint_id,
+        waited=thread.status is ThreadStatus.INTERRUPTED,
+    )
     run = RunRecord(
         run_id=new_id(),
         thread_id=thread.thread_id,
@@ -167,6 +184,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         absorbed=spec.kind == "resume" and not _leaves(request, thread),
         resumed_run_id=previous.run_id if previous and plan is not None else "",
         breakpoints=breakpoints_text(own),
+        discards=request.discard_pause and plan is None,
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
@@ -186,7 +204,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
-    return Accepted(run=run)
+    return Accepted(run=run, cancelled=cancelled)
 
 
 def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
@@ -199,13 +217,18 @@ def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
     earlier = remembered(db, key) if key is not None else None
     if earlier is None:
         return None
-    run = db.run(earlier.subject)
+    return Accepted(run=run_started_earlier(db, earlier.subject), replayed=True)
+
+
+def run_started_earlier(db: Reader, run_id: str) -> RunRecord:
+    """Returns a run that an earlier call has started. Raises RunNotFoundError."""
+    run = db.run(run_id)
     if run is None:
         raise errors.RunNotFoundError(
-            f"run {earlier.subject}, which this request_id started, was deleted",
-            resource=("run", earlier.subject),
+            f"run {run_id}, which this request_id started, was deleted",
+            resource=("run", run_id),
         )
-    return Accepted(run=run, replayed=True)
+    return run
 
 
 def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
@@ -271,9 +294,24 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
         metadata="{}",
         create_time=context.now,
         update_time=context.now,
-        stateless=not request.thread_id,
+        stateless=not request.thread_id and not request.keep_thread,
     )
     return thread, True
+
+
+def _make_room(
+    tx: Transaction, active: Sequence[RunRecord], *, rollback: bool
+) -> tuple[RunRecord, ...]:
+    """Cancels the active runs of a thread: those that are queued end, the other one is asked to.
+
+    Returns them as they are then.
+    """
+    for run in active:
+        runs_now = run.status is RunStatus.RUNNING
+        tx.request_cancel(run.run_id, rollback=rollback and runs_now)
+        if not runs_now:
+            end_run(tx, run, Outcome(RunStatus.CANCELLED), Sealer(run))
+    return tuple(found for run in active if (found := tx.run(run.run_id)) is not None)
 
 
 def _check_resumable(graph: GraphFacts) -> None:
@@ -329,14 +367,15 @@ def _check_thread(
     if thread.status is ThreadStatus.BUSY:
         raise thread_busy(thread.thread_id, active)
     check_expected(thread, resume.expected_checkpoint_id)
-    field = "start.resume" if isinstance(request.start, ResumeStart) else "start.command.resume"
-    field = field.removeprefix("start.")
+    where = "resume" if isinstance(request.start, ResumeStart) else "command.resume"
     if _leaves(request, thread):
-        if resume.pause_ids or resume.answers or resume.answer is not None:
+        answers = resume.answers or resume.answer is not None
+        reviews = resume.reviews or resume.review is not None
+        if resume.pause_ids or answers or reviews:
             raise errors.InvalidFieldError(
                 "a resume from an older checkpoint starts a new branch, where nothing has been "
-                "asked yet; leave answers and pause ids out",
-                field=field,
+                "asked yet; leave answers, reviews and pause ids out",
+                field=where,
             )
         if not context.graph.next_there:
             raise errors.NothingToResumeError(
@@ -348,8 +387,8 @@ def _check_thread(
     pauses = tx.open_pauses(thread.thread_id)
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, field)
-    plan_resume((), resume, field)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, context.graph.places)
+    plan_resume((), resume, where)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
@@ -546,11 +585,16 @@ def _resolve_pauses(
     if plan is not None:
         for pause, answer in plan.resumed:
             tx.resolve_pause(
-                pause.pause_id, PauseStatus.RESUMED, now=now, by_run_id=run.run_id, answer=answer
+                pause.pause_id,
+                PauseStatus.RESUMED,
+                now=now,
+                by_run_id=run.run_id,
+                answer=answer,
+                review=plan.reviews.get(pause.pause_id),
             )
     if _leaves(request, thread) or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
         for pause in tx.open_pauses(thread.thread_id):
-            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now)
+            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now, by_run_id=run.run_id)
 
 
 def _union(*lists: Sequence[str]) -> list[str]:

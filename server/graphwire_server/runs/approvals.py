@@ -9,6 +9,7 @@ import orjson
 
 from graphwire_server.graphs.places import after_id
 from graphwire_server.graphs.position import BEFORE
+from graphwire_server.graphs.tool_calls import Decision, Review, review_in
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import PauseKind, PauseStatus
 
@@ -40,6 +41,25 @@ def approvals(
             *(after_id(p.task_id, p.node) for p in resumed if p.kind is after),
         )
     )
+
+
+def reviews(db: Reader, thread_id: str, task_ids: Collection[str]) -> dict[str, Review]:
+    """Returns what was decided about the tool calls of a thread's tasks, by task id.
+
+    It holds for as long as the task is not finished, however often it begins. Where a task was
+    reviewed at several pauses, the last review counts.
+    """
+    decided: dict[str, tuple[Decision, ...]] = {}
+    for pause in db.pauses_of_tasks(thread_id, task_ids):
+        if pause.status is PauseStatus.RESUMED and pause.review is not None:
+            decided[pause.task_id] = review_in(pause.review)
+    return {
+        task_id: Review(
+            decisions,
+            tuple(d for other, beside in decided.items() if other != task_id for d in beside),
+        )
+        for task_id, decisions in decided.items()
+    }
 
 
 def given_answers(db: Reader, thread_id: str, *, head: str) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from graphwire_server.graphs.position import BEFORE, Waiting
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.events import end_event, interrupted_event
 from graphwire_server.runs.execution import Outcome
+from graphwire_server.runs.giving_up import discard
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.rollback import roll_back
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import (
     EventRecord,
@@ -31,10 +34,14 @@ Seal = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
 def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bool:
     """Records the end of a run.
 
+    One that somebody asked to roll back is rolled back, however it has ended.
+
     Returns whether another run of the thread waits for that. If the run has ended already,
     nothing is changed.
     """
     now = now_us()
+    if tx.rollback_requested(run.run_id):
+        return _end_rolled_back(tx, run, seal, now=now)
     position = outcome.position
     checkpoint_id = position.checkpoint_id if position else ""
     assert outcome.status is not None
@@ -55,7 +62,14 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         waiting = outcome.waiting if interrupted else position.questions()
         keep = () if interrupted else position.unfinished()
         pauses = settle_pauses(
-            tx, run.thread_id, run.run_id, checkpoint_id, waiting, now=now, keep=keep
+            tx,
+            run.thread_id,
+            run.run_id,
+            checkpoint_id,
+            waiting,
+            now=now,
+            keep=keep,
+            by_run_id=run.run_id,
         )
     events = [end_event(outcome.status, outcome.error, checkpoint_id)]
     if interrupted and position is not None:
@@ -63,6 +77,9 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     tx.append_events(seal(events))
     queued = tx.has_active_run(thread.thread_id)
     status = _thread_status(thread, outcome, pauses, queued=queued)
+    cancelled = outcome.status is RunStatus.CANCELLED
+    if queued and _is_given_up(tx, thread, status, cancelled=cancelled, now=now):
+        status = ThreadStatus.BUSY
     tx.update_thread(
         run.thread_id,
         now=now,
@@ -71,6 +88,52 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         error=outcome.error if status is ThreadStatus.ERROR or outcome.holds else None,
     )
     return queued
+
+
+def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -> bool:
+    thread = tx.thread(run.thread_id)
+    if thread is None:
+        return False
+    status, head = RunStatus.CANCELLED, thread.checkpoint_id
+    if not tx.change_run(run.run_id, status, now=now, checkpoint_id=head, rolled_back=True):
+        return False
+    pauses = roll_back(tx, run, now=now)
+    tx.append_events(seal([end_event(status, None, head)]))
+    queued = tx.has_active_run(thread.thread_id)
+    left = ThreadStatus.IDLE
+    if pauses or RunSpec.from_json(run.spec).waited:
+        left = ThreadStatus.INTERRUPTED
+    elif queued:
+        left = ThreadStatus.BUSY
+    if queued and _is_given_up(tx, thread, left, cancelled=True, now=now):
+        left = ThreadStatus.BUSY
+    # It belongs to the run's assistant no more, if it did so only for the run.
+    nothing_left = not head and left is ThreadStatus.IDLE and thread.breakpoints == "[]"
+    tx.update_thread(
+        thread.thread_id, now=now, status=left, assistant_id="" if nothing_left else None
+    )
+    return queued
+
+
+def _is_given_up(
+    tx: Transaction, thread: ThreadRecord, status: ThreadStatus, *, cancelled: bool, now: int
+) -> bool:
+    """Returns whether what the thread waits for is given up, for the run whose turn it is.
+
+    Such a run was started with ON_PAUSE_DISCARD; or it has cancelled the one that has ended.
+    """
+    if status is not ThreadStatus.INTERRUPTED:
+        return False
+    first = tx.active_runs(thread.thread_id)[0]
+    interrupts = RunSpec.from_json(first.spec).multitask in ("INTERRUPT", "ROLLBACK")
+    if not first.discards:
+        if not (cancelled and interrupts):
+            return False
+        tx.let_discard(first.run_id)
+    if first.due_time > tx.now():
+        return False  # what waits is given up when it begins
+    discard(tx, first, now=now)
+    return True
 
 
 def settle_pauses(
@@ -82,11 +145,12 @@ def settle_pauses(
     *,
     now: int,
     keep: Collection[str] = (),
+    by_run_id: str = "",
 ) -> list[PauseRecord]:
     """Makes the thread's open pauses those that it waits for, and returns them.
 
     What still waits keeps its pause, as does a breakpoint at one of the tasks `keep`; what
-    does not wait any more is superseded.
+    does not wait any more is superseded, by a run or by an edit (`by_run_id` empty).
     """
     kept: list[PauseRecord] = []
     new = list(waiting)
@@ -98,7 +162,7 @@ def settle_pauses(
         elif pause.kind is not PauseKind.INTERRUPT and pause.task_id in keep:
             kept.append(pause)
         else:
-            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now)
+            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now, by_run_id=by_run_id)
     made = [
         PauseRecord(
             pause_id=new_id(),
@@ -113,6 +177,7 @@ def settle_pauses(
             value=reason.value,
             response_schema=reason.response_schema,
             task_id=reason.task_id,
+            tool_calls=reason.tool_calls,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),
         )

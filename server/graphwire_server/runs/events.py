@@ -9,6 +9,7 @@ from graphwire.v1 import pause_pb2, payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.runs.clock import now_us
+from graphwire_server.runs.review_messages import review_message, tool_call_messages
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import (
     EventRecord,
@@ -133,6 +134,22 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         response_schema=_payload(pause.response_schema),
         checkpoint_id=pause.checkpoint_id,
         create_time=timestamp(pause.create_time),
+        tool_calls=tool_call_messages(pause.tool_calls),
+        resolution=_resolution(pause),
+    )
+
+
+def _resolution(pause: PauseRecord) -> pause_pb2.PauseResolution | None:
+    if pause.resolve_time is None:
+        return None
+    return pause_pb2.PauseResolution(
+        time=timestamp(pause.resolve_time),
+        run_id=pause.resolved_by_run_id,
+        principal=pause.principal,
+        answered_by=pause.answered_by,
+        expired=pause.expired,
+        answer=_payload(pause.answer),
+        review=None if pause.review is None else review_message(pause.review),
     )
 
 

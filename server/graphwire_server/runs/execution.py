@@ -38,7 +38,8 @@ from graphwire_server.graphs.state import edit_state, fork, thread_config
 from graphwire_server.graphs.stops import STOPPED_AFTER, stored_met
 from graphwire_server.graphs.stored import stopped_after
 from graphwire_server.graphs.tap import Tap, Told
-from graphwire_server.runs.approvals import approvals, given_answers
+from graphwire_server.graphs.tool_calls import Review, amendment
+from graphwire_server.runs.approvals import approvals, given_answers, reviews
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.judging import breakpoints_of, judge_of, lost_breakpoints
@@ -256,6 +257,7 @@ class RunExecution:
             absorbs_writes=spec.kind == "command",
             waits=spec.durability == "SYNC",
             fresh=spec.first and self._run.attempt == 1,
+            amend=amendment(start.known.reviews),
         )
         return gate, tap
 
@@ -352,6 +354,7 @@ class RunExecution:
         position = position.answered(given.keys() - spec.answers.keys())
         answers = position.unanswered(spec.answers)
         known = position.known(await self._approved(position), answers)
+        known = replace(known, reviews=await self._reviews(position))
         # A graph that starts anew needs the earlier ones too. What waits, waits for a new one.
         open_ids = {question.interrupt_id for question in position.questions()}
         taken = {key: answer for key, answer in given.items() if key not in open_ids} | answers
@@ -386,7 +389,7 @@ class RunExecution:
             assert run.lease is not None
             # All that a resume does from here on is to go on.
             tx.hold(run.run_id, run.lease, absorbs=spec.kind == "resume")
-            batch.apply(tx)
+            batch.apply(tx, run_id=run.run_id)
 
         await self._storage.write(keep)
         return True
@@ -410,6 +413,13 @@ class RunExecution:
         return await self._storage.read(
             lambda db: approvals(db, thread_id, ids, head=head), short=True
         )
+
+    async def _reviews(self, position: Position) -> dict[str, Review]:
+        """Returns what was decided about the tool calls of the tasks at the position."""
+        ids, thread_id = [standing.task.task_id for standing in position.tasks], self._run.thread_id
+        if not ids:
+            return {}
+        return await self._storage.read(lambda db: reviews(db, thread_id, ids), short=True)
 
     async def _given(self, position: Position) -> dict[str, Any]:
         """Returns the answers that earlier runs were given where the thread stands."""

@@ -16,9 +16,11 @@ import structlog
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
 from graphwire_server.runs.attempt import Attempt, AttemptContext
+from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import Sealer, attempt_event
 from graphwire_server.runs.execution import Outcome
+from graphwire_server.runs.giving_up import discard
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.storage.interface import (
@@ -28,7 +30,7 @@ from graphwire_server.storage.interface import (
     StorageError,
     Transaction,
 )
-from graphwire_server.storage.records import RunRecord, RunStatus
+from graphwire_server.storage.records import RunRecord, RunStatus, ThreadStatus
 
 _log = structlog.get_logger("graphwire.runs")
 
@@ -286,7 +288,13 @@ class Executor:
             claimed = await self._storage.write(claim)
             self._saturated = len(claimed) == free
             for run in claimed:
-                _log.info("run_claimed", run_id=run.run_id, attempt=run.attempt)
+                tell = _log.info if run.attempt == 1 else _log.warning
+                tell(
+                    "run_claimed" if run.attempt == 1 else "run_recovered",
+                    run_id=run.run_id,
+                    thread_id=run.thread_id,
+                    attempt=run.attempt,
+                )
                 self.execute(run)
                 if run.attempt > 1:
                     self._context.tell(run.run_id)
@@ -298,7 +306,9 @@ class Executor:
 
     def _begin_attempt(self, tx: Transaction, run: RunRecord) -> RunRecord:
         """Tells of a further attempt, in the commit that claims it: none is missing in the log."""
-        if run.attempt == 1 or not self._context.goes_on(run):
+        if run.attempt == 1:
+            return _given_way(tx, run) if run.discards else run
+        if not self._context.goes_on(run):
             return run
         head = tx.checkpoint(run.thread_id, "")
         event = attempt_event(run, head.checkpoint_id if head else "")
@@ -340,3 +350,13 @@ class Executor:
                 del self._running[run_id]
             if self._saturated or attempt.frees_others:
                 self._wake.set()
+
+
+def _given_way(tx: Transaction, run: RunRecord) -> RunRecord:
+    """Gives up what the thread of a run that begins waits for, if it does."""
+    thread = tx.thread(run.thread_id)
+    if thread is None or thread.status is not ThreadStatus.INTERRUPTED:
+        return run
+    now = now_us()
+    tx.update_thread(run.thread_id, now=now, status=ThreadStatus.BUSY)
+    return discard(tx, run, now=now)

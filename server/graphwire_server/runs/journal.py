@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from graphwire.v1 import run_event_pb2 as pb
@@ -83,6 +83,7 @@ class Journal(Sink):
         self._on_commit = on_commit
         self._waits = False
         self._fresh = False
+        self._amend: Callable[[Any], Any] | None = None
         self._put_in: set[str] = set()
         self._connected = False
         self._gated: Callable[[Namespace], bool] = lambda namespace: not namespace
@@ -118,6 +119,7 @@ class Journal(Sink):
         absorbs_writes: bool,
         waits: bool,
         fresh: bool,
+        amend: Callable[[Any], Any] | None = None,
     ) -> None:
         """Sets what belongs to the execution.
 
@@ -129,12 +131,15 @@ class Journal(Sink):
             waits: Whether whoever puts a checkpoint from outside the gate's reach waits until
                 it is committed: with durability SYNC.
             fresh: Whether the thread has no checkpoints yet.
+            amend: Makes of LangGraph's checkpoint, when it is read, what the graph goes on
+                from; None: as it is.
         """
         self._connected = True
         self._gated = gated
         self._absorbs_writes = absorbs_writes
         self._waits = waits
         self._fresh = fresh
+        self._amend = amend
 
     @property
     def failed(self) -> bool:
@@ -223,6 +228,9 @@ class Journal(Sink):
         if own:
             self.step_starts(namespace)
             self._put_in.add(record.namespace)
+            # The metadata is the graph's to say; who made it is not.
+            if record.run_id != self.run.run_id:
+                record = replace(record, run_id=self.run.run_id)
         self._checkpoints.append((record, values))
         return self._put(own, namespace, absorbs=True)
 
@@ -239,6 +247,9 @@ class Journal(Sink):
         """Returns whether there can be no checkpoint in a namespace, without a look."""
         own = thread_id == self.run.thread_id
         return self._fresh and own and namespace not in self._put_in
+
+    def amended(self, found: Any) -> Any:
+        return found if self._amend is None else self._amend(found)
 
     def count_hit(self, breakpoint_id: str, task_id: str) -> None:
         """Has it kept that a breakpoint lets a task pass, in the commit before it begins."""
@@ -401,7 +412,7 @@ class Journal(Sink):
         for record, values in batch.checkpoints:
             tx.put_checkpoint(record, values)
         if batch.writes:
-            tx.put_checkpoint_writes(batch.writes)
+            tx.put_checkpoint_writes(batch.writes, run_id=run.run_id)
         if batch.hits:
             tx.insert_breakpoint_hits(run.thread_id, batch.hits)
 

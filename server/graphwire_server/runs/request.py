@@ -16,6 +16,7 @@ import orjson
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint
+from graphwire_server.graphs.tool_calls import Decision
 
 
 class StreamMode(StrEnum):
@@ -38,7 +39,7 @@ class Durability(StrEnum):
     EXIT = "EXIT"
 
 
-Multitask = Literal["REJECT", "ENQUEUE"]
+Multitask = Literal["REJECT", "ENQUEUE", "INTERRUPT", "ROLLBACK"]
 Recovery = Literal["CONTINUE", "MANUAL"]
 StepMode = Literal["", "INTO", "OVER", "OUT"]
 
@@ -65,6 +66,8 @@ class ResumeStart:
     answers: tuple[tuple[str, Any], ...] = ()
     answer: Given | None = None
     expected_checkpoint_id: str = ""
+    reviews: tuple[tuple[str, tuple[Decision, ...]], ...] = ()
+    review: tuple[Decision, ...] | None = None
     step: StepMode = ""
     run_to: str = ""
 
@@ -112,6 +115,7 @@ class RunRequest:
     recovery: Recovery | None = None
     breakpoints: tuple[Breakpoint, ...] = ()
     breakpoint_ids: tuple[str, ...] = ()
+    keep_thread: bool = False
     request_id: str = ""
 
     @property
@@ -195,6 +199,7 @@ class RunSpec:
             `graphs.breakpoints`. (The run's own may change: they are in its record.)
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
+        waited: Whether the thread waited for somebody when it was accepted, or began.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -219,6 +224,7 @@ class RunSpec:
     defaults: str = "[]"
     step: Step | None = None
     run_to: str = ""
+    waited: bool = False
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""
@@ -237,7 +243,7 @@ def _plain(value: Any) -> Any:
     match value:
         case Given():
             return {"given": value.value}
-        case InputStart() | ResumeStart() | CommandStart() | Breakpoint():
+        case InputStart() | ResumeStart() | CommandStart() | Breakpoint() | Decision():
             return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
         case tuple():
             return [_plain(item) for item in value]

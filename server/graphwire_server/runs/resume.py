@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jsonschema
@@ -11,6 +11,8 @@ import orjson
 from graphwire import errors
 from jsonschema.exceptions import SchemaError
 
+from graphwire_server.graphs.places import Path, Place, path_of
+from graphwire_server.graphs.tool_calls import Decision, review_text
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.records import PauseKind, PauseRecord
 
@@ -22,29 +24,45 @@ class ResumePlan:
     Attributes:
         resumed: The pauses that it resumes, each with its answer as JSON text, or None.
         answers: What the engine gets: answers by LangGraph's interrupt id.
+        reviews: The reviews, as they are kept, by the id of the pause.
     """
 
     resumed: tuple[tuple[PauseRecord, str | None], ...]
     answers: dict[str, Any]
+    reviews: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: str) -> ResumePlan:
+def plan_resume(
+    open_pauses: Sequence[PauseRecord],
+    resume: ResumeStart,
+    field: str,
+    places: Mapping[Path, Place] | None = None,
+) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
 
-    Without answers and without pause ids it means everything that is open. With answers, it
-    means what is answered, and the pauses named.
+    Without answers, reviews and pause ids it means everything that is open. With some, it means
+    what is answered or reviewed, and the pauses named.
+
+    Args:
+        open_pauses: The pauses that are open.
+        resume: The resume.
+        field: Its path in the request.
+        places: What is known of the thread's graph and its subgraphs, for reviews.
 
     Raises:
         PauseNotOpenError: It names a pause or interrupt that is not open.
         AmbiguousAnswerError: A plain answer, but several interrupts wait.
         AnswerRequiredError: It resumes an interrupt without answering it.
         AnswerMismatchError: An answer does not fit the interrupt's response schema.
-        InvalidFieldError: It answers a breakpoint, or one interrupt twice.
+        ReviewMismatchError: A review does not decide on each tool call of its pause, once.
+        InvalidFieldError: It answers a breakpoint, or one interrupt twice, or reviews what has
+            no tool calls to decide on.
     """
     by_id = {pause.pause_id: pause for pause in open_pauses}
     answered = _answered(open_pauses, by_id, resume, field)
     named = {_named(by_id, pause_id, i, field) for i, pause_id in enumerate(resume.pause_ids)}
-    meant = named | set(answered)
+    reviews = _reviewed(open_pauses, by_id, resume, field, places or {})
+    meant = named | set(answered) | set(reviews)
     if not meant:
         meant = set(by_id)
 
@@ -66,6 +84,7 @@ def plan_resume(open_pauses: Sequence[PauseRecord], resume: ResumeStart, field: 
             if pause.pause_id in meant
         ),
         answers={by_id[pause_id].interrupt_id: value for pause_id, value in answered.items()},
+        reviews=reviews,
     )
 
 
@@ -108,6 +127,100 @@ def _answered(
         _check_schema(pause, value, path)
         answered[pause.pause_id] = value
     return answered
+
+
+def _reviewed(
+    open_pauses: Sequence[PauseRecord],
+    by_id: Mapping[str, PauseRecord],
+    resume: ResumeStart,
+    field: str,
+    places: Mapping[Path, Place],
+) -> dict[str, str]:
+    """Returns the reviews by pause id, each checked, as they are kept."""
+    given = [(key, f"{field}.reviews[{key}]", decisions) for key, decisions in resume.reviews]
+    if resume.review is not None:
+        open_to_review = [p for p in open_pauses if _takes_review(p) and p.tool_calls != "[]"]
+        if not open_to_review:
+            raise errors.PauseNotOpenError(
+                "there is a `review`, but the thread waits before no node with tool calls"
+            )
+        if len(open_to_review) > 1:
+            raise errors.AmbiguousAnswerError(
+                f"{len(open_to_review)} pauses with tool calls are open; review them by id in "
+                "`reviews`: "
+                + ", ".join(f"{p.pause_id} (node {p.node!r})" for p in open_to_review),
+                field=f"{field}.review",
+            )
+        given.append((open_to_review[0].pause_id, f"{field}.review", resume.review))
+
+    reviews: dict[str, str] = {}
+    for key, path, decisions in given:
+        pause = by_id.get(key)
+        if pause is None:
+            raise _not_open(key)
+        if not _takes_review(pause):
+            what = "asks a question" if pause.kind is PauseKind.INTERRUPT else "has run already"
+            raise errors.InvalidFieldError(
+                f"node {pause.node!r} {what}; a review is for a pause before a node",
+                field=path,
+            )
+        place = places.get(path_of(pause.namespace))
+        reviews[key] = review_text(_checked(pause, decisions, path, place))
+    return reviews
+
+
+def _takes_review(pause: PauseRecord) -> bool:
+    return pause.kind in (PauseKind.BREAKPOINT_BEFORE, PauseKind.PAUSE)
+
+
+def _checked(
+    pause: PauseRecord, decisions: Sequence[Decision], path: str, place: Place | None
+) -> list[Decision]:
+    """Returns the decisions of a review, each with the id of its tool call."""
+    names = {call["id"]: call["name"] for call in orjson.loads(pause.tool_calls)}
+    if not names:
+        raise errors.ReviewMismatchError(
+            f"no tool calls wait at pause {pause.pause_id}, so there is nothing to decide on; to "
+            "resume it, name it in `pause_ids`",
+            field=path,
+            metadata={"pause_id": pause.pause_id, "tool_calls": ""},
+        )
+    listed = ", ".join(f"{call_id} ({name})" for call_id, name in names.items())
+
+    def mismatch(text: str, field: str) -> errors.ReviewMismatchError:
+        return errors.ReviewMismatchError(
+            f"{text}; at pause {pause.pause_id} wait: {listed}",
+            field=field,
+            metadata={"pause_id": pause.pause_id, "tool_calls": ", ".join(names)},
+        )
+
+    found: dict[str, Decision] = {}
+    for index, each in enumerate(decisions):
+        field = f"{path}.tool_calls[{index}].tool_call_id"
+        call_id = each.tool_call_id or (next(iter(names)) if len(names) == 1 else "")
+        if call_id not in names:
+            what = f"there is no tool call {call_id!r}" if call_id else "say which tool call"
+            raise mismatch(what, field)
+        if call_id in found:
+            raise mismatch(f"tool call {call_id!r} is decided on twice", field)
+        found[call_id] = replace(each, tool_call_id=call_id)
+    missing = ", ".join(call_id for call_id in names if call_id not in found)
+    if missing:
+        raise mismatch(f"decide on each tool call; missing: {missing}", f"{path}.tool_calls")
+    answered = [d for d in found.values() if d.decision in ("reject", "respond")]
+    if answered and (place is None or not place.messages):
+        raise mismatch(
+            "a tool call can only be approved or edited here: the state of the graph has no "
+            "messages in which it could be answered",
+            path,
+        )
+    if place is not None and len(answered) == len(found) and pause.node in place.chooses:
+        raise mismatch(
+            f"node {pause.node!r} alone says where to go next, and would not run; approve or edit "
+            "a tool call, or edit the state as a node that leads there",
+            path,
+        )
+    return list(found.values())
 
 
 def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str) -> str:

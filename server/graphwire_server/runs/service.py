@@ -36,12 +36,16 @@ from graphwire_server.runs.acceptance import (
     thread_not_found,
 )
 from graphwire_server.runs.assistants import assistant_of, last_configurable
+from graphwire_server.runs.batch import (
+    batch_started_earlier,
+    fingerprint,
+    of_request,
+    subject,
+)
+from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_active
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.decision import decide
-from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import EventLog, run_not_found
-from graphwire_server.runs.events import Sealer
-from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
@@ -59,6 +63,9 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
 )
+
+#: How many runs are cancelled in one transaction.
+_CANCELLED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,77 @@ class RunService:
                     self._executor.release()
             if not starts:
                 self._storage.announce(topics.QUEUE)
+            self._tell_of_cancelled(accepted.cancelled)
             return accepted
+
+        return await self._completion.of(begin())
+
+    async def start_all(
+        self, requests: Sequence[RunRequest], *, request_id: str, principal: str
+    ) -> Sequence[RunRecord]:
+        """Checks several requests and starts their runs, all or none.
+
+        Those that find no free slot, or whose thread is busy with one before them, are PENDING.
+
+        Raises:
+            GraphwireError: Any reason of CreateRun, for one of them; nothing was changed.
+        """
+        self._check_open()
+        key = None
+        if request_id:
+            key = RequestKey(principal, "CreateRuns", request_id, fingerprint(requests))
+            earlier = await self._storage.read(lambda db: batch_started_earlier(db, key))
+            if earlier is not None:
+                return earlier
+        checked: list[tuple[RunRequest, str, GraphFacts]] = []
+        for index, request in enumerate(requests):
+            with of_request(index):
+                loaded = await self._assistant(request)
+                checked.append((request, loaded.name, await self._check(request, loaded)))
+
+        def work(tx: Transaction, slots: int) -> tuple[Sequence[Accepted], Sequence[RunRecord]]:
+            self._check_open()
+            earlier = batch_started_earlier(tx, key)
+            if earlier is not None:
+                return (), earlier
+            done: list[Accepted] = []
+            for index, (request, assistant_id, facts) in enumerate(checked):
+                started = sum(each.run.status is RunStatus.RUNNING for each in done)
+                context = Context(
+                    now=tx.now(),
+                    assistant_id=assistant_id,
+                    graph=facts,
+                    server_id=self._executor.server_id,
+                    slot_free=started < slots,
+                    default_recursion_limit=self._default_recursion_limit,
+                    key=None,
+                )
+                with of_request(index):
+                    done.append(accept(tx, request, context))
+            # One of them may have cancelled another.
+            runs = [found for each in done if (found := tx.run(each.run.run_id)) is not None]
+            if key is not None:
+                tx.insert_request(key.record(subject(runs), now=tx.now()))
+            return done, runs
+
+        async def begin() -> Sequence[RunRecord]:
+            slots = sum(self._executor.reserve() for _ in checked)
+            try:
+                done, runs = await decide(self._storage, lambda tx: work(tx, slots))
+                for accepted in done:
+                    if accepted.run.status is RunStatus.RUNNING:
+                        self._executor.execute(accepted.run)
+            except StorageError:
+                self._executor.doubt()
+                raise
+            finally:
+                for _ in range(slots):
+                    self._executor.release()
+            if any(accepted.run.status is RunStatus.PENDING for accepted in done):
+                self._storage.announce(topics.QUEUE)
+            for accepted in done:
+                self._tell_of_cancelled(accepted.cancelled)
+            return runs
 
         return await self._completion.of(begin())
 
@@ -151,11 +228,7 @@ class RunService:
             RunNotFoundError: There is no such run, or it was deleted meanwhile.
             ShuttingDownError: The server is shutting down.
         """
-        run = await self.get(run_id)
-        # Events are removed of a run that has ended, which is all that is waited for.
-        with suppress(errors.SequenceOutOfRangeError):
-            async for _ in self._log.follow(run_id, after=run.last_sequence):
-                pass
+        await self._until_ended(await self.get(run_id))
 
         def read(db: Reader) -> tuple[RunRecord | None, str | None, Sequence[pause_pb2.Pause]]:
             run = db.run(run_id)
@@ -195,39 +268,88 @@ class RunService:
 
         return await self._storage.read(read)
 
-    async def cancel(self, run_id: str, *, abandon: bool = False) -> RunRecord:
-        """Cancels a run that is queued or executing, and returns it.
+    async def cancel(
+        self,
+        run_id: str,
+        *,
+        abandon: bool = False,
+        rollback: bool = False,
+        wait: bool = False,
+        principal: str = "",
+    ) -> RunRecord:
+        """Cancels a run that is queued or executing, or that its thread is paused at.
+
+        Args:
+            run_id: The run.
+            abandon: Do not wait for its nodes, where they can't be stopped.
+            rollback: Put its thread back to where it stood before it.
+            wait: Return it only when it has ended.
+            principal: Who asks for it.
 
         Raises:
             RunNotFoundError: There is no such run.
-            RunEndedError: It has ended.
+            RunEndedError: It has ended, and its pauses, if it has some, wait no more.
+            ShuttingDownError: With `wait`: the server is shutting down.
         """
 
         def work(tx: Transaction) -> RunRecord:
-            run = tx.run(run_id)
-            if run is None:
-                raise run_not_found(run_id)
-            if run.status.ended:
-                raise errors.RunEndedError(
-                    f"run {run_id} has ended already: {run.status}",
-                    metadata={"run_id": run_id, "status": run.status},
-                    resource=("run", run_id),
-                )
-            tx.request_cancel(run_id, abandon=abandon)
-            if run.status is RunStatus.PENDING:
-                end_run(tx, run, Outcome(RunStatus.CANCELLED), Sealer(run))
-            cancelled = tx.run(run_id)
-            assert cancelled is not None
-            return cancelled
+            return cancel_run(tx, run_id, abandon=abandon, rollback=rollback, principal=principal)
 
         async def carry_out() -> RunRecord:
             run = await self._storage.write(work)
-            if run.status.ended:
-                self._log.notify(run_id)
-                self._storage.announce(topics.run_topic(run_id), topics.QUEUE)
-            elif not self._executor.cancel(run_id, abandon=abandon):
-                self._storage.announce(topics.CANCEL)
+            self._tell_of_cancelled([run], abandon=abandon)
             return run
+
+        run = await self._completion.of(carry_out())
+        if wait and not run.status.ended:
+            await self._until_ended(run)
+            run = await self.get(run_id)
+        return run
+
+    async def cancel_many(
+        self,
+        run_ids: Sequence[str],
+        *,
+        thread_id: str = "",
+        statuses: Sequence[RunStatus] = (),
+        abandon: bool = False,
+        rollback: bool = False,
+    ) -> Sequence[RunRecord]:
+        """Cancels the runs named, or those of a status, as far as they have not ended.
+
+        Args:
+            run_ids: The runs; empty: those with one of `statuses`.
+            thread_id: Only those of this thread; empty: of all.
+            statuses: PENDING, RUNNING or both.
+            abandon: As for `cancel`.
+            rollback: As for `cancel`.
+
+        Returns those that are cancelled by this call.
+
+        Raises:
+            RunNotFoundError: One that is named is not there; then none is cancelled.
+            ThreadNotFoundError: There is no such thread.
+        """
+
+        def find(db: Reader) -> list[str]:
+            return find_active(db, run_ids, thread_id=thread_id, statuses=statuses)
+
+        def work(tx: Transaction, some: Sequence[str]) -> list[RunRecord]:
+            return [
+                cancelled
+                for run_id in some
+                if (cancelled := cancel_active(tx, run_id, abandon=abandon, rollback=rollback))
+            ]
+
+        async def carry_out() -> list[RunRecord]:
+            found = await self._storage.read(find)
+            done: list[RunRecord] = []
+            for start in range(0, len(found), _CANCELLED_AT_ONCE):
+                some = found[start : start + _CANCELLED_AT_ONCE]
+                cancelled = await self._storage.write(lambda tx, some=some: work(tx, some))  # type: ignore[misc]
+                self._tell_of_cancelled(cancelled, abandon=abandon)
+                done += cancelled
+            return done
 
         return await self._completion.of(carry_out())
 
@@ -255,6 +377,21 @@ class RunService:
         await self._storage.write(work, long=True)
         self._log.notify(run_id)
         self._storage.announce(topics.run_topic(run_id))
+
+    async def _until_ended(self, run: RunRecord) -> None:
+        # Events are removed of a run that has ended, which is all that is waited for.
+        with suppress(errors.SequenceOutOfRangeError):
+            async for _ in self._log.follow(run.run_id, after=run.last_sequence):
+                pass
+
+    def _tell_of_cancelled(self, runs: Sequence[RunRecord], *, abandon: bool = False) -> None:
+        """Has runs stopped that were asked to, and tells those who wait of what follows."""
+        for run in runs:
+            if run.status.ended:
+                self._log.notify(run.run_id)
+                self._storage.announce(topics.run_topic(run.run_id), topics.QUEUE)
+            elif not self._executor.cancel(run.run_id, abandon=abandon):
+                self._storage.announce(topics.CANCEL)
 
     def _check_open(self) -> None:
         if self._executor.draining:

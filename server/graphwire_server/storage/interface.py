@@ -114,7 +114,16 @@ class Reader(CheckpointReader, Protocol):
         """Returns whether a thread has a PENDING or RUNNING run."""
 
     def last_run(self, thread_id: str) -> RunRecord | None:
-        """Returns the thread's run that began to execute last, or None."""
+        """Returns the thread's run that began to execute last, or None.
+
+        Those that were rolled back don't count.
+        """
+
+    def active_run_ids(self, status: RunStatus) -> list[str]:
+        """Returns all runs that are PENDING, or all that are RUNNING, the latest first."""
+
+    def rollback_requested(self, run_id: str) -> bool:
+        """Returns whether somebody asked to roll a run back."""
 
     def inheritance(self, thread_id: str) -> Inheritance | None:
         """Returns what `put_inheritance` has noted on a thread, or None."""
@@ -182,6 +191,9 @@ class Reader(CheckpointReader, Protocol):
         Each is (LangGraph's interrupt id, the answer as JSON text). Only those are returned that
         were given to a run which went on to its next pause.
         """
+
+    def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        """Returns a thread's pauses that a run has resumed, or left behind."""
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
@@ -253,8 +265,9 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         """Takes at most `limit` PENDING runs that may start, oldest first, and makes them RUNNING.
 
         Such a run is due, the oldest of its thread's PENDING runs, its thread has no
-        RUNNING run and is not INTERRUPTED. Of two servers that claim at once each gets others;
-        runs of threads that another transaction is deciding on may be left for the next time.
+        RUNNING run and is not INTERRUPTED, unless the run discards what waits there. Of two
+        servers that claim at once each gets others; runs of threads that another transaction is
+        deciding on may be left for the next time.
         Each gets a lease of the server's with the next epoch, its next attempt, and if it is
         the first one, its start_time.
 
@@ -351,16 +364,27 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         now: int,
         error: Failure | None = None,
         checkpoint_id: str = "",
+        rolled_back: bool = False,
     ) -> bool:
         """Moves a run to a status if `TRANSITIONS` allows it from where it is.
 
-        Sets start_time for RUNNING, end_time and no lease for final statuses, and error and
-        checkpoint_id as given. Returns False, and changes nothing, if it is not allowed or
-        there is no run.
+        Sets start_time for RUNNING, end_time and no lease for final statuses, and error,
+        checkpoint_id and rolled_back as given. Returns False, and changes nothing, if it is not
+        allowed or there is no run.
         """
 
-    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
-        """Sets a run's cancel_requested; `abandon`: its nodes are not to be waited for."""
+    def request_cancel(self, run_id: str, *, abandon: bool = False, rollback: bool = False) -> None:
+        """Sets a run's cancel_requested.
+
+        `abandon`: its nodes are not to be waited for; `rollback`: it is to be rolled back.
+        What was asked once stays asked.
+        """
+
+    def let_discard(self, run_id: str) -> None:
+        """Sets that a run begins on a paused thread too."""
+
+    def change_spec(self, run_id: str, spec: str) -> None:
+        """Changes how a run that has not begun is to run."""
 
     def request_pause(self, run_id: str) -> None:
         """Sets a run's pause_requested, and raises its `steering`."""
@@ -406,6 +430,9 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
         Returns False, and changes nothing, if it is not open.
         """
+
+    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""

@@ -13,14 +13,17 @@ from graphwire_server.storage.interface import StorageError
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(sqlite|postgres|postgresql):", re.IGNORECASE)
 _POSTGRES = ("postgresql://", "postgres://")
 _USER = re.compile(r"[\w.+-]*")
+# A name, a number or a folder with a socket; or several, with commas.
+_HOST_OPTION = re.compile(r"[\w.:/,%-]*")
 _HOSTS = re.compile(r"{host}(,{host})*".format(host=r"(\[[0-9A-Fa-f:.%]*\]|[\w.%-]*)(:[0-9]*)?"))
 
 
 class PostgresAddress:
     """A `postgresql://user:password@host:port/database?option=value` address.
 
-    Its `str` has the user, the host and the database, and nothing else: no password, however
-    it was given. It is what errors, logs and commands show.
+    Its `str` has the user, the host, also one that is given as an option, and the database,
+    and nothing else: no password, however it was given. It is what errors, logs and commands
+    show.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,7 +46,8 @@ class PostgresAddress:
             )
         user = unquote(user.partition(":")[0])
         shown_user = user if _USER.fullmatch(user) else ""
-        self._shown = f"postgresql://{shown_user}{at if shown_user else ''}{hosts}{slash}{database}"
+        shown = f"postgresql://{shown_user}{at if shown_user else ''}{hosts}{slash}{database}"
+        self._shown = shown + _shown_host(rest.partition("?")[2])
 
     def __str__(self) -> str:
         return self._shown
@@ -69,6 +73,13 @@ class PostgresAddress:
                 "a % is not followed by two hexadecimal digits"
             ) from None
         return _DEFAULTS | given
+
+
+def _shown_host(options: str) -> str:
+    """Returns the option of an address that says where its server is, as it is shown."""
+    given = dict(option.partition("=")[::2] for option in options.split("&"))
+    host = unquote(given.get("host", ""))
+    return f"?host={host}" if host and _HOST_OPTION.fullmatch(host) else ""
 
 
 #: A SQLite file, or a Postgres database.

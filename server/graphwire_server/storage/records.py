@@ -179,6 +179,8 @@ class RunRecord:
             text, see `graphs.breakpoints`.
         pause_requested: Whether somebody asked to pause it.
         steering: Rises with each change of what is asked of it while it executes.
+        rolled_back: Whether the thread was put back to where it stood before it.
+        discards: Whether it begins on a paused thread too, and gives up what waits there.
     """
 
     run_id: str
@@ -205,6 +207,8 @@ class RunRecord:
     breakpoints: str = "[]"
     pause_requested: bool = False
     steering: int = 0
+    rolled_back: bool = False
+    discards: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +230,7 @@ class PauseRecord:
             that the node has led to.
         create_time: When it paused.
         status: What became of it.
-        resolved_by_run_id: The run that resumed it; empty if none did.
+        resolved_by_run_id: The run that resumed it, or that left it behind; empty if none did.
         resolve_time: When it was resumed or superseded; None while open.
         answer: With what it was resumed, as JSON text; None if with nothing.
         assistant_id: The assistant of the run.

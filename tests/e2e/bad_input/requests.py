@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.e2e.bad_input.case import Bad, Fields
@@ -31,6 +32,23 @@ def start(
         Bad(rpc, what, fields, code, reason, named, covers, text, metadata)
         for rpc in ("StreamRun", "CreateRun")
     ]
+
+
+def in_batch(case: Bad) -> Bad:
+    """The same, as the second request of a batch."""
+
+    def batch(world: World) -> dict[str, Any]:
+        fields = case.request(world) if callable(case.request) else case.request
+        return {"requests": [INPUT, dict(fields)]}
+
+    return replace(
+        case,
+        rpc="CreateRuns",
+        request=batch,
+        fields=tuple(f"requests[1].{path}" for path in case.fields),
+        covers=f"requests.{case.covers}" if case.covers else "",
+        metadata={**case.metadata, "request_index": "1"},
+    )
 
 
 def with_input(**more: Any) -> dict[str, Any]:

@@ -16,6 +16,73 @@ from tests.e2e.bad_input.requests import (
 )
 from tests.e2e.bad_input.world import UNKNOWN_ID
 
+REFUND, MAIL = {"tool_call_id": "r"}, {"tool_call_id": "m"}
+BOTH = {"tool_calls": [{**REFUND, "approve": {}}, {**MAIL, "approve": {}}]}
+
+#: Reviews of a refund and a mail: what is wrong, the decisions, the reason, the field after
+#: `tool_calls`, and what else the answer says.
+REVIEWS: list[tuple[str, list[Any], str, str, dict[str, str]]] = [
+    (
+        "a call that is not decided on",
+        [{**MAIL, "reject": {}}],
+        "REVIEW_MISMATCH",
+        "",
+        {"text": "decide on each tool call; missing: r", "tool_calls": "r, m"},
+    ),
+    ("no decision at all", [], "REVIEW_MISMATCH", "", {"tool_calls": "r, m"}),
+    (
+        "a call that is not there",
+        [{**REFUND, "approve": {}}, {"tool_call_id": "x", "approve": {}}],
+        "REVIEW_MISMATCH",
+        "[1].tool_call_id",
+        {"text": "there is no tool call 'x'", "tool_calls": "r, m"},
+    ),
+    (
+        "one of several calls without its id",
+        [{"approve": {}}, {**MAIL, "approve": {}}],
+        "REVIEW_MISMATCH",
+        "[0].tool_call_id",
+        {"text": "say which tool call", "tool_calls": "r, m"},
+    ),
+    (
+        "a call that is decided on twice",
+        [{**REFUND, "approve": {}}, {**REFUND, "reject": {}}],
+        "REVIEW_MISMATCH",
+        "[1].tool_call_id",
+        {"text": "is decided on twice", "tool_calls": "r, m"},
+    ),
+    (
+        "a call without a decision",
+        [{**REFUND, "approve": {}}, MAIL],
+        "MISSING_FIELD",
+        "[1].decision",
+        {"text": "one of `approve`, `edit`, `reject` or `respond`"},
+    ),
+    (
+        "arguments that are no object",
+        [{**REFUND, "edit": {"args": as_json("[1]")}}],
+        "INVALID_PAYLOAD",
+        "[0].edit.args.json",
+        {"text": "must be a JSON object"},
+    ),
+    ("no arguments", [{**REFUND, "edit": {}}], "MISSING_FIELD", "[0].edit.args", {}),
+    (
+        "a name that is too long",
+        [{**REFUND, "edit": {"args": as_json("{}"), "name": "x" * 257}}],
+        "INVALID_FIELD",
+        "[0].edit.name",
+        {"text": "at most 256 characters"},
+    ),
+    (
+        "a message that is too long",
+        [{**REFUND, "reject": {"message": "x" * 16_385}}],
+        "INVALID_FIELD",
+        "[0].reject.message",
+        {"text": "at most 16384 characters"},
+    ),
+    ("no content", [{**REFUND, "respond": {}}], "MISSING_FIELD", "[0].respond.content", {}),
+]
+
 
 def _resumes(prefix: str) -> list[Bad]:
     """What can be wrong about a resume, by itself or in a command."""
@@ -150,6 +217,68 @@ def _resumes(prefix: str) -> list[Bad]:
             {"expected_checkpoint_id": UNKNOWN_ID},
             BROKEN,
             "CHECKPOINT_MISMATCH",
+        ),
+        *case(
+            "a review of a pause that never was",
+            "calling",
+            {"reviews": {UNKNOWN_ID: {}}},
+            BROKEN,
+            not_open,
+            covers="resume.reviews",
+        ),
+        *case(
+            "a review of a question",
+            "asking",
+            {"reviews": {"world.asking_pause": {"tool_calls": [{"approve": {}}]}}},
+            INVALID,
+            "INVALID_FIELD",
+            named=["resume.reviews[{world.asking_pause}]"],
+            text="a review is for a pause before a node",
+        ),
+        *case(
+            "a review of a breakpoint without tool calls, by id",
+            "stopped",
+            {"reviews": {"world.stopped_pause": {"tool_calls": [{"approve": {}}]}}},
+            INVALID,
+            "REVIEW_MISMATCH",
+            named=["resume.reviews[{world.stopped_pause}]"],
+            text="there is nothing to decide on",
+        ),
+        *case(
+            "a review where no tool calls wait",
+            "stopped",
+            {"review": {"tool_calls": [{"approve": {}}]}},
+            BROKEN,
+            not_open,
+            covers="resume.review",
+        ),
+        *case(
+            "review and reviews together",
+            "calling",
+            {"review": BOTH, "reviews": {"world.calling_pause": BOTH}},
+            INVALID,
+            "INVALID_FIELD",
+            named=["resume.review"],
+        ),
+        *(
+            bad_case
+            for path, given in (
+                ("resume.review", lambda review: {"review": review}),
+                (
+                    "resume.reviews[{world.calling_pause}]",
+                    lambda review: {"reviews": {"world.calling_pause": review}},
+                ),
+            )
+            for what, calls, reason, field, more in REVIEWS
+            for bad_case in case(
+                f"{path}: {what}",
+                "calling",
+                given({"tool_calls": calls}),
+                INVALID,
+                reason,
+                named=[f"{path}.tool_calls{field}"],
+                **more,
+            )
         ),
     ]
 

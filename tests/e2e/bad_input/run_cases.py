@@ -292,6 +292,25 @@ SETTINGS = [
         "INVALID_FIELD",
         "multitask_strategy",
     ),
+    *(
+        case
+        for strategy in ("INTERRUPT", "ROLLBACK")
+        for case in start(
+            f"a resume with {strategy}",
+            resume_of("stopped", {}, multitask_strategy=f"MULTITASK_STRATEGY_{strategy}"),
+            INVALID,
+            "INVALID_FIELD",
+            "multitask_strategy",
+        )
+    ),
+    *start(
+        "a thread that is to go, of a run that is not stateless",
+        lambda world: with_input(thread_id=world.done, on_completion="ON_COMPLETION_DELETE"),
+        INVALID,
+        "INVALID_FIELD",
+        "on_completion",
+        text="use DeleteThread",
+    ),
     *start(
         "a resume that waits its turn, in a command",
         command_for("stopped", {"resume": {}}, multitask_strategy="MULTITASK_STRATEGY_ENQUEUE"),
@@ -383,6 +402,15 @@ OF_A_RUN = [
         metadata={"status": "SUCCEEDED"},
     ),
     Bad(
+        "CancelRun",
+        "a rollback of a run that is paused",
+        lambda world: {"run_id": world.stopped_run, "action": "CANCEL_ACTION_ROLLBACK"},
+        BROKEN,
+        "RUN_ENDED",
+        text="only an active run is rolled back",
+        metadata={"status": "INTERRUPTED"},
+    ),
+    Bad(
         "DeleteRun",
         "a run that is under way",
         lambda world: {"run_id": world.busy_run},
@@ -430,6 +458,124 @@ LISTS = [
     ),
 ]
 
+ACTIVE = {"statuses": ["RUN_STATUS_PENDING", "RUN_STATUS_RUNNING"]}
+
+CANCELS = [
+    Bad("CancelRuns", "nothing that says which", {}, INVALID, "MISSING_FIELD", ("statuses",)),
+    Bad(
+        "CancelRuns",
+        "a thread without a status",
+        lambda world: {"thread_id": world.busy},
+        INVALID,
+        "MISSING_FIELD",
+        ("statuses",),
+    ),
+    *(
+        Bad(
+            "CancelRuns",
+            f"{status}",
+            {"statuses": ["RUN_STATUS_PENDING", f"RUN_STATUS_{status}"]},
+            INVALID,
+            "INVALID_FIELD",
+            ("statuses[1]",),
+        )
+        for status in ("UNSPECIFIED", "SUCCEEDED", "INTERRUPTED")
+    ),
+    Bad(
+        "CancelRuns",
+        "runs, and a status",
+        lambda world: {"run_ids": [world.busy_run], **ACTIVE},
+        INVALID,
+        "INVALID_FIELD",
+        ("statuses",),
+    ),
+    Bad(
+        "CancelRuns",
+        "runs, and a thread",
+        lambda world: {"run_ids": [world.busy_run], "thread_id": world.busy},
+        INVALID,
+        "INVALID_FIELD",
+        ("thread_id",),
+    ),
+    Bad(
+        "CancelRuns",
+        "too many",
+        {"run_ids": [UNKNOWN_ID] * 1001},
+        INVALID,
+        "INVALID_FIELD",
+        ("run_ids",),
+        text="at most 1000",
+    ),
+    Bad(
+        "CancelRuns",
+        "a run that is not there",
+        lambda world: {"run_ids": [world.busy_run, UNKNOWN_ID]},
+        NOT_FOUND,
+        "RUN_NOT_FOUND",
+    ),
+    *(
+        Bad(
+            "CancelRuns",
+            f"run_id {bad[:5]!r}",
+            lambda world, bad=bad: {"run_ids": [world.busy_run, bad]},  # type: ignore[misc]
+            INVALID,
+            "INVALID_FIELD",
+            ("run_ids[1]",),
+        )
+        for bad in BAD_UUIDS
+    ),
+    *(
+        Bad(
+            "CancelRuns",
+            f"thread_id {bad[:5]!r}",
+            {"thread_id": bad, **ACTIVE},
+            INVALID,
+            "INVALID_FIELD",
+            ("thread_id",),
+        )
+        for bad in BAD_THREAD_IDS
+    ),
+    Bad(
+        "CancelRuns",
+        "a thread that is not there",
+        {"thread_id": "nowhere", **ACTIVE},
+        NOT_FOUND,
+        "THREAD_NOT_FOUND",
+    ),
+]
+
+BATCHES = [
+    Bad("CreateRuns", "no request", {}, INVALID, "MISSING_FIELD", ("requests",)),
+    Bad(
+        "CreateRuns",
+        "too many",
+        {"requests": [INPUT] * 101},
+        INVALID,
+        "INVALID_FIELD",
+        ("requests",),
+        text="at most 100",
+    ),
+    Bad(
+        "CreateRuns",
+        "a request_id for one of them",
+        {"requests": [INPUT, with_input(request_id="mine")]},
+        INVALID,
+        "INVALID_FIELD",
+        ("requests[1].request_id",),
+    ),
+    *(
+        Bad(
+            "CreateRuns",
+            f"request_id {bad[:5]!r}",
+            {"requests": [INPUT], "request_id": bad},
+            INVALID,
+            "INVALID_FIELD",
+            ("request_id",),
+        )
+        for bad in BAD_REQUEST_IDS
+    ),
+]
+
 CASES = [
     *THREAD,
     *ASSISTANT,
@@ -439,4 +585,6 @@ CASES = [
     *SETTINGS,
     *OF_A_RUN,
     *LISTS,
+    *CANCELS,
+    *BATCHES,
 ]

@@ -18,11 +18,19 @@ NOTHING_CAN_BE_WRONG = {
     "CreateRunRequest.stream_subgraphs": "as in StreamRunRequest",
     "CreateRunRequest.config": "as in StreamRunRequest",
     "CancelRunRequest.abandon": "either is allowed",
+    "CancelRunRequest.wait": "either is allowed",
+    "CancelRunsRequest.abandon": "either is allowed",
     "GetThreadStateRequest.subgraphs": "either is allowed",
     "ListThreadsRequest.filter": "its fields have their own tests; empty is allowed",
     "CountThreadsRequest.filter": "as in ListThreadsRequest",
     "ThreadFilter.assistant_id": "of an assistant that is not there there are no threads",
+    "ToolCallReview.approve": "there is nothing in it",
+    "ToolCallReview.edit": "its fields have their own tests",
+    "ToolCallReview.reject": "its field has its own test; empty is allowed",
+    "ToolCallReview.respond": "its field has its own test",
 }
+
+REVIEWS = (".review", ".reviews")
 
 
 def _asked() -> dict[tuple[str, str], FieldDescriptor]:
@@ -61,8 +69,10 @@ def test_nothing_is_said_of_fields_that_are_not_there() -> None:
     asked = _asked()
     names = {_name(field) for field in asked.values()}
     assert set(NOTHING_CAN_BE_WRONG) - names == set()
-    # `start` is a oneof, which is no field of its own.
-    assert {path for rpc, path in _covered() - set(asked)} == {"start"}
+    # Oneofs, which are no fields of their own.
+    resumes = [f"{start}{review}" for start in ("resume", "command.resume") for review in REVIEWS]
+    oneofs = {"start", *(f"{review}.tool_calls.decision" for review in resumes)}
+    assert {path for rpc, path in _covered() - set(asked)} == oneofs
 
 
 def test_what_cannot_be_wrong_has_no_test_that_it_is() -> None:

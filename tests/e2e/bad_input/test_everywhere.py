@@ -44,6 +44,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "ListRuns": {"thread_id": "nowhere"},
     "CancelRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
     "DeleteRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
+    "CreateRuns": {},
+    "CancelRuns": {},
 }
 
 UNKNOWN = b"\x9a\x3f\x01x"  # field 1011
@@ -275,8 +277,9 @@ def _with_payload(name: str, path: str) -> tuple[Message, Any, str]:
     if name == "UpdateThread" or path == "values":
         request.ClearField(path)
     payload, shown = at(request, path)
+    run = request.requests[0] if name == "CreateRuns" else request
     if path.endswith("goto.input"):
-        request.command.goto[0].node = "b"
-    elif hasattr(request, "start_delay") and request.WhichOneof("start") is None:
-        request.input.json = "1"
+        run.command.goto[0].node = "b"
+    elif hasattr(run, "start_delay") and run.WhichOneof("start") is None:
+        run.input.json = "1"
     return request, payload, shown.rstrip(".")

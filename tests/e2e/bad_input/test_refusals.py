@@ -7,16 +7,18 @@ import pytest
 
 from tests.e2e.bad_input import assistant_cases, resume_cases, run_cases, thread_cases
 from tests.e2e.bad_input.case import Bad
+from tests.e2e.bad_input.requests import in_batch
 from tests.e2e.bad_input.world import World
 from tests.e2e.drive import refused
 from tests.e2e.wire import call
 
-CASES = [
+EACH = [
     *run_cases.CASES,
     *resume_cases.CASES,
     *thread_cases.CASES,
     *assistant_cases.CASES,
 ]
+CASES = [*EACH, *(in_batch(case) for case in EACH if case.rpc == "CreateRun")]
 
 
 @pytest.mark.usefixtures("untouched")

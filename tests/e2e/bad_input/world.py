@@ -27,6 +27,7 @@ class World:
         done_run: That run.
         stopped: A thread of `linear` that is paused before b.
         stopped_pause: Its pause.
+        stopped_run: Its run.
         stopped_checkpoint: Its head.
         resumed_pause: A pause of `done` that was resumed.
         asking: A thread of `ask` that waits for an answer.
@@ -36,6 +37,8 @@ class World:
         asking_by_schema: A thread of `ask_schema`, whose answer needs an `amount`.
         forked: A thread of `ask_parallel` on which both sides have run, paused before the join.
         failed: A thread of `boom` whose run has failed.
+        calling: A thread of `calls_tools` that is paused before its two tool calls, r and m.
+        calling_pause: Its pause.
         busy: A thread of `gated` whose run is under way.
         busy_run: That run.
     """
@@ -46,6 +49,7 @@ class World:
     done_run: str
     stopped: str
     stopped_pause: str
+    stopped_run: str
     stopped_checkpoint: str
     resumed_pause: str
     asking: str
@@ -55,6 +59,8 @@ class World:
     asking_by_schema: str
     forked: str
     failed: str
+    calling: str
+    calling_pause: str
     busy: str
     busy_run: str
 
@@ -92,6 +98,7 @@ def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> Worl
     resumed_pause = done.pauses[0].pause_id
     done_run = stream(runs, thread_id=done.thread_id, resume={})[0].run_id
     stopped, asking = ran("linear", before="b"), ran("ask")
+    calling = ran("calls_tools", before="tools")
     forked = ran("ask_parallel", before="done")
     answers = {pause.pause_id: payload("yes") for pause in forked.pauses}
     stream(runs, thread_id=forked.thread_id, resume=run_pb2.Resume(answers=answers))
@@ -114,6 +121,7 @@ def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> Worl
         done_run=done_run,
         stopped=stopped.thread_id,
         stopped_pause=stopped.pauses[0].pause_id,
+        stopped_run=stopped.pauses[0].run_id,
         stopped_checkpoint=stopped.checkpoint_id,
         resumed_pause=resumed_pause,
         asking=asking.thread_id,
@@ -123,6 +131,8 @@ def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> Worl
         asking_by_schema=ran("ask_schema").thread_id,
         forked=forked.thread_id,
         failed=ran("boom").thread_id,
+        calling=calling.thread_id,
+        calling_pause=calling.pauses[0].pause_id,
         busy=busy,
         busy_run=busy_run,
     )

@@ -19,6 +19,8 @@ from langchain_core.messages import (
     BaseMessage,
     HumanMessage,
     SystemMessage,
+    ToolCall,
+    ToolMessage,
 )
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langgraph.config import get_stream_writer
@@ -47,6 +49,38 @@ def _chat() -> StateGraph[Any]:
 
 
 chat = _chat().compile()
+
+
+class Calls(Log):
+    """A log, and a conversation."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+async def _call(state: Calls) -> dict[str, Any]:
+    calls: list[ToolCall] = [
+        {"id": "r", "name": "refund", "args": {"amount": 5}, "type": "tool_call"},
+        {"id": "m", "name": "mail", "args": {"to": "ann"}, "type": "tool_call"},
+    ]
+    return {"messages": [AIMessage("", id="calls", tool_calls=calls)]}
+
+
+async def _run_calls(state: Calls) -> dict[str, Any]:
+    last = state["messages"][-1]
+    assert isinstance(last, AIMessage)
+    return {"messages": [ToolMessage("done", tool_call_id=c["id"]) for c in last.tool_calls]}
+
+
+def _calls_tools() -> StateGraph[Any]:
+    graph = StateGraph(Calls)
+    graph.add_node("model", _call)
+    graph.add_node("tools", _run_calls)
+    graph.add_edge(START, "model")
+    graph.add_edge("model", "tools")
+    return graph
+
+
+calls_tools = _calls_tools().compile()
 
 
 class Speaker(BaseChatModel):

@@ -100,6 +100,14 @@ async def _ask_at_gates(state: Log) -> Log:
 ask_at_gates = chain(ask=_ask_at_gates, after=writes("after")).compile()
 
 
+#: Asks in a subgraph, and then waits there.
+ask_before_gate = chain(
+    before=writes("before"),
+    child=chain(one=writes("one"), ask=asks("child"), gate=_wait).compile(),
+    after=writes("after"),
+).compile()
+
+
 def _kill_server(state: Log) -> Log:
     with Path(state["path"]).open("a") as ledger:
         ledger.write("begun\n")

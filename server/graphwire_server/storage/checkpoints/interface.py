@@ -63,15 +63,16 @@ class CheckpointKeeper(CheckpointReader, Protocol):
     ) -> None:
         """Adds a checkpoint, and values that are not there yet.
 
-        A checkpoint that is there already is replaced, in its old place in the order. A value
+        A checkpoint that is there already is replaced, in its old place in the order, and stays
+        that of the run that made it. A value
         that is there already is left as it is: it can only be the same.
 
         Raises:
             IntegrityError: The version that a delta is against is not there.
         """
 
-    def put_checkpoint_writes(self, writes: Iterable[WriteRecord]) -> None:
-        """Adds what tasks wrote. Their checkpoints need not be there yet."""
+    def put_checkpoint_writes(self, writes: Iterable[WriteRecord], *, run_id: str = "") -> None:
+        """Adds what tasks wrote, in a run or in none. Their checkpoints need not be there yet."""
 
     def all_checkpoints(self, thread_id: str, namespace: str) -> list[CheckpointRecord]:
         """Returns every checkpoint of a namespace, those kept as history too. No order."""
@@ -84,6 +85,12 @@ class CheckpointKeeper(CheckpointReader, Protocol):
 
     def channel_versions(self, thread_id: str, namespace: str) -> list[tuple[str, str, str]]:
         """Returns (channel, version, base_version) of every value in a namespace."""
+
+    def checkpoints_of_run(self, thread_id: str, run_id: str) -> list[CheckpointRecord]:
+        """Returns a thread's checkpoints that a run has made. No order."""
+
+    def drop_writes_of_run(self, thread_id: str, run_id: str) -> None:
+        """Deletes what was written in a run, at whichever of the thread's checkpoints."""
 
     def delete_checkpoints(self, thread_id: str) -> None:
         """Deletes all that is kept of a thread's checkpoints."""

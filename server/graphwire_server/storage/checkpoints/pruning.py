@@ -66,6 +66,25 @@ def delete_for_runs(transaction: CheckpointKeeper, run_ids: Collection[str]) -> 
         _drop(transaction, thread_id, namespace, lambda c: c.run_id in run_ids)
 
 
+def roll_back(transaction: CheckpointKeeper, thread_id: str, run_id: str) -> None:
+    """Deletes what a run has made on a thread, and nothing since it, in all its namespaces.
+
+    No checkpoint that stays goes back to one that goes: what stays is older.
+    """
+    made: defaultdict[str, dict[str, _Checkpoint]] = defaultdict(dict)
+    for record in transaction.checkpoints_of_run(thread_id, run_id):
+        made[record.namespace][record.checkpoint_id] = _Checkpoint(record)
+    for namespace, checkpoints in made.items():
+        values = {pair for checkpoint in checkpoints.values() for pair in checkpoint.large.items()}
+        for parent_id in {c.parent_id for c in checkpoints.values()} - checkpoints.keys() - {""}:
+            parent = transaction.checkpoint(thread_id, namespace, parent_id)
+            # Of a parent that is gone it can't be said what it has left.
+            values = values - set(_Checkpoint(parent).large.items()) if parent else set()
+        transaction.drop_checkpoints(thread_id, namespace, checkpoints)
+        transaction.drop_channel_values(thread_id, namespace, values)
+    transaction.drop_writes_of_run(thread_id, run_id)
+
+
 def _is_none_of(kept: Collection[str], checkpoint: CheckpointRecord) -> bool:
     return checkpoint.checkpoint_id not in kept
 

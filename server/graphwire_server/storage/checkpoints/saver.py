@@ -184,7 +184,8 @@ class Saver(SyncMethods):
         if loaded is None:
             return None
         self._cache.put(loaded.key, _remembered(loaded.values))
-        return self._tuple(loaded)
+        found = self._tuple(loaded)
+        return found if sink is None else sink.amended(found)
 
     @iterate_on_own_loop
     async def alist(

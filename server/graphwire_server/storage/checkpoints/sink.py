@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
+
+from langgraph.checkpoint.base import CheckpointTuple
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.checkpoints.overlay import Overlay
@@ -61,6 +64,10 @@ class Sink(Protocol):
     def knows_none(self, thread_id: str, namespace: str) -> bool:
         """Returns whether it is certain, without a look, that a namespace has no checkpoint."""
         return False
+
+    def amended(self, found: CheckpointTuple) -> CheckpointTuple:
+        """Returns a checkpoint that was read, as whoever has this sink is to see it."""
+        return found
 
     def refused(self, task_id: str) -> None:
         """Hears of a task that wrote what can't be kept."""
@@ -132,8 +139,13 @@ class EditBatch(Sink):
         values = [value for _, values in self._checkpoints for value in values]
         return Overlay(stored, self.checkpoints, values, self._writes)
 
-    def apply(self, transaction: CheckpointKeeper) -> None:
-        """Writes everything. It changes nothing here, so a transaction may be tried again."""
+    def apply(self, transaction: CheckpointKeeper, *, run_id: str = "") -> None:
+        """Writes everything. It changes nothing here, so a transaction may be tried again.
+
+        `run_id` is the run whose beginning it is. Without one, a checkpoint belongs to the run
+        that its metadata names, which may be that of the one it was copied from.
+        """
         for checkpoint, values in self._checkpoints:
-            transaction.put_checkpoint(checkpoint, values)
-        transaction.put_checkpoint_writes(self._writes)
+            made = replace(checkpoint, run_id=run_id) if run_id else checkpoint
+            transaction.put_checkpoint(made, values)
+        transaction.put_checkpoint_writes(self._writes, run_id=run_id)

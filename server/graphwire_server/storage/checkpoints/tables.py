@@ -64,7 +64,7 @@ _VERSIONS = """
 _PUT_CHECKPOINT = f"""
     INSERT INTO gw_checkpoints ({_NEW_CHECKPOINT}, history) VALUES (?, ?, ?, ?, ?, ?, ?, FALSE)
     ON CONFLICT (thread_id, checkpoint_id, namespace) DO UPDATE SET
-        parent_checkpoint_id = excluded.parent_checkpoint_id, run_id = excluded.run_id,
+        parent_checkpoint_id = excluded.parent_checkpoint_id,
         metadata = excluded.metadata, body = excluded.body, history = FALSE
 """
 _PUT_VALUE = f"""
@@ -82,7 +82,9 @@ _HAS_VALUE = """
     SELECT 1 FROM gw_channel_values
     WHERE thread_id = ? AND namespace = ? AND channel = ? AND version = ?
 """
-_PUT_WRITE = f"INSERT INTO gw_checkpoint_writes ({_WRITE}) VALUES (?, ?, ?, ?, ?, ?)"
+_PUT_WRITE = f"INSERT INTO gw_checkpoint_writes ({_WRITE}, run_id) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_MADE_BY = f"SELECT {_CHECKPOINT} FROM gw_checkpoints WHERE run_id = ? AND run_id <> ''"
+_DROP_WRITES_OF_RUN = "DELETE FROM gw_checkpoint_writes WHERE thread_id = ? AND run_id = ?"
 
 _TO_HISTORY = """
     UPDATE gw_checkpoints SET history = TRUE
@@ -102,7 +104,7 @@ _DROP_VALUE = """
 _TABLES = {
     "gw_checkpoints": f"{_NEW_CHECKPOINT}, history",
     "gw_channel_values": _VALUE,
-    "gw_checkpoint_writes": _WRITE,
+    "gw_checkpoint_writes": f"{_WRITE}, run_id",
 }
 
 
@@ -239,14 +241,21 @@ class CheckpointWrites(CheckpointReads):
         for value in values:
             self._put_value(value)
 
-    def put_checkpoint_writes(self, writes: Iterable[WriteRecord]) -> None:
+    def put_checkpoint_writes(self, writes: Iterable[WriteRecord], *, run_id: str = "") -> None:
         self._execute_many(
             _PUT_WRITE,
             [
-                (w.thread_id, w.namespace, w.checkpoint_id, w.task_id, w.task_path, w.body)
+                (w.thread_id, w.namespace, w.checkpoint_id, w.task_id, w.task_path, w.body, run_id)
                 for w in writes
             ],
         )
+
+    def checkpoints_of_run(self, thread_id: str, run_id: str) -> list[CheckpointRecord]:
+        made = (_checkpoint_record(row) for row in self._execute(_MADE_BY, (run_id,)))
+        return [record for record in made if record.thread_id == thread_id]
+
+    def drop_writes_of_run(self, thread_id: str, run_id: str) -> None:
+        self._execute(_DROP_WRITES_OF_RUN, (thread_id, run_id))
 
     def delete_checkpoints(self, thread_id: str) -> None:
         for table in _TABLES:

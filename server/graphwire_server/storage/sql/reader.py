@@ -105,6 +105,13 @@ class SqlReader(CheckpointReads):
         row = self._execute(thread_sql.INHERITANCE, (thread_id,)).fetchone()
         return None if row is None else Inheritance(*row)
 
+    def active_run_ids(self, status: RunStatus) -> list[str]:
+        return [row[0] for row in self._execute(sql.ACTIVE_RUN_IDS[status])]
+
+    def rollback_requested(self, run_id: str) -> bool:
+        row = self._execute(sql.ROLLBACK_REQUESTED, (run_id,)).fetchone()
+        return row is not None and bool(row[0])
+
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         rows = self._execute(sql.CANCELLED_RUNS, (server_id,))
         return {run_id: bool(abandon) for run_id, abandon in rows}
@@ -195,6 +202,10 @@ class SqlReader(CheckpointReads):
     def standing_answers(self, thread_id: str, checkpoint_id: str) -> list[tuple[str, str]]:
         cursor = self._execute(thread_sql.STANDING_ANSWERS, (thread_id, checkpoint_id))
         return [(row[0], row[1]) for row in cursor]
+
+    def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        rows_found = self._execute(sql.PAUSES_RESOLVED_BY, (thread_id, run_id))
+        return [rows.pause_record(row) for row in rows_found]
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))

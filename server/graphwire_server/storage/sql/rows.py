@@ -85,6 +85,8 @@ def run_row(run: RunRecord) -> Row:
         run.oldest_sequence,
         run.pause_requested,
         run.steering,
+        run.rolled_back,
+        run.discards,
     )
 
 
@@ -113,8 +115,10 @@ def run_record(row: Row) -> RunRecord:
         oldest_sequence=row[20],
         pause_requested=bool(row[21]),
         steering=row[22],
-        spec=row[23],
-        breakpoints=row[24],
+        rolled_back=bool(row[23]),
+        discards=bool(row[24]),
+        spec=row[25],
+        breakpoints=row[26],
     )
 
 

@@ -231,7 +231,7 @@ RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
     "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence, "
-    "pause_requested, steering"
+    "pause_requested, steering, rolled_back, discards"
 )
 BODY_COLUMNS = "spec, breakpoints"
 
@@ -262,8 +262,9 @@ HAS_ACTIVE_RUN = """
 """
 
 # By their start: a resume goes before runs that were accepted earlier and wait behind the pause.
+# Nothing goes on from a run that was rolled back.
 LAST_RUN = f"""
-    {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL
+    {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL AND NOT r.rolled_back
     ORDER BY r.start_time DESC, r.number DESC LIMIT 1
 """
 
@@ -280,7 +281,8 @@ HELD_RUNS = """
 """
 
 REQUEST_CANCEL = """
-    UPDATE gw_runs SET cancel_requested = TRUE, abandon_requested = (abandon_requested OR ?)
+    UPDATE gw_runs SET cancel_requested = TRUE, abandon_requested = (abandon_requested OR ?),
+        rollback_requested = (rollback_requested OR ?)
     WHERE run_id = ?
 """
 REQUEST_PAUSE = """
@@ -299,6 +301,14 @@ IS_STEERED = """
     SELECT 1 FROM gw_runs r WHERE run_id = ? AND (
         status <> 'RUNNING' OR steering <= steering_confirmed)
 """
+ROLLBACK_REQUESTED = "SELECT rollback_requested FROM gw_runs WHERE run_id = ?"
+#: The latest first.
+ACTIVE_RUN_IDS = {
+    RunStatus.PENDING: ("SELECT run_id FROM gw_runs WHERE status = 'PENDING' ORDER BY number DESC"),
+    RunStatus.RUNNING: ("SELECT run_id FROM gw_runs WHERE status = 'RUNNING' ORDER BY number DESC"),
+}
+LET_DISCARD = "UPDATE gw_runs SET discards = TRUE WHERE run_id = ?"
+CHANGE_SPEC = "UPDATE gw_run_bodies SET spec = ? WHERE run_id = ?"
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
 
@@ -327,11 +337,12 @@ def change_run(*, ends: bool, origins: int) -> str:
 
     A run that ends is let go by whoever executes it.
 
-    Parameters: status, error, checkpoint_id, the time, run_id, the statuses.
+    Parameters: status, error, checkpoint_id, whether it is rolled back, the time, run_id, the
+    statuses.
     """
     changes = "end_time = ?, lease_owner = ''" if ends else "start_time = ?"
     return (
-        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, {changes}"
+        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, rolled_back = ?, {changes}"
         f" WHERE run_id = ? AND status IN ({_marks(origins)})"
     )
 
@@ -372,7 +383,7 @@ _IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
             WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
         AND NOT EXISTS (
             SELECT 1 FROM gw_runs o WHERE o.thread_id = r.thread_id AND o.status = 'RUNNING')
-        AND t.status <> 'INTERRUPTED'"""
+        AND (t.status <> 'INTERRUPTED' OR r.discards)"""
 
 _IS_LOST = """r.status = 'RUNNING'
         AND NOT EXISTS (
@@ -485,6 +496,15 @@ EXPIRED_PAUSES = f"""
     ORDER BY p.expire_time, p.number LIMIT ?
 """
 NEXT_EXPIRY = "SELECT MIN(expire_time) FROM gw_pauses WHERE status = 'OPEN' AND expire_time > ?"
+PAUSES_RESOLVED_BY = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND resolved_by_run_id = ? ORDER BY number
+"""
+
+TAKE_BACK_RESUMED = """
+    UPDATE gw_pauses SET status = 'SUPERSEDED'
+    WHERE thread_id = ? AND resolved_by_run_id = ? AND status = 'RESUMED'
+"""
 
 RESOLVE_PAUSE = """
     UPDATE gw_pauses SET status = ?, resolve_time = ?, resolved_by_run_id = ?, answer = ?,

@@ -170,16 +170,24 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         now: int,
         error: Failure | None = None,
         checkpoint_id: str = "",
+        rolled_back: bool = False,
     ) -> bool:
         origins = [status for status, targets in TRANSITIONS.items() if to in targets]
         if not origins:
             return False
         statement = sql.change_run(ends=to.ended, origins=len(origins))
-        parameters = (to, rows.failure_text(error), checkpoint_id, now, run_id, *origins)
+        came = (rows.failure_text(error), checkpoint_id, rolled_back)
+        parameters = (to, *came, now, run_id, *origins)
         return self._execute(statement, parameters).rowcount == 1
 
-    def request_cancel(self, run_id: str, *, abandon: bool = False) -> None:
-        self._execute(sql.REQUEST_CANCEL, (abandon, run_id))
+    def request_cancel(self, run_id: str, *, abandon: bool = False, rollback: bool = False) -> None:
+        self._execute(sql.REQUEST_CANCEL, (abandon, rollback, run_id))
+
+    def let_discard(self, run_id: str) -> None:
+        self._execute(sql.LET_DISCARD, (run_id,))
+
+    def change_spec(self, run_id: str, spec: str) -> None:
+        self._execute(sql.CHANGE_SPEC, (spec, run_id))
 
     def request_pause(self, run_id: str) -> None:
         self._execute(sql.REQUEST_PAUSE, (run_id,))
@@ -227,6 +235,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         who = (principal, answered_by, expired, review)
         parameters = (to, now, by_run_id, answer, *who, pause_id)
         return self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
+
+    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        self._execute(sql.TAKE_BACK_RESUMED, (thread_id, run_id))
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         self._insert_events(events)

@@ -1,0 +1,63 @@
+"""Several requests to start runs, taken together: all or none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from graphwire import errors
+
+from graphwire_server import jsontext
+from graphwire_server.runs.acceptance import run_started_earlier
+from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.request import RunRequest
+from graphwire_server.storage.interface import Reader
+from graphwire_server.storage.records import RunRecord
+
+#: Between the ids of the runs that a request_id of a batch stands for.
+_SEPARATOR = " "
+
+
+@contextmanager
+def of_request(index: int) -> Iterator[None]:
+    """Has an error say of which request of a batch it is."""
+    try:
+        yield
+    except errors.GraphwireError as error:
+        place = f"requests[{index}]"
+        violations = [
+            errors.FieldViolation(f"{place}.{v.field}" if v.field else place, v.description)
+            for v in error.violations
+        ]
+        raise type(error)(
+            error.message if violations else f"{place}: {error.message}",
+            violations=violations,
+            metadata={**error.metadata, "request_index": str(index)},
+            resource=error.resource,
+            retry_after=error.retry_after,
+        ) from error
+
+
+def fingerprint(requests: Sequence[RunRequest]) -> str:
+    """Returns a digest of what a batch means."""
+    each = [request.fingerprint() for request in requests]
+    return hashlib.sha256(jsontext.canonical(each).encode()).hexdigest()
+
+
+def subject(runs: Sequence[RunRecord]) -> str:
+    """Returns what is remembered of the runs that came of a batch."""
+    return _SEPARATOR.join(run.run_id for run in runs)
+
+
+def batch_started_earlier(db: Reader, key: RequestKey | None) -> Sequence[RunRecord] | None:
+    """Returns the runs that an earlier call with the same request_id started; None if none did.
+
+    Raises:
+        RequestIdReusedError: The earlier call was another request.
+        RunNotFoundError: One of the runs was deleted meanwhile.
+    """
+    earlier = remembered(db, key) if key is not None else None
+    if earlier is None:
+        return None
+    return [run_started_earlier(db, run_id) for run_id in earlier.subject.split(_SEPARATOR)]
