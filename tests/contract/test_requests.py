@@ -21,6 +21,7 @@ READS = {
     "ListThreads",
     "CountThreads",
     "GetThreadState",
+    "GetThreadStorage",
     "ListThreadHistory",
     "WaitRun",
     "JoinRun",
@@ -58,7 +59,7 @@ def test_a_run_is_created_with_the_same_fields_as_it_is_streamed() -> None:
 
 def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
     # Deleting and cancelling twice does no harm.
-    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns"}
+    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "PruneThreads"}
     repeatable = {
         method.name
         for method in METHODS.values()

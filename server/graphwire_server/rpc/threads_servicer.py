@@ -298,13 +298,12 @@ class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
         return steps
 
     def _update(self, message: pb.StateUpdate, field: str) -> NodeUpdate:
-        as_node = validation.required(message.as_node, f"{field}.as_node")
         values = None
         if message.HasField("values"):
             values = self._codec.read(message.values, f"{field}.values")
         if values is None:
             raise errors.MissingFieldError("required, and not null", field=f"{field}.values")
-        return NodeUpdate(values, as_node)
+        return NodeUpdate(values, validation.required(message.as_node, f"{field}.as_node"))
 
     def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:
         statuses = validation.enum_names(
@@ -330,7 +329,9 @@ def _thread_ids(ids: Sequence[str], field: str) -> tuple[str, ...]:
     """Returns a list of ids of threads, each once."""
     if len(ids) > _MAX_IDS:
         raise errors.InvalidFieldError(f"at most {_MAX_IDS} ids", field=field)
-    checked = [validation.thread_id(each, f"{field}[{i}]") for i, each in enumerate(ids)]
+    if "" in ids:
+        raise errors.InvalidFieldError("an empty id", field=f"{field}[{list(ids).index('')}]")
+    checked = [validation.optional_thread_id(each, f"{field}[{i}]") for i, each in enumerate(ids)]
     return tuple(dict.fromkeys(checked))
 
 

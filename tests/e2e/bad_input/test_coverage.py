@@ -23,6 +23,7 @@ NOTHING_CAN_BE_WRONG = {
     "GetThreadStateRequest.subgraphs": "either is allowed",
     "ListThreadsRequest.filter": "its fields have their own tests; empty is allowed",
     "CountThreadsRequest.filter": "as in ListThreadsRequest",
+    "UpdateThreadRequest.breakpoints": "its breakpoints have their own tests; none is allowed",
     "ThreadFilter.assistant_id": "of an assistant that is not there there are no threads",
     "ToolCallReview.approve": "there is nothing in it",
     "ToolCallReview.edit": "its fields have their own tests",
