@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.bad_input.breakpoint_cases import bad_breakpoints
-from tests.e2e.bad_input.case import Bad
+from tests.e2e.bad_input.case import Bad, Fields
 from tests.e2e.bad_input.requests import (
     BAD_REQUEST_IDS,
     BAD_THREAD_IDS,
@@ -292,45 +292,47 @@ COPY = [
     ),
 ]
 
+_PRUNE: list[tuple[str, dict[str, Any], str, str, str]] = [
+    (
+        "no threads",
+        {"strategy": "PRUNE_STRATEGY_DELETE"},
+        "MISSING_FIELD",
+        "thread_ids",
+        "at least one",
+    ),
+    (
+        "no strategy",
+        {"thread_ids": ["nobody"]},
+        "MISSING_FIELD",
+        "strategy",
+        "PRUNE_STRATEGY_KEEP_LATEST",
+    ),
+    (
+        "an empty id",
+        {"thread_ids": ["nobody", ""], "strategy": "PRUNE_STRATEGY_DELETE"},
+        "INVALID_FIELD",
+        "thread_ids[1]",
+        "",
+    ),
+    (
+        "an id that is none",
+        {"thread_ids": ["a b"], "strategy": "PRUNE_STRATEGY_DELETE"},
+        "INVALID_FIELD",
+        "thread_ids[0]",
+        "",
+    ),
+    (
+        "too many threads",
+        {"thread_ids": ["nobody"] * 1001, "strategy": "PRUNE_STRATEGY_DELETE"},
+        "INVALID_FIELD",
+        "thread_ids",
+        "at most 1000 ids",
+    ),
+]
+
 PRUNE = [
     Bad("PruneThreads", what, request, INVALID, reason, (field,), text=text)
-    for what, request, reason, field, text in [
-        (
-            "no threads",
-            {"strategy": "PRUNE_STRATEGY_DELETE"},
-            "MISSING_FIELD",
-            "thread_ids",
-            "at least one",
-        ),
-        (
-            "no strategy",
-            {"thread_ids": ["nobody"]},
-            "MISSING_FIELD",
-            "strategy",
-            "PRUNE_STRATEGY_KEEP_LATEST",
-        ),
-        (
-            "an empty id",
-            {"thread_ids": ["nobody", ""], "strategy": "PRUNE_STRATEGY_DELETE"},
-            "MISSING_FIELD",
-            "thread_ids[1]",
-            "",
-        ),
-        (
-            "an id that is none",
-            {"thread_ids": ["a b"], "strategy": "PRUNE_STRATEGY_DELETE"},
-            "INVALID_FIELD",
-            "thread_ids[0]",
-            "",
-        ),
-        (
-            "too many threads",
-            {"thread_ids": ["nobody"] * 1001, "strategy": "PRUNE_STRATEGY_DELETE"},
-            "INVALID_FIELD",
-            "thread_ids",
-            "at most 1000 ids",
-        ),
-    ]
+    for what, request, reason, field, text in _PRUNE
 ]
 
 NAMESPACES = [
@@ -380,6 +382,15 @@ NAMESPACES = [
     ),
 ]
 
+
+def _masked(name: str) -> dict[str, Fields]:
+    """Requests for one field of a thread."""
+    return {
+        "GetThread": lambda world: {"thread_id": world.done, "read_mask": name},
+        "ListThreads": {"read_mask": name},
+    }
+
+
 SEARCH = [
     *(
         Bad(
@@ -392,10 +403,7 @@ SEARCH = [
             text=f"Thread has no field '{name}'; it has: thread_id, status, metadata",
         )
         for name in ("value", "error.type")
-        for rpc, request in {
-            "GetThread": lambda world, name=name: {"thread_id": world.done, "read_mask": name},
-            "ListThreads": {"read_mask": name},
-        }.items()
+        for rpc, request in _masked(name).items()
     ),
     *(
         Bad(
@@ -420,7 +428,7 @@ SEARCH = [
         Bad(rpc, f"filter.thread_ids {what}", request, INVALID, reason, (field,))
         for rpc in ("ListThreads", "CountThreads")
         for what, ids, reason, field in [
-            ("with an empty id", ["a", ""], "MISSING_FIELD", "filter.thread_ids[1]"),
+            ("with an empty id", ["a", ""], "INVALID_FIELD", "filter.thread_ids[1]"),
             ("with none", ["a b"], "INVALID_FIELD", "filter.thread_ids[0]"),
             ("that are too many", ["a"] * 1001, "INVALID_FIELD", "filter.thread_ids"),
         ]
