@@ -248,8 +248,9 @@ def thread_exists(thread_id: str) -> errors.ThreadExistsError:
 def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
     """Returns the error for a thread that has an active run."""
     run_id = active[0].run_id if active else ""
+    doing = f"is busy with run {run_id}; wait for its end, or cancel it"
     return errors.ThreadBusyError(
-        f"thread {thread_id} is busy with run {run_id}; wait for its end, or cancel it",
+        f"thread {thread_id} {doing if active else 'is being changed by others; try again'}",
         metadata={"thread_id": thread_id, "run_id": run_id},
         resource=("thread", thread_id),
     )

@@ -65,7 +65,7 @@ from graphwire_server.storage.records import (
 )
 
 #: How often an edit is made anew when somebody else changes the thread meanwhile.
-_EDIT_TRIES = 5
+_EDIT_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
