@@ -28,17 +28,21 @@ from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs import topics as run_topics
+from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
+from graphwire_server.runs.expiry import Expiry
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
+from graphwire_server.runs.inbox import InboxService
+from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
-from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.storage.interface import CHANGES, Storage, StorageError, thread_of
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
 
@@ -51,6 +55,8 @@ _COLLECT_AFTER = (50_000, 20, 50)
 _READER_POLL_SECONDS = 1.0
 #: How often the queue is looked at without a word, in seconds, at the least.
 _QUEUE_POLL_SECONDS = 1.0
+#: How often to look for pauses whose time is over and of which nothing was known.
+_EXPIRY_POLL = 1.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
 
@@ -70,10 +76,13 @@ class App:
         storage: Storage,
         registry: GraphRegistry,
         log: EventLog,
+        changes: ChangeLog,
+        streams: ThreadStreams,
         executor: Executor,
         membership: Membership,
         threads: NodeThreads,
         housekeeping: Housekeeping,
+        expiry: Expiry,
         rpc: RpcServer,
         watch: BlockingWatch | None,
     ) -> None:
@@ -83,7 +92,10 @@ class App:
         self._settings = settings
         self._storage = storage
         self._log = log
+        self._changes = changes
+        self._streams = streams
         self._executor = executor
+        self._expiry = expiry
         self._membership = membership
         self._threads = threads
         self._housekeeping = housekeeping
@@ -134,12 +146,16 @@ class App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
-        log = EventLog(
-            storage,
-            heartbeat_seconds=settings.heartbeat_seconds,
-            poll_seconds=_READER_POLL_SECONDS
+        poll_seconds = (
+            _READER_POLL_SECONDS
             if isinstance(settings.location, PostgresAddress)
-            else settings.heartbeat_seconds,
+            else settings.heartbeat_seconds
+        )
+        heartbeat = settings.heartbeat_seconds
+        log = EventLog(storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds)
+        changes = ChangeLog(storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds)
+        streams = ThreadStreams(
+            storage, log, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds
         )
         membership = Membership(storage, lease_seconds=settings.lease_seconds)
         executor = Executor(
@@ -175,7 +191,13 @@ class App:
         )
         reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
         rpc = RpcServer(
-            threads=ThreadsServicer(thread_service, codec),
+            threads=ThreadsServicer(
+                thread_service,
+                codec,
+                inbox=InboxService(storage),
+                changes=changes,
+                streams=streams,
+            ),
             runs=RunsServicer(runs, steering, reader, completion),
             assistants=AssistantsServicer(registry),
             server=ServerServicer(settings),
@@ -193,22 +215,27 @@ class App:
                 stateless_ttl=settings.stateless_ttl_seconds,
                 thread_ttl=settings.thread_ttl_seconds,
                 event_ttl=settings.event_ttl_seconds,
+                change_ttl=settings.change_ttl_seconds,
                 latest_checkpoints=settings.checkpoint_retention == "latest",
             ),
         )
+        expiry = Expiry(storage, runs, poll_seconds=_EXPIRY_POLL)
         app = cls(
             settings=settings,
             storage=storage,
             registry=registry,
             log=log,
+            changes=changes,
+            streams=streams,
             executor=executor,
             membership=membership,
             threads=threads,
             housekeeping=housekeeping,
+            expiry=expiry,
             rpc=rpc,
             watch=watch,
         )
-        storage.listen(lambda topics: _on_announced(topics, log, executor))
+        storage.listen(lambda topics: _on_announced(topics, log, changes, streams, executor))
         await membership.join()
         try:
             host = settings.listen.rpartition(":")[0]
@@ -219,6 +246,7 @@ class App:
         # Not before it is sure that they can go on.
         executor.start()
         housekeeping.start()
+        expiry.start()
         if watch is not None:
             watch.start(asyncio.get_running_loop())
         return app
@@ -237,8 +265,12 @@ class App:
         if self._watch is not None:
             self._watch.stop()
         # At once: where the database can't be reached, either takes a while.
-        await asyncio.gather(self._housekeeping.stop(), self._executor.drain(grace_seconds))
+        await asyncio.gather(
+            self._housekeeping.stop(), self._expiry.stop(), self._executor.drain(grace_seconds)
+        )
         self._log.end_streams()
+        self._streams.end_streams()
+        await self._changes.close()
         await self._membership.leave()
 
 
@@ -253,15 +285,26 @@ def _spare_the_collector() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
-def _on_announced(topics: Sequence[str], log: EventLog, executor: Executor) -> None:
+def _on_announced(
+    topics: Sequence[str],
+    log: EventLog,
+    changes: ChangeLog,
+    streams: ThreadStreams,
+    executor: Executor,
+) -> None:
     """Wakes those whom an announcement concerns; all, if some may have been missed."""
     if run_topics.concern_executor(topics):
         executor.wake()
     if not topics:
         log.notify_all()
+        streams.notify_all()
+    if not topics or CHANGES in topics:
+        changes.notify()
     for topic in topics:
         if run_id := run_topics.run_of(topic):
             log.notify(run_id)
+        elif thread_id := thread_of(topic):
+            streams.notify(thread_id)
 
 
 def _keep_out_of_git(folder: Path) -> None:

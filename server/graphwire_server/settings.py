@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     event_ttl_seconds: Annotated[float, Field(ge=0)] = Field(
         0, description="How long the events of a run are kept after its end; 0: for ever."
     )
+    change_ttl_seconds: Annotated[float, Field(gt=0)] = Field(
+        86_400,
+        description="How long it is kept what has changed on threads, for watchers that come back.",
+    )
     checkpoint_retention: Literal["all", "latest"] = Field(
         "all",
         description="Which checkpoints of a thread are kept when no run is at it: all, or only "

@@ -195,9 +195,14 @@ def refused(code: str, reason: str, *fields: str) -> Iterator[Refusal]:
 
 def reason_of(error: grpc.RpcError) -> str:
     """The reason of an error status that was received."""
+    return refusal_of(error).reason
+
+
+def refusal_of(error: grpc.RpcError) -> Refusal:
+    """An error status that was received."""
     refusal = Refusal()
     _read(error, refusal)
-    return refusal.reason
+    return refusal
 
 
 def _read(error: Any, refusal: Refusal) -> None:

@@ -26,6 +26,9 @@ METHODS: dict[str, MethodDescriptor] = {
 #: The same by name alone: "StreamRun".
 PATHS = {method.name: path for path, method in METHODS.items()}
 
+#: The streams that stay open until the caller ends them.
+ENDLESS = ("JoinThread", "WatchThreads")
+
 Metadata = Sequence[tuple[str, str]]
 
 
@@ -41,7 +44,10 @@ def call(
     metadata: Metadata = (),
     timeout: float = DEADLINE,
 ) -> list[Any]:
-    """Calls an RPC, and returns the response, or those of the stream, in a list."""
+    """Calls an RPC, and returns the response, or those of the stream, in a list.
+
+    Of a stream that has no end it is the first response, without its time.
+    """
     method = METHODS[PATHS[name]]
     connect: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
     callable_ = connect(
@@ -51,4 +57,10 @@ def call(
     )
     data = request if isinstance(request, bytes) else request.SerializeToString()
     answer = callable_(data, timeout=timeout, metadata=tuple(metadata))
+    if name in ENDLESS:
+        first = next(answer)
+        answer.cancel()
+        holder = first.event if name == "JoinThread" else first
+        holder.ClearField("event_time" if name == "JoinThread" else "time")
+        return [first]
     return list(answer) if method.server_streaming else [answer]

@@ -22,7 +22,7 @@ from graphwire_server.graphs.tool_calls import (
     Review,
     amendment,
     pending_tool_calls,
-    rejected,
+    rejecting,
     review_in,
     review_text,
     reviewed,
@@ -138,7 +138,7 @@ def test_a_review_is_kept_with_what_each_decision_needs() -> None:
 
 def test_all_calls_of_a_pause_can_be_rejected_at_once() -> None:
     text = '[{"id":"a","name":"t","args":{}},{"id":"b","name":"t","args":{}}]'
-    assert review_in(rejected(text, "too late")) == (
+    assert rejecting(text, "too late") == (
         Decision("a", "reject", message="too late"),
         Decision("b", "reject", message="too late"),
     )
@@ -509,14 +509,14 @@ def test_what_is_no_state_graph_has_no_messages() -> None:
 # --- breakpoints that reject ---
 
 
-def rejecting(node: str) -> list[Breakpoint]:
+def rejects_at(node: str) -> list[Breakpoint]:
     return [Breakpoint(node, expires_after=1_000_000, on_expiry=OnExpiry.REJECT)]
 
 
 def test_a_breakpoint_that_rejects_needs_messages() -> None:
-    check_breakpoints(with_doors(graph_of(MessagesState)).places, rejecting("node"), "breakpoints")
+    check_breakpoints(with_doors(graph_of(MessagesState)).places, rejects_at("node"), "breakpoints")
     with pytest.raises(errors.UnsupportedBreakpointError) as refusal:
-        check_breakpoints(with_doors(graph_of(Log)).places, rejecting("node"), "breakpoints")
+        check_breakpoints(with_doors(graph_of(Log)).places, rejects_at("node"), "breakpoints")
     assert "breakpoints[0].on_expiry: the state of the graph has no messages" in str(refusal.value)
     assert refusal.value.metadata == {"path": "", "field": "breakpoints[0].on_expiry"}
 
@@ -530,6 +530,6 @@ def test_a_breakpoint_that_rejects_needs_a_node_that_can_be_passed_over() -> Non
     builder.add_edge(START, "chooser")
     places = with_doors(builder.compile()).places
     assert places[()].chooses == {"chooser"}
-    check_breakpoints(places, rejecting("leaver"), "breakpoints")
+    check_breakpoints(places, rejects_at("leaver"), "breakpoints")
     with pytest.raises(errors.UnsupportedBreakpointError, match="alone says where to go next"):
-        check_breakpoints(places, rejecting("chooser"), "breakpoints")
+        check_breakpoints(places, rejects_at("chooser"), "breakpoints")

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphwire import errors
+from graphwire_server.graphs.breakpoints import Breakpoint, Met
 from graphwire_server.graphs.position import Waiting
+from graphwire_server.runs.answered import check_in_time
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.storage.interface import Storage
 from graphwire_server.storage.records import PauseKind, PauseRecord, PauseStatus
@@ -148,3 +151,58 @@ async def test_where_nothing_waits_no_pause_stays_open(storage: Storage) -> None
     await settle(storage, asks("q"), stops("b"))
     assert await settle(storage, checkpoint_id="c2") == []
     assert await storage.read(lambda db: db.open_pauses("thread")) == []
+
+
+# --- expiry ---
+
+MINUTE = 60_000_000
+
+
+def timed(after: int, on_expiry: str) -> Met:
+    return Met(Breakpoint("a", breakpoint_id="b", expires_after=after, on_expiry=on_expiry))
+
+
+ENDLESS = Met(Breakpoint("a"))
+
+
+@pytest.mark.parametrize(
+    ("met", "expires"),
+    [
+        ((ENDLESS,), (None, "")),
+        ((timed(MINUTE, "RESUME"),), (NOW + MINUTE, "RESUME")),
+        # It runs by itself only if all let it, when the last has waited.
+        ((timed(MINUTE, "RESUME"), ENDLESS), (None, "")),
+        ((timed(MINUTE, "RESUME"), timed(2 * MINUTE, "RESUME")), (NOW + 2 * MINUTE, "RESUME")),
+        # What keeps it from running happens as soon as one says so.
+        ((timed(3 * MINUTE, "CANCEL"), ENDLESS), (NOW + 3 * MINUTE, "CANCEL")),
+        ((timed(3 * MINUTE, "CANCEL"), timed(MINUTE, "REJECT")), (NOW + MINUTE, "REJECT")),
+        ((timed(MINUTE, "RESUME"), timed(2 * MINUTE, "CANCEL")), (NOW + 2 * MINUTE, "CANCEL")),
+    ],
+)
+async def test_when_a_pause_expires_that_several_breakpoints_make(
+    storage: Storage, met: tuple[Met, ...], expires: tuple[int | None, str]
+) -> None:
+    (pause,) = await settle(storage, Waiting(BEFORE, "a", task_id="a-t", met=met))
+    assert (pause.expire_time, pause.on_expiry) == expires
+
+
+@pytest.mark.parametrize("on_expiry", ["REJECT", "CANCEL"])
+def test_an_answer_that_comes_too_late_is_refused(on_expiry: str) -> None:
+    pause = PauseRecord(
+        "p", "thread", "run", BEFORE, "a", (), "c1", 0, expire_time=NOW, on_expiry=on_expiry
+    )
+    check_in_time([pause], NOW - 1)
+    with pytest.raises(errors.PauseNotOpenError, match="answers come too late") as refusal:
+        check_in_time([pause], NOW)
+    assert refusal.value.metadata == {
+        "pause_id": "p",
+        "status": "OPEN",
+        "time": "1970-01-01T00:00:00.000007Z",
+    }
+
+
+def test_an_answer_to_a_pause_that_would_go_on_by_itself_is_never_too_late() -> None:
+    pause = PauseRecord(
+        "p", "thread", "run", BEFORE, "a", (), "c1", 0, expire_time=NOW, on_expiry="RESUME"
+    )
+    check_in_time([pause], NOW + 1)

@@ -9,19 +9,25 @@ from graphwire_server.storage.sql import statements
 from graphwire_server.storage.sql.session import Session
 from graphwire_server.storage.sql.transaction import SqlTransaction
 
-from .builders import a_run, a_thread
+from .builders import a_pause, a_run, a_thread
 
 
 def add_crowd(session: Session, count: int) -> None:
-    """Adds threads `thread-1` and so on, each with a run `run-1` that is over.
+    """Adds threads `thread-1` and so on, each with a run `run-1` that is over, and a pause.
 
-    Their times are their numbers, and of twenty one is paused.
+    Their times are their numbers, and of twenty one is paused; of the pauses nearly all are
+    resolved. The log has a change for each of them.
     """
     transaction = SqlTransaction(session)
     transaction.insert_thread(a_thread("thread-1", assistant_id="agent"))
     transaction.insert_run(
         a_run("run-1", "thread-1", status=RunStatus.SUCCEEDED, start_time=1, end_time=2)
     )
+    transaction.insert_pauses(
+        [a_pause("pause-1", "thread-1", run_id="run-1", assistant_id="agent")]
+    )
+    transaction.settle(kept=True)
+    transaction.write_changes()
     number = {"thread_id": "'thread-' || n", "run_id": "'run-' || n"} | dict.fromkeys(
         ("create_time", "update_time", "due_time"), "n"
     )
@@ -29,8 +35,13 @@ def add_crowd(session: Session, count: int) -> None:
     number |= {"state_update_time": "CASE WHEN n % 4 = 0 THEN NULL ELSE n END"}
     paused = {"status": "CASE WHEN n % 20 = 0 THEN 'INTERRUPTED' ELSE 'IDLE' END"}
     _multiply(session, "gw_threads", statements.THREAD_COLUMNS, number | paused, count)
-    _multiply(session, "gw_runs", statements.RUN_COLUMNS, number, count)
+    _multiply(session, "gw_runs", f"{statements.RUN_COLUMNS}, place", number, count)
     _multiply(session, "gw_run_bodies", "run_id, spec", number, count)
+    pause = {"pause_id": "'pause-' || n"}
+    resolved = {"status": "CASE WHEN n % 20 = 0 THEN 'OPEN' ELSE 'RESUMED' END"}
+    _multiply(session, "gw_pauses", statements.PAUSE_COLUMNS, number | pause | resolved, count)
+    change = {"time": "n", "subject": "'pause-' || n"}
+    _multiply(session, "gw_changes", "xid, time, kind, subject", change, count)
 
 
 def _multiply(

@@ -17,6 +17,9 @@ from graphwire_server.storage.postgres import storage as postgres_storage
 from graphwire_server.storage.postgres.schema import in_postgres_types, inspect, migrate
 from graphwire_server.storage.postgres.session import PostgresSession
 from graphwire_server.storage.records import (
+    PauseFilter,
+    PausePosition,
+    PauseStatus,
     Position,
     ThreadFilter,
     ThreadOrder,
@@ -247,6 +250,11 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+def inbox(which: PauseFilter) -> tuple[str, Sequence[object]]:
+    after = PausePosition(10_000, 10_000)
+    return sql.list_pauses(which, limit=50, after=after, ascending=False)
+
+
 def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
     after = Position(10_000, "thread-10000")
     paused = ThreadFilter(statuses=(ThreadStatus.INTERRUPTED,))
@@ -278,6 +286,14 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
             for number, part in enumerate(sql.parts_of(ThreadSort(order, ascending), place))
         ),
         ("runs", sql.list_runs("thread-5", (), limit=50, after=after), "gw_runs_by_"),
+        ("inbox", inbox(PauseFilter()), "gw_pauses_inbox"),
+        ("assistant", inbox(PauseFilter(assistant_id="agent")), "gw_pauses_inbox"),
+        ("resolved", inbox(PauseFilter(statuses=(PauseStatus.RESUMED,))), "gw_pauses_resolved"),
+        ("changes", (sql.CHANGES, (0, 10_000, 50, 0, 50, 50)), "gw_changes_in_order"),
+        ("last change", (sql.LAST_CHANGE, ()), "gw_changes_in_order"),
+        ("changes ahead", (sql.CHANGES_AHEAD, ()), "gw_changes_in_order"),
+        ("oldest changes", (sql.OLDEST_CHANGES, (50, 9)), "gw_changes_pkey"),
+        ("next run", (sql.NEXT_RUN, ("thread-5", 0)), "gw_runs_by_"),
         ("due", (sql.DUE_RUNS, (1, 50)), "gw_runs_queue"),
         ("lost", (sql.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
@@ -305,4 +321,4 @@ def test_what_is_listed_is_found_by_its_index(crowd: psycopg.Connection, name: s
     rows = crowd.execute(f"EXPLAIN {statement.replace('?', '%s')}", parameters).fetchall()
     plan = "\n".join(row[0] for row in rows)
     assert index in plan, plan
-    assert not re.search(r"Seq Scan on gw_(threads|runs)", plan), plan
+    assert not re.search(r"Seq Scan on gw_(threads|runs|pauses|changes)\b", plan), plan

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import (
+    LOG_START,
+    ChangePlace,
     Expiry,
+    PauseFilter,
+    PausePosition,
+    PauseStatus,
     Position,
     RunStatus,
     ThreadFilter,
@@ -38,6 +43,7 @@ BOTH = ThreadFilter(statuses=(ThreadStatus.IDLE, ThreadStatus.ERROR))
 AFTER = Position(50_000, "thread-50000")
 PLACE = ThreadPosition("thread-50000", 50_000, "IDLE")
 NOWHERE = ThreadPosition("thread-50000")
+PAUSE = PausePosition(50_000, 50_000)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +182,44 @@ LISTS: dict[str, tuple[Work, str]] = {
     "open pauses": (lambda r: r.open_pauses("thread-5"), "gw_pauses_open"),
     "pauses of tasks": (lambda r: r.pauses_of_tasks("thread-5", ["t", "u"]), "gw_pauses_by_task"),
     "pauses of a run": (lambda r: r.pauses_of_run("run-5"), "gw_pauses_by_run"),
+    "the inbox": (lambda r: r.list_pauses(PauseFilter(), limit=50), "gw_pauses_inbox"),
+    "the inbox, next page": (
+        lambda r: r.list_pauses(PauseFilter(), limit=50, after=PAUSE),
+        "gw_pauses_inbox",
+    ),
+    "the inbox, oldest first": (
+        lambda r: r.list_pauses(PauseFilter(), limit=50, after=PAUSE, ascending=True),
+        "gw_pauses_inbox",
+    ),
+    "the inbox of an assistant": (
+        lambda r: r.list_pauses(PauseFilter(assistant_id="agent"), limit=50, after=PAUSE),
+        "gw_pauses_inbox_by_assistant",
+    ),
+    "the inbox of a thread": (
+        lambda r: r.list_pauses(PauseFilter(thread_id="thread-20"), limit=50),
+        "gw_pauses_open",
+    ),
+    "resolved pauses": (
+        lambda r: r.list_pauses(
+            PauseFilter(statuses=(PauseStatus.RESUMED,)), limit=50, after=PAUSE
+        ),
+        "gw_pauses_resolved",
+    ),
+    "a pause": (lambda r: r.pause("pause-5"), "sqlite_autoindex_gw_pauses_1"),
+    "a pause as it was called": (
+        lambda r: r.pause_called("thread-5", "pause-5"),
+        "gw_pauses_by_task",
+    ),
+    "pauses by their ids": (
+        lambda r: r.pauses_by_id(["pause-5", "pause-6"]),
+        "sqlite_autoindex_gw_pauses_1",
+    ),
+    "runs by their ids": (
+        lambda r: r.runs_by_id(["run-5", "run-6"]),
+        "sqlite_autoindex_gw_runs_1",
+    ),
+    "the next run": (lambda r: r.next_run("thread-5", after=0), "gw_runs_by_place"),
+    "a run by its place": (lambda r: r.run_at("thread-5", 1), "gw_runs_by_place"),
     "events": (lambda r: r.events("run-5", after=3, limit=50), "sqlite_autoindex_gw_events_1"),
 }
 
@@ -198,6 +242,12 @@ def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: s
         "by status",
         "by assistant",
         "runs",
+        "the inbox",
+        "the inbox, next page",
+        "the inbox, oldest first",
+        "the inbox of an assistant",
+        "resolved pauses",
+        "the next run",
         "last run",
         "events",
         "threads with a ttl",
@@ -232,6 +282,28 @@ def test_the_queue_is_walked_in_order(
     found = [row[3] for row in crowd.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
     assert index in found[0], found
     assert not [step for step in found if "TEMP B-TREE" in step], found
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda tx: tx.changes(after=LOG_START, limit=50),
+        lambda tx: tx.changes(after=ChangePlace(0, 50_000), limit=50),
+        lambda tx: tx.end_of_changes(),
+        lambda tx: tx.remove_changes(before=9, limit=50),
+        lambda tx: tx.remove_changes(before=A_DAY, limit=50),
+    ],
+    ids=["start", "middle", "end", "few to remove", "many to remove"],
+)
+def test_the_log_of_changes_is_read_where_it_is_asked_for(
+    crowd: sqlite3.Connection, work: Work
+) -> None:
+    assert steps(crowd, work) < 8000
+
+
+def test_the_next_place_in_a_thread_is_found_at_once(crowd: sqlite3.Connection) -> None:
+    assert run(crowd, lambda r: r.last_place("thread-5")) == 1
+    assert steps(crowd, lambda r: r.last_place("thread-5")) < 500
 
 
 def test_the_queue_finds_its_few_runs_in_the_crowd(crowd: sqlite3.Connection) -> None:

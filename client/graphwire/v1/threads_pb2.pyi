@@ -1476,10 +1476,10 @@ class JoinThreadRequest(_message.Message):
     """The thread. Required."""
     cursor: _builtins.str
     """Stream what comes after this cursor, of an earlier call. Empty: from the first
-    event that is kept.
+    event of each run that is kept.
     """
     only_new: _builtins.bool
-    """With an empty cursor: only what happens from now on."""
+    """Only what happens from now on. Not with a cursor."""
     def __init__(
         self,
         *,
@@ -1504,7 +1504,7 @@ class JoinThreadResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where the stream stands after it; 1 to 64 characters. Empty on a heartbeat."""
+    """Where the stream stands after it; 1 to 64 characters."""
     @_builtins.property
     def event(self) -> _run_event_pb2.RunEvent:
         """The event. On a quiet stream a heartbeat, without a run."""
@@ -1561,7 +1561,7 @@ Global___WatchThreadsRequest: _TypeAlias = WatchThreadsRequest  # noqa: Y015
 
 @_typing.final
 class WatchThreadsResponse(_message.Message):
-    """A change; with neither kind nor cursor a heartbeat."""
+    """A change; without a kind a heartbeat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1572,7 +1572,9 @@ class WatchThreadsResponse(_message.Message):
     PAUSE_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Where the stream stands after it; 1 to 64 characters. Empty on a heartbeat."""
+    """Where the stream stands after it; 1 to 64 characters. On a heartbeat too: changes
+    that the filter leaves out move it on.
+    """
     kind: Global___ThreadChangeKind.ValueType
     """What has happened. UNSPECIFIED on a heartbeat."""
     thread_id: _builtins.str

@@ -261,8 +261,9 @@ class ThreadsServicer(object):
     def JoinThread(self, request, context):
         """Streams the events of every run of a thread, one run after the other, in the order
         in which they began; stays open across pauses and resumes, until the caller ends it
-        or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
-        which another call goes on, on any server.
+        or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+        first response is a heartbeat, which says that the stream is open. Each response comes
+        with a cursor, from which another call goes on, on any server.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
         OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
@@ -273,8 +274,10 @@ class ThreadsServicer(object):
 
     def WatchThreads(self, request, context):
         """Streams what happens on all threads: pauses as they are made, their answers, runs
-        that begin and end. Stays open until the caller ends it. Each change comes with a
-        cursor, from which another call goes on, on any server.
+        that begin and end. Stays open until the caller ends it. Changes of what was deleted
+        meanwhile are left out. The first response is a heartbeat, which says that the stream
+        is open. Each response comes with a cursor, from which another call goes on, on any
+        server.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
         UNAVAILABLE: SHUTTING_DOWN.

@@ -125,16 +125,19 @@ class ThreadsStub:
     JoinThread: _grpc.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]
     """Streams the events of every run of a thread, one run after the other, in the order
     in which they began; stays open across pauses and resumes, until the caller ends it
-    or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
-    which another call goes on, on any server.
+    or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+    first response is a heartbeat, which says that the stream is open. Each response comes
+    with a cursor, from which another call goes on, on any server.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
     OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
     """
     WatchThreads: _grpc.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
-    that begin and end. Stays open until the caller ends it. Each change comes with a
-    cursor, from which another call goes on, on any server.
+    that begin and end. Stays open until the caller ends it. Changes of what was deleted
+    meanwhile are left out. The first response is a heartbeat, which says that the stream
+    is open. Each response comes with a cursor, from which another call goes on, on any
+    server.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
     UNAVAILABLE: SHUTTING_DOWN.
@@ -248,16 +251,19 @@ class ThreadsAsyncStub(ThreadsStub):
     JoinThread: _aio.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]  # type: ignore[assignment]
     """Streams the events of every run of a thread, one run after the other, in the order
     in which they began; stays open across pauses and resumes, until the caller ends it
-    or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
-    which another call goes on, on any server.
+    or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+    first response is a heartbeat, which says that the stream is open. Each response comes
+    with a cursor, from which another call goes on, on any server.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
     OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
     """
     WatchThreads: _aio.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]  # type: ignore[assignment]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
-    that begin and end. Stays open until the caller ends it. Each change comes with a
-    cursor, from which another call goes on, on any server.
+    that begin and end. Stays open until the caller ends it. Changes of what was deleted
+    meanwhile are left out. The first response is a heartbeat, which says that the stream
+    is open. Each response comes with a cursor, from which another call goes on, on any
+    server.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
     UNAVAILABLE: SHUTTING_DOWN.
@@ -446,8 +452,9 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_threads_pb2.JoinThreadResponse], _abc.AsyncIterator[_threads_pb2.JoinThreadResponse]]:
         """Streams the events of every run of a thread, one run after the other, in the order
         in which they began; stays open across pauses and resumes, until the caller ends it
-        or the thread is deleted (THREAD_NOT_FOUND). Each event comes with a cursor, from
-        which another call goes on, on any server.
+        or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+        first response is a heartbeat, which says that the stream is open. Each response comes
+        with a cursor, from which another call goes on, on any server.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
         OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
@@ -460,8 +467,10 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_threads_pb2.WatchThreadsResponse], _abc.AsyncIterator[_threads_pb2.WatchThreadsResponse]]:
         """Streams what happens on all threads: pauses as they are made, their answers, runs
-        that begin and end. Stays open until the caller ends it. Each change comes with a
-        cursor, from which another call goes on, on any server.
+        that begin and end. Stays open until the caller ends it. Changes of what was deleted
+        meanwhile are left out. The first response is a heartbeat, which says that the stream
+        is open. Each response comes with a cursor, from which another call goes on, on any
+        server.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
         UNAVAILABLE: SHUTTING_DOWN.

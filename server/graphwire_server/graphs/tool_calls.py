@@ -77,15 +77,15 @@ def review_in(text: str) -> tuple[Decision, ...]:
     return tuple(Decision(**fields) for fields in orjson.loads(text))
 
 
-def rejected(tool_calls: str, message: str) -> str:
-    """Returns the review that rejects all tool calls of a pause.
+def rejecting(tool_calls: str, message: str) -> tuple[Decision, ...]:
+    """Returns the decisions that reject all tool calls of a pause.
 
     Args:
         tool_calls: Those of the pause, as its record has them.
         message: What the model is told; empty: `REJECTED`.
     """
     calls = orjson.loads(tool_calls)
-    return review_text([Decision(call["id"], "reject", message=message) for call in calls])
+    return tuple(Decision(call["id"], "reject", message=message) for call in calls)
 
 
 def pending_tool_calls(

@@ -10,12 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
-from graphwire.v1 import run_event_pb2, runs_pb2
+from graphwire.v1 import run_event_pb2, runs_pb2, threads_pb2
 
 # Field 1, length-delimited: `event` in both responses; tests/rpc proves it.
 _TAG = b"\x0a"
 
-EventResponse = runs_pb2.StreamRunResponse | runs_pb2.JoinRunResponse
+# Field 2, length-delimited: `cursor`, of 127 bytes at the most.
+_CURSOR_TAG = b"\x12"
+
+EventResponse = (
+    runs_pb2.StreamRunResponse | runs_pb2.JoinRunResponse | threads_pb2.JoinThreadResponse
+)
 
 
 class EventFrame:
@@ -37,10 +42,31 @@ class EventFrame:
         prefix.append(length)
         return bytes(prefix) + self._event
 
-    def message(self) -> runs_pb2.StreamRunResponse:
+    def message(self) -> EventResponse:
         """Returns the response as a message."""
         event = run_event_pb2.RunEvent.FromString(self._event)
         return runs_pb2.StreamRunResponse(event=event)
+
+
+class ThreadEventFrame(EventFrame):
+    """One event with its cursor, in the place of a `JoinThreadResponse`."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, event: bytes, cursor: str) -> None:
+        """Takes a serialized `RunEvent`, and where the stream stands after it."""
+        super().__init__(event)
+        self._cursor = cursor
+
+    def serialized(self) -> bytes:
+        """Returns the serialized response."""
+        cursor = self._cursor.encode()
+        return super().serialized() + _CURSOR_TAG + bytes((len(cursor),)) + cursor
+
+    def message(self) -> EventResponse:
+        """Returns the response as a message."""
+        event = run_event_pb2.RunEvent.FromString(self._event)
+        return threads_pb2.JoinThreadResponse(event=event, cursor=self._cursor)
 
 
 def serializer(of_messages: Callable[[Message], bytes]) -> Callable[[Any], bytes]:

@@ -34,6 +34,7 @@ _MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
 _MAX_BATCH = 100
+_MAX_ANSWERED_BY = 256
 
 
 class RunRequestReader:
@@ -144,6 +145,9 @@ class RunRequestReader:
             review=review,
             step=_step(resume, field),
             run_to=resume.run_to,
+            answered_by=validation.line(
+                resume.answered_by, f"{field}.answered_by", most=_MAX_ANSWERED_BY
+            ),
         )
 
     def _command(self, command: run_pb2.Command, field: str) -> CommandStart:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from graphwire import errors
-from graphwire.v1 import breakpoint_pb2, threads_pb2_grpc
+from graphwire.v1 import breakpoint_pb2
 from graphwire.v1 import threads_pb2 as pb
 
 from graphwire_server import jsontext
@@ -18,11 +18,15 @@ from graphwire_server.graphs.supersteps import NodeUpdate
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import thread_message, thread_state_message
+from graphwire_server.rpc.inbox_rpcs import InboxRpcs
 from graphwire_server.rpc.masks import keep_only, read_mask
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_principal
+from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.inbox import InboxService
+from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.state_paths import StatePath, parse_path
 from graphwire_server.runs.threads import NewThread, StateEdit, ThreadService
 from graphwire_server.storage.records import (
@@ -56,11 +60,20 @@ _NO_TIME = -1
 _LONGEST_TTL = timedelta(days=36_500)
 
 
-class ThreadsServicer(threads_pb2_grpc.ThreadsServicer):
+class ThreadsServicer(InboxRpcs):
     """Serves Threads."""
 
-    def __init__(self, threads: ThreadService, codec: PayloadCodec) -> None:
-        """Takes the service behind the RPCs."""
+    def __init__(
+        self,
+        threads: ThreadService,
+        codec: PayloadCodec,
+        *,
+        inbox: InboxService,
+        changes: ChangeLog,
+        streams: ThreadStreams,
+    ) -> None:
+        """Takes the services behind the RPCs."""
+        super().__init__(inbox, changes, streams)
         self._threads = threads
         self._codec = codec
 

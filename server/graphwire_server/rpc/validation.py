@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from graphwire import errors
 
@@ -75,6 +76,13 @@ def text(value: str, field: str, *, most: int) -> str:
     return value
 
 
+def line(value: str, field: str, *, most: int) -> str:
+    """Returns a text of at most so many characters, none of which is a control character."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise errors.InvalidFieldError("must have no control characters", field=field)
+    return text(value, field, most=most)
+
+
 def request_id(value: str) -> str:
     """Returns a request_id, or ""."""
     if value and not _REQUEST_ID.fullmatch(value):
@@ -97,6 +105,13 @@ def duration(value: Duration, field: str, *, most: timedelta, words: str) -> int
     if not 0 <= value.nanos < 10**9 or not 0 <= nanos <= most // timedelta(microseconds=1) * 1000:
         raise errors.InvalidFieldError(f"must be {words}", field=field)
     return -(-nanos // 1000)
+
+
+def instant(value: Timestamp, field: str) -> int:
+    """Returns a time as microseconds since 1970, UTC."""
+    if not 0 <= value.nanos < 10**9 or not -(2**36) <= value.seconds <= 2**38:
+        raise errors.InvalidFieldError("must be a time of the years 1 to 9999", field=field)
+    return value.seconds * 10**6 + value.nanos // 1000
 
 
 def enum_name(kind: _EnumWrapper, number: int, prefix: str) -> str:

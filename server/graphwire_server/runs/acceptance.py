@@ -21,6 +21,7 @@ from graphwire_server.graphs.breakpoints import (
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
+from graphwire_server.runs.answered import Past, check_in_time
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.events import Sealer, metadata_record
@@ -92,6 +93,7 @@ class Context:
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
         assistant_breakpoints: Those of the assistant, for a run with new input.
+        principal: Who calls.
     """
 
     now: int
@@ -102,6 +104,7 @@ class Context:
     default_recursion_limit: int
     key: RequestKey | None
     assistant_breakpoints: tuple[Breakpoint, ...] = ()
+    principal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         return earlier
     active = () if new else tx.active_runs(thread.thread_id)
     plan = _check_thread(tx, request, context, thread, active)
+    if plan is not None and not request.expired:
+        check_in_time((pause for pause, _ in plan.resumed), context.now)
     cancelled: tuple[RunRecord, ...] = ()
     if interrupts and active:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
@@ -196,7 +201,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
             status=ThreadStatus.BUSY,
             assistant_id=context.assistant_id,
         )
-        _resolve_pauses(tx, request, thread, plan, run)
+        _resolve_pauses(tx, request, context, thread, plan, run)
         if not goes_on:
             tx.forget_breakpoint_hits(thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
@@ -364,6 +369,10 @@ def _check_thread(
             )
         return None
 
+    past = Past.read(tx, thread.thread_id, active)
+    pauses = tx.open_pauses(thread.thread_id)
+    if not _leaves(request, thread):
+        past.check(resume, pauses)
     # A resume is for what waits now: it never queues behind another run.
     if thread.status is ThreadStatus.BUSY:
         raise thread_busy(thread.thread_id, active)
@@ -385,11 +394,10 @@ def _check_thread(
                 resource=("thread", thread.thread_id),
             )
         return ResumePlan(resumed=(), answers={})
-    pauses = tx.open_pauses(thread.thread_id)
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, context.graph.places)
-    plan_resume((), resume, where)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, past, context.graph.places)
+    plan_resume((), resume, where, past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
@@ -578,6 +586,7 @@ def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
 def _resolve_pauses(
     tx: Transaction,
     request: RunRequest,
+    context: Context,
     thread: ThreadRecord,
     plan: ResumePlan | None,
     run: RunRecord,
@@ -592,10 +601,19 @@ def _resolve_pauses(
                 by_run_id=run.run_id,
                 answer=answer,
                 review=plan.reviews.get(pause.pause_id),
+                principal=context.principal,
+                answered_by=request.resume.answered_by if request.resume else "",
+                expired=request.expired,
             )
     if _leaves(request, thread) or (plan is None and thread.status is ThreadStatus.INTERRUPTED):
         for pause in tx.open_pauses(thread.thread_id):
-            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now, by_run_id=run.run_id)
+            tx.resolve_pause(
+                pause.pause_id,
+                PauseStatus.SUPERSEDED,
+                now=now,
+                by_run_id=run.run_id,
+                principal=context.principal,
+            )
 
 
 def _union(*lists: Sequence[str]) -> list[str]:

@@ -70,6 +70,7 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
             now=now,
             keep=keep,
             by_run_id=run.run_id,
+            assistant_id=run.assistant_id,
         )
     events = [end_event(outcome.status, outcome.error, checkpoint_id)]
     if interrupted and position is not None:
@@ -146,6 +147,7 @@ def settle_pauses(
     now: int,
     keep: Collection[str] = (),
     by_run_id: str = "",
+    assistant_id: str = "",
 ) -> list[PauseRecord]:
     """Makes the thread's open pauses those that it waits for, and returns them.
 
@@ -178,6 +180,7 @@ def settle_pauses(
             response_schema=reason.response_schema,
             task_id=reason.task_id,
             tool_calls=reason.tool_calls,
+            assistant_id=assistant_id,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),
         )

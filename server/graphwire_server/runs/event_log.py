@@ -8,12 +8,13 @@ late is served from the database. A run may execute here, on another server, or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from graphwire import errors
 
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.tail import within
+from graphwire_server.runs.wake import Wake
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 
@@ -38,7 +39,7 @@ class EventLog:
         self._heartbeat = heartbeat_seconds
         self._poll = poll_seconds
         self._journals: dict[str, Journal] = {}
-        self._readers: dict[str, set[_Wake]] = {}
+        self._readers: dict[str, set[Wake]] = {}
         self._closing = False
 
     def end_streams(self) -> None:
@@ -67,7 +68,7 @@ class EventLog:
         for event in self._readers.get(run_id, ()):
             event.set()
 
-    async def follow(self, run_id: str, *, after: int) -> AsyncIterator[EventRecord | None]:
+    async def follow(self, run_id: str, *, after: int) -> AsyncGenerator[EventRecord | None, None]:
         """Yields a run's events after a sequence, those to come included, to its end.
 
         None stands for a heartbeat.
@@ -78,7 +79,7 @@ class EventLog:
                 it were removed, be it while they were waited for.
             ShuttingDownError: The server is shutting down.
         """
-        wake, loop = _Wake(), asyncio.get_running_loop()
+        wake, loop = Wake(), asyncio.get_running_loop()
         quiet_since = loop.time()
         self._readers.setdefault(run_id, set()).add(wake)
         try:
@@ -152,7 +153,7 @@ class EventLog:
         last = records[-1].sequence if records else after
         return records, run.status.ended and last >= run.last_sequence
 
-    async def _changed(self, run_id: str, wake: _Wake, quiet_since: float) -> bool:
+    async def _changed(self, run_id: str, wake: Wake, quiet_since: float) -> bool:
         """Waits until there may be news; returns False when it is time for a heartbeat."""
         left = quiet_since + self._heartbeat - asyncio.get_running_loop().time()
         if run_id in self._journals:
@@ -178,40 +179,3 @@ def _events_removed(run: RunRecord) -> errors.SequenceOutOfRangeError:
             "after_sequence": str(oldest - 1),
         },
     )
-
-
-class _Wake:
-    """Wakes one reader. (`asyncio.wait_for` on an Event would make a task for each wait.)"""
-
-    def __init__(self) -> None:
-        self._woken = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def clear(self) -> None:
-        """Forgets that it was set."""
-        self._woken = False
-
-    def set(self) -> None:
-        """Wakes the reader, now or when it comes to wait."""
-        self._woken = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def wait(self, timeout: float) -> bool:
-        """Waits until it is set; returns False when that takes longer than `timeout` seconds."""
-        if self._woken:
-            return True
-        loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        timer = loop.call_later(max(timeout, 0), _give_up, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-        return self._woken
-
-
-def _give_up(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

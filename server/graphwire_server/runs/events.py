@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from google.protobuf import timestamp_pb2
-from graphwire.v1 import pause_pb2, payload_pb2, run_pb2
+from graphwire.v1 import breakpoint_pb2, pause_pb2, payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
+from graphwire_server.graphs.breakpoints import Met, met_in
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.review_messages import review_message, tool_call_messages
 from graphwire_server.storage.interface import Reader
@@ -15,6 +16,7 @@ from graphwire_server.storage.records import (
     EventRecord,
     Failure,
     PauseRecord,
+    PauseStatus,
     RunRecord,
     RunStatus,
 )
@@ -121,7 +123,8 @@ def sealed(event: pb.RunEvent, run_id: str, sequence: int, *, attempt: int) -> E
 
 
 def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
-    """The contract's form of a pause."""
+    """The contract's form of a pause, as it is now."""
+    resolved = pause.status is not PauseStatus.OPEN
     return pause_pb2.Pause(
         pause_id=pause.pause_id,
         thread_id=pause.thread_id,
@@ -134,16 +137,31 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         response_schema=_payload(pause.response_schema),
         checkpoint_id=pause.checkpoint_id,
         create_time=timestamp(pause.create_time),
+        assistant_id=pause.assistant_id,
+        status=pause_pb2.PauseStatus.Value(f"PAUSE_STATUS_{pause.status}"),
+        breakpoints=[_met_message(met) for met in met_in(pause.breakpoints)],
         tool_calls=tool_call_messages(pause.tool_calls),
-        resolution=_resolution(pause),
+        expire_time=None if pause.expire_time is None else timestamp(pause.expire_time),
+        on_expiry=breakpoint_pb2.OnExpiry.Value(f"ON_EXPIRY_{pause.on_expiry or 'UNSPECIFIED'}"),
+        task_id=pause.task_id,
+        resolution=_resolution_message(pause) if resolved else None,
     )
 
 
-def _resolution(pause: PauseRecord) -> pause_pb2.PauseResolution | None:
-    if pause.resolve_time is None:
-        return None
+def _met_message(met: Met) -> breakpoint_pb2.MetBreakpoint:
+    source = f"BREAKPOINT_SOURCE_{met.breakpoint.source}"
+    return breakpoint_pb2.MetBreakpoint(
+        breakpoint_id=met.breakpoint.breakpoint_id,
+        label=met.breakpoint.label,
+        source=breakpoint_pb2.BreakpointSource.Value(source),
+        condition=met.breakpoint.condition,
+        condition_error=met.condition_error,
+    )
+
+
+def _resolution_message(pause: PauseRecord) -> pause_pb2.PauseResolution:
     return pause_pb2.PauseResolution(
-        time=timestamp(pause.resolve_time),
+        time=None if pause.resolve_time is None else timestamp(pause.resolve_time),
         run_id=pause.resolved_by_run_id,
         principal=pause.principal,
         answered_by=pause.answered_by,

@@ -33,6 +33,7 @@ class RetentionPolicy:
         stateless_ttl: The thread of a stateless run, after the run's end.
         thread_ttl: Any other thread without a ttl of its own, after its last change; 0: for ever.
         event_ttl: The events of a run, after its end; 0: for ever.
+        change_ttl: What was changed on threads, for those who watch.
         latest_checkpoints: Whether a thread that no run is at has only the checkpoints at which
             it stands.
     """
@@ -40,12 +41,14 @@ class RetentionPolicy:
     stateless_ttl: float
     thread_ttl: float = 0
     event_ttl: float = 0
+    change_ttl: float = 86_400
     latest_checkpoints: bool = False
 
     @property
     def shortest(self) -> float:
         """Returns the shortest of the times."""
-        return min([self.stateless_ttl, *filter(None, (self.thread_ttl, self.event_ttl))])
+        ttls = (self.thread_ttl, self.event_ttl)
+        return min([self.stateless_ttl, self.change_ttl, *filter(None, ttls)])
 
     def steps(self, now: int) -> list[Callable[[Transaction], Swept]]:
         """Returns what a sweep at a time does again and again, until there is no more."""
@@ -64,6 +67,7 @@ class RetentionPolicy:
         ]
         if self.event_ttl:
             steps.append(partial(retention.trim_events, before=before(self.event_ttl)))
+        steps.append(partial(retention.trim_changes, before=before(self.change_ttl)))
         if self.latest_checkpoints:
             steps.append(retention.prune_checkpoints)
         return steps

@@ -70,6 +70,7 @@ class ResumeStart:
     review: tuple[Decision, ...] | None = None
     step: StepMode = ""
     run_to: str = ""
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ class RunRequest:
     """A request to start a run.
 
     None, "" and () mean that the caller left it out. Times are in microseconds. Of the ids of
-    the breakpoints, `breakpoint_ids` are those that the caller gave.
+    the breakpoints, `breakpoint_ids` are those that the caller gave. `expired` says that there
+    is no caller: the time of the pauses that it resumes is over.
     """
 
     start: Start
@@ -115,6 +117,7 @@ class RunRequest:
     recovery: Recovery | None = None
     breakpoints: tuple[Breakpoint, ...] = ()
     breakpoint_ids: tuple[str, ...] = ()
+    expired: bool = False
     keep_thread: bool = False
     request_id: str = ""
 

@@ -13,8 +13,11 @@ from jsonschema.exceptions import SchemaError
 
 from graphwire_server.graphs.places import Path, Place, path_of
 from graphwire_server.graphs.tool_calls import Decision, review_text
+from graphwire_server.runs.answered import Past
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.records import PauseKind, PauseRecord
+
+_NO_PAST = Past()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ def plan_resume(
     open_pauses: Sequence[PauseRecord],
     resume: ResumeStart,
     field: str,
+    past: Past = _NO_PAST,
     places: Mapping[Path, Place] | None = None,
 ) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
@@ -59,9 +63,9 @@ def plan_resume(
             no tool calls to decide on.
     """
     by_id = {pause.pause_id: pause for pause in open_pauses}
-    answered = _answered(open_pauses, by_id, resume, field)
-    named = {_named(by_id, pause_id, i, field) for i, pause_id in enumerate(resume.pause_ids)}
-    reviews = _reviewed(open_pauses, by_id, resume, field, places or {})
+    answered = _answered(open_pauses, by_id, resume, field, past)
+    named = {_named(by_id, pause_id, i, field, past) for i, pause_id in enumerate(resume.pause_ids)}
+    reviews = _reviewed(open_pauses, by_id, resume, field, past, places or {})
     meant = named | set(answered) | set(reviews)
     if not meant:
         meant = set(by_id)
@@ -93,6 +97,7 @@ def _answered(
     by_id: dict[str, PauseRecord],
     resume: ResumeStart,
     field: str,
+    past: Past,
 ) -> dict[str, Any]:
     """Returns the answers by pause id, each checked."""
     questions = [pause for pause in open_pauses if pause.kind is PauseKind.INTERRUPT]
@@ -101,9 +106,7 @@ def _answered(
     ]
     if resume.answer is not None:
         if not questions:
-            raise errors.PauseNotOpenError(
-                "there is an `answer`, but the thread waits at no interrupt()"
-            )
+            raise past.nothing_asked()
         if len(questions) > 1:
             raise errors.AmbiguousAnswerError(
                 f"{len(questions)} interrupts wait; answer them by id in `answers`: "
@@ -116,7 +119,7 @@ def _answered(
     for key, path, value in given:
         pause = by_id.get(key) or next((p for p in questions if p.interrupt_id == key), None)
         if pause is None:
-            raise _not_open(key)
+            raise past.not_open(key)
         if pause.kind is not PauseKind.INTERRUPT:
             raise errors.InvalidFieldError(
                 "this pause is a breakpoint, which takes no answer; name it in `pause_ids`",
@@ -134,6 +137,7 @@ def _reviewed(
     by_id: Mapping[str, PauseRecord],
     resume: ResumeStart,
     field: str,
+    past: Past,
     places: Mapping[Path, Place],
 ) -> dict[str, str]:
     """Returns the reviews by pause id, each checked, as they are kept."""
@@ -141,9 +145,7 @@ def _reviewed(
     if resume.review is not None:
         open_to_review = [p for p in open_pauses if _takes_review(p) and p.tool_calls != "[]"]
         if not open_to_review:
-            raise errors.PauseNotOpenError(
-                "there is a `review`, but the thread waits before no node with tool calls"
-            )
+            raise past.nothing_to_review()
         if len(open_to_review) > 1:
             raise errors.AmbiguousAnswerError(
                 f"{len(open_to_review)} pauses with tool calls are open; review them by id in "
@@ -157,7 +159,7 @@ def _reviewed(
     for key, path, decisions in given:
         pause = by_id.get(key)
         if pause is None:
-            raise _not_open(key)
+            raise past.not_open(key)
         if not _takes_review(pause):
             what = "asks a question" if pause.kind is PauseKind.INTERRUPT else "has run already"
             raise errors.InvalidFieldError(
@@ -223,14 +225,14 @@ def _checked(
     return list(found.values())
 
 
-def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str) -> str:
+def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str, past: Past) -> str:
     if not pause_id:
         raise errors.InvalidFieldError(
             "an empty pause id; leave the list empty to mean all",
             field=f"{field}.pause_ids[{index}]",
         )
     if pause_id not in by_id:
-        raise _not_open(pause_id)
+        raise past.not_open(pause_id)
     return pause_id
 
 
@@ -251,12 +253,3 @@ def _check_schema(pause: PauseRecord, value: Any, path: str) -> None:
             field=path,
             metadata={"pause_id": pause.pause_id, "json_path": problem.json_path},
         )
-
-
-def _not_open(key: str) -> errors.PauseNotOpenError:
-    return errors.PauseNotOpenError(
-        f"no pause or interrupt {key!r} is open on this thread: it never was, was resumed "
-        "already, or was superseded",
-        metadata={"pause_id": key},
-        resource=("pause", key),
-    )

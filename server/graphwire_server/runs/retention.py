@@ -84,6 +84,12 @@ def trim_events(tx: Transaction, *, before: int) -> Swept:
     return step.swept(more=rest)
 
 
+def trim_changes(tx: Transaction, *, before: int) -> Swept:
+    """Removes changes from before a time, of their log."""
+    removed = tx.remove_changes(before=before, limit=_EVENTS_AT_ONCE)
+    return Swept(Extent(), more=removed == _EVENTS_AT_ONCE)
+
+
 def removable(run: RunRecord) -> int:
     """Returns how many events of a run that has ended can go."""
     return max(run.last_sequence - KEPT_EVENTS + 1 - run.oldest_sequence, 0)

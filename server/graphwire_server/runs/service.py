@@ -125,6 +125,7 @@ class RunService:
                 slot_free=slot_free,
                 default_recursion_limit=self._default_recursion_limit,
                 key=key,
+                principal=principal,
             )
             return accept(tx, request, context)
 

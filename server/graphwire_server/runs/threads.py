@@ -618,7 +618,16 @@ def _stand(
     approved = approvals(tx, thread_id, position.approvable(), head=head)
     waiting = position.waiting(judge_at_rest(tx, places, thread, last_run), approved)
     run_id = last_run.run_id if last_run else ""
-    pauses = settle_pauses(tx, thread_id, run_id, head, waiting, now=now, keep=keep)
+    pauses = settle_pauses(
+        tx,
+        thread_id,
+        run_id,
+        head,
+        waiting,
+        now=now,
+        keep=keep,
+        assistant_id=thread.assistant_id,
+    )
     tx.update_thread(
         thread_id,
         now=now,

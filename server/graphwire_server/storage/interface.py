@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
+    ChangePage,
+    ChangePlace,
     EventRecord,
     Expiry,
     Extent,
     Failure,
     Inheritance,
     Lease,
+    LogEnd,
+    PauseFilter,
+    PausePosition,
     PauseRecord,
     PauseStatus,
+    Place,
     Position,
     RequestRecord,
     RunRecord,
@@ -45,6 +51,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NEWEST_FIRST = ThreadSort()
+#: What is announced when changes were added to their log, see `Reader.changes`.
+CHANGES = "changes"
+
+
+_THREAD = "thread/"
+
+
+def thread_topic(thread_id: str) -> str:
+    """Returns what is announced when a run of a thread gets its place, or the thread goes."""
+    return f"{_THREAD}{thread_id}"
+
+
+def thread_of(topic: str) -> str:
+    """Returns the thread that a topic is about; empty if it is about none."""
+    return topic.removeprefix(_THREAD) if topic.startswith(_THREAD) else ""
 
 
 class StorageError(Exception):
@@ -198,6 +219,66 @@ class Reader(CheckpointReader, Protocol):
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
         """Returns all pauses, open or not, that a run stopped at."""
 
+    def pause(self, pause_id: str) -> PauseRecord | None:
+        """Returns a pause, open or not, or None."""
+
+    def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
+        """Returns the thread's last pause with this pause id or interrupt id, or None."""
+
+    def last_answer(self, thread_id: str, run_id: str) -> PauseRecord | None:
+        """Returns the last INTERRUPT of a thread that a run has answered, or None."""
+
+    def list_pauses(
+        self,
+        which: PauseFilter,
+        *,
+        limit: int,
+        after: PausePosition | None = None,
+        ascending: bool = False,
+    ) -> list[tuple[PausePosition, PauseRecord]]:
+        """Returns at most `limit` pauses by the time of their making, newest first.
+
+        `ascending`: oldest first. `after` is the last one of the page before.
+        """
+
+    def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
+        """Returns at most `limit` changes after a place in the log.
+
+        None of them is ever added before one that was read.
+        """
+
+    def end_of_changes(self) -> LogEnd:
+        """Returns where the log of changes ends now."""
+
+    def pauses_by_id(self, pause_ids: Sequence[str]) -> dict[str, PauseRecord]:
+        """Returns those of some pauses that are there, by id."""
+
+    def runs_by_id(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+        """Returns those of some runs that are there, by id."""
+
+    def threads_containing(
+        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+    ) -> set[str]:
+        """Returns those of some threads whose metadata and state contain JSON objects (text).
+
+        Threads of stateless runs are among them; None: whatever it is. See `ThreadFilter`.
+        """
+
+    def next_run(self, thread_id: str, *, after: int) -> Place | None:
+        """Returns the run of a thread with the lowest place above `after`, or None."""
+
+    def last_place(self, thread_id: str) -> int:
+        """Returns the highest place that a run of a thread has or had; 0 if none did."""
+
+    def place_of(self, run_id: str) -> int:
+        """Returns the place of a run in its thread; 0 if it has none yet, or is not there."""
+
+    def last_trimmed_place(self, thread_id: str) -> int:
+        """Returns the highest place of a run of a thread of which events were removed, or 0."""
+
+    def run_at(self, thread_id: str, place: int) -> RunRecord | None:
+        """Returns the run of a thread at a place, or None if there is none any more."""
+
     def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
         """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
 
@@ -244,6 +325,10 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     Rows that break a rule of the database end in `IntegrityError`: let it pass through.
     To change what is not there changes nothing.
+
+    What happens to pauses and runs (`ChangeKind`) is added to the log of changes in the same
+    commit, and CHANGES and `thread_topic` are announced after it, whichever method makes it
+    happen.
     """
 
     def join_servers(self, server_id: str, *, ttl: int) -> None:
@@ -433,6 +518,12 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     def take_back_resumed(self, thread_id: str, run_id: str) -> None:
         """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
+
+    def remove_changes(self, *, before: int, limit: int) -> int:
+        """Removes the oldest changes, those before a time, but for the last of all.
+
+        Looks at no more than `limit`; returns how many have gone.
+        """
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""

@@ -477,3 +477,135 @@ class Position:
 
     create_time: int
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseFilter:
+    """Which pauses; what is given must all be true.
+
+    Attributes:
+        statuses: One of these; empty for any.
+        kinds: One of these; empty for any.
+        thread_id: Of this thread; empty for any.
+        assistant_id: Of this assistant; empty for any.
+        node: At this node; empty for any.
+        label: At a breakpoint with this label, among others; empty for any.
+        tool_name: With a call of this tool, among others; empty for any.
+        thread_metadata: Of a thread whose metadata contains this JSON object (text); None for
+            any. See `ThreadFilter`.
+        expires_before: Those that expire before this; None for any.
+    """
+
+    statuses: tuple[PauseStatus, ...] = (PauseStatus.OPEN,)
+    kinds: tuple[PauseKind, ...] = ()
+    thread_id: str = ""
+    assistant_id: str = ""
+    node: str = ""
+    label: str = ""
+    tool_name: str = ""
+    thread_metadata: str | None = None
+    expires_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PausePosition:
+    """A place in a list of pauses by time: the last one already seen.
+
+    Attributes:
+        create_time: When it was made.
+        number: Its number, which rises in the order of making.
+    """
+
+    create_time: int
+    number: int
+
+
+class ChangeKind(StrEnum):
+    """What has happened; the contract's `ThreadChangeKind` without its prefix."""
+
+    PAUSED = "PAUSED"
+    PAUSE_RESOLVED = "PAUSE_RESOLVED"
+    RUN_STARTED = "RUN_STARTED"
+    RUN_ENDED = "RUN_ENDED"
+
+    @property
+    def of_pause(self) -> bool:
+        """Whether it has happened to a pause, and not to a run."""
+        return self in (ChangeKind.PAUSED, ChangeKind.PAUSE_RESOLVED)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChangePlace:
+    """A place in the log of changes, in the order in which it is read.
+
+    Attributes:
+        xid: The number of the transaction, by which readers know what may still come before;
+            0 where one transaction at a time writes.
+        number: The number of the change.
+    """
+
+    xid: int
+    number: int
+
+
+#: Before the first change.
+LOG_START = ChangePlace(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """Something that has happened to a pause or to a run.
+
+    Attributes:
+        place: Where it is in the log.
+        kind: What has happened.
+        time: When.
+        subject: The id of the pause or run.
+    """
+
+    place: ChangePlace
+    kind: ChangeKind
+    time: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """A part of the log of changes.
+
+    Attributes:
+        changes: The changes, in their order.
+        removed: The place of the last one that was removed, as it was kept long enough.
+        more_soon: Whether there are changes that can't be read yet, as a transaction is under
+            way that may add some before them.
+    """
+
+    changes: tuple[ChangeRecord, ...]
+    removed: ChangePlace
+    more_soon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """Where the log of changes ends for who reads it now.
+
+    Attributes:
+        place: The last change that can be read.
+        ahead: The numbers of those after it that were committed already.
+    """
+
+    place: ChangePlace
+    ahead: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A run in the order of its thread's runs.
+
+    Attributes:
+        number: 1 for the one that began first, to execute or, without that, to have ended.
+        run: The run.
+    """
+
+    number: int
+    run: RunRecord

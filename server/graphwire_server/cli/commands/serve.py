@@ -152,6 +152,15 @@ def serve(
             _RETENTION,
         ),
     ] = None,
+    change_ttl_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "How long it is kept what has changed on threads, for watchers that come back.",
+            "86400",
+            _RETENTION,
+        ),
+    ] = None,
     checkpoint_retention: Annotated[
         str | None,
         _setting(

@@ -4,6 +4,16 @@ CREATE OR REPLACE FUNCTION graphwire_now() RETURNS BIGINT
 LANGUAGE sql VOLATILE PARALLEL SAFE
 AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT $$;
 
+-- The number of the transaction, as it is kept with what must be read in the order of commits.
+CREATE OR REPLACE FUNCTION graphwire_xid() RETURNS BIGINT
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+AS $$ SELECT pg_current_xact_id()::text::BIGINT $$;
+
+-- All transactions with lower numbers have ended, and what they have committed can be seen.
+CREATE OR REPLACE FUNCTION graphwire_settled_xid() RETURNS BIGINT
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::BIGINT $$;
+
 -- Whether a JSON document contains a JSON object, see ThreadFilter in records.py. jsonb's @>
 -- means the same but for arrays, which it takes for sets: they are compared by themselves.
 CREATE OR REPLACE FUNCTION graphwire_contains(document TEXT, wanted TEXT) RETURNS BOOLEAN
@@ -52,4 +62,13 @@ AS $$
         WHEN strpos(document, '\u0000') = 0 THEN document
         ELSE regexp_replace(document, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\uffff\\ufffe', 'g')
     END::JSONB
+$$;
+
+-- Whether an element of a JSON array contains a JSON object, as graphwire_contains means it.
+CREATE OR REPLACE FUNCTION graphwire_any_contains(elements TEXT, wanted TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT EXISTS (
+        SELECT 1 FROM jsonb_array_elements(graphwire_jsonb(elements)) AS element
+        WHERE element @> graphwire_jsonb(wanted))
 $$;

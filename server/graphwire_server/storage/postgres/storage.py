@@ -133,7 +133,12 @@ class PostgresStorage:
 
     async def _run_batch(self, works: Sequence[Work[Any]], *, long: bool) -> list[Outcome[Any]]:
         # Each batch runs on a thread of its own kind, so that it matters to nobody if it is long.
-        return await self._connection.run(lambda connection: transactions.write(connection, works))
+        topics: set[str] = set()
+        outcomes = await self._connection.run(
+            lambda connection: transactions.write(connection, works, topics)
+        )
+        self._announcements.announce(*topics)
+        return outcomes
 
     def _check_open(self) -> None:
         if self._closing is not None:

@@ -68,8 +68,12 @@ def read(connection: Connection, work: Callable[[Reader], T]) -> T:
                 raise
 
 
-def write(connection: Connection, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+def write(
+    connection: Connection, works: Sequence[Work[Any]], topics: set[str] | None = None
+) -> list[Outcome[Any]]:
     """Runs works in one transaction, each of which can fail alone, and commits it.
+
+    Adds what is to be announced of that to `topics`.
 
     A transaction that was certainly not committed is tried again. One that Postgres gave up
     because of another server's is tried again work by work, so that as few as possible
@@ -83,10 +87,10 @@ def write(connection: Connection, works: Sequence[Work[Any]]) -> list[Outcome[An
     conflicts = losses = 0
     while True:
         try:
-            return _write_once(connection, works)
+            return _write_once(connection, works, topics)
         except TransactionConflict:
             if len(works) > 1:
-                return [_write_alone(connection, work) for work in works]
+                return [_write_alone(connection, work, topics) for work in works]
             conflicts += 1
             if conflicts > _MAX_CONFLICTS:
                 raise
@@ -98,9 +102,9 @@ def write(connection: Connection, works: Sequence[Work[Any]]) -> list[Outcome[An
             _log.warning("database_connection_lost", reason=str(lost))
 
 
-def _write_alone(connection: Connection, work: Work[T]) -> Outcome[T]:
+def _write_alone(connection: Connection, work: Work[T], topics: set[str] | None) -> Outcome[T]:
     try:
-        (outcome,) = write(connection, [work])
+        (outcome,) = write(connection, [work], topics)
     except StorageError as error:
         return Outcome(error=error)
     return outcome
@@ -114,13 +118,20 @@ def _read_once(connection: Connection, work: Callable[[Reader], T]) -> Outcome[T
     return outcome
 
 
-def _write_once(connection: Connection, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+def _write_once(
+    connection: Connection, works: Sequence[Work[Any]], topics: set[str] | None
+) -> list[Outcome[Any]]:
     with _session(connection) as session:
         row = session.control(_BEGIN_WRITING).fetchone()
         assert row is not None
-        outcomes = _run(session, works)
+        transaction = SqlTransaction(session)
+        outcomes = _run(session, transaction, works)
         if any(outcome.error is None for outcome in outcomes):
+            announced = transaction.write_changes()
+            session.check()
             _commit(connection, session, transaction_id=row[0])
+            if topics is not None:
+                topics.update(announced)
     return outcomes
 
 
@@ -144,9 +155,10 @@ def _session(connection: Connection) -> Iterator[PostgresSession]:
                 connection.drop()
 
 
-def _run(session: PostgresSession, works: Sequence[Work[Any]]) -> list[Outcome[Any]]:
+def _run(
+    session: PostgresSession, transaction: SqlTransaction, works: Sequence[Work[Any]]
+) -> list[Outcome[Any]]:
     """Runs works one after another; what one of them did is taken back if it raises."""
-    transaction = SqlTransaction(session)
     if len(works) == 1:
         # If it raises, the transaction is rolled back as a whole.
         return [_run_alone(session, transaction, works[0])]
@@ -167,7 +179,8 @@ def _run_alone(session: PostgresSession, transaction: SqlTransaction, work: Work
     outcome = Outcome.of(work, transaction)
     session.check()
     if outcome.error is None and session.failed:
-        return Outcome(error=unusable(session.database, "a work went on after an error"))
+        outcome = Outcome(error=unusable(session.database, "a work went on after an error"))
+    transaction.settle(kept=outcome.error is None)
     return outcome
 
 

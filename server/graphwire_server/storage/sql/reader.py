@@ -11,12 +11,18 @@ from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.interface import NEWEST_FIRST
 from graphwire_server.storage.records import (
     Amount,
+    ChangePage,
+    ChangePlace,
     EventRecord,
     Expiry,
     Extent,
     Inheritance,
     Lease,
+    LogEnd,
+    PauseFilter,
+    PausePosition,
     PauseRecord,
+    Place,
     Position,
     RequestRecord,
     RunRecord,
@@ -211,6 +217,104 @@ class SqlReader(CheckpointReads):
         cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
         return [rows.pause_record(row) for row in cursor]
 
+    def pause(self, pause_id: str) -> PauseRecord | None:
+        row = self._execute(sql.PAUSE, (pause_id,)).fetchone()
+        return None if row is None else rows.pause_record(row)
+
+    def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
+        # Postgres can't even be asked for such a key.
+        if "\0" in key:
+            return None
+        row = self._execute(sql.PAUSE_CALLED, (thread_id, key, key)).fetchone()
+        return None if row is None else rows.pause_record(row)
+
+    def last_answer(self, thread_id: str, run_id: str) -> PauseRecord | None:
+        row = self._execute(sql.LAST_ANSWER, (thread_id, run_id)).fetchone()
+        return None if row is None else rows.pause_record(row)
+
+    def list_pauses(
+        self,
+        which: PauseFilter,
+        *,
+        limit: int,
+        after: PausePosition | None = None,
+        ascending: bool = False,
+    ) -> list[tuple[PausePosition, PauseRecord]]:
+        wanted = (which.thread_id, which.assistant_id, which.node)
+        if any("\0" in text for text in wanted):
+            return []
+        _check_objects(thread_metadata=which.thread_metadata)
+        cursor = self._execute(
+            *sql.list_pauses(which, limit=limit, after=after, ascending=ascending)
+        )
+        return [
+            (PausePosition(pause.create_time, row[-1]), pause)
+            for row in cursor
+            for pause in (rows.pause_record(row),)
+        ]
+
+    def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
+        parameters = (after.xid, after.number, limit, after.xid, limit, limit)
+        cursor = self._execute(sql.CHANGES, parameters)
+        changes = tuple(rows.change_record(row) for row in cursor)
+        removed = ChangePlace(*(self._execute(sql.CHANGES_REMOVED).fetchone() or (0, 0)))
+        ahead = self._execute(f"{sql.CHANGES_AHEAD} LIMIT 1").fetchone()
+        return ChangePage(changes, removed, more_soon=ahead is not None)
+
+    def end_of_changes(self) -> LogEnd:
+        last = self._execute(sql.LAST_CHANGE).fetchone()
+        removed = self._execute(sql.CHANGES_REMOVED).fetchone()
+        ahead = self._execute(sql.CHANGES_AHEAD)
+        place = max(ChangePlace(*(found or (0, 0))) for found in (last, removed))
+        return LogEnd(place, frozenset(row[0] for row in ahead))
+
+    def pauses_by_id(self, pause_ids: Sequence[str]) -> dict[str, PauseRecord]:
+        return {
+            row[0]: rows.pause_record(row)
+            for ids in in_parts(pause_ids)
+            for row in self._execute(sql.pauses_by_id(len(ids)), ids)
+        }
+
+    def runs_by_id(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
+        return {
+            row[0]: rows.run_record(row)
+            for ids in in_parts(run_ids)
+            for row in self._execute(sql.runs_by_id(len(ids)), ids)
+        }
+
+    def threads_containing(
+        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+    ) -> set[str]:
+        _check_objects(metadata=metadata, values=values)
+        wanted = [text for text in (metadata, values) if text is not None]
+        found: set[str] = set()
+        for ids in in_parts(thread_ids):
+            select = sql.threads_containing(
+                len(ids), metadata=metadata is not None, values=values is not None
+            )
+            found.update(row[0] for row in self._execute(select, (*ids, *wanted)))
+        return found
+
+    def next_run(self, thread_id: str, *, after: int) -> Place | None:
+        row = self._execute(sql.NEXT_RUN, (thread_id, after)).fetchone()
+        return None if row is None else Place(row[-1], rows.run_record(row))
+
+    def last_place(self, thread_id: str) -> int:
+        place: int | None = self._execute(sql.LAST_PLACE, (thread_id, thread_id)).fetchone()[0]
+        return place or 0
+
+    def place_of(self, run_id: str) -> int:
+        row = self._execute(sql.PLACE_OF, (run_id,)).fetchone()
+        return (row[0] or 0) if row is not None else 0
+
+    def last_trimmed_place(self, thread_id: str) -> int:
+        row = self._execute(sql.LAST_TRIMMED_PLACE, (thread_id,)).fetchone()
+        return row[0] if row is not None else 0
+
+    def run_at(self, thread_id: str, place: int) -> RunRecord | None:
+        row = self._execute(sql.RUN_AT, (thread_id, place)).fetchone()
+        return None if row is None else rows.run_record(row)
+
     def events(
         self, run_id: str, *, after: int, limit: int, max_bytes: int | None = None
     ) -> list[EventRecord]:
@@ -258,11 +362,16 @@ def _can_match(which: ThreadFilter) -> bool:
     Raises:
         ValueError: What JSON is to contain is no JSON object.
     """
-    for name, text in (("metadata", which.metadata), ("values", which.values)):
-        if text is not None and not isinstance(_parsed(text), dict):
-            raise ValueError(f"ThreadFilter.{name} must be a JSON object, not {text!r:.80}")
+    _check_objects(**{"ThreadFilter.metadata": which.metadata, "ThreadFilter.values": which.values})
     # None is called so, and Postgres can't even be asked.
     return not any("\0" in name for name in (which.assistant_id, *which.thread_ids))
+
+
+def _check_objects(**texts: str | None) -> None:
+    """Raises ValueError if what JSON is to contain is no JSON object."""
+    for name, text in texts.items():
+        if text is not None and not isinstance(_parsed(text), dict):
+            raise ValueError(f"{name} must be a JSON object, not {text!r:.80}")
 
 
 def _parsed(text: str) -> object:

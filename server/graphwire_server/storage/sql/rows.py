@@ -5,6 +5,9 @@ from __future__ import annotations
 import orjson
 
 from graphwire_server.storage.records import (
+    ChangeKind,
+    ChangePlace,
+    ChangeRecord,
     EventRecord,
     Failure,
     Lease,
@@ -194,6 +197,12 @@ def pause_record(row: Row) -> PauseRecord:
         expired=bool(row[24]),
         review=row[25],
     )
+
+
+def change_record(row: Row) -> ChangeRecord:
+    """Returns the change in a row."""
+    xid, number, time, kind, subject = row
+    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject)
 
 
 def request_row(request: RequestRecord) -> Row:

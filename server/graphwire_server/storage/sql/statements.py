@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from graphwire_server.storage.records import (
+    PauseFilter,
+    PausePosition,
+    PauseStatus,
     Position,
     RunStatus,
     ThreadFilter,
@@ -235,7 +240,25 @@ RUN_COLUMNS = (
 )
 BODY_COLUMNS = "spec, breakpoints"
 
+
+def _next_place(thread_id: str) -> str:
+    """Returns the place for a run that begins, as an expression; see 0008."""
+    return (
+        "(SELECT CASE WHEN t.removed_place > p.last THEN t.removed_place ELSE p.last END + 1"
+        " FROM gw_threads t CROSS JOIN ("
+        "SELECT COALESCE(MAX(o.place), 0) AS last FROM gw_runs o"
+        f" WHERE o.thread_id = {thread_id} AND o.place IS NOT NULL) p"
+        f" WHERE t.thread_id = {thread_id})"
+    )
+
+
 INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
+
+#: Of a run that has begun. Parameters: the row, and the thread_id twice.
+INSERT_BEGUN_RUN = (
+    f"INSERT INTO gw_runs ({RUN_COLUMNS}, place)"
+    f" VALUES ({_marks(RUN_COLUMNS.count(',') + 1)}, {_next_place('?')})"
+)
 INSERT_RUN_BODY = insert("gw_run_bodies", f"run_id, {BODY_COLUMNS}")
 
 _RUN_LIST = ", ".join(f"r.{column}" for column in RUN_COLUMNS.split(", "))
@@ -332,19 +355,57 @@ def list_runs(
     return sql, [*parameters, limit]
 
 
-def change_run(*, ends: bool, origins: int) -> str:
-    """Returns the UPDATE of a run's status if it has one of `origins` statuses now.
+def change_run(*, ends: bool, begins: bool) -> str:
+    """Returns the UPDATE of a run's status if it has a certain one now.
 
-    A run that ends is let go by whoever executes it.
+    A run that ends is let go by whoever executes it; one that `begins` gets its place.
 
     Parameters: status, error, checkpoint_id, whether it is rolled back, the time, run_id, the
-    statuses.
+    status until now.
     """
     changes = "end_time = ?, lease_owner = ''" if ends else "start_time = ?"
+    place = f", place = {_next_place('gw_runs.thread_id')}" if begins else ""
     return (
-        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, rolled_back = ?, {changes}"
-        f" WHERE run_id = ? AND status IN ({_marks(origins)})"
+        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, rolled_back = ?,"
+        f" {changes}{place} WHERE run_id = ? AND status = ?"
     )
+
+
+THREAD_OF_RUN = """
+    SELECT t.thread_id FROM gw_threads t JOIN gw_runs r ON r.thread_id = t.thread_id
+    WHERE r.run_id = ?
+"""
+
+NEXT_RUN = f"""
+    SELECT {_RUN_AND_BODY}, r.place FROM {_RUNS}
+    WHERE r.thread_id = ? AND r.place > ? ORDER BY r.place LIMIT 1
+"""
+
+PLACE_OF = "SELECT place FROM gw_runs WHERE run_id = ?"
+
+LAST_TRIMMED_PLACE = """
+    SELECT place FROM gw_runs
+    WHERE thread_id = ? AND place IS NOT NULL AND oldest_sequence > 1
+    ORDER BY place DESC LIMIT 1
+"""
+
+RUN_AT = f"{_SELECT_RUN} WHERE r.thread_id = ? AND r.place = ?"
+
+#: Parameters: the thread_id, twice.
+LAST_PLACE = f"SELECT {_next_place('?')} - 1"
+
+#: Parameters: the run_id.
+NOTE_REMOVED_PLACE = """
+    UPDATE gw_threads SET removed_place = r.place
+    FROM gw_runs r
+    WHERE r.run_id = ? AND gw_threads.thread_id = r.thread_id
+        AND r.place > gw_threads.removed_place
+"""
+
+
+def runs_by_id(runs: int) -> str:
+    """Returns so many runs."""
+    return f"{_SELECT_RUN} WHERE r.run_id IN ({_marks(runs)})"
 
 
 # --- servers and leases ---
@@ -412,7 +473,8 @@ def take_due(runs: int) -> str:
     Parameters: server_id, the time twice, the run_ids.
     """
     return (
-        f"{_TAKE} attempt = attempt + 1, status = 'RUNNING', start_time = COALESCE(start_time, ?)"
+        f"{_TAKE} attempt = attempt + 1, status = 'RUNNING', start_time = COALESCE(start_time, ?),"
+        f" place = {_next_place('r.thread_id')}"
         f" FROM gw_threads t WHERE t.thread_id = r.thread_id AND {_IS_DUE}"
         f" AND r.run_id IN ({_marks(runs)})"
     )
@@ -527,6 +589,162 @@ def open_pauses(threads: int) -> str:
         f"SELECT {PAUSE_COLUMNS} FROM gw_pauses"
         f" WHERE thread_id IN ({_marks(threads)}) AND status = 'OPEN' ORDER BY number"
     )
+
+
+_PAUSE_LIST = ", ".join(f"p.{column}" for column in PAUSE_COLUMNS.split(", "))
+
+PAUSE = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE pause_id = ?"
+
+#: Parameters: the thread_id, the key twice.
+PAUSE_CALLED = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND (pause_id = ? OR interrupt_id = ?) ORDER BY number DESC LIMIT 1
+"""
+
+#: Parameters: the thread_id, the run_id.
+LAST_ANSWER = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND resolved_by_run_id = ? AND kind = 'INTERRUPT'
+    ORDER BY number DESC LIMIT 1
+"""
+
+
+def pauses_by_id(pauses: int) -> str:
+    """Returns so many pauses."""
+    return f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE pause_id IN ({_marks(pauses)})"
+
+
+def list_pauses(
+    which: PauseFilter, *, limit: int, after: PausePosition | None, ascending: bool
+) -> tuple[str, list[object]]:
+    """Returns a page of pauses, each with its number, by the time of their making."""
+    order, beyond = ("ASC", ">") if ascending else ("DESC", "<")
+    in_order = f"ORDER BY create_time {order}, number {order} LIMIT ?"
+    selects: list[str] = []
+    parameters: list[object] = []
+    # One SELECT a status, as for threads. The conditions are those of the indexes, word for word.
+    for status in dict.fromkeys(which.statuses or PauseStatus):
+        conditions, values = _pause_conditions(which)
+        if status is PauseStatus.OPEN:
+            conditions.append("p.status = 'OPEN'")
+        else:
+            conditions.append("p.status <> 'OPEN' AND p.status = ?")
+            values.append(status)
+        if after is not None:
+            conditions.append(f"(p.create_time, p.number) {beyond} (?, ?)")
+            values += [after.create_time, after.number]
+        selects.append(
+            f"SELECT {_PAUSE_LIST}, p.number FROM gw_pauses p WHERE {' AND '.join(conditions)}"
+            f" ORDER BY p.create_time {order}, p.number {order} LIMIT ?"
+        )
+        parameters += [*values, limit]
+    if len(selects) == 1:
+        return selects[0], parameters
+    pages = " UNION ALL ".join(f"SELECT * FROM ({select}) AS page" for select in selects)
+    return f"{pages} {in_order}", [*parameters, limit]
+
+
+def _pause_conditions(which: PauseFilter) -> tuple[list[str], list[object]]:
+    """Returns all conditions of a filter but that on the status, and their parameters."""
+    conditions: list[str] = []
+    parameters: list[object] = []
+    for column, value in (
+        ("thread_id", which.thread_id),
+        ("assistant_id", which.assistant_id),
+        ("node", which.node),
+    ):
+        if value:
+            conditions.append(f"p.{column} = ?")
+            parameters.append(value)
+    if which.kinds:
+        conditions.append(f"p.kind IN ({_marks(len(which.kinds))})")
+        parameters += which.kinds
+    if which.expires_before is not None:
+        conditions.append("p.expire_time < ?")
+        parameters.append(which.expires_before)
+    for column, wanted in (
+        ("breakpoints", {"breakpoint": {"label": which.label}} if which.label else None),
+        ("tool_calls", {"name": which.tool_name} if which.tool_name else None),
+    ):
+        if wanted is not None:
+            conditions.append(f"graphwire_any_contains(p.{column}, ?)")
+            parameters.append(orjson.dumps(wanted).decode())
+    if which.thread_metadata is not None:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM gw_threads t WHERE t.thread_id = p.thread_id"
+            " AND graphwire_contains(t.metadata, ?))"
+        )
+        parameters.append(which.thread_metadata)
+    return conditions, parameters
+
+
+def threads_containing(threads: int, *, metadata: bool, values: bool) -> str:
+    """Returns those of so many threads that contain something.
+
+    Parameters: the thread_ids, what metadata contains, what values contain.
+    """
+    contains = " AND graphwire_contains(t.metadata, ?)" if metadata else ""
+    if values:
+        contains += (
+            " AND EXISTS (SELECT 1 FROM gw_thread_states s WHERE s.thread_id = t.thread_id"
+            " AND graphwire_contains(s.state, ?))"
+        )
+    return f"SELECT thread_id FROM gw_threads t WHERE thread_id IN ({_marks(threads)}){contains}"
+
+
+# --- the log of changes ---
+
+
+def insert_changes(changes: int) -> str:
+    """Returns the INSERT of so many changes. Parameters: for each the time, kind and subject."""
+    rows = ", ".join(["(graphwire_xid(), ?, ?, ?)"] * changes)
+    return f"INSERT INTO gw_changes (xid, time, kind, subject) VALUES {rows}"
+
+
+# The plus keeps it from being taken for the way into the index.
+_SETTLED = "+xid < graphwire_settled_xid()"
+
+# Each part walks the index in order. Of a comparison of both columns SQLite uses the first alone,
+# which is the same in all of its rows.
+#: Parameters: xid, number and limit; xid and limit; the limit.
+CHANGES = f"""
+    SELECT * FROM (
+        SELECT xid, number, time, kind, subject FROM gw_changes
+        WHERE {_SETTLED} AND xid = ? AND number > ? ORDER BY number LIMIT ?
+    ) AS page
+    UNION ALL SELECT * FROM (
+        SELECT xid, number, time, kind, subject FROM gw_changes
+        WHERE {_SETTLED} AND xid > ? ORDER BY xid, number LIMIT ?
+    ) AS page
+    ORDER BY xid, number LIMIT ?
+"""
+
+LAST_CHANGE = f"""
+    SELECT xid, number FROM gw_changes WHERE {_SETTLED} ORDER BY xid DESC, number DESC LIMIT 1
+"""
+
+#: Those that can be seen, but not be read yet.
+CHANGES_AHEAD = "SELECT number FROM gw_changes WHERE xid >= graphwire_settled_xid()"
+
+#: Two servers may have noted one each.
+CHANGES_REMOVED = """
+    SELECT xid, number FROM gw_changes_removed ORDER BY xid DESC, number DESC LIMIT 1
+"""
+FORGET_CHANGES_REMOVED = "DELETE FROM gw_changes_removed WHERE (xid, number) < (?, ?)"
+NOTE_CHANGES_REMOVED = insert("gw_changes_removed", "xid, number")
+
+#: Parameters: the limit, the time.
+OLDEST_CHANGES = """
+    SELECT xid, number FROM (
+        SELECT xid, number, time FROM gw_changes ORDER BY number LIMIT ?
+    ) AS oldest
+    WHERE time < ? AND number < (SELECT MAX(number) FROM gw_changes)
+"""
+
+
+def remove_changes(changes: int) -> str:
+    """Returns the DELETE of so many changes, by their numbers."""
+    return f"DELETE FROM gw_changes WHERE number IN ({_marks(changes)})"
 
 
 # --- breakpoints that skip the first tasks ---

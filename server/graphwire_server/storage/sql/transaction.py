@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
-from graphwire_server.storage.interface import LeaseLostError
+from graphwire_server.storage.interface import LeaseLostError, thread_topic
 from graphwire_server.storage.records import (
     TRANSITIONS,
+    ChangeKind,
     EventRecord,
     Failure,
     Inheritance,
@@ -23,10 +24,12 @@ from graphwire_server.storage.records import (
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql import thread_statements as thread_sql
+from graphwire_server.storage.sql.changes import Changes
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
 from graphwire_server.storage.sql.session import Parameters, Session
 
 _LOCKED_THREAD = sql.locked(sql.THREAD, "t")
+_LOCKED_THREAD_OF_RUN = sql.locked(sql.THREAD_OF_RUN, "t")
 _LOCKED_RUN = sql.locked(sql.RUN, "r")
 # A thread that somebody is deciding on is left alone: its runs can be claimed afterwards.
 _LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
@@ -39,6 +42,21 @@ class SqlTransaction(SqlReader, CheckpointWrites):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._locks = session.locks_rows
+        self._changes = Changes()
+
+    def settle(self, *, kept: bool) -> None:
+        """Notes that a work is over, and whether what it did is kept."""
+        self._changes.settle(kept=kept)
+
+    def write_changes(self) -> Collection[str]:
+        """Adds what all works have changed to the log; returns what is to be announced.
+
+        To be called once, before the commit.
+        """
+        for changes in self._changes.in_parts():
+            parameters = [value for change in changes for value in change]
+            self._execute(sql.insert_changes(len(changes)), parameters)
+        return self._changes.topics
 
     def thread(self, thread_id: str, *, values: bool = False) -> ThreadRecord | None:
         select = _LOCKED_THREAD if self._locks else sql.THREAD
@@ -66,7 +84,10 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         run_ids = [row[0] for row in self._execute(select, (now, limit))]
         for ids in in_parts(run_ids):
             self._execute(sql.take_due(len(ids)), (server_id, now, now, *ids))
-        return self._taken(server_id, run_ids)
+        taken = self._taken(server_id, run_ids)
+        for run in taken:
+            self._changes.note(ChangeKind.RUN_STARTED, run.run_id, now, thread_topic(run.thread_id))
+        return taken
 
     def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
         now = self._now_while_alive(server_id)
@@ -136,6 +157,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def delete_thread(self, thread_id: str) -> bool:
         self.delete_checkpoints(thread_id)
+        self._changes.announce(thread_topic(thread_id))
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
 
     def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
@@ -158,7 +180,15 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         self._execute(sql.MARK_PRUNED, (thread_id,))
 
     def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
-        self._execute(sql.INSERT_RUN, rows.run_row(run))
+        row = rows.run_row(run)
+        if run.status is RunStatus.PENDING:
+            self._execute(sql.INSERT_RUN, row)
+        else:
+            self._execute(sql.INSERT_BEGUN_RUN, (*row, run.thread_id, run.thread_id))
+        if run.status is RunStatus.RUNNING:
+            began = run.start_time or run.create_time
+            topic = thread_topic(run.thread_id)
+            self._changes.note(ChangeKind.RUN_STARTED, run.run_id, began, topic)
         self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec, run.breakpoints))
         self._insert_events(events)
 
@@ -172,13 +202,20 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         checkpoint_id: str = "",
         rolled_back: bool = False,
     ) -> bool:
-        origins = [status for status, targets in TRANSITIONS.items() if to in targets]
-        if not origins:
-            return False
-        statement = sql.change_run(ends=to.ended, origins=len(origins))
         came = (rows.failure_text(error), checkpoint_id, rolled_back)
-        parameters = (to, *came, now, run_id, *origins)
-        return self._execute(statement, parameters).rowcount == 1
+        parameters = (to, *came, now, run_id)
+        kind = ChangeKind.RUN_ENDED if to.ended else ChangeKind.RUN_STARTED
+        # First what happens nearly always, and needs no place in the thread.
+        for origin in (RunStatus.RUNNING, RunStatus.PENDING):
+            if to not in TRANSITIONS[origin]:
+                continue
+            begins = origin is RunStatus.PENDING
+            topics = [thread_topic(self._thread_of(run_id))] if begins else []
+            statement = sql.change_run(ends=to.ended, begins=begins)
+            if self._execute(statement, (*parameters, origin)).rowcount == 1:
+                self._changes.note(kind, run_id, now, *topics)
+                return True
+        return False
 
     def request_cancel(self, run_id: str, *, abandon: bool = False, rollback: bool = False) -> None:
         self._execute(sql.REQUEST_CANCEL, (abandon, rollback, run_id))
@@ -211,11 +248,15 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def delete_run(self, run_id: str) -> bool:
         self._execute(thread_sql.LET_ANSWERS_STAND, (run_id, run_id))
+        self._execute(sql.NOTE_REMOVED_PLACE, (run_id,))
         return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
 
     def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
         if pauses:
             self._execute_many(sql.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
+        for pause in pauses:
+            if pause.status is PauseStatus.OPEN:
+                self._changes.note(ChangeKind.PAUSED, pause.pause_id, pause.create_time)
 
     def resolve_pause(
         self,
@@ -234,7 +275,22 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             raise ValueError("a pause is resolved to RESUMED, SUPERSEDED or CANCELLED, not to OPEN")
         who = (principal, answered_by, expired, review)
         parameters = (to, now, by_run_id, answer, *who, pause_id)
-        return self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
+        resolved = self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
+        if resolved:
+            self._changes.note(ChangeKind.PAUSE_RESOLVED, pause_id, now)
+        return resolved
+
+    def remove_changes(self, *, before: int, limit: int) -> int:
+        found = self._execute(sql.OLDEST_CHANGES, (limit, before)).fetchall()
+        if not found:
+            return 0
+        removed = 0
+        for numbers in in_parts([row[1] for row in found]):
+            removed += self._execute(sql.remove_changes(len(numbers)), numbers).rowcount
+        xid, number = max(tuple(row) for row in found)
+        self._execute(sql.FORGET_CHANGES_REMOVED, (xid, number))
+        self._execute(sql.NOTE_CHANGES_REMOVED, (xid, number))
+        return removed
 
     def take_back_resumed(self, thread_id: str, run_id: str) -> None:
         self._execute(sql.TAKE_BACK_RESUMED, (thread_id, run_id))
@@ -256,6 +312,12 @@ class SqlTransaction(SqlReader, CheckpointWrites):
 
     def forget_requests(self, *, before: int) -> int:
         return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
+
+    def _thread_of(self, run_id: str) -> str:
+        """Returns the thread of a run, and keeps others from giving its runs their places."""
+        select = _LOCKED_THREAD_OF_RUN if self._locks else sql.THREAD_OF_RUN
+        row = self._execute(select, (run_id,)).fetchone()
+        return row[0] if row is not None else ""
 
     def _insert_events(self, events: Sequence[EventRecord]) -> None:
         if events:

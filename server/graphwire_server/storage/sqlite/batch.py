@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,17 +48,20 @@ def roll_back(sqlite: sqlite3.Connection) -> None:
 
 def run_all(
     sqlite: sqlite3.Connection, path: Path, works: Sequence[Work[Any]]
-) -> list[Outcome[Any]]:
+) -> tuple[list[Outcome[Any]], Collection[str]]:
     """Runs works in the transaction that is open, each of which can fail alone.
+
+    Returns what came of each, and what is to be announced after the commit.
 
     Raises:
         sqlite3.Error: SQLite gave the transaction up.
     """
     transaction = SqlTransaction(SqliteSession(sqlite, path))
-    return [
+    outcomes = [
         _run_alone(sqlite, transaction, _translated(work, path), savepoint=len(works) > 1)
         for work in works
     ]
+    return outcomes, transaction.write_changes()
 
 
 def _translated(work: Work[T], path: Path) -> Work[T]:
@@ -71,7 +74,7 @@ def _translated(work: Work[T], path: Path) -> Work[T]:
 
 def _run_alone(
     sqlite: sqlite3.Connection,
-    transaction: Transaction,
+    transaction: SqlTransaction,
     work: Work[T],
     *,
     savepoint: bool,
@@ -87,4 +90,5 @@ def _run_alone(
         sqlite.execute("ROLLBACK TO work" if savepoint else "ROLLBACK")
     if savepoint:
         sqlite.execute("RELEASE work")
+    transaction.settle(kept=outcome.error is None)
     return outcome

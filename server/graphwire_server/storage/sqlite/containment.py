@@ -1,4 +1,5 @@
-"""`graphwire_contains(document, wanted)`: JSON containment as a function of SQL."""
+"""`graphwire_contains(document, wanted)`: JSON containment as a function of SQL; and the same
+for any element of an array, `graphwire_any_contains(elements, wanted)`."""
 
 from __future__ import annotations
 
@@ -51,4 +52,14 @@ class Containment:
             parsed = orjson.loads(document)
         except orjson.JSONDecodeError:
             return False
-        return contains(parsed, self._wanted)
+        return self._holds(parsed, self._wanted)
+
+    def _holds(self, document: Any, wanted: Any) -> bool:
+        return contains(document, wanted)
+
+
+class AnyContainment(Containment):
+    """The function for arrays: whether any element contains what is wanted."""
+
+    def _holds(self, document: Any, wanted: Any) -> bool:
+        return isinstance(document, list) and any(contains(each, wanted) for each in document)

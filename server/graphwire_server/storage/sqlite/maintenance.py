@@ -39,7 +39,10 @@ class SqliteMaintenance:
         with translating(self._path):
             begin(self._sqlite)
             try:
-                result = work(SqlTransaction(SqliteSession(self._sqlite, self._path)))
+                transaction = SqlTransaction(SqliteSession(self._sqlite, self._path))
+                result = work(transaction)
+                transaction.settle(kept=True)
+                transaction.write_changes()
                 self._sqlite.execute(end)
             except BaseException:
                 roll_back(self._sqlite)

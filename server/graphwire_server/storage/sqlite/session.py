@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.session import Parameters
-from graphwire_server.storage.sqlite.containment import Containment
+from graphwire_server.storage.sqlite.containment import AnyContainment, Containment
 
 
 class SqliteSession:
@@ -43,6 +43,10 @@ def add_functions(sqlite: sqlite3.Connection) -> None:
     """Gives a connection the functions that the statements call."""
     sqlite.create_function("graphwire_now", 0, _now)
     sqlite.create_function("graphwire_contains", 2, Containment(), deterministic=True)
+    sqlite.create_function("graphwire_any_contains", 2, AnyContainment(), deterministic=True)
+    # One transaction writes at a time, so numbers alone are in the order of commits.
+    sqlite.create_function("graphwire_xid", 0, lambda: 0, deterministic=True)
+    sqlite.create_function("graphwire_settled_xid", 0, lambda: 1, deterministic=True)
 
 
 def _now() -> int:

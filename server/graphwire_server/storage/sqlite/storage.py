@@ -62,9 +62,10 @@ class SqliteStorage:
         self._saver = Saver(self)
         self._renewal = LeaseRenewal(path)
         resources.callback(self._renewal.close)
-        self._writer = GroupCommit(Writer(connection, path).run, database=path, max_batch=MAX_BATCH)
-        resources.push_async_callback(self._writer.close)
         self._announcements = LocalAnnouncements()
+        writer = Writer(connection, path, self._announcements.announce)
+        self._writer = GroupCommit(writer.run, database=path, max_batch=MAX_BATCH)
+        resources.push_async_callback(self._writer.close)
         self._resources = resources
         self._closing: asyncio.Task[None] | None = None
 

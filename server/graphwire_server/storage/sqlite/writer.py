@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ class Writer:
     Python's lock and wait for it again, behind everything that the event loop is busy with.
     """
 
-    def __init__(self, connection: Connection, path: Path) -> None:
+    def __init__(self, connection: Connection, path: Path, announce: Callable[..., None]) -> None:
         self._connection = connection
         self._path = path
+        self._announce = announce
 
     async def run(self, works: Sequence[Work[Any]], *, long: bool) -> list[Outcome[Any]]:
         """Runs works in one transaction, and returns when it is on the disk.
@@ -40,26 +41,30 @@ class Writer:
         # Once it is begun, nothing waits for the event loop, which a node may block: others want
         # the lock, the renewal of the lease among them.
         if long or not begin_at_once(sqlite):
-            return await self._connection.run(lambda sqlite: self._run_and_commit(sqlite, works))
-        try:
-            outcomes = run_all(sqlite, self._path, works)
-        except BaseException:
-            roll_back(sqlite)
-            raise
-        await self._connection.run(_commit)
+            outcomes, topics = await self._connection.run(
+                lambda sqlite: self._run_and_commit(sqlite, works)
+            )
+        else:
+            try:
+                outcomes, topics = run_all(sqlite, self._path, works)
+            except BaseException:
+                roll_back(sqlite)
+                raise
+            await self._connection.run(_commit)
+        self._announce(*topics)
         return outcomes
 
     def _run_and_commit(
         self, sqlite: sqlite3.Connection, works: Sequence[Work[Any]]
-    ) -> list[Outcome[Any]]:
+    ) -> tuple[list[Outcome[Any]], Collection[str]]:
         begin(sqlite)
         try:
-            outcomes = run_all(sqlite, self._path, works)
+            result = run_all(sqlite, self._path, works)
         except BaseException:
             roll_back(sqlite)
             raise
         _commit(sqlite)
-        return outcomes
+        return result
 
 
 def _commit(sqlite: sqlite3.Connection) -> None:

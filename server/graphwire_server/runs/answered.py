@@ -1,0 +1,148 @@
+"""What became of pauses that somebody wants to resume, and that are not open any more.
+
+Of two people who answer one question the second learns who was first, when, and with which run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from graphwire import errors
+
+from graphwire_server.graphs.breakpoints import OnExpiry
+from graphwire_server.runs.events import timestamp
+from graphwire_server.runs.request import ResumeStart
+from graphwire_server.storage.interface import Reader
+from graphwire_server.storage.records import PauseRecord, PauseStatus, RunRecord, RunStatus
+
+
+def _nothing(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of the pauses of a thread that are not open any more.
+
+    Attributes:
+        called: Returns the last pause with a pause id or interrupt id, None if there is none.
+        answered: Returns the last interrupt that a run has answered, None if there is none.
+        last_run_id: The run that went on last; empty if none did.
+    """
+
+    called: Callable[[str], PauseRecord | None] = _nothing
+    answered: Callable[[str], PauseRecord | None] = _nothing
+    last_run_id: str = ""
+
+    @classmethod
+    def read(cls, db: Reader, thread_id: str, active: Sequence[RunRecord]) -> Past:
+        """Returns what a database knows of a thread, with its active runs."""
+        running = [run for run in active if run.status is RunStatus.RUNNING]
+        last = running[0] if running else db.last_run(thread_id)
+        return cls(
+            called=lambda key: db.pause_called(thread_id, key),
+            answered=lambda run_id: db.last_answer(thread_id, run_id),
+            last_run_id=last.run_id if last else "",
+        )
+
+    def not_open(self, key: str) -> errors.PauseNotOpenError:
+        """Returns the error for a pause or interrupt that is named and is not open."""
+        pause = self.called(key)
+        if pause is not None and pause.status is not PauseStatus.OPEN:
+            return resolved(pause, key)
+        return errors.PauseNotOpenError(
+            f"no pause or interrupt {key!r} is open on this thread, and none was",
+            metadata={"pause_id": key},
+            resource=("pause", key),
+        )
+
+    def nothing_asked(self) -> errors.PauseNotOpenError:
+        """Returns the error for an answer that names no question, where none is open."""
+        pause = self._answered_last()
+        if pause is not None:
+            return resolved(pause)
+        return errors.PauseNotOpenError(
+            "there is an `answer`, but the thread waits at no interrupt()"
+        )
+
+    def nothing_to_review(self) -> errors.PauseNotOpenError:
+        """Returns the error for a review that names no pause, where there is none to review."""
+        return errors.PauseNotOpenError(
+            "there is a `review`, but the thread waits before no node with tool calls"
+        )
+
+    def check(self, resume: ResumeStart, open_pauses: Sequence[PauseRecord]) -> None:
+        """Raises PauseNotOpenError if what a resume is about was resolved already."""
+        open_keys = {key for p in open_pauses for key in (p.pause_id, p.interrupt_id) if key}
+        named = (*resume.pause_ids, *(key for key, _ in (*resume.answers, *resume.reviews)))
+        for key in named:
+            pause = self.called(key) if key not in open_keys else None
+            if pause is not None:
+                raise resolved(pause, key)
+        questions = [pause for pause in open_pauses if pause.interrupt_id]
+        if resume.answer is not None and not questions:
+            pause = self._answered_last()
+            if pause is not None:
+                raise resolved(pause)
+
+    def _answered_last(self) -> PauseRecord | None:
+        return self.answered(self.last_run_id) if self.last_run_id else None
+
+
+def check_in_time(pauses: Iterable[PauseRecord], now: int) -> None:
+    """Refuses to resume pauses whose time is over, unless they would go on by themselves.
+
+    Raises:
+        PauseNotOpenError: It is too late for one of them.
+    """
+    for pause in pauses:
+        over = pause.expire_time is not None and pause.expire_time <= now
+        if over and pause.on_expiry != OnExpiry.RESUME:
+            time = timestamp(pause.expire_time or 0).ToJsonString()
+            raise errors.PauseNotOpenError(
+                f"the time of pause {pause.pause_id} was over at {time}: answers come too late",
+                metadata={"pause_id": pause.pause_id, "status": pause.status, "time": time},
+                resource=("pause", pause.pause_id),
+            )
+
+
+def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
+    """Returns the error for a pause that was resolved: what became of it, when, by whom.
+
+    `key` is how the caller called it: by the pause's id, or by the interrupt's.
+    """
+    time = "" if pause.resolve_time is None else timestamp(pause.resolve_time).ToJsonString()
+    who = pause.principal or "somebody"
+    if pause.answered_by:
+        who = f"{pause.answered_by} ({who})"
+    by = f" by {who}" if pause.principal or pause.answered_by else ""
+    match pause.status:
+        case PauseStatus.RESUMED if pause.expired:
+            what = (
+                f"its time was over, and run {pause.resolved_by_run_id} went on from it at {time}"
+            )
+        case PauseStatus.RESUMED:
+            what = f"it was resumed at {time} by {who}, with run {pause.resolved_by_run_id}"
+        case PauseStatus.CANCELLED if pause.expired:
+            what = f"its time was over, and it was given up at {time}"
+        case PauseStatus.CANCELLED:
+            what = f"it was given up at {time}{by}"
+        case _:
+            what = (
+                f"it was superseded at {time}{by}, by new input, an edit of the state or another "
+                "branch"
+            )
+    asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
+    return errors.PauseNotOpenError(
+        f"pause {pause.pause_id}{asked} is not open any more: {what}",
+        metadata={
+            "pause_id": key or pause.pause_id,
+            "status": pause.status,
+            "time": time,
+            "run_id": pause.resolved_by_run_id,
+            "principal": pause.principal,
+            "answered_by": pause.answered_by,
+        },
+        resource=("pause", key or pause.pause_id),
+    )

@@ -1,0 +1,157 @@
+"""Sees to pauses whose time is over: goes on, rejects tool calls, or gives up, as they say.
+
+Every server looks for them, and acts as a caller would: of several that act at once on one
+pause, or beside somebody who answers it, one wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import structlog
+from graphwire import errors
+
+from graphwire_server.graphs.breakpoints import OnExpiry
+from graphwire_server.graphs.tool_calls import Decision, rejecting
+from graphwire_server.runs import topics
+from graphwire_server.runs.giving_up import give_up
+from graphwire_server.runs.request import ResumeStart, RunRequest
+from graphwire_server.runs.service import RunService
+from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
+from graphwire_server.storage.records import PauseKind, PauseRecord, ThreadStatus
+
+_log = structlog.get_logger("graphwire.runs")
+
+#: What a tool call is answered whose breakpoint brings no words of its own.
+NOBODY_ANSWERED = "Rejected: nobody answered in time."
+
+#: How many pauses are taken up at once.
+_PAGE = 100
+#: What can't be done now is tried again after so many seconds, and twice as many each time.
+_FIRST_RETRY, _LONGEST_RETRY = 1.0, 300.0
+
+
+class Expiry:
+    """Acts on pauses whose time is over."""
+
+    def __init__(self, storage: Storage, runs: RunService, *, poll_seconds: float) -> None:
+        """Takes how often to look for pauses of which nothing was known before."""
+        self._storage = storage
+        self._runs = runs
+        self._poll_seconds = poll_seconds
+        self._retries: dict[str, tuple[float, float]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._task = asyncio.create_task(self._look_for_ever(), name="expiry")
+
+    async def stop(self) -> None:
+        """Stops; what is being done is done."""
+        self._stopping.set()
+        if self._task is not None:
+            await self._task
+
+    async def act(self) -> float:
+        """Acts on all pauses whose time is over; returns in how many seconds to look again."""
+
+        def read(db: Reader) -> tuple[list[PauseRecord], float | None]:
+            now = db.now()
+            next_ = db.next_expiry(now=now)
+            return db.expired_pauses(now=now, limit=_PAGE), (
+                None if next_ is None else (next_ - now) / 1e6
+            )
+
+        expired, next_in = await self._storage.read(read, short=True)
+        by_thread: dict[str, list[PauseRecord]] = defaultdict(list)
+        for pause in expired:
+            by_thread[pause.thread_id].append(pause)
+        now = asyncio.get_running_loop().time()
+        for thread_id, pauses in by_thread.items():
+            if self._stopping.is_set():
+                break
+            if self._retries.get(thread_id, (0.0, 0.0))[0] <= now:
+                await self._act_on(thread_id, pauses)
+        self._retries = {key: each for key, each in self._retries.items() if key in by_thread}
+        return self._poll_seconds if next_in is None else min(self._poll_seconds, next_in)
+
+    async def _act_on(self, thread_id: str, pauses: Sequence[PauseRecord]) -> None:
+        try:
+            if any(_gives_up(pause) for pause in pauses):
+                await self._give_up(thread_id, [p.pause_id for p in pauses])
+            else:
+                await self._go_on(thread_id, pauses)
+        except (errors.PauseNotOpenError, errors.ThreadBusyError, errors.ShuttingDownError):
+            pass  # somebody was quicker, or will see to it
+        except errors.GraphwireError as error:
+            self._retry_later(thread_id)
+            _log.warning(
+                "expiry_failed", thread_id=thread_id, reason=error.reason, error=str(error)
+            )
+
+    async def _go_on(self, thread_id: str, pauses: Sequence[PauseRecord]) -> None:
+        rejected = [pause for pause in pauses if pause.on_expiry == OnExpiry.REJECT]
+        resume = ResumeStart(
+            pause_ids=tuple(pause.pause_id for pause in pauses),
+            reviews=tuple(
+                (
+                    pause.pause_id,
+                    rejecting(pause.tool_calls, pause.expiry_message or NOBODY_ANSWERED),
+                )
+                for pause in rejected
+            ),
+        )
+        request = RunRequest(resume, thread_id=thread_id, expired=True)
+        accepted = await self._runs.start(request, principal="", method="")
+        _log.info(
+            "pauses_expired",
+            thread_id=thread_id,
+            pauses=len(pauses),
+            rejected=len(rejected),
+            run_id=accepted.run.run_id,
+        )
+
+    async def _give_up(self, thread_id: str, pause_ids: Sequence[str]) -> None:
+        def work(tx: Transaction) -> bool:
+            thread = tx.thread(thread_id)
+            open_ids = {pause.pause_id for pause in tx.open_pauses(thread_id)}
+            if thread is None or thread.status is not ThreadStatus.INTERRUPTED:
+                return False
+            if open_ids.isdisjoint(pause_ids):
+                return False
+            give_up(tx, thread, now=tx.now(), expired=True)
+            return True
+
+        if await self._storage.write(work):
+            _log.info("pauses_given_up", thread_id=thread_id)
+            self._storage.announce(topics.QUEUE)
+
+    def _retry_later(self, thread_id: str) -> None:
+        _, before = self._retries.get(thread_id, (0.0, _FIRST_RETRY / 2))
+        delay = min(2 * before, _LONGEST_RETRY)
+        self._retries[thread_id] = asyncio.get_running_loop().time() + delay, delay
+
+    async def _look_for_ever(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                seconds = await self.act()
+            except StorageError:
+                _log.warning("expiry_not_looked_for", exc_info=True)
+                seconds = self._poll_seconds
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _rejection(pause: PauseRecord) -> tuple[Decision, ...]:
+    return rejecting(pause.tool_calls, pause.expiry_message or NOBODY_ANSWERED)
+
+
+def _gives_up(pause: PauseRecord) -> bool:
+    """Returns whether there is nothing but to give up: nobody waits who could be told."""
+    if pause.on_expiry == OnExpiry.REJECT:
+        return pause.kind is not PauseKind.BREAKPOINT_BEFORE or pause.tool_calls == "[]"
+    return pause.on_expiry == OnExpiry.CANCEL

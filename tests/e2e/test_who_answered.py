@@ -1,0 +1,199 @@
+"""Answers are single use: whoever comes second learns who was first, when, and with which run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from graphwire.v1 import pause_pb2, run_pb2
+
+from tests.e2e.drive import Refusal, get_run, reason_of, refusal_of, refused
+from tests.e2e.driven import DrivenThread, resume
+from tests.e2e.gates import Gate
+
+RESUMED, SUPERSEDED = "RESUMED", "SUPERSEDED"
+
+
+def told(refusal: Refusal, key: str, run: run_pb2.Run, answered_by: str) -> None:
+    """Checks that a refusal tells of the answer that came first."""
+    time = run.create_time.ToJsonString()
+    assert refusal.metadata == {
+        "pause_id": key,
+        "status": RESUMED,
+        "time": time,
+        "run_id": run.run_id,
+        "principal": "anonymous",
+        **({"answered_by": answered_by} if answered_by else {}),
+    }
+    assert refusal.precondition[1] == f"pause/{key}"
+    for part in (time, run.run_id, answered_by or "anonymous"):
+        assert part in refusal.text
+
+
+@pytest.mark.parametrize("by", ["pause_id", "interrupt_id"])
+def test_a_second_answer_by_id_says_who_answered(thread: DrivenThread, by: str) -> None:
+    thread.start("ask")
+    (pause,) = thread.pauses
+    run = get_run(thread.runs_stub, thread.resume(answer=1, answered_by="ann")[0].run_id)
+    key = getattr(pause, by)
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(answers={key: 2}, answered_by="bob")
+    told(refusal, key, run, "ann")
+
+
+def test_a_second_resume_of_a_breakpoint_says_who_resumed_it(thread: DrivenThread) -> None:
+    thread.start("linear", interrupt_before=["b"])
+    (pause,) = thread.pauses
+    run = get_run(thread.runs_stub, thread.resume()[0].run_id)
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(pause_ids=[pause.pause_id])
+    told(refusal, pause.pause_id, run, "")
+
+
+def test_a_second_plain_answer_says_who_answered(thread: DrivenThread) -> None:
+    thread.start("ask")
+    (pause,) = thread.pauses
+    run = get_run(thread.runs_stub, thread.resume(answer=1, answered_by="ann")[0].run_id)
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(answer=2)
+    told(refusal, pause.pause_id, run, "ann")
+    # Also in a command.
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.command(update={"log": ["x"]}, resumes={"answer": 2})
+    told(refusal, pause.pause_id, run, "ann")
+
+
+@pytest.mark.parametrize("how", ["pause_ids", "answers", "interrupt", "answer"])
+def test_while_the_first_answer_is_at_work_the_second_hears_of_it_and_not_of_a_busy_thread(
+    thread: DrivenThread, gates: Any, how: str
+) -> None:
+    gate: Gate = gates()
+    first = Gate(gate.path.with_name(f"{gate.path.name} 0"))
+    second = Gate(gate.path.with_name(f"{gate.path.name} 1"))
+    first.open()
+    thread.start("ask_at_gates", json.loads(gate.input.json))
+    (pause,) = thread.pauses
+    run_id = thread.create(resume=resume({"answer": 1, "answered_by": "ann"}))
+    second.wait_begun()
+    again: dict[str, dict[str, Any]] = {
+        "pause_ids": {"pause_ids": [pause.pause_id]},
+        "answers": {"answers": {pause.pause_id: 2}},
+        "interrupt": {"answers": {pause.interrupt_id: 2}},
+        "answer": {"answer": 2},
+    }
+    with refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(**again[how])
+    key = pause.interrupt_id if how == "interrupt" else pause.pause_id
+    told(refusal, key, get_run(thread.runs_stub, run_id), "ann")
+    # Whoever names no pause hears that the thread is busy.
+    for fields in ({}, {"pause_ids": ["00000000-0000-4000-8000-000000000000"]}):
+        with refused("FAILED_PRECONDITION", "THREAD_BUSY"):
+            thread.resume(**fields)
+    second.open()
+    thread.wait(run_id)
+
+
+def test_of_what_was_superseded_it_is_said_and_by_whom(thread: DrivenThread) -> None:
+    thread.start("ask")
+    (pause,) = thread.pauses
+    thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(answers={pause.pause_id: 1})
+    assert refusal.metadata["status"] == SUPERSEDED
+    assert refusal.metadata["principal"] == "anonymous"
+    assert "run_id" not in refusal.metadata
+    assert "superseded" in refusal.text
+    # The new question stands.
+    thread.resume(answer=2)
+    assert thread.log[-2:] == ["name: 2", "after"]
+
+
+def test_what_the_thread_has_gone_past_is_said_before_that_it_has_moved_on(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_twice")
+    pause, checkpoint = thread.pauses[0], thread.now.checkpoint_id
+    thread.resume(answer=1, answered_by="ann")
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(answers={pause.pause_id: 2}, expected_checkpoint_id=checkpoint)
+    assert refusal.metadata["answered_by"] == "ann"
+
+
+def test_a_pause_of_another_thread_is_not_told_of(thread: DrivenThread) -> None:
+    other = DrivenThread(thread.runs_stub, thread.threads_stub)
+    other.start("ask")
+    (pause,) = other.pauses
+    other.resume(answer="secret", answered_by="ann")
+    thread.start("ask")
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(answers={pause.pause_id: 2})
+    assert refusal.metadata == {"pause_id": pause.pause_id}
+    assert "ann" not in refusal.text
+
+
+def test_for_whom_is_part_of_the_request_that_is_repeated(thread: DrivenThread, once: str) -> None:
+    thread.start("ask")
+    first = thread.resume(answer=1, answered_by="ann", request_id=once)
+    assert thread.resume(answer=1, answered_by="ann", request_id=once) == first
+    with thread.refused("ALREADY_EXISTS", "REQUEST_ID_REUSED"):
+        thread.resume(answer=1, answered_by="bob", request_id=once)
+
+
+@pytest.mark.parametrize("graph", ["ask", "linear"])
+def test_of_many_who_answer_at_once_one_wins_and_all_others_hear_of_it(
+    thread: DrivenThread, graph: str
+) -> None:
+    for _ in range(5):
+        thread.start(graph, interrupt_before=["b"] if graph == "linear" else [])
+        (pause,) = thread.pauses
+        names = [f"caller-{number}" for number in range(8)]
+
+        def answer(name: str, pause: pause_pb2.Pause = pause) -> str:
+            fields: dict[str, Any] = (
+                {"answers": {pause.pause_id: name}}
+                if graph == "ask"
+                else {"pause_ids": [pause.pause_id]}
+            )
+            try:
+                thread.resume(**fields, answered_by=name)
+            except grpc.RpcError as error:
+                refusal = refusal_of(error)
+                assert refusal.reason == "PAUSE_NOT_OPEN"
+                return refusal.metadata["answered_by"]
+            return "won"
+
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = dict(zip(names, pool.map(answer, names), strict=True))
+        (winner,) = [name for name, outcome in outcomes.items() if outcome == "won"]
+        assert Counter(outcomes.values()) == {"won": 1, winner: 7}
+        if graph == "ask":
+            assert thread.log[-2:] == [f"name: {winner!r}", "after"]
+        assert thread.status == "IDLE"
+
+
+def test_partial_answers_at_once_each_count_once(thread: DrivenThread) -> None:
+    """Two parallel questions, many answers to each: none is given twice, none to the other."""
+    thread.start("ask_parallel")
+    pauses = thread.pauses
+    calls = [(pause, number) for pause in pauses for number in range(4)]
+
+    def answer(pause: pause_pb2.Pause, number: int) -> bool:
+        while True:
+            try:
+                thread.resume(answers={pause.pause_id: number}, answered_by=f"{number}")
+            except grpc.RpcError as error:
+                reason = reason_of(error)
+            else:
+                return True
+            # The other question's answer is at work.
+            if reason != "THREAD_BUSY":
+                assert reason == "PAUSE_NOT_OPEN"
+                return False
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda call: answer(*call), calls))
+    assert sum(won[:4]) == sum(won[4:]) == 1
