@@ -318,3 +318,17 @@ def test_one_of_those_who_want_the_same_id_gets_it(thread: DrivenThread) -> None
     with refused("ALREADY_EXISTS", "THREAD_EXISTS") as refusal:
         copy_of(thread, new_thread_id=thread.thread_id)
     assert refusal.resource == ("thread", thread.thread_id)
+
+
+def test_the_pauses_of_a_copy_are_in_the_inbox(thread: DrivenThread) -> None:
+    thread.start("stop_and_ask")
+    copy = copy_of(thread)
+    which = threads_pb2.PauseFilter(thread_id=copy.thread_id)
+    request = threads_pb2.ListPausesRequest(
+        filter=which, direction=threads_pb2.SORT_DIRECTION_ASCENDING
+    )
+    listed = thread.threads_stub.ListPauses(request, timeout=DEADLINE).pauses
+    assert list(listed) == copy.pauses
+    for pause in listed:
+        one = threads_pb2.GetPauseRequest(pause_id=pause.pause_id)
+        assert thread.threads_stub.GetPause(one, timeout=DEADLINE).pause == pause
