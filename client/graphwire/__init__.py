@@ -30,11 +30,13 @@ from graphwire._sync import Client
 from graphwire._sync_transport import RunStream
 from graphwire.breakpoints import Breakpoint, MetBreakpoint
 from graphwire.enums import (
+    AssistantOrder,
     BreakpointPosition,
     BreakpointSource,
     CancelAction,
     Durability,
     HealthStatus,
+    IfAssistantExists,
     IfExists,
     IfNotExists,
     MessageRole,
@@ -144,6 +146,7 @@ from graphwire.start import (
 )
 from graphwire.values import (
     Assistant,
+    AssistantConfig,
     AssistantGraph,
     AssistantSchemas,
     GraphEdge,
@@ -171,11 +174,13 @@ __all__ = [
     "Approve",
     "Assistant",
     "AssistantBuiltInError",
+    "AssistantConfig",
     "AssistantExistsError",
     "AssistantGraph",
     "AssistantInUseError",
     "AssistantMismatchError",
     "AssistantNotFoundError",
+    "AssistantOrder",
     "AssistantRequiredError",
     "AssistantSchemas",
     "AsyncClient",
@@ -210,6 +215,7 @@ __all__ = [
     "GraphUnavailableError",
     "GraphwireError",
     "HealthStatus",
+    "IfAssistantExists",
     "IfExists",
     "IfNotExists",
     "InternalError",

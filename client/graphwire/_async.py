@@ -102,6 +102,12 @@ class AsyncAssistants(_Group):
 
     list = _pages(_assistants.list_assistants)
     get = _unary(_assistants.get_assistant)
+    count = _unary(_assistants.count_assistants)
+    create = _unary(_assistants.create_assistant)
+    update = _unary(_assistants.update_assistant)
+    delete = _unary(_assistants.delete_assistant)
+    versions = _pages(_assistants.list_assistant_versions)
+    set_latest = _unary(_assistants.set_latest_assistant_version)
     graph = _unary(_assistants.get_assistant_graph)
     schemas = _unary(_assistants.get_assistant_schemas)
 

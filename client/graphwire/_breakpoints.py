@@ -14,11 +14,12 @@ from graphwire.v1 import breakpoint_pb2 as pb
 def breakpoint_messages(
     breakpoints: Breakpoint | str | Iterable[Breakpoint | str],
     field: str,
+    *,
     own: BreakpointSource = BreakpointSource.RUN,
 ) -> list[pb.Breakpoint]:
     """Returns breakpoints as messages; a plain name is one before that node.
 
-    `own` is who sets them by that.
+    Those of the `own` source may be ones that the server has returned.
     """
     several = [breakpoints] if isinstance(breakpoints, Breakpoint | str) else breakpoints
     return [_message(each, f"{field}[{index}]", own) for index, each in enumerate(several)]
@@ -27,13 +28,14 @@ def breakpoint_messages(
 def breakpoint_list(
     breakpoints: Breakpoint | str | Iterable[Breakpoint | str] | None,
     field: str,
+    *,
     own: BreakpointSource = BreakpointSource.RUN,
 ) -> pb.BreakpointList | None:
     """Returns breakpoints as a list that may be empty; None for None."""
     if breakpoints is None:
         return None
-    messages = breakpoint_messages(breakpoints, f"{field}.breakpoints", own)
-    return pb.BreakpointList(breakpoints=messages)
+    field = f"{field}.breakpoints"
+    return pb.BreakpointList(breakpoints=breakpoint_messages(breakpoints, field, own=own))
 
 
 def read_breakpoint(message: pb.Breakpoint) -> Breakpoint:

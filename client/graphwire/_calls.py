@@ -16,7 +16,12 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from graphwire.v1.assistants_pb2 import ListAssistantsRequest, ListAssistantsResponse
+from graphwire.v1.assistants_pb2 import (
+    ListAssistantsRequest,
+    ListAssistantsResponse,
+    ListAssistantVersionsRequest,
+    ListAssistantVersionsResponse,
+)
 from graphwire.v1.runs_pb2 import ListRunsRequest, ListRunsResponse
 from graphwire.v1.threads_pb2 import (
     ListThreadHistoryRequest,
@@ -29,14 +34,19 @@ T = TypeVar("T")
 U = TypeVar("U")
 Response = TypeVar("Response", bound=Message)
 ListRequest = (
-    ListThreadsRequest | ListThreadHistoryRequest | ListRunsRequest | ListAssistantsRequest
+    ListThreadsRequest
+    | ListThreadHistoryRequest
+    | ListRunsRequest
+    | ListAssistantsRequest
+    | ListAssistantVersionsRequest
 )
 ListResponse = TypeVar(
     "ListResponse",
     bound=ListThreadsResponse
     | ListThreadHistoryResponse
     | ListRunsResponse
-    | ListAssistantsResponse,
+    | ListAssistantsResponse
+    | ListAssistantVersionsResponse,
 )
 
 

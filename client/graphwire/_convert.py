@@ -13,7 +13,14 @@ from graphwire import values
 from graphwire._breakpoints import read_breakpoint
 from graphwire._payload import decode
 from graphwire._reviews import tool_call
-from graphwire.v1 import assistants_pb2, pause_pb2, run_pb2, runs_pb2, server_pb2, threads_pb2
+from graphwire.v1 import (
+    assistants_pb2,
+    pause_pb2,
+    run_pb2,
+    runs_pb2,
+    server_pb2,
+    threads_pb2,
+)
 
 
 def instant(timestamp: Timestamp) -> datetime:
@@ -126,6 +133,7 @@ def run(message: run_pb2.Run) -> values.Run:
         cancel_requested=message.cancel_requested,
         recovery_policy=enums.RECOVERY_POLICY.read(message.recovery_policy),
         attempt=message.attempt,
+        assistant_version=message.assistant_version,
         breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
         pause_requested=message.pause_requested,
         rolled_back=message.rolled_back,
@@ -150,6 +158,22 @@ def assistant(message: assistants_pb2.Assistant) -> values.Assistant:
         create_time=_instant_if_set(message, "create_time"),
         interrupt_before=tuple(message.interrupt_before),
         interrupt_after=tuple(message.interrupt_after),
+        version=message.version,
+        name=message.name,
+        config=_assistant_config(message.config) if message.HasField("config") else None,
+        context=decode(message.context),
+        metadata=decode(message.metadata),
+        breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
+        update_time=_instant_if_set(message, "update_time"),
+        built_in=message.built_in,
+    )
+
+
+def _assistant_config(message: run_pb2.RunConfig) -> values.AssistantConfig:
+    return values.AssistantConfig(
+        recursion_limit=message.recursion_limit,
+        tags=tuple(message.tags),
+        configurable=decode(message.configurable),
     )
 
 
@@ -187,6 +211,7 @@ def assistant_schemas(
         output=decode(message.output),
         state=decode(message.state),
         context=decode(message.context),
+        config=decode(message.config),
     )
 
 

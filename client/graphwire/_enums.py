@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from graphwire import enums
 from graphwire.errors import InvalidFieldError
 from graphwire.v1 import (
+    assistants_pb2,
     breakpoint_pb2,
     pause_pb2,
     run_event_pb2,
@@ -85,6 +86,8 @@ THREAD_ORDER = Codec(enums.ThreadOrder, threads_pb2.ThreadOrder)
 SORT_DIRECTION = Codec(enums.SortDirection, threads_pb2.SortDirection)
 PRUNE_STRATEGY = Codec(enums.PruneStrategy, threads_pb2.PruneStrategy)
 IF_EXISTS = Codec(enums.IfExists, threads_pb2.IfExists)
+ASSISTANT_ORDER = Codec(enums.AssistantOrder, assistants_pb2.AssistantOrder)
+IF_ASSISTANT_EXISTS = Codec(enums.IfAssistantExists, assistants_pb2.IfAssistantExists)
 BREAKPOINT_POSITION = Codec(enums.BreakpointPosition, breakpoint_pb2.BreakpointPosition)
 BREAKPOINT_SOURCE = Codec(enums.BreakpointSource, breakpoint_pb2.BreakpointSource)
 ON_EXPIRY = Codec(enums.OnExpiry, breakpoint_pb2.OnExpiry)

@@ -158,7 +158,8 @@ def _as_given(value: Any, _field: str) -> Any:
     return value
 
 
-def _config(config: Mapping[str, Any], field: str) -> pb.RunConfig:
+def run_config(config: Mapping[str, Any], field: str) -> pb.RunConfig:
+    """Writes a run's config. Raises TypeError for a key that it does not have."""
     if unknown := config.keys() - {"recursion_limit", "tags", "configurable"}:
         raise TypeError(
             f"{field} has no {', '.join(sorted(unknown))}: "
@@ -182,7 +183,7 @@ _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {
     "clear_breakpoints": _as_given,
     "stream_modes": enums.STREAM_MODE.write_all,
     "stream_subgraphs": _as_given,
-    "config": _config,
+    "config": run_config,
     "context": encode,
     "metadata": encode,
     "checkpoint_id": _as_given,

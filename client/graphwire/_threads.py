@@ -71,7 +71,7 @@ def create_thread(
         ttl=duration_if_set(ttl),
         assistant_id=assistant_id,
         supersteps=[_superstep(step, f"supersteps[{i}]") for i, step in enumerate(supersteps)],
-        breakpoints=breakpoint_messages(breakpoints, "breakpoints", BreakpointSource.THREAD),
+        breakpoints=breakpoint_messages(breakpoints, "breakpoints", own=BreakpointSource.THREAD),
         if_exists=_enums.IF_EXISTS.write_if_set(if_exists, "if_exists"),
         request_id=new_request_id(request_id),
     )
@@ -202,7 +202,7 @@ def update_thread(
         thread_id=thread_id,
         metadata=encode_if_set(metadata, "metadata"),
         ttl=duration_if_set(ttl),
-        breakpoints=breakpoint_list(breakpoints, "breakpoints", BreakpointSource.THREAD),
+        breakpoints=breakpoint_list(breakpoints, "breakpoints", own=BreakpointSource.THREAD),
         request_id=new_request_id(request_id),
     )
     return call(

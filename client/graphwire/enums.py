@@ -198,6 +198,23 @@ class IfExists(_Name):
     RETURN = "RETURN"
 
 
+class AssistantOrder(_Name):
+    """What assistants are sorted by; what is equal, by id."""
+
+    NAME = "NAME"
+    ASSISTANT_ID = "ASSISTANT_ID"
+    CREATE_TIME = "CREATE_TIME"
+    UPDATE_TIME = "UPDATE_TIME"
+    GRAPH_ID = "GRAPH_ID"
+
+
+class IfAssistantExists(_Name):
+    """What to do when the assistant to create exists: refuse, or return it as it is."""
+
+    REJECT = "REJECT"
+    RETURN = "RETURN"
+
+
 class IfNotExists(_Name):
     """What to do when the thread to run on does not exist: refuse, or create it."""
 

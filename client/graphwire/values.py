@@ -247,6 +247,7 @@ class Run:
         breakpoints: All breakpoints in force, but for plain names and those compiled in.
         pause_requested: Whether someone has asked to pause it.
         rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
+        assistant_version: The version of the assistant that it runs.
     """
 
     run_id: str
@@ -273,6 +274,7 @@ class Run:
     breakpoints: tuple[Breakpoint, ...] = ()
     pause_requested: bool = False
     rolled_back: bool = False
+    assistant_version: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,16 +309,40 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantConfig:
+    """The config that an assistant has for its runs.
+
+    Attributes:
+        recursion_limit: The most steps; 0: the server's default.
+        tags: Tags for traces and callbacks.
+        configurable: A JSON object that nodes find in `config["configurable"]`; None: nothing.
+    """
+
+    recursion_limit: int
+    tags: tuple[str, ...]
+    configurable: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assistant:
-    """What can be run: a graph of `langgraph.json`.
+    """What can be run: a graph with settings, in one version of them.
 
     Attributes:
         assistant_id: Identifies it.
         graph_id: The graph that it runs.
-        description: What `langgraph.json` says about it; may be empty.
-        create_time: When the server loaded it.
+        description: What it is for; may be empty.
+        create_time: When it was created; for a graph of `langgraph.json`, when the server
+            loaded it.
         interrupt_before: The breakpoints compiled into the graph, before nodes.
         interrupt_after: The breakpoints compiled into the graph, after nodes.
+        version: The version, from 1.
+        name: For people.
+        config: Config for its runs; None: none.
+        context: Context for its runs; None: none.
+        metadata: The caller's own JSON object.
+        breakpoints: Breakpoints for all of its runs.
+        update_time: When this version was made.
+        built_in: Whether it is a graph of `langgraph.json`.
     """
 
     assistant_id: str
@@ -325,6 +351,14 @@ class Assistant:
     create_time: datetime | None
     interrupt_before: tuple[str, ...]
     interrupt_after: tuple[str, ...]
+    version: int
+    name: str
+    config: AssistantConfig | None
+    context: Any
+    metadata: Any
+    breakpoints: tuple[Breakpoint, ...]
+    update_time: datetime | None
+    built_in: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -385,12 +419,14 @@ class AssistantSchemas:
         output: Of the output.
         state: Of the state.
         context: Of the context.
+        config: Of the configurable values.
     """
 
     input: Any
     output: Any
     state: Any
     context: Any
+    config: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

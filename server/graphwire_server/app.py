@@ -28,6 +28,8 @@ from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
 from graphwire_server.runs import topics as run_topics
+from graphwire_server.runs.assistant_service import AssistantService
+from graphwire_server.runs.assistants import check_names
 from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
@@ -111,7 +113,7 @@ class App:
 
         Raises:
             GraphLoadError: A graph can't be loaded.
-            StorageError: The database can't be used.
+            StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
         """
         langgraph_repairs.prepare(take_over, end_step, stop_after)
@@ -146,6 +148,7 @@ class App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
+        await check_names(storage, registry)
         poll_seconds = (
             _READER_POLL_SECONDS
             if isinstance(settings.location, PostgresAddress)
@@ -199,7 +202,9 @@ class App:
                 streams=streams,
             ),
             runs=RunsServicer(runs, steering, reader, completion),
-            assistants=AssistantsServicer(registry),
+            assistants=AssistantsServicer(
+                AssistantService(storage=storage, registry=registry), reader, codec
+            ),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,

@@ -99,7 +99,8 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
             SELECT number + {STEPS}, 'thread-' || number, '', 'c', '', '', '{{}}', x'00', FALSE
             FROM gw_checkpoints;
             INSERT INTO gw_checkpoint_writes
-            SELECT number, thread_id, '', checkpoint_id, 'task', '', x'00' FROM gw_checkpoints;
+            SELECT number, thread_id, '', checkpoint_id, 'task', '', x'00', ''
+            FROM gw_checkpoints;
             INSERT INTO gw_channel_values
             SELECT thread_id, '', 'items', 'v' || number, '', x'00' FROM gw_checkpoints;
             COMMIT;

@@ -86,7 +86,7 @@ class _Awaitable:
         attribute = getattr(self._wrapped, name)
         if name in ("threads", "runs", "assistants", "server"):
             return _Awaitable(attribute)
-        if name in ("list", "history", "stream", "join"):
+        if name in ("list", "history", "versions", "stream", "join"):
             return lambda *args, **kwargs: _Iterated(attribute(*args, **kwargs))
 
         async def call(*args: Any, **kwargs: Any) -> Any:

@@ -104,3 +104,24 @@ def test_every_method_is_in_the_table_and_every_block_is_run() -> None:
             name for name in vars(owner) if not name.startswith("_")
         }
     assert len(BLOCKS) == 7
+
+
+async def test_an_assistant_is_made_whose_runs_all_pause(weather: ServerProcess) -> None:
+    async with graphwire.AsyncClient(weather.address) as client:
+        assistant = await defined("make_careful")(client)
+        assert (assistant.version, assistant.name) == (2, "Careful")
+        assert assistant.metadata == {"team": "support"}
+        thread = await client.threads.create()
+        result = await client.runs.run(thread.thread_id, assistant.assistant_id, input=QUESTION)
+        assert [pause.node for pause in result.pauses] == ["action"]
+        assert result.run.assistant_version == 2
+        # What the server has returned can be given back to it.
+        kept = await client.assistants.update(
+            assistant.assistant_id, breakpoints=[*assistant.breakpoints, "agent"]
+        )
+        assert [each.node for each in kept.breakpoints] == ["action", "agent"]
+        found = client.assistants.list(name="careful", graph_id="agent")
+        assert [each.version async for each in found] == [3]
+        await client.assistants.delete(assistant.assistant_id, delete_threads=True)
+        with pytest.raises(graphwire.ThreadNotFoundError):
+            await client.threads.get(thread.thread_id)

@@ -11,7 +11,14 @@ import pytest
 from graphwire import AsyncClient, AsyncRunStream, Client, RunStream, _enums, enums
 from graphwire._async import AsyncAssistants, AsyncRuns, AsyncServer, AsyncThreads
 from graphwire._sync import Assistants, Runs, Server, Threads
-from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, runs_pb2, threads_pb2
+from graphwire.v1 import (
+    assistants_pb2,
+    pause_pb2,
+    run_event_pb2,
+    run_pb2,
+    runs_pb2,
+    threads_pb2,
+)
 
 PAIRS: list[tuple[type, type]] = [
     (AsyncThreads, Threads),
@@ -49,7 +56,10 @@ def test_the_groups_have_the_methods_they_are_known_for() -> None:
         *("stream", "join", "create", "create_many", "run", "wait"),
         *("get", "list", "cancel", "cancel_many", "delete"),
     }
-    assert methods(Assistants).keys() == {"list", "get", "graph", "schemas"}
+    assert methods(Assistants).keys() == {
+        *("create", "get", "list", "count", "update", "delete"),
+        *("versions", "set_latest", "graph", "schemas"),
+    }
     assert methods(Server).keys() == {"info"}
     assert methods(Client).keys() == {"close", "health"}
 
@@ -114,6 +124,8 @@ def test_all_lists_what_there_is() -> None:
         (enums.PruneStrategy, threads_pb2.PruneStrategy),
         (enums.PauseKind, pause_pb2.PauseKind),
         (enums.MessageRole, run_event_pb2.MessageRole),
+        (enums.AssistantOrder, assistants_pb2.AssistantOrder),
+        (enums.IfAssistantExists, assistants_pb2.IfAssistantExists),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

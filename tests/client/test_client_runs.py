@@ -46,6 +46,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
         attempt=3,
         rolled_back=True,
+        assistant_version=2,
     )
     scripted.on("GetRun", pb.GetRunResponse(run=message))
     assert await client.runs.get("r") == graphwire.Run(
@@ -71,6 +72,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         recovery_policy=graphwire.RecoveryPolicy.MANUAL,
         attempt=3,
         rolled_back=True,
+        assistant_version=2,
     )
     assert scripted.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
 
@@ -284,31 +286,6 @@ async def test_the_timeout_of_run_covers_both_calls(
     assert create - wait > 0.2
 
 
-async def test_assistants_are_listed_and_read(
-    client: AsyncClient, scripted: ScriptedServer
-) -> None:
-    message = assistants_pb2.Assistant(
-        assistant_id="agent",
-        graph_id="agent",
-        description="Tells the weather.",
-        create_time=wire.NOON,
-        interrupt_before=["action"],
-        interrupt_after=["agent"],
-    )
-    scripted.on("ListAssistants", assistants_pb2.ListAssistantsResponse(assistants=[message]))
-    scripted.on("GetAssistant", assistants_pb2.GetAssistantResponse(assistant=message))
-    assistant = graphwire.Assistant(
-        assistant_id="agent",
-        graph_id="agent",
-        description="Tells the weather.",
-        create_time=NOON,
-        interrupt_before=("action",),
-        interrupt_after=("agent",),
-    )
-    assert [found async for found in client.assistants.list()] == [assistant]
-    assert await client.assistants.get("agent") == assistant
-
-
 async def test_an_assistant_has_a_drawing_and_schemas(
     client: AsyncClient, scripted: ScriptedServer
 ) -> None:
@@ -322,7 +299,9 @@ async def test_an_assistant_has_a_drawing_and_schemas(
     )
     scripted.on(
         "GetAssistantSchemas",
-        assistants_pb2.GetAssistantSchemasResponse(input=wire.payload('{"type":"object"}')),
+        assistants_pb2.GetAssistantSchemasResponse(
+            input=wire.payload('{"type":"object"}'), config=wire.payload('{"a":1}')
+        ),
     )
     assert await client.assistants.graph("agent", depth=2) == graphwire.AssistantGraph(
         nodes=(
@@ -335,7 +314,7 @@ async def test_an_assistant_has_a_drawing_and_schemas(
     )
     assert scripted.requests("GetAssistantGraph")[0].depth == 2
     assert await client.assistants.schemas("agent") == graphwire.AssistantSchemas(
-        input={"type": "object"}, output=None, state=None, context=None
+        input={"type": "object"}, output=None, state=None, context=None, config={"a": 1}
     )
 
 

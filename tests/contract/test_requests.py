@@ -16,6 +16,8 @@ READS = {
     "GetAssistant",
     "GetAssistantGraph",
     "GetAssistantSchemas",
+    "CountAssistants",
+    "ListAssistantVersions",
     "GetServerInfo",
     "GetThread",
     "ListThreads",
@@ -23,6 +25,10 @@ READS = {
     "GetThreadState",
     "GetThreadStorage",
     "ListThreadHistory",
+    "JoinThread",
+    "WatchThreads",
+    "ListPauses",
+    "GetPause",
     "WaitRun",
     "JoinRun",
     "GetRun",
@@ -59,7 +65,8 @@ def test_a_run_is_created_with_the_same_fields_as_it_is_streamed() -> None:
 
 def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
     # Deleting and cancelling twice does no harm.
-    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "PruneThreads"}
+    harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "DeleteAssistant"}
+    harmless |= {"SetLatestAssistantVersion", "PruneThreads"}
     repeatable = {
         method.name
         for method in METHODS.values()

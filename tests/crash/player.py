@@ -136,9 +136,9 @@ class Player:
         request = runs_pb2.WaitRunRequest(run_id=run_id)
         return self._caller.call(lambda link: link.runs.WaitRun, request)
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str, **fields: Any) -> None:
         """Cancels a run; that it is cancelled already is no error."""
-        request = runs_pb2.CancelRunRequest(run_id=run_id)
+        request = runs_pb2.CancelRunRequest(run_id=run_id, **fields)
         try:
             self._caller.call(lambda link: link.runs.CancelRun, request)
         except RefusedError as refused:

@@ -78,9 +78,10 @@ class DrivenThread:
         request = runs_pb2.CreateRunRequest(thread_id=self.thread_id, **fields)
         return self.runs_stub.CreateRun(request, timeout=DEADLINE).run.run_id
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str, **fields: Any) -> None:
         """Cancels a run and waits for its end."""
-        self.runs_stub.CancelRun(runs_pb2.CancelRunRequest(run_id=run_id), timeout=DEADLINE)
+        request = runs_pb2.CancelRunRequest(run_id=run_id, **fields)
+        self.runs_stub.CancelRun(request, timeout=DEADLINE)
         self.wait(run_id)
 
     def wait(self, run_id: str) -> runs_pb2.WaitRunResponse:

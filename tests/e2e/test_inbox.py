@@ -127,13 +127,13 @@ def test_an_answer_is_kept_with_its_question(inbox: Inbox) -> None:
     assert inbox.list() == []
 
 
-def test_what_is_superseded_says_by_whom_and_that_nothing_went_on(inbox: Inbox) -> None:
+def test_what_is_superseded_says_by_whom_and_by_which_run(inbox: Inbox) -> None:
     thread = inbox.thread()
     thread.start("ask")
-    thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)
+    run_id = thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)[0].run_id
     (pause,) = inbox.list(statuses=[SUPERSEDED])
     assert pause.resolution == pause_pb2.PauseResolution(
-        time=pause.resolution.time, principal="anonymous"
+        time=pause.resolution.time, run_id=run_id, principal="anonymous"
     )
     assert pause.resolution.time.ToDatetime() >= pause.create_time.ToDatetime()
 
@@ -206,6 +206,14 @@ def test_pages_follow_each_other_and_no_pause_comes_twice(inbox: Inbox, directio
         inbox.page(page=token, size=3, direction=ASCENDING - direction)
     with refused("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN", "page_token"):
         inbox.page(page=token, size=3, direction=direction, node="ask")
+
+
+@pytest.mark.parametrize(
+    "time", [Timestamp(nanos=-1), Timestamp(nanos=10**9), Timestamp(seconds=2**40)]
+)
+def test_a_time_that_is_none_is_refused(inbox: Inbox, time: Timestamp) -> None:
+    with refused("INVALID_ARGUMENT", "INVALID_FIELD", "filter.expires_before"):
+        inbox.list(expires_before=time)
 
 
 def test_pauses_of_stateless_runs_are_in_the_inbox(

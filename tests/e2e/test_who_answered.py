@@ -100,12 +100,12 @@ def test_while_the_first_answer_is_at_work_the_second_hears_of_it_and_not_of_a_b
 def test_of_what_was_superseded_it_is_said_and_by_whom(thread: DrivenThread) -> None:
     thread.start("ask")
     (pause,) = thread.pauses
-    thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)
+    run_id = thread.start("ask", on_pause=run_pb2.ON_PAUSE_DISCARD)[0].run_id
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
         thread.resume(answers={pause.pause_id: 1})
     assert refusal.metadata["status"] == SUPERSEDED
     assert refusal.metadata["principal"] == "anonymous"
-    assert "run_id" not in refusal.metadata
+    assert refusal.metadata["run_id"] == run_id
     assert "superseded" in refusal.text
     # The new question stands.
     thread.resume(answer=2)

@@ -162,6 +162,7 @@ def _config(run_id: str, configurable: Mapping[str, Any]) -> RunnableConfig:
         run_id=run_id,
         thread_id=THREAD,
         assistant_id="agent",
+        graph_id="agent",
         checkpoint_id="",
         recursion_limit=25,
         tags=(),

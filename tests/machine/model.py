@@ -8,8 +8,9 @@ changes the model as the call changes the thread.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
-from tests.machine.parts import Kind, Pause, Resume, Run, Stop, Task
+from tests.machine.parts import Kind, Pause, Resume, Run, Snapshot, Stop, Task
 
 NODES = ("a", "ask", "b", "c")
 _FOLLOWING: Mapping[str, tuple[str, ...]] = {
@@ -98,6 +99,13 @@ class Model:
         if run.kind != "input" and last:
             run.before |= last.before
             run.after |= last.after
+        run.waited = self.status == "INTERRUPTED"
+        run.discard = run.discard and resume is None
+        for other in self.active if run.makes_room else []:
+            if other.status == "PENDING":
+                other.status = "CANCELLED"
+        if resume or not self.active:
+            run.before_it = self._snapshot()
         if resume:
             run.resumed = last.run_id if last in self.runs else ""
             if last:
@@ -111,12 +119,18 @@ class Model:
                     pause.of.approved = True
         elif self.status == "INTERRUPTED":
             run.discards = run.kind == "command"
-            self._settle((), ())
+            self._settle((), (), by="new")
         starts = resume is not None or not self.active
         self.runs.append(run)
         self.status = "BUSY"
         if starts:
             self._begin(run)
+        elif run.makes_room and self.running:
+            self.held = None
+            if run.makes_room == "ROLLBACK":
+                self._roll_back(self.running)
+            else:
+                self._end(self.running, "CANCELLED")
         self._go_on()
         return None
 
@@ -143,17 +157,26 @@ class Model:
             self._advance(run)
         self._go_on()
 
-    def cancel(self, run: Run) -> str | None:
+    def cancel(self, run: Run, *, rollback: bool = False) -> str | None:
         """CancelRun."""
         if run.status not in ("PENDING", "RUNNING"):
-            return "RUN_ENDED"
-        if run.status == "RUNNING":
+            waits = run.status == self.status == "INTERRUPTED"
+            if rollback or run is not self.last or not waits:
+                return "RUN_ENDED"
+            for pause in self.open:
+                pause.status = "CANCELLED"
+            self.status = "BUSY" if self.active else "IDLE"
+        elif rollback:
+            self.held = None if run.status == "RUNNING" else self.held
+            self._roll_back(run)
+        elif run.status == "RUNNING":
             self.held = None
             self._end(run, "CANCELLED")
         else:
             run.status = "CANCELLED"
             if self.status != "INTERRUPTED" and not self.active:
                 self.status = "IDLE"
+            self._give_way(cancelled=True)
         self._go_on()
         return None
 
@@ -199,7 +222,13 @@ class Model:
                 return "THREAD_INTERRUPTED"
             if self.active and not run.queues:
                 return "THREAD_BUSY"
-            nowhere = run.goto and not self.active and not self.stands
+            left = [] if run.makes_room == "ROLLBACK" else self.active
+            if run.makes_room == "INTERRUPT":
+                left = [other for other in left if other.status == "RUNNING"]
+            stood = self.running.before_it if self.running else None
+            # Whether it had a state before the run that executes.
+            stands = self.stands if stood is None else stood.stands
+            nowhere = run.goto and not left and not stands
             return "NOTHING_TO_RESUME" if nowhere else None
         if run.queues:
             return "INVALID_FIELD"
@@ -223,12 +252,16 @@ class Model:
 
     def _begin(self, run: Run) -> None:
         run.status = "RUNNING"
+        run.before_it = run.before_it or self._snapshot()
         self._started.append(run)
         if run.kind == "input":
             self._move(("a",))
         elif run.discards:
             self._end_step()
             self._move(())
+        if run.goto and not self.stands:
+            self._end(run, "FAILED")
+            return
         if run.kind == "command" and not self.stands:
             self._move(("a",))
         if run.entry:
@@ -286,7 +319,7 @@ class Model:
     def _end(self, run: Run, status: str) -> None:
         run.status = status
         if status == "INTERRUPTED":
-            self._settle(self._waiting(run), ())
+            self._settle(self._waiting(run), (), by=run.run_id or "new")
             run.paused = self.open
         else:
             # Questions that were asked stay, and breakpoints that waited before the run. What
@@ -294,13 +327,61 @@ class Model:
             for task in self.unfinished:
                 task.answer = "" if task.asks else task.answer
             questions = [reason for reason in self._waiting(None) if reason[0] == "INTERRUPT"]
-            self._settle(questions, (*self.unfinished, *self.stops))
+            keep: list[Task | Stop] = [*self.unfinished, *self.stops]
+            self._settle(questions, keep, by=run.run_id or "new")
         if self.open:
             self.status = "INTERRUPTED"
         elif self.active:
             self.status = "BUSY"
         else:
             self.status = "ERROR" if status == "FAILED" else "IDLE"
+        self._give_way(cancelled=status == "CANCELLED")
+
+    def _give_way(self, *, cancelled: bool) -> None:
+        """Gives up what waits, for the run whose turn it is, if it is one that has it so."""
+        if self.status != "INTERRUPTED" or not self.active:
+            return
+        first = self.active[0]
+        if first.discard or (cancelled and first.makes_room):
+            self._settle((), (), by=first.run_id or "new")
+            first.discard = first.waited = True
+            first.discards = first.kind == "command"
+            self.status = "BUSY"
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            tuple(self.log),
+            self.stands,
+            tuple((task, replace(task)) for task in self.tasks.values()),
+            tuple((stop, stop.approved) for stop in self.stops),
+        )
+
+    def _roll_back(self, run: Run) -> None:
+        """Puts the thread back to where it stood before a run."""
+        run.status, run.rolled_back = "CANCELLED", True
+        before = run.before_it
+        if run in self._started and before:
+            self._started.remove(run)
+            self.log, self.stands = [*before.log], before.stands
+            for task, then in before.tasks:
+                for name in ("approved", "asks", "answer", "wrote"):
+                    setattr(task, name, getattr(then, name))
+            for stop, approved in before.stops:
+                stop.approved = approved
+            self.tasks = {task.node: task for task, _ in before.tasks}
+            self.stops = [stop for stop, _ in before.stops]
+        resolved = [pause for pause in self.pauses if pause.by == run.run_id]
+        for pause in resolved:
+            pause.status = "SUPERSEDED"
+        self.pauses += [Pause(pause.kind, pause.of) for pause in resolved]
+        for other in self.runs:
+            if other.resumed_by == run.run_id:
+                other.resumed_by = ""
+        if self.open or run.waited:
+            self.status = "INTERRUPTED"
+        else:
+            self.status = "BUSY" if self.active else "IDLE"
+        self._give_way(cancelled=True)
 
     # --- pauses ---
 
@@ -317,7 +398,11 @@ class Model:
         ]
 
     def _settle(
-        self, waiting: Iterable[tuple[Kind, Task | Stop]], keep: Collection[Task | Stop]
+        self,
+        waiting: Iterable[tuple[Kind, Task | Stop]],
+        keep: Collection[Task | Stop],
+        *,
+        by: str = "",
     ) -> None:
         """Supersedes what does not wait any more, and opens a pause for what is new."""
         new = list(waiting)
@@ -325,7 +410,7 @@ class Model:
             if (pause.kind, pause.of) in new:
                 new.remove((pause.kind, pause.of))
             elif pause.kind == "INTERRUPT" or pause.of not in keep:
-                pause.status = "SUPERSEDED"
+                pause.status, pause.by = "SUPERSEDED", by
         self.pauses += [Pause(kind, of) for kind, of in new]
 
 

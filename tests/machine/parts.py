@@ -43,13 +43,13 @@ class Pause:
         kind: Why.
         of: The task that waits, or the breakpoint after a node.
         status: What became of it.
-        by: The id of the run that resumed it; "" for none.
+        by: The id of the run that resumed it or left it behind; "" for none.
         pause_id: Its id on the server, once it was seen there.
     """
 
     kind: Kind
     of: Task | Stop
-    status: Literal["OPEN", "RESUMED", "SUPERSEDED"] = "OPEN"
+    status: Literal["OPEN", "RESUMED", "SUPERSEDED", "CANCELLED"] = "OPEN"
     by: str = ""
     pause_id: str = ""
 
@@ -57,6 +57,23 @@ class Pause:
     def shape(self) -> tuple[str, str]:
         """Why, and where."""
         return self.kind, self.of.node
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A thread's state at one time: its log, and what came next with how far it was.
+
+    Attributes:
+        log: The log.
+        stands: Whether there was a state.
+        tasks: The tasks, each with a copy of it.
+        stops: The breakpoints after nodes, each with whether it was approved.
+    """
+
+    log: tuple[str, ...]
+    stands: bool
+    tasks: tuple[tuple[Task, Task], ...]
+    stops: tuple[tuple[Stop, bool], ...]
 
 
 @dataclass(eq=False)
@@ -70,8 +87,12 @@ class Run:
         before: The nodes before which it pauses.
         after: The nodes after which it pauses.
         queues: Whether it waits for the runs before it.
+        makes_room: How it treats those: "" lets them be; or INTERRUPT or ROLLBACK.
         discard: Whether it asks to give up what is paused.
         discards: Whether it has to give up what waits when it begins.
+        waited: Whether the thread waited for somebody when it was accepted, or began.
+        before_it: What the thread was when it began; None before.
+        rolled_back: Whether the thread was put back to that.
         status: Where it is in its life.
         run_id: Its id on the server.
         resumed: The id of the run that it continues; "" for none.
@@ -87,7 +108,11 @@ class Run:
     after: frozenset[str] = frozenset()
     queues: bool = False
     discard: bool = False
+    makes_room: Literal["", "INTERRUPT", "ROLLBACK"] = ""
     discards: bool = False
+    waited: bool = False
+    before_it: Snapshot | None = None
+    rolled_back: bool = False
     status: str = "PENDING"
     run_id: str = ""
     resumed: str = ""

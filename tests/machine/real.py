@@ -78,7 +78,9 @@ class RealThread:
             "interrupt_before": sorted(run.before),
             "interrupt_after": sorted(run.after),
             "stream_modes": MODES,
-            "multitask_strategy": "MULTITASK_STRATEGY_ENQUEUE" if run.queues else None,
+            "multitask_strategy": f"MULTITASK_STRATEGY_{run.makes_room or 'ENQUEUE'}"
+            if run.queues
+            else None,
             "on_pause": "ON_PAUSE_DISCARD" if run.discard else None,
         }
         resumes: dict[str, Any] | None = None
@@ -112,9 +114,10 @@ class RealThread:
 
         return reason(call), made[0] if made else ""
 
-    def cancel(self, run: Run) -> str | None:
+    def cancel(self, run: Run, *, rollback: bool = False) -> str | None:
         """Cancels a run, and waits for its end."""
-        return reason(lambda: self.thread.cancel(run.run_id))
+        action = runs_pb2.CANCEL_ACTION_ROLLBACK if rollback else None
+        return reason(lambda: self.thread.cancel(run.run_id, action=action))
 
     def delete_run(self, run: Run) -> str | None:
         """Deletes a run."""
@@ -219,6 +222,7 @@ class RealThread:
             there = found[run.run_id]
             status = run_pb2.RunStatus.Name(there.status).removeprefix("RUN_STATUS_")
             same("run", status, run.status)
+            same("rolled back", there.rolled_back, run.rolled_back)
             same("resumed run", there.resumed_run_id, run.resumed)
             same("resuming run", there.resumed_by_run_id, run.resumed_by)
             if run.status == "RUNNING":
@@ -245,7 +249,12 @@ class RealThread:
             rows = database.execute(statement, (self.thread.thread_id,)).fetchall()
         found = {pause_id: (status, by) for pause_id, status, by in rows}
         wanted = {p.pause_id: (p.status, p.by) for p in model.pauses if p.pause_id}
-        same("what became of pauses", found, wanted)
+        seen = {pause_id: found[pause_id] for pause_id in found.keys() & wanted.keys()}
+        same("what became of pauses", seen, wanted)
+        # Some are made and given up in one transaction.
+        others = sorted(found[pause_id] for pause_id in found.keys() - wanted.keys())
+        unseen = sorted((p.status, p.by) for p in model.pauses if not p.pause_id)
+        same("pauses that nobody saw", others, unseen)
 
     def _seen_so_far(self, run: run_pb2.Run) -> Events:
         request = runs_pb2.JoinRunRequest(run_id=run.run_id)

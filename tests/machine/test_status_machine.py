@@ -9,6 +9,7 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from graphwire.v1 import runs_pb2_grpc, threads_pb2_grpc
@@ -41,6 +42,9 @@ SETTINGS = settings(
 
 #: Those beside each other are worth a try of their own.
 BREAKPOINTS = st.frozensets(st.sampled_from(NODES), max_size=2) | st.just(frozenset({"ask", "b"}))
+Room = Literal["", "INTERRUPT", "ROLLBACK"]
+ROOMS: list[Room] = ["", "INTERRUPT", "ROLLBACK"]
+MAKES_ROOM = st.sampled_from(ROOMS)
 RARELY = st.integers(0, 7).map(lambda number: number == 7)
 
 
@@ -60,6 +64,7 @@ class StatusMachine(RuleBasedStateMachine):
         before=BREAKPOINTS,
         after=BREAKPOINTS,
         queues=st.booleans(),
+        makes_room=MAKES_ROOM,
         discard=RARELY,
         streams=st.booleans(),
     )
@@ -69,11 +74,13 @@ class StatusMachine(RuleBasedStateMachine):
         before: frozenset[str],
         after: frozenset[str],
         queues: bool,
+        makes_room: Room,
         discard: bool,
         streams: bool,
     ) -> None:
         """Starts a run with input."""
         run = Run("input", next(self._entries), (), before, after, queues, discard)
+        run.makes_room = makes_room if queues else ""
         self._start(run, None, streams=streams)
 
     @precondition(lambda self: self.model.pauses or self.model.unfinished)
@@ -112,6 +119,7 @@ class StatusMachine(RuleBasedStateMachine):
         resumes=st.booleans(),
         after=BREAKPOINTS,
         queues=st.booleans(),
+        makes_room=MAKES_ROOM,
         discard=RARELY,
     )
     def command(
@@ -123,14 +131,17 @@ class StatusMachine(RuleBasedStateMachine):
         resumes: bool,
         after: frozenset[str],
         queues: bool,
+        makes_room: Room,
         discard: bool,
     ) -> None:
         """Starts a run with a command: an update, nodes to go to, a resume."""
         entry = next(self._entries) if updates or not goto else ""
         run = Run("command", entry, tuple(goto), frozenset(), after, queues, discard)
+        run.makes_room = makes_room if queues else ""
         resume = None
         if resumes and (self.model.pauses or self.model.unfinished):
             resume, run.queues = self._resume(data, all_pauses=True), False
+            run.makes_room = ""
         self._start(run, resume, streams=False)
 
     @precondition(lambda self: not self.model.running)
@@ -151,12 +162,13 @@ class StatusMachine(RuleBasedStateMachine):
         self.real.release(held.node, run, fails=fails)
 
     @precondition(lambda self: self.model.runs)
-    @rule(which=st.integers(0, 9), active=st.booleans())
-    def cancel(self, *, which: int, active: bool) -> None:
-        """Cancels a run."""
+    @rule(which=st.integers(0, 9), active=st.booleans(), rollback=st.booleans())
+    def cancel(self, *, which: int, active: bool, rollback: bool) -> None:
+        """Cancels a run, or rolls it back."""
         runs = (active and self.model.active) or self.model.runs
         run = runs[-1 - which % len(runs)]
-        assert self.real.cancel(run) == self.model.cancel(run)
+        found = self.real.cancel(run, rollback=rollback)
+        assert found == self.model.cancel(run, rollback=rollback)
 
     @precondition(lambda self: self.model.runs)
     @rule(which=st.integers(0, 9))

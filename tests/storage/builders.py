@@ -6,6 +6,7 @@ from typing import Any
 
 from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import (
+    AssistantRecord,
     EventRecord,
     PauseKind,
     PauseRecord,
@@ -52,6 +53,17 @@ def a_pause(pause_id: str = "pause", thread_id: str = "thread", **given: Any) ->
         "create_time": 1,
     }
     return PauseRecord(pause_id=pause_id, thread_id=thread_id, **(filled | given))
+
+
+def an_assistant(assistant_id: str = "mine", **given: Any) -> AssistantRecord:
+    filled: dict[str, Any] = {
+        "graph_id": "agent",
+        "version": 1,
+        "name": assistant_id,
+        "create_time": 1,
+        "update_time": 1,
+    }
+    return AssistantRecord(assistant_id=assistant_id, **(filled | given))
 
 
 def an_event(sequence: int, run_id: str = "run", data: bytes = b"event") -> EventRecord:

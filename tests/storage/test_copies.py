@@ -168,7 +168,8 @@ async def test_only_answers_of_runs_that_paused_again_stand(storage: Storage) ->
 async def test_what_is_inherited_is_kept_with_the_thread(storage: Storage) -> None:
     await add(storage, THREAD)
     assert await storage.read(lambda r: r.inheritance("thread")) is None
-    first, second = Inheritance(3, '{"a": 1}', "[]"), Inheritance(4, '{"b": 1}', '[{"node": "x"}]')
+    first = Inheritance(3, '{"a": 1}', "[]", "agent")
+    second = Inheritance(4, '{"b": 1}', '[{"node": "x"}]', "other")
     for inheritance in (first, second):
         await storage.write(lambda tx, i=inheritance: tx.put_inheritance("thread", i))  # type: ignore[misc]
         assert await storage.read(lambda r: r.inheritance("thread")) == inheritance

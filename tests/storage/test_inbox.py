@@ -141,15 +141,16 @@ async def test_a_pause_is_found_as_it_was_called(storage: Storage) -> None:
     assert await called("a\0b") is None
 
 
-async def test_the_last_answer_of_a_run_is_found(storage: Storage) -> None:
-    asked = {"kind": PauseKind.INTERRUPT, "status": PauseStatus.RESUMED, "resolved_by_run_id": "r"}
+async def test_what_a_run_went_on_from_is_found(storage: Storage) -> None:
+    resumed = {"status": PauseStatus.RESUMED, "resolved_by_run_id": "r"}
     pauses = [
-        a_pause("1", **asked),
-        a_pause("2", **asked),
-        a_pause("3", **{**asked, "kind": PauseKind.BREAKPOINT_BEFORE}),
-        a_pause("4", **{**asked, "resolved_by_run_id": "s"}),
+        a_pause("1", **resumed, kind=PauseKind.INTERRUPT),
+        a_pause("2", **{**resumed, "status": PauseStatus.SUPERSEDED}),
+        a_pause("3", **resumed),
+        a_pause("4", **{**resumed, "resolved_by_run_id": "s"}),
     ]
     await add(storage, a_thread(), *pauses)
-    assert await storage.read(lambda db: db.last_answer("thread", "r")) == pauses[1]
-    assert await storage.read(lambda db: db.last_answer("thread", "x")) is None
-    assert await storage.read(lambda db: db.last_answer("other", "r")) is None
+    found = await storage.read(lambda db: db.pauses_resumed_by("thread", "r"))
+    assert found == [pauses[0], pauses[2]]
+    assert await storage.read(lambda db: db.pauses_resumed_by("thread", "x")) == []
+    assert await storage.read(lambda db: db.pauses_resumed_by("other", "r")) == []

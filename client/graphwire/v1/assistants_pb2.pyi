@@ -135,11 +135,15 @@ class Assistant(_message.Message):
 
     @_builtins.property
     def context(self) -> _payload_pb2.Payload:
-        """Context for its runs, a JSON object: keys that a run gives are the run's."""
+        """Context for its runs, a JSON object: keys that a run gives are the run's. It may be
+        a part of what the graph asks for; the whole is checked when a run starts.
+        """
 
     @_builtins.property
     def metadata(self) -> _payload_pb2.Payload:
-        """A JSON object, for the caller's use."""
+        """A JSON object, for the caller's use. A graph in langgraph.json has
+        {"created_by": "system"}, if it is given no other.
+        """
 
     @_builtins.property
     def breakpoints(self) -> _containers.RepeatedCompositeFieldContainer[_breakpoint_pb2.Breakpoint]:

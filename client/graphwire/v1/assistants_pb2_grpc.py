@@ -30,6 +30,11 @@ class AssistantsStub(object):
     is an assistant of the same name; others can be made of the same graphs. A change of
     an assistant makes a new version; runs that have begun, and what continues them, keep
     the version that they began with.
+
+    An assistant whose graph is not in langgraph.json any more can still be looked at,
+    changed and deleted; what needs the graph is refused with GRAPH_UNAVAILABLE. Where
+    langgraph.json has come to have a graph with the id of an assistant that somebody made,
+    a server refuses to start.
     """
 
     def __init__(self, channel):
@@ -95,6 +100,11 @@ class AssistantsServicer(object):
     is an assistant of the same name; others can be made of the same graphs. A change of
     an assistant makes a new version; runs that have begun, and what continues them, keep
     the version that they began with.
+
+    An assistant whose graph is not in langgraph.json any more can still be looked at,
+    changed and deleted; what needs the graph is refused with GRAPH_UNAVAILABLE. Where
+    langgraph.json has come to have a graph with the id of an assistant that somebody made,
+    a server refuses to start.
     """
 
     def ListAssistants(self, request, context):
@@ -266,6 +276,11 @@ class Assistants(object):
     is an assistant of the same name; others can be made of the same graphs. A change of
     an assistant makes a new version; runs that have begun, and what continues them, keep
     the version that they began with.
+
+    An assistant whose graph is not in langgraph.json any more can still be looked at,
+    changed and deleted; what needs the graph is refused with GRAPH_UNAVAILABLE. Where
+    langgraph.json has come to have a graph with the id of an assistant that somebody made,
+    a server refuses to start.
     """
 
     @staticmethod

@@ -31,6 +31,11 @@ class AssistantsStub:
     is an assistant of the same name; others can be made of the same graphs. A change of
     an assistant makes a new version; runs that have begun, and what continues them, keep
     the version that they began with.
+
+    An assistant whose graph is not in langgraph.json any more can still be looked at,
+    changed and deleted; what needs the graph is refused with GRAPH_UNAVAILABLE. Where
+    langgraph.json has come to have a graph with the id of an assistant that somebody made,
+    a server refuses to start.
     """
 
     @_typing.overload
@@ -107,6 +112,11 @@ class AssistantsAsyncStub(AssistantsStub):
     is an assistant of the same name; others can be made of the same graphs. A change of
     an assistant makes a new version; runs that have begun, and what continues them, keep
     the version that they began with.
+
+    An assistant whose graph is not in langgraph.json any more can still be looked at,
+    changed and deleted; what needs the graph is refused with GRAPH_UNAVAILABLE. Where
+    langgraph.json has come to have a graph with the id of an assistant that somebody made,
+    a server refuses to start.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -179,6 +189,11 @@ class AssistantsServicer(metaclass=_abc_1.ABCMeta):
     is an assistant of the same name; others can be made of the same graphs. A change of
     an assistant makes a new version; runs that have begun, and what continues them, keep
     the version that they began with.
+
+    An assistant whose graph is not in langgraph.json any more can still be looked at,
+    changed and deleted; what needs the graph is refused with GRAPH_UNAVAILABLE. Where
+    langgraph.json has come to have a graph with the id of an assistant that somebody made,
+    a server refuses to start.
     """
 
     @_abc_1.abstractmethod

@@ -150,8 +150,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     be joined again after its last sequence (metadata key `last_sequence`).
     """
     ERROR_REASON_GRAPH_UNAVAILABLE: _ErrorReason.ValueType  # 63
-    """INTERNAL: the graph could not be built for this request (its factory raised),
-    or its stored state can't be read.
+    """INTERNAL: the graph could not be built for this request (its factory raised), is
+    not in langgraph.json any more, or its stored state can't be read.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 64
     """INTERNAL: a fault of the server. The metadata key `request_id` finds it in
@@ -296,8 +296,8 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 62
 be joined again after its last sequence (metadata key `last_sequence`).
 """
 ERROR_REASON_GRAPH_UNAVAILABLE: ErrorReason.ValueType  # 63
-"""INTERNAL: the graph could not be built for this request (its factory raised),
-or its stored state can't be read.
+"""INTERNAL: the graph could not be built for this request (its factory raised), is
+not in langgraph.json any more, or its stored state can't be read.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 64
 """INTERNAL: a fault of the server. The metadata key `request_id` finds it in

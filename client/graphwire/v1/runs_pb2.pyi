@@ -92,8 +92,10 @@ class StreamRunRequest(_message.Message):
     it to its end. The first event names the thread.
     """
     assistant_id: _builtins.str
-    """The assistant: the name of a graph in langgraph.json. Required for input and
-    for a stateless run; for a resume or a command, empty means the thread's.
+    """The assistant: the name of a graph in langgraph.json, or the id of another one.
+    Required for input and for a stateless run. A resume or a command has that of the
+    run it goes on with, in the version that the run had: empty, or that one. New input
+    may be for any assistant of the thread's graph.
     """
     clear_breakpoints: _builtins.bool
     """For a resume or a command: do not inherit the breakpoints of the run before
@@ -166,15 +168,15 @@ class StreamRunRequest(_message.Message):
 
     @_builtins.property
     def config(self) -> _run_pb2.RunConfig:
-        """Recursion limit, tags and configurable values. Unset: for a resume or a
-        command those of the run before it.
+        """Recursion limit, tags and configurable values, over those of the assistant. Unset:
+        for a resume or a command those of the run before it.
         """
 
     @_builtins.property
     def context(self) -> _payload_pb2.Payload:
         """The run's context (LangGraph's runtime.context), a JSON object that fits the
-        graph's context schema. Unset: for a resume or a command that of the run
-        before it.
+        graph's context schema; its keys go over those of the assistant's. Unset: for a
+        resume or a command that of the run before it.
         """
 
     @_builtins.property
@@ -295,8 +297,10 @@ class CreateRunRequest(_message.Message):
     it to its end. The first event names the thread.
     """
     assistant_id: _builtins.str
-    """The assistant: the name of a graph in langgraph.json. Required for input and
-    for a stateless run; for a resume or a command, empty means the thread's.
+    """The assistant: the name of a graph in langgraph.json, or the id of another one.
+    Required for input and for a stateless run. A resume or a command has that of the
+    run it goes on with, in the version that the run had: empty, or that one. New input
+    may be for any assistant of the thread's graph.
     """
     clear_breakpoints: _builtins.bool
     """For a resume or a command: do not inherit the breakpoints of the run before
@@ -365,15 +369,15 @@ class CreateRunRequest(_message.Message):
 
     @_builtins.property
     def config(self) -> _run_pb2.RunConfig:
-        """Recursion limit, tags and configurable values. Unset: for a resume or a
-        command those of the run before it.
+        """Recursion limit, tags and configurable values, over those of the assistant. Unset:
+        for a resume or a command those of the run before it.
         """
 
     @_builtins.property
     def context(self) -> _payload_pb2.Payload:
         """The run's context (LangGraph's runtime.context), a JSON object that fits the
-        graph's context schema. Unset: for a resume or a command that of the run
-        before it.
+        graph's context schema; its keys go over those of the assistant's. Unset: for a
+        resume or a command that of the run before it.
         """
 
     @_builtins.property

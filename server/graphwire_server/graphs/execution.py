@@ -117,6 +117,7 @@ def run_config(
     run_id: str,
     thread_id: str,
     assistant_id: str,
+    graph_id: str,
     checkpoint_id: str,
     recursion_limit: int,
     tags: Sequence[str],
@@ -124,7 +125,7 @@ def run_config(
     metadata: Mapping[str, Any],
 ) -> RunnableConfig:
     """Returns LangGraph's config of a run; `checkpoint_id` is empty for the thread's head."""
-    own = {"thread_id": thread_id, "assistant_id": assistant_id, "graph_id": assistant_id}
+    own = {"thread_id": thread_id, "assistant_id": assistant_id, "graph_id": graph_id}
     at = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
     return {
         "run_id": uuid.UUID(run_id),

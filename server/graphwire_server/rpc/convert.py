@@ -13,10 +13,12 @@ from graphwire.v1 import (
     threads_pb2,
 )
 
+from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import breakpoints_in
-from graphwire_server.graphs.registry import LoadedGraph
 from graphwire_server.graphs.state import StateView, TaskView
 from graphwire_server.rpc.breakpoints import breakpoint_messages
+from graphwire_server.runs.assistant_service import AssistantView
+from graphwire_server.runs.assistants import Config
 from graphwire_server.runs.events import error_message, pause_message, timestamp
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.runs.threads import ThreadStateView, ThreadView
@@ -78,6 +80,7 @@ def run_message(run: RunRecord) -> run_pb2.Run:
         cancel_requested=run.cancel_requested,
         recovery_policy=run_pb2.RecoveryPolicy.Value(f"RECOVERY_POLICY_{spec.recovery}"),
         attempt=run.attempt,
+        assistant_version=spec.assistant_version,
         breakpoints=breakpoint_messages(
             (*breakpoints_in(run.breakpoints), *breakpoints_in(spec.defaults))
         ),
@@ -106,19 +109,35 @@ def state_message(state: StateView, pauses: Sequence[PauseRecord] = ()) -> threa
     )
 
 
-def assistant_message(
-    loaded: LoadedGraph, before: Sequence[str], after: Sequence[str]
-) -> assistants_pb2.Assistant:
+def assistant_message(view: AssistantView) -> assistants_pb2.Assistant:
     """An assistant, with the breakpoints compiled into its graph."""
-    create_time = timestamp_pb2.Timestamp()
-    create_time.FromDatetime(loaded.load_time)
+    assistant = view.assistant
     return assistants_pb2.Assistant(
-        assistant_id=loaded.name,
-        graph_id=loaded.name,
-        description=loaded.description,
-        create_time=create_time,
-        interrupt_before=before,
-        interrupt_after=after,
+        assistant_id=assistant.assistant_id,
+        graph_id=assistant.graph_id,
+        description=assistant.description,
+        create_time=timestamp(assistant.create_time),
+        interrupt_before=view.interrupt_before,
+        interrupt_after=view.interrupt_after,
+        version=assistant.version,
+        name=assistant.name,
+        config=_config_message(Config.from_json(assistant.config)),
+        context=payload(assistant.context),
+        metadata=payload(assistant.metadata),
+        breakpoints=breakpoint_messages(breakpoints_in(assistant.breakpoints)),
+        update_time=timestamp(assistant.update_time),
+        built_in=assistant.built_in,
+    )
+
+
+def _config_message(config: Config) -> run_pb2.RunConfig | None:
+    if config == Config():
+        return None
+    configurable = config.configurable
+    return run_pb2.RunConfig(
+        recursion_limit=config.recursion_limit,
+        tags=config.tags,
+        configurable=None if configurable is None else payload(jsontext.dumps(configurable)),
     )
 
 

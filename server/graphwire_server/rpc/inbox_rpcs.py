@@ -137,10 +137,11 @@ def _thread_ids(which: pb.ThreadFilter) -> frozenset[str]:
     if len(which.thread_ids) > _MAX_THREAD_IDS:
         text = f"at most {_MAX_THREAD_IDS} ids"
         raise errors.InvalidFieldError(text, field="filter.thread_ids")
-    return frozenset(
-        validation.thread_id(thread_id, f"filter.thread_ids[{index}]")
-        for index, thread_id in enumerate(which.thread_ids)
-    )
+    for index, thread_id in enumerate(which.thread_ids):
+        field = f"filter.thread_ids[{index}]"
+        if not validation.optional_thread_id(thread_id, field):
+            raise errors.InvalidFieldError("an empty id; leave the list empty for any", field=field)
+    return frozenset(which.thread_ids)
 
 
 def _watch_cursor(text: str) -> ChangePlace | None:

@@ -45,5 +45,6 @@ def _free(message: DescriptorProto) -> None:
     del message.oneof_decl[:]
     for field in message.field:
         field.ClearField("oneof_index")
+        field.ClearField("proto3_optional")
     for nested in message.nested_type:
         _free(nested)

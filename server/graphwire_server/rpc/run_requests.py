@@ -13,6 +13,7 @@ from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.reviews import read_review
+from graphwire_server.runs.assistants import Config
 from graphwire_server.runs.batch import of_request
 from graphwire_server.runs.request import (
     CommandStart,
@@ -33,8 +34,8 @@ RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 _MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
 _MAX_TAGS = 100
-_MAX_BATCH = 100
 _MAX_ANSWERED_BY = 256
+_MAX_BATCH = 100
 
 
 class RunRequestReader:
@@ -97,6 +98,22 @@ class RunRequestReader:
             keep_thread=_keeps_thread(message.on_completion, thread_id) and not thread_id,
             request_id=validation.request_id(message.request_id),
         )
+
+    def settings(self, message: Any) -> tuple[Config | None, dict[str, Any] | None]:
+        """Returns the config and the context for all runs of an assistant; None if not given.
+
+        Raises:
+            InvalidArgumentError: One is wrong in itself.
+        """
+        context = self._steered(message, "context", "context")
+        if not message.HasField("config"):
+            return None, context
+        config = Config(
+            recursion_limit=self._recursion_limit(message.config.recursion_limit),
+            tags=_tags(message.config.tags),
+            configurable=self._steered(message.config, "configurable", "config.configurable"),
+        )
+        return config, context
 
     def _start(self, message: RunMessage) -> Start:
         match message.WhichOneof("start"):

@@ -22,6 +22,7 @@ from graphwire_server.graphs.breakpoints import (
 from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.graphs.state import checkpoint_not_found
 from graphwire_server.runs.answered import Past, check_in_time
+from graphwire_server.runs.assistants import graph_of_thread
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.events import Sealer, metadata_record
@@ -92,8 +93,13 @@ class Context:
         slot_free: Whether the server can begin to execute the run at once.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
+        graph_id: The graph of the assistant.
+        assistant_version: The version of the assistant.
         assistant_breakpoints: Those of the assistant, for a run with new input.
         principal: Who calls.
+        assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
+        continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
+            run begins with the assistant as it is now.
     """
 
     now: int
@@ -103,8 +109,12 @@ class Context:
     slot_free: bool
     default_recursion_limit: int
     key: RequestKey | None
+    graph_id: str
+    assistant_version: int
     assistant_breakpoints: tuple[Breakpoint, ...] = ()
     principal: str = ""
+    assistant_kept: bool = False
+    continued_run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +132,19 @@ class Accepted:
     cancelled: tuple[RunRecord, ...] = ()
 
 
+class MovedOnError(Exception):
+    """The run that was to be gone on with is not the thread's last one any more.
+
+    What goes on there now may have another assistant: the request has to be looked at anew.
+    """
+
+
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     """Decides on a request, and records the run if it is accepted.
 
     Raises:
         GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
+        MovedOnError: Something else has run on the thread since it was looked at.
     """
     earlier = started_earlier(tx, context.key)
     if earlier is not None:
@@ -138,6 +156,11 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         # Runs before their thread, as where one ends: nobody waits for the other.
         for run in tx.active_runs(request.thread_id):
             tx.run(run.run_id)
+    if context.assistant_kept and not tx.keep_assistant(context.assistant_id):
+        raise errors.AssistantNotFoundError(
+            f"assistant {context.assistant_id!r} has just been deleted",
+            resource=("assistant", context.assistant_id),
+        )
     thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
     earlier = started_earlier(tx, context.key)
@@ -153,6 +176,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
     previous = inherited(tx, thread.thread_id) if goes_on else None
+    if (previous.key if previous is not None else "") != context.continued_run_id:
+        raise MovedOnError
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -172,6 +197,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
     )
+    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
+    spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
         run_id=new_id(),
         thread_id=thread.thread_id,
@@ -193,13 +220,14 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
-        tx.insert_thread(busy)
+        tx.insert_thread(replace(busy, graph_id=context.graph_id))
     else:
         tx.update_thread(
             thread.thread_id,
             now=context.now,
             status=ThreadStatus.BUSY,
             assistant_id=context.assistant_id,
+            graph_id=context.graph_id,
         )
         _resolve_pauses(tx, request, context, thread, plan, run)
         if not goes_on:
@@ -283,12 +311,28 @@ def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
         )
 
 
+def check_graph(db: Reader, thread: ThreadRecord, assistant_id: str, graph_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another graph.
+
+    Of one graph, any assistant may go on with it.
+    """
+    there = graph_of_thread(db, thread)
+    if there and there != graph_id:
+        check_assistant(thread, assistant_id)
+        raise errors.AssistantMismatchError(
+            f"the state of thread {thread.thread_id} belongs to the graph {there!r}, and assistant "
+            f"{assistant_id!r} has come to run {graph_id!r} since; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
 def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[ThreadRecord, bool]:
     """Returns the thread to run on, and whether it is a new one, which is not stored yet."""
     if request.thread_id:
         thread = tx.thread(request.thread_id)
         if thread is not None:
-            check_assistant(thread, context.assistant_id)
+            check_graph(tx, thread, context.assistant_id, context.graph_id)
             return thread, False
         if not request.create_thread:
             raise thread_not_found(request.thread_id)
@@ -303,6 +347,17 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
         stateless=not request.thread_id and not request.keep_thread,
     )
     return thread, True
+
+
+def _are_left(request: RunRequest, active: Sequence[RunRecord]) -> bool:
+    """Returns whether there will be a run before it whose state it begins from."""
+    match request.multitask:
+        case "ROLLBACK":
+            return False
+        case "INTERRUPT":
+            return any(run.status is RunStatus.RUNNING for run in active)
+        case _:
+            return bool(active)
 
 
 def _make_room(
@@ -361,7 +416,7 @@ def _check_thread(
         if active and request.multitask == "REJECT":
             raise thread_busy(thread.thread_id, active)
         goes = isinstance(request.start, CommandStart) and bool(request.start.goto)
-        if goes and not active and not thread.checkpoint_id:
+        if goes and not _are_left(request, active) and not thread.checkpoint_id:
             raise errors.NothingToResumeError(
                 f"thread {thread.thread_id} has no state yet, from which to go to a node; start it "
                 "with input, or with an update alone",
@@ -396,8 +451,8 @@ def _check_thread(
         return ResumePlan(resumed=(), answers={})
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, past, context.graph.places)
-    plan_resume((), resume, where, past)  # refuses answers and ids that can't be open
+        return plan_resume(pauses, resume, where, context.graph.places, past)
+    plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise errors.NothingToResumeError(
             f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "

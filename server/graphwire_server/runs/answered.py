@@ -14,11 +14,21 @@ from graphwire_server.graphs.breakpoints import OnExpiry
 from graphwire_server.runs.events import timestamp
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import PauseRecord, PauseStatus, RunRecord, RunStatus
+from graphwire_server.storage.records import (
+    PauseKind,
+    PauseRecord,
+    PauseStatus,
+    RunRecord,
+    RunStatus,
+)
 
 
 def _nothing(_: str) -> None:
     return None
+
+
+def _none(_: str) -> Sequence[PauseRecord]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +37,12 @@ class Past:
 
     Attributes:
         called: Returns the last pause with a pause id or interrupt id, None if there is none.
-        answered: Returns the last interrupt that a run has answered, None if there is none.
+        resumed_by: Returns the pauses that a run went on from.
         last_run_id: The run that went on last; empty if none did.
     """
 
     called: Callable[[str], PauseRecord | None] = _nothing
-    answered: Callable[[str], PauseRecord | None] = _nothing
+    resumed_by: Callable[[str], Sequence[PauseRecord]] = _none
     last_run_id: str = ""
 
     @classmethod
@@ -42,7 +52,7 @@ class Past:
         last = running[0] if running else db.last_run(thread_id)
         return cls(
             called=lambda key: db.pause_called(thread_id, key),
-            answered=lambda run_id: db.last_answer(thread_id, run_id),
+            resumed_by=lambda run_id: db.pauses_resumed_by(thread_id, run_id),
             last_run_id=last.run_id if last else "",
         )
 
@@ -59,7 +69,7 @@ class Past:
 
     def nothing_asked(self) -> errors.PauseNotOpenError:
         """Returns the error for an answer that names no question, where none is open."""
-        pause = self._answered_last()
+        pause = self._resumed_last(_asks)
         if pause is not None:
             return resolved(pause)
         return errors.PauseNotOpenError(
@@ -67,7 +77,10 @@ class Past:
         )
 
     def nothing_to_review(self) -> errors.PauseNotOpenError:
-        """Returns the error for a review that names no pause, where there is none to review."""
+        """Returns the error for a review that names no pause, where none has tool calls."""
+        pause = self._resumed_last(_has_tool_calls)
+        if pause is not None:
+            return resolved(pause)
         return errors.PauseNotOpenError(
             "there is a `review`, but the thread waits before no node with tool calls"
         )
@@ -77,17 +90,27 @@ class Past:
         open_keys = {key for p in open_pauses for key in (p.pause_id, p.interrupt_id) if key}
         named = (*resume.pause_ids, *(key for key, _ in (*resume.answers, *resume.reviews)))
         for key in named:
-            pause = self.called(key) if key not in open_keys else None
+            pause = self.called(key) if key and key not in open_keys else None
             if pause is not None:
                 raise resolved(pause, key)
-        questions = [pause for pause in open_pauses if pause.interrupt_id]
-        if resume.answer is not None and not questions:
-            pause = self._answered_last()
-            if pause is not None:
-                raise resolved(pause)
+        for given, meant in ((resume.answer, _asks), (resume.review, _has_tool_calls)):
+            if given is not None and not any(map(meant, open_pauses)):
+                pause = self._resumed_last(meant)
+                if pause is not None:
+                    raise resolved(pause)
 
-    def _answered_last(self) -> PauseRecord | None:
-        return self.answered(self.last_run_id) if self.last_run_id else None
+    def _resumed_last(self, meant: Callable[[PauseRecord], bool]) -> PauseRecord | None:
+        """Returns the last pause of a kind from which the last run went on."""
+        resumed = self.resumed_by(self.last_run_id) if self.last_run_id else ()
+        return next((pause for pause in reversed(resumed) if meant(pause)), None)
+
+
+def _asks(pause: PauseRecord) -> bool:
+    return pause.kind is PauseKind.INTERRUPT
+
+
+def _has_tool_calls(pause: PauseRecord) -> bool:
+    return pause.kind is not PauseKind.INTERRUPT and pause.tool_calls != "[]"
 
 
 def check_in_time(pauses: Iterable[PauseRecord], now: int) -> None:
@@ -129,9 +152,10 @@ def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
         case PauseStatus.CANCELLED:
             what = f"it was given up at {time}{by}"
         case _:
+            run = f" (run {pause.resolved_by_run_id})" if pause.resolved_by_run_id else ""
             what = (
-                f"it was superseded at {time}{by}, by new input, an edit of the state or another "
-                "branch"
+                f"it was superseded at {time}{by}, by new input, an edit of the state, another "
+                f"branch, or since a run was rolled back{run}"
             )
     asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
     return errors.PauseNotOpenError(

@@ -69,8 +69,8 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
             waiting,
             now=now,
             keep=keep,
-            by_run_id=run.run_id,
             assistant_id=run.assistant_id,
+            by_run_id=run.run_id,
         )
     events = [end_event(outcome.status, outcome.error, checkpoint_id)]
     if interrupted and position is not None:
@@ -146,8 +146,8 @@ def settle_pauses(
     *,
     now: int,
     keep: Collection[str] = (),
-    by_run_id: str = "",
     assistant_id: str = "",
+    by_run_id: str = "",
 ) -> list[PauseRecord]:
     """Makes the thread's open pauses those that it waits for, and returns them.
 
@@ -179,8 +179,8 @@ def settle_pauses(
             value=reason.value,
             response_schema=reason.response_schema,
             task_id=reason.task_id,
-            tool_calls=reason.tool_calls,
             assistant_id=assistant_id,
+            tool_calls=reason.tool_calls,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),
         )

@@ -40,6 +40,7 @@ from graphwire_server.graphs.stored import stopped_after
 from graphwire_server.graphs.tap import Tap, Told
 from graphwire_server.graphs.tool_calls import Review, amendment
 from graphwire_server.runs.approvals import approvals, given_answers, reviews
+from graphwire_server.runs.assistants import graph_of_run
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.judging import breakpoints_of, judge_of, lost_breakpoints
@@ -149,7 +150,7 @@ class RunExecution:
         return Outcome(RunStatus.FAILED, error=failure)
 
     async def _execute(self) -> Outcome:
-        loaded = self._registry.get(self._run.assistant_id)
+        loaded = self._registry.get(graph_of_run(self._run, self._spec))
         if loaded is None:
             text = f"the server has no assistant {self._run.assistant_id!r} any more"
             return Outcome(RunStatus.FAILED, error=Failure("AssistantNotFound", text))
@@ -445,10 +446,11 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
     None if the state can't be read, as when the graph is gone.
     """
     try:
-        loaded = registry.get(run.assistant_id)
+        spec = RunSpec.from_json(run.spec)
+        loaded = registry.get(graph_of_run(run, spec))
         if loaded is None:
             return None
-        config = _config(run, RunSpec.from_json(run.spec))
+        config = _config(run, spec)
         async with loaded.open("threads.read", config) as graph:
             return await read_position(graph, thread_config(run.thread_id))
     except Exception:  # noqa: BLE001  # the run's own end must be recorded in any case
@@ -470,6 +472,7 @@ def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> Ru
         run_id=run.run_id,
         thread_id=run.thread_id,
         assistant_id=run.assistant_id,
+        graph_id=graph_of_run(run, spec),
         checkpoint_id=spec.checkpoint_id if at_checkpoint else "",
         recursion_limit=spec.recursion_limit,
         tags=spec.tags,

@@ -17,7 +17,9 @@ def inherited(db: Reader, thread_id: str) -> Inheritance | None:
     run, noted = db.last_run(thread_id), db.inheritance(thread_id)
     if run is None or (noted is not None and noted.start_time >= _start_time(run)):
         return noted
-    return Inheritance(_start_time(run), run.spec, run.breakpoints, run.run_id)
+    return Inheritance(
+        _start_time(run), run.spec, run.breakpoints, run.assistant_id, run_id=run.run_id
+    )
 
 
 def keep_inherited(tx: Transaction, run: RunRecord) -> None:

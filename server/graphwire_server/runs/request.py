@@ -198,6 +198,8 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        graph_id: The graph that it executes; empty: that of the assistant's name.
+        assistant_version: The version of the assistant that it has.
         defaults: The breakpoints of the thread and of the assistant: a JSON array as text, see
             `graphs.breakpoints`. (The run's own may change: they are in its record.)
         step: For a step: how far it goes, and from where; else None.
@@ -224,6 +226,8 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    graph_id: str = ""
+    assistant_version: int = 1
     defaults: str = "[]"
     step: Step | None = None
     run_to: str = ""

@@ -39,8 +39,8 @@ def plan_resume(
     open_pauses: Sequence[PauseRecord],
     resume: ResumeStart,
     field: str,
-    past: Past = _NO_PAST,
     places: Mapping[Path, Place] | None = None,
+    past: Past = _NO_PAST,
 ) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
 
@@ -65,7 +65,7 @@ def plan_resume(
     by_id = {pause.pause_id: pause for pause in open_pauses}
     answered = _answered(open_pauses, by_id, resume, field, past)
     named = {_named(by_id, pause_id, i, field, past) for i, pause_id in enumerate(resume.pause_ids)}
-    reviews = _reviewed(open_pauses, by_id, resume, field, past, places or {})
+    reviews = _reviewed(open_pauses, by_id, resume, field, places or {}, past)
     meant = named | set(answered) | set(reviews)
     if not meant:
         meant = set(by_id)
@@ -137,8 +137,8 @@ def _reviewed(
     by_id: Mapping[str, PauseRecord],
     resume: ResumeStart,
     field: str,
-    past: Past,
     places: Mapping[Path, Place],
+    past: Past,
 ) -> dict[str, str]:
     """Returns the reviews by pause id, each checked, as they are kept."""
     given = [(key, f"{field}.reviews[{key}]", decisions) for key, decisions in resume.reviews]

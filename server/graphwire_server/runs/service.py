@@ -23,19 +23,27 @@ from graphwire_server.graphs.checks import (
 from graphwire_server.graphs.doors import unreachable_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
-from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     Accepted,
     Context,
     GraphFacts,
+    MovedOnError,
     accept,
-    check_assistant,
+    check_graph,
     started_earlier,
+    thread_busy,
     thread_not_found,
 )
-from graphwire_server.runs.assistants import assistant_of, last_configurable
+from graphwire_server.runs.assistants import (
+    RunnableAssistant,
+    graph_of_run,
+    last_configurable,
+    runnable,
+    with_defaults,
+)
 from graphwire_server.runs.batch import (
     batch_started_earlier,
     fingerprint,
@@ -62,10 +70,13 @@ from graphwire_server.storage.records import (
     Position,
     RunRecord,
     RunStatus,
+    ThreadRecord,
 )
 
 #: How many runs are cancelled in one transaction.
 _CANCELLED_AT_ONCE = 100
+#: How often the thread may have moved on while a request to go on with it was looked at.
+_START_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,15 @@ class RunResult:
     run: RunRecord
     values: str | None
     pauses: Sequence[pause_pb2.Pause]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request that was checked, with the assistant that it is for and what its graph says."""
+
+    request: RunRequest
+    assistant: RunnableAssistant
+    facts: GraphFacts
 
 
 class RunService:
@@ -112,22 +132,58 @@ class RunService:
             earlier = await self._storage.read(lambda db: started_earlier(db, key), short=True)
             if earlier is not None:
                 return earlier
-        loaded = await self._assistant(request)
-        facts = await self._check(request, loaded)
+        for _ in range(_START_TRIES):
+            try:
+                return await self._start(await self._prepare(request), key, principal)
+            except MovedOnError:
+                continue
+        raise thread_busy(request.thread_id, ())
+
+    async def _prepare(self, request: RunRequest) -> _Prepared:
+        """Looks at a request for the assistant as it is now, and checks it against its graph."""
+        assistant = await self._storage.read(
+            lambda db: runnable(db, self._registry, request), short=True
+        )
+        request = with_defaults(request, assistant)
+        return _Prepared(request, assistant, await self._check(request, assistant))
+
+    def _context(
+        self,
+        tx: Transaction,
+        prepared: _Prepared,
+        *,
+        slot_free: bool,
+        key: RequestKey | None,
+        principal: str,
+    ) -> Context:
+        assistant = prepared.assistant
+        return Context(
+            now=tx.now(),
+            assistant_id=assistant.assistant_id,
+            graph=prepared.facts,
+            server_id=self._executor.server_id,
+            slot_free=slot_free,
+            default_recursion_limit=self._default_recursion_limit,
+            key=key,
+            principal=principal,
+            graph_id=assistant.loaded.name,
+            assistant_version=assistant.version,
+            assistant_breakpoints=assistant.breakpoints,
+            assistant_kept=assistant.kept,
+            continued_run_id=assistant.continued_run_id,
+        )
+
+    async def _start(self, prepared: _Prepared, key: RequestKey | None, principal: str) -> Accepted:
+        """Starts a run.
+
+        Raises:
+            MovedOnError: What was to be gone on with is not what the thread would go on with.
+        """
 
         def work(tx: Transaction, slot_free: bool) -> Accepted:
             self._check_open()
-            context = Context(
-                now=tx.now(),
-                assistant_id=loaded.name,
-                graph=facts,
-                server_id=self._executor.server_id,
-                slot_free=slot_free,
-                default_recursion_limit=self._default_recursion_limit,
-                key=key,
-                principal=principal,
-            )
-            return accept(tx, request, context)
+            context = self._context(tx, prepared, slot_free=slot_free, key=key, principal=principal)
+            return accept(tx, prepared.request, context)
 
         async def begin() -> Accepted:
             slot_free = self._executor.reserve()
@@ -166,11 +222,21 @@ class RunService:
             earlier = await self._storage.read(lambda db: batch_started_earlier(db, key))
             if earlier is not None:
                 return earlier
-        checked: list[tuple[RunRequest, str, GraphFacts]] = []
-        for index, request in enumerate(requests):
-            with of_request(index):
-                loaded = await self._assistant(request)
-                checked.append((request, loaded.name, await self._check(request, loaded)))
+        for _ in range(_START_TRIES):
+            prepared = []
+            for index, request in enumerate(requests):
+                with of_request(index):
+                    prepared.append(await self._prepare(request))
+            try:
+                return await self._start_all(prepared, key, principal)
+            except MovedOnError:
+                continue
+        raise thread_busy(requests[0].thread_id, ())
+
+    async def _start_all(
+        self, prepared: Sequence[_Prepared], key: RequestKey | None, principal: str
+    ) -> Sequence[RunRecord]:
+        """Starts runs, all or none. Raises MovedOnError as `_start`."""
 
         def work(tx: Transaction, slots: int) -> tuple[Sequence[Accepted], Sequence[RunRecord]]:
             self._check_open()
@@ -178,19 +244,13 @@ class RunService:
             if earlier is not None:
                 return (), earlier
             done: list[Accepted] = []
-            for index, (request, assistant_id, facts) in enumerate(checked):
-                started = sum(each.run.status is RunStatus.RUNNING for each in done)
-                context = Context(
-                    now=tx.now(),
-                    assistant_id=assistant_id,
-                    graph=facts,
-                    server_id=self._executor.server_id,
-                    slot_free=started < slots,
-                    default_recursion_limit=self._default_recursion_limit,
-                    key=None,
+            for index, each in enumerate(prepared):
+                started = sum(one.run.status is RunStatus.RUNNING for one in done)
+                context = self._context(
+                    tx, each, slot_free=started < slots, key=None, principal=principal
                 )
                 with of_request(index):
-                    done.append(accept(tx, request, context))
+                    done.append(accept(tx, each.request, context))
             # One of them may have cancelled another.
             runs = [found for each in done if (found := tx.run(each.run.run_id)) is not None]
             if key is not None:
@@ -198,7 +258,7 @@ class RunService:
             return done, runs
 
         async def begin() -> Sequence[RunRecord]:
-            slots = sum(self._executor.reserve() for _ in checked)
+            slots = sum(self._executor.reserve() for _ in prepared)
             try:
                 done, runs = await decide(self._storage, lambda tx: work(tx, slots))
                 for accepted in done:
@@ -401,27 +461,9 @@ class RunService:
                 retry_after=1.0,
             )
 
-    async def _assistant(self, request: RunRequest) -> LoadedGraph:
-        """Returns the graph to run: the one named, or the thread's."""
-        assistant_id = request.assistant_id
-        if not assistant_id and request.thread_id and not isinstance(request.start, InputStart):
-            thread = await self._storage.read(lambda db: db.thread(request.thread_id), short=True)
-            if thread is None:
-                raise thread_not_found(request.thread_id)
-            assistant_id = thread.assistant_id
-            if not assistant_id:
-                raise errors.NothingToResumeError(
-                    f"nothing has run on thread {request.thread_id} yet",
-                    resource=("thread", request.thread_id),
-                )
-        if not assistant_id:
-            raise errors.MissingFieldError(
-                "name an assistant: " + ", ".join(self._registry.names), field="assistant_id"
-            )
-        return assistant_of(self._registry, assistant_id)
-
-    async def _check(self, request: RunRequest, loaded: LoadedGraph) -> GraphFacts:
+    async def _check(self, request: RunRequest, assistant: RunnableAssistant) -> GraphFacts:
         """Checks what can be checked against the graph; returns what it says."""
+        loaded = assistant.loaded
         check_tags(request.tags, "config.tags")
         configurable = request.configurable
         if not request.has_config and not isinstance(request.start, InputStart):
@@ -447,7 +489,7 @@ class RunService:
                 check_context(graph, request.context, "context")
             next_there = None
             if request.checkpoint_id:
-                next_there = await self._next_at(graph, request, loaded)
+                next_there = await self._next_at(graph, request, assistant)
             return GraphFacts(
                 compiled=places[()].compiled,
                 stops_inside=any(place.compiled for path, place in places.items() if path),
@@ -458,23 +500,30 @@ class RunService:
             )
 
     async def _next_at(
-        self, graph: AnyPregel, request: RunRequest, loaded: LoadedGraph
+        self, graph: AnyPregel, request: RunRequest, assistant: RunnableAssistant
     ) -> tuple[str, ...]:
         """Returns the nodes that come next at the request's checkpoint, which must exist."""
-        thread = await self._storage.read(lambda db: db.thread(request.thread_id), short=True)
+
+        def read(db: Reader) -> ThreadRecord | None:
+            thread = db.thread(request.thread_id)
+            if thread is not None:
+                check_graph(db, thread, assistant.assistant_id, assistant.loaded.name)
+            return thread
+
+        thread = await self._storage.read(read, short=True)
         if thread is None:
             if request.thread_id and not request.create_thread:
                 raise thread_not_found(request.thread_id)
             raise checkpoint_not_found(request.thread_id or "(new)", request.checkpoint_id)
-        check_assistant(thread, loaded.name)
         state = await read_state(graph, request.thread_id, checkpoint_id=request.checkpoint_id)
         return state.next
 
     async def _values_at(self, run: RunRecord) -> str | None:
-        loaded = self._registry.get(run.assistant_id)
+        spec = RunSpec.from_json(run.spec)
+        loaded = self._registry.get(graph_of_run(run, spec))
         if loaded is None:
             return None
-        config = open_config(RunSpec.from_json(run.spec).configurable)
+        config = open_config(spec.configurable)
         async with loaded.open("threads.read", config) as graph:
             try:
                 state = await read_state(graph, run.thread_id, checkpoint_id=run.checkpoint_id)

@@ -25,7 +25,7 @@ from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import MAX_RUN_BREAKPOINTS
-from graphwire_server.runs.assistants import assistant_of
+from graphwire_server.runs.assistants import loaded_of_run
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.decision import decide
@@ -108,7 +108,7 @@ class RunSteering:
         """
         run = await self._storage.read(lambda db: _run(db, run_id), short=True)
         spec = RunSpec.from_json(run.spec)
-        loaded = assistant_of(self._registry, run.assistant_id)
+        loaded = loaded_of_run(self._registry, run, spec)
         async with loaded.open("assistants.read", open_config(spec.configurable)) as graph:
             check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints")
 
@@ -172,7 +172,7 @@ class RunSteering:
 
     async def _all_of(self, run: RunRecord) -> list[Breakpoint]:
         spec = RunSpec.from_json(run.spec)
-        loaded = assistant_of(self._registry, run.assistant_id)
+        loaded = loaded_of_run(self._registry, run, spec)
         async with loaded.open("assistants.read", open_config(spec.configurable)) as graph:
             places = loaded.doored(graph).places
         found = []

@@ -39,7 +39,7 @@ from graphwire_server.runs.acceptance import (
     thread_not_found,
 )
 from graphwire_server.runs.approvals import approvals
-from graphwire_server.runs.assistants import assistant_of, last_configurable
+from graphwire_server.runs.assistants import to_open
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.copying import copy_thread
@@ -130,11 +130,19 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The state with which a thread begins: what is written, and where it stands then."""
+    """With what a thread begins.
 
-    batch: EditBatch
-    position: GraphPosition
+    Attributes:
+        graph_id: The graph that its state belongs to.
+        places: What is known of that.
+        batch: What is written of a state.
+        position: Where the thread stands then; None if it has no state yet.
+    """
+
+    graph_id: str
     places: Mapping[Path, Place]
+    batch: EditBatch
+    position: GraphPosition | None
 
 
 class ThreadService:
@@ -188,11 +196,12 @@ class ThreadService:
                     create_time=now,
                     update_time=now,
                     assistant_id=new.assistant_id,
+                    graph_id=beginning.graph_id if beginning is not None else "",
                     ttl=new.ttl,
                     breakpoints=breakpoints_text(new.breakpoints),
                 )
                 tx.insert_thread(thread)
-                if beginning is not None:
+                if beginning is not None and beginning.position is not None:
                     beginning.batch.apply(tx)
                     _stand(tx, thread, beginning.places, beginning.position, None, now=now)
                 there = _view(tx, thread_id)
@@ -204,21 +213,21 @@ class ThreadService:
 
         return await decide(self._storage, work, long=beginning is not None)
 
-    async def _beginning(self, new: NewThread, thread_id: str) -> _Beginning | None:
-        """Returns the state with which a thread begins; None if it has none yet."""
+    async def _beginning(self, new: NewThread, thread_id: str) -> _Beginning:
+        """Returns with what a thread begins."""
         batch = EditBatch()
         async with self._open(thread_id, new.assistant_id, "threads.update") as (loaded, graph):
             places = loaded.doored(graph).places
             check_breakpoints(places, new.breakpoints, "breakpoints")
             if not new.supersteps:
-                return None
+                return _Beginning(loaded.name, places, batch, None)
             await apply_supersteps(graph, thread_id, new.supersteps, batch)
             sink = current_sink.set(batch)
             try:
                 position = await read_position(graph, thread_config(thread_id))
             finally:
                 current_sink.reset(sink)
-        return _Beginning(batch, position, places)
+        return _Beginning(loaded.name, places, batch, position)
 
     async def get(self, thread_id: str, *, values: bool = False) -> ThreadView:
         """Returns a thread; its values only if asked for. Raises ThreadNotFoundError."""
@@ -566,7 +575,7 @@ class ThreadService:
             batch.apply(tx)
             pauses = _stand(
                 tx,
-                replace(now_there, assistant_id=assistant_id),
+                replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
                 places,
                 position,
                 last_run,
@@ -591,9 +600,8 @@ class ThreadService:
         access: Literal["threads.read", "threads.update"],
     ) -> AsyncIterator[tuple[LoadedGraph, AnyPregel]]:
         """Yields the graph to which a thread's state belongs, loaded and opened."""
-        loaded = assistant_of(self._registry, assistant_id)
-        configurable = await self._storage.read(
-            lambda db: last_configurable(db, thread_id), short=True
+        loaded, configurable = await self._storage.read(
+            lambda db: to_open(db, self._registry, thread_id, assistant_id), short=True
         )
         async with loaded.open(access, open_config(configurable)) as graph:
             yield loaded, graph
@@ -633,6 +641,7 @@ def _stand(
         now=now,
         status=_status_after_edit(tx, thread, position, pauses),
         assistant_id=thread.assistant_id,
+        graph_id=thread.graph_id,
         head=(head, position.next, position.values),
     )
     return pauses

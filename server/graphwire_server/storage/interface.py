@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
+    AssistantFilter,
+    AssistantHead,
+    AssistantOrder,
+    AssistantPosition,
+    AssistantRecord,
     ChangePage,
     ChangePlace,
     EventRecord,
@@ -225,8 +230,8 @@ class Reader(CheckpointReader, Protocol):
     def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
         """Returns the thread's last pause with this pause id or interrupt id, or None."""
 
-    def last_answer(self, thread_id: str, run_id: str) -> PauseRecord | None:
-        """Returns the last INTERRUPT of a thread that a run has answered, or None."""
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        """Returns the pauses of a thread that a run went on from, oldest first."""
 
     def list_pauses(
         self,
@@ -312,16 +317,76 @@ class Reader(CheckpointReader, Protocol):
     def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:
         """Returns what is known of a request_id, or None."""
 
+    def assistant(self, assistant_id: str, version: int = 0) -> AssistantRecord | None:
+        """Returns a version of an assistant, or None; 0: the one that new runs get."""
+
+    def assistant_head(self, assistant_id: str) -> AssistantHead | None:
+        """Returns what is kept of an assistant besides its versions, or None."""
+
+    def assistants(
+        self,
+        which: AssistantFilter,
+        *,
+        limit: int,
+        order: AssistantOrder = AssistantOrder.NAME,
+        descending: bool = False,
+        after: AssistantPosition | None = None,
+        graphs: Sequence[AssistantRecord] = (),
+    ) -> list[AssistantRecord]:
+        """Returns at most `limit` assistants, in the version that new runs get, in order.
+
+        Args:
+            which: Which.
+            limit: How many.
+            order: What to sort by.
+            descending: Whether the last comes first.
+            after: The last one of the page before.
+            graphs: Those that are there without being kept: the first versions of built-in
+                ones. What is kept of the same id comes in their place.
+        """
+
+    def count_assistants(
+        self, which: AssistantFilter, *, graphs: Sequence[AssistantRecord] = ()
+    ) -> int:
+        """Returns how many assistants match; `graphs` as in `assistants`."""
+
+    def assistant_versions(
+        self,
+        assistant_id: str,
+        *,
+        limit: int,
+        metadata: str | None = None,
+        below: int = 0,
+        first: AssistantRecord | None = None,
+    ) -> list[AssistantRecord]:
+        """Returns at most `limit` versions of an assistant, the newest first.
+
+        Args:
+            assistant_id: The assistant.
+            limit: How many.
+            metadata: Only those whose metadata contains this JSON object (text); None: all.
+            below: Only versions below this one; 0: all.
+            first: Of a built-in one, the first version, which is there without being kept.
+        """
+
+    def threads_of_assistant(
+        self, assistant_id: str, *, statuses: Sequence[ThreadStatus] = ()
+    ) -> list[str]:
+        """Returns the ids of an assistant's threads, those of stateless runs included.
+
+        They have one of the statuses; (): any.
+        """
+
 
 class Transaction(Reader, CheckpointKeeper, Protocol):
     """Reads and writes that are committed together, or not at all.
 
     Those of checkpoints are in `CheckpointKeeper`.
 
-    `thread` and `run` keep what they have read from being changed by others until the end
-    of the transaction, so that what is decided from it holds. Work may be run again from its
-    start where the database asks for that (two that waited for each other): it must have no
-    effect but on the transaction, and return the same kind of thing.
+    `thread`, `run` and `assistant_head` keep what they have read from being changed by others
+    until the end of the transaction, so that what is decided from it holds. Work may be run
+    again from its start where the database asks for that (two that waited for each other): it
+    must have no effect but on the transaction, and return the same kind of thing.
 
     Rows that break a rule of the database end in `IntegrityError`: let it pass through.
     To change what is not there changes nothing.
@@ -403,6 +468,7 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         status: ThreadStatus | None = None,
         metadata: str | None = None,
         assistant_id: str | None = None,
+        graph_id: str | None = None,
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
@@ -516,14 +582,14 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         Returns False, and changes nothing, if it is not open.
         """
 
-    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
-        """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
-
     def remove_changes(self, *, before: int, limit: int) -> int:
         """Removes the oldest changes, those before a time, but for the last of all.
 
         Looks at no more than `limit`; returns how many have gone.
         """
+
+    def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        """Makes a thread's pauses that a run has resumed SUPERSEDED: its approvals never count."""
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         """Adds events and raises their runs' last_sequence. Sequences must be new."""
@@ -536,6 +602,24 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
 
     def insert_request(self, request: RequestRecord) -> None:
         """Adds a request_id. It must be new."""
+
+    def insert_assistant(self, assistant: AssistantRecord) -> None:
+        """Adds an assistant with one version, which new runs get. The id must be new."""
+
+    def add_assistant_version(self, assistant: AssistantRecord) -> None:
+        """Adds a version of an assistant, which must be its newest; new runs get it."""
+
+    def set_assistant_version(self, assistant_id: str, version: int) -> None:
+        """Says which version of an assistant new runs get."""
+
+    def keep_assistant(self, assistant_id: str) -> bool:
+        """Keeps an assistant from being deleted, to the end of the transaction.
+
+        Returns False if it is not there.
+        """
+
+    def delete_assistant(self, assistant_id: str) -> bool:
+        """Deletes an assistant with its versions. Returns False if it was not there."""
 
     def forget_requests(self, *, before: int) -> int:
         """Deletes the request_ids used before a time; returns how many."""

@@ -133,6 +133,8 @@ def _resumes(prefix: str) -> list[Bad]:
             {"pause_ids": ["world.resumed_pause"]},
             BROKEN,
             not_open,
+            status="RESUMED",
+            principal="anonymous",
         ),
         *case(
             "a pause of another thread",
@@ -209,6 +211,18 @@ def _resumes(prefix: str) -> list[Bad]:
                 INVALID,
                 "INVALID_FIELD",
                 named=["resume.expected_checkpoint_id"],
+            )
+        ),
+        *(
+            bad_case
+            for bad in ("x" * 257, "a\nb", "a\x00")
+            for bad_case in case(
+                f"answered_by {bad[:5]!r}",
+                "stopped",
+                {"answered_by": bad},
+                INVALID,
+                "INVALID_FIELD",
+                named=["resume.answered_by"],
             )
         ),
         *case(

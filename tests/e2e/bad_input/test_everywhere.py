@@ -26,6 +26,12 @@ RIGHT: dict[str, dict[str, Any]] = {
     "GetAssistant": {"assistant_id": "linear"},
     "GetAssistantGraph": {"assistant_id": "linear"},
     "GetAssistantSchemas": {"assistant_id": "linear"},
+    "CountAssistants": {},
+    "CreateAssistant": {"graph_id": "linear"},
+    "UpdateAssistant": {"assistant_id": "linear", "name": "x"},
+    "DeleteAssistant": {"assistant_id": "nowhere"},
+    "ListAssistantVersions": {"assistant_id": "linear"},
+    "SetLatestAssistantVersion": {"assistant_id": "nowhere", "version": 1},
     "GetServerInfo": {},
     "CreateThread": {},
     "GetThread": {"thread_id": "nowhere"},
@@ -39,6 +45,10 @@ RIGHT: dict[str, dict[str, Any]] = {
     "GetThreadState": {"thread_id": "nowhere"},
     "UpdateThreadState": {"thread_id": "nowhere", "values": {"json": "{}"}},
     "ListThreadHistory": {"thread_id": "nowhere"},
+    "JoinThread": {"thread_id": "nowhere"},
+    "WatchThreads": {},
+    "ListPauses": {},
+    "GetPause": {"pause_id": "00000000-0000-4000-8000-000000000000"},
     "StreamRun": {"thread_id": "nowhere", "assistant_id": "linear"},
     "CreateRun": {"thread_id": "nowhere", "assistant_id": "linear"},
     "WaitRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
@@ -203,11 +213,16 @@ def test_a_payload_with_both_forms_is_refused(channel: grpc.Channel, name: str, 
             for name in ("ListThreads", "CountThreads")
             for f in ("metadata", "values")
         ),
+        *(("WatchThreads", f"filter.{f}") for f in ("metadata", "values")),
+        ("ListPauses", "filter.thread_metadata"),
         *(
             (name, path)
-            for name in ("StreamRun", "CreateRun")
+            for name in ("StreamRun", "CreateRun", "CreateAssistant", "UpdateAssistant")
             for path in ("metadata", "context", "config.configurable")
         ),
+        ("ListAssistants", "filter.metadata"),
+        ("CountAssistants", "filter.metadata"),
+        ("ListAssistantVersions", "metadata"),
     ],
 )
 def test_what_must_be_an_object_is_refused_if_it_is_not(
@@ -262,9 +277,14 @@ def test_a_read_ignores_fields_that_are_not_known(
     channel: grpc.Channel, world: World, name: str, path: str
 ) -> None:
     request = right(name)
-    for field in ("thread_id", "run_id"):
+    there = {
+        "thread_id": world.done,
+        "run_id": world.done_run,
+        "pause_id": world.stopped_pause,
+    }
+    for field in there:
         if hasattr(request, field):
-            setattr(request, field, world.done if field == "thread_id" else world.done_run)
+            setattr(request, field, there[field])
     message, _ = at(request, path)
     if isinstance(message, payload_pb2.Payload):
         message.json = "{}"

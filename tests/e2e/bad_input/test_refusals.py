@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.e2e.bad_input import assistant_cases, resume_cases, run_cases, thread_cases
+from tests.e2e.bad_input import assistant_cases, inbox_cases, resume_cases, run_cases, thread_cases
 from tests.e2e.bad_input.case import Bad
 from tests.e2e.bad_input.requests import in_batch
 from tests.e2e.bad_input.world import World
@@ -17,6 +17,7 @@ EACH = [
     *resume_cases.CASES,
     *thread_cases.CASES,
     *assistant_cases.CASES,
+    *inbox_cases.CASES,
 ]
 CASES = [*EACH, *(in_batch(case) for case in EACH if case.rpc == "CreateRun")]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.bad_input.breakpoint_cases import bad_breakpoints
 from tests.e2e.bad_input.case import Bad, Fields
 from tests.e2e.bad_input.requests import (
     BAD_REQUEST_IDS,
@@ -15,6 +14,7 @@ from tests.e2e.bad_input.requests import (
     INVALID,
     NOT_FOUND,
 )
+from tests.e2e.bad_input.thread_breakpoint_cases import bad_breakpoints
 from tests.e2e.bad_input.world import UNKNOWN_ID, World
 
 EXISTS = "ALREADY_EXISTS"

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
+from graphwire.v1 import (
+    assistants_pb2,
+    assistants_pb2_grpc,
+    run_pb2,
+    runs_pb2,
+    runs_pb2_grpc,
+    threads_pb2,
+    threads_pb2_grpc,
+)
 
 from tests.e2e.drive import get_thread, new_thread, payload, stream
 from tests.servers import ServerProcess
@@ -81,6 +89,10 @@ class World:
 def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> World:
     """Brings a server's threads into each state. The busy one waits until `gate` is there."""
     runs, threads = runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
+    # An assistant to be wrong about: the only one that is no graph.
+    assistants_pb2_grpc.AssistantsStub(channel).CreateAssistant(
+        assistants_pb2.CreateAssistantRequest(assistant_id="made-of-linear", graph_id="linear")
+    )
 
     def ran(assistant_id: str, before: str = "") -> threads_pb2.Thread:
         thread = new_thread(threads)

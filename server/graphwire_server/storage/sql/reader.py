@@ -36,13 +36,14 @@ from graphwire_server.storage.records import (
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql import thread_statements as thread_sql
+from graphwire_server.storage.sql.assistants import AssistantReads
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
 
 #: The most ids in one statement; SQLite allows some thousands.
 _IDS_AT_ONCE = 500
 
 
-class SqlReader(CheckpointReads):
+class SqlReader(CheckpointReads, AssistantReads):
     """`Reader` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:
@@ -228,9 +229,9 @@ class SqlReader(CheckpointReads):
         row = self._execute(sql.PAUSE_CALLED, (thread_id, key, key)).fetchone()
         return None if row is None else rows.pause_record(row)
 
-    def last_answer(self, thread_id: str, run_id: str) -> PauseRecord | None:
-        row = self._execute(sql.LAST_ANSWER, (thread_id, run_id)).fetchone()
-        return None if row is None else rows.pause_record(row)
+    def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
+        cursor = self._execute(sql.PAUSES_RESUMED_BY, (thread_id, run_id))
+        return [rows.pause_record(row) for row in cursor]
 
     def list_pauses(
         self,

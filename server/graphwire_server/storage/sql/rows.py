@@ -39,6 +39,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.ttl,
         thread.breakpoints,
         thread.state_update_time,
+        thread.graph_id,
     )
 
 
@@ -58,6 +59,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         ttl=row[10],
         breakpoints=row[11],
         state_update_time=row[12],
+        graph_id=row[13],
         values=values,
     )
 

@@ -53,7 +53,7 @@ def _marks(count: int) -> str:
 
 THREAD_COLUMNS = (
     "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
-    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time"
+    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time, graph_id"
 )
 
 # A thread without checkpoints has none too many.
@@ -242,13 +242,14 @@ BODY_COLUMNS = "spec, breakpoints"
 
 
 def _next_place(thread_id: str) -> str:
-    """Returns the place for a run that begins, as an expression; see 0008."""
+    """Returns the place for a run of a thread that begins, as an expression."""
+    last = (
+        "SELECT COALESCE(MAX(o.place), 0) AS place FROM gw_runs o"
+        f" WHERE o.thread_id = {thread_id} AND o.place IS NOT NULL"
+    )
     return (
-        "(SELECT CASE WHEN t.removed_place > p.last THEN t.removed_place ELSE p.last END + 1"
-        " FROM gw_threads t CROSS JOIN ("
-        "SELECT COALESCE(MAX(o.place), 0) AS last FROM gw_runs o"
-        f" WHERE o.thread_id = {thread_id} AND o.place IS NOT NULL) p"
-        f" WHERE t.thread_id = {thread_id})"
+        "(SELECT CASE WHEN t.removed_place > last.place THEN t.removed_place ELSE last.place END"
+        f" + 1 FROM gw_threads t CROSS JOIN ({last}) AS last WHERE t.thread_id = {thread_id})"
     )
 
 
@@ -366,7 +367,7 @@ def change_run(*, ends: bool, begins: bool) -> str:
     changes = "end_time = ?, lease_owner = ''" if ends else "start_time = ?"
     place = f", place = {_next_place('gw_runs.thread_id')}" if begins else ""
     return (
-        f"UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, rolled_back = ?,"
+        "UPDATE gw_runs SET status = ?, error = ?, checkpoint_id = ?, rolled_back = ?,"
         f" {changes}{place} WHERE run_id = ? AND status = ?"
     )
 
@@ -602,10 +603,9 @@ PAUSE_CALLED = f"""
 """
 
 #: Parameters: the thread_id, the run_id.
-LAST_ANSWER = f"""
+PAUSES_RESUMED_BY = f"""
     SELECT {PAUSE_COLUMNS} FROM gw_pauses
-    WHERE thread_id = ? AND resolved_by_run_id = ? AND kind = 'INTERRUPT'
-    ORDER BY number DESC LIMIT 1
+    WHERE thread_id = ? AND resolved_by_run_id = ? AND status = 'RESUMED' ORDER BY number
 """
 
 

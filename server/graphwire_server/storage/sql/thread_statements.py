@@ -6,14 +6,17 @@ from graphwire_server.storage.sql.statements import PAUSE_COLUMNS, insert
 
 # --- what the next run inherits ---
 
-_INHERITS = "thread_id, start_time, spec, breakpoints"
+_INHERITS = "thread_id, start_time, spec, breakpoints, assistant_id"
 
-INHERITANCE = "SELECT start_time, spec, breakpoints FROM gw_thread_inherits WHERE thread_id = ?"
+INHERITANCE = """
+    SELECT start_time, spec, breakpoints, assistant_id FROM gw_thread_inherits WHERE thread_id = ?
+"""
 
 PUT_INHERITANCE = f"""
     {insert("gw_thread_inherits", _INHERITS)}
     ON CONFLICT (thread_id) DO UPDATE SET start_time = excluded.start_time,
-        spec = excluded.spec, breakpoints = excluded.breakpoints
+        spec = excluded.spec, breakpoints = excluded.breakpoints,
+        assistant_id = excluded.assistant_id
 """
 
 # --- answers ---

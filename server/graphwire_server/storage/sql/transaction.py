@@ -24,6 +24,7 @@ from graphwire_server.storage.records import (
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql import thread_statements as thread_sql
+from graphwire_server.storage.sql.assistants import AssistantWrites
 from graphwire_server.storage.sql.changes import Changes
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
 from graphwire_server.storage.sql.session import Parameters, Session
@@ -36,7 +37,7 @@ _LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
 _LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
 
 
-class SqlTransaction(SqlReader, CheckpointWrites):
+class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
     """`Transaction` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:
@@ -131,6 +132,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         status: ThreadStatus | None = None,
         metadata: str | None = None,
         assistant_id: str | None = None,
+        graph_id: str | None = None,
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
@@ -143,6 +145,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
             changes["metadata"] = metadata
         if assistant_id is not None:
             changes["assistant_id"] = assistant_id
+        if graph_id is not None:
+            changes["graph_id"] = graph_id
         if head is not None:
             changes |= {"checkpoint_id": head[0], "next_nodes": rows.names_text(head[1])}
             changes |= {"unpruned": True, "state_update_time": now}
@@ -161,8 +165,8 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
 
     def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
-        noted = (inheritance.start_time, inheritance.spec, inheritance.breakpoints)
-        self._execute(thread_sql.PUT_INHERITANCE, (thread_id, *noted))
+        rest = (inheritance.spec, inheritance.breakpoints, inheritance.assistant_id)
+        self._execute(thread_sql.PUT_INHERITANCE, (thread_id, inheritance.start_time, *rest))
 
     def copy_thread(self, thread_id: str, copy: ThreadRecord, pause_ids: Callable[[], str]) -> None:
         self.insert_thread(copy)
@@ -202,8 +206,7 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         checkpoint_id: str = "",
         rolled_back: bool = False,
     ) -> bool:
-        came = (rows.failure_text(error), checkpoint_id, rolled_back)
-        parameters = (to, *came, now, run_id)
+        parameters = (to, rows.failure_text(error), checkpoint_id, rolled_back, now, run_id)
         kind = ChangeKind.RUN_ENDED if to.ended else ChangeKind.RUN_STARTED
         # First what happens nearly always, and needs no place in the thread.
         for origin in (RunStatus.RUNNING, RunStatus.PENDING):
@@ -293,6 +296,9 @@ class SqlTransaction(SqlReader, CheckpointWrites):
         return removed
 
     def take_back_resumed(self, thread_id: str, run_id: str) -> None:
+        now = self.now()
+        for pause in self.pauses_resumed_by(thread_id, run_id):
+            self._changes.note(ChangeKind.PAUSE_RESOLVED, pause.pause_id, now)
         self._execute(sql.TAKE_BACK_RESUMED, (thread_id, run_id))
 
     def append_events(self, events: Sequence[EventRecord]) -> None:

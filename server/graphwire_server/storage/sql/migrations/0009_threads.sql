@@ -3,10 +3,11 @@
 -- What the next run of a thread inherits, where the run is not there of which it does: it was
 -- deleted, or is one of the thread that this one is a copy of.
 CREATE TABLE gw_thread_inherits (
-    thread_id   TEXT   NOT NULL PRIMARY KEY REFERENCES gw_threads (thread_id) ON DELETE CASCADE,
-    start_time  BIGINT NOT NULL, -- when that run began: a run of the thread that began later counts
-    spec        TEXT   NOT NULL, -- how it was asked to run
-    breakpoints TEXT   NOT NULL  -- a JSON array
+    thread_id    TEXT   NOT NULL PRIMARY KEY REFERENCES gw_threads (thread_id) ON DELETE CASCADE,
+    start_time   BIGINT NOT NULL, -- when that run began: one that began later counts instead
+    spec         TEXT   NOT NULL, -- how it was asked to run
+    breakpoints  TEXT   NOT NULL, -- a JSON array
+    assistant_id TEXT   NOT NULL  -- its assistant
 );
 
 -- Whether the answer stands, whatever became of the run that it was given to: it went on to the

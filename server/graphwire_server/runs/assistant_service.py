@@ -1,0 +1,471 @@
+"""Assistants, as a caller sees them: create, find, change, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import orjson
+import structlog
+from graphwire import errors
+
+from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in, breakpoints_text
+from graphwire_server.graphs.checks import check_breakpoints, check_tags
+from graphwire_server.graphs.execution import open_config
+from graphwire_server.graphs.langgraph_compat import static_breakpoints
+from graphwire_server.graphs.load_errors import GraphBuildError
+from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.runs.assistants import (
+    Config,
+    find,
+    first_version,
+    first_versions,
+    graph_of,
+    resolve,
+)
+from graphwire_server.runs.clock import new_id, now_us
+from graphwire_server.runs.decision import decide
+from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.records import (
+    AssistantFilter,
+    AssistantOrder,
+    AssistantPosition,
+    AssistantRecord,
+    ThreadStatus,
+)
+
+_log = structlog.get_logger("graphwire.assistants")
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantView:
+    """An assistant with the breakpoints that are compiled into its graph."""
+
+    assistant: AssistantRecord
+    interrupt_before: Sequence[str] = ()
+    interrupt_after: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewAssistant:
+    """An assistant to create; "" for an id that the server is to choose."""
+
+    assistant_id: str
+    graph_id: str
+    name: str
+    description: str
+    config: Config
+    context: Mapping[str, Any] | None
+    metadata: Mapping[str, Any]
+    breakpoints: tuple[Breakpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantChange:
+    """What to change of an assistant; None where it stays, and for the metadata a merge patch."""
+
+    graph_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    config: Config | None = None
+    context: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] | None = None
+    breakpoints: tuple[Breakpoint, ...] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it changes nothing."""
+        return all(getattr(self, field.name) is None for field in fields(self))
+
+    @property
+    def concerns_graph(self) -> bool:
+        """Whether what it leads to has to be checked against the graph."""
+        return any(each is not None for each in (self.graph_id, self.config, self.breakpoints))
+
+    def applied(self, to: AssistantRecord, version: int, now: int) -> AssistantRecord:
+        """Returns the version that it leads to."""
+        metadata = to.metadata
+        if self.metadata is not None:
+            metadata = jsontext.dumps(
+                jsontext.merge_patch(orjson.loads(to.metadata), self.metadata)
+            )
+        return replace(
+            to,
+            version=version,
+            update_time=now,
+            graph_id=to.graph_id if self.graph_id is None else self.graph_id,
+            name=to.name if self.name is None else self.name,
+            description=to.description if self.description is None else self.description,
+            config=to.config if self.config is None else self.config.to_json(),
+            context=to.context if self.context is None else jsontext.dumps(self.context),
+            metadata=metadata,
+            breakpoints=to.breakpoints
+            if self.breakpoints is None
+            else breakpoints_text(self.breakpoints),
+        )
+
+
+class AssistantService:
+    """The assistants of this server."""
+
+    def __init__(self, *, storage: Storage, registry: GraphRegistry) -> None:
+        """Puts the service together from its parts."""
+        self._storage = storage
+        self._registry = registry
+
+    async def get(self, assistant_id: str) -> AssistantView:
+        """Returns an assistant. Raises AssistantNotFoundError."""
+        return await self._view(await self._resolved(assistant_id))
+
+    async def list(
+        self,
+        which: AssistantFilter,
+        *,
+        limit: int,
+        order: AssistantOrder,
+        descending: bool,
+        after: AssistantPosition | None,
+    ) -> Sequence[AssistantView]:
+        """Returns assistants, in order."""
+        graphs = first_versions(self._registry)
+        found = await self._storage.read(
+            lambda db: db.assistants(
+                which,
+                limit=limit,
+                order=order,
+                descending=descending,
+                after=after,
+                graphs=graphs,
+            )
+        )
+        return await self._views(found)
+
+    async def count(self, which: AssistantFilter) -> int:
+        """Returns how many assistants `list` would return in all."""
+        graphs = first_versions(self._registry)
+        return await self._storage.read(lambda db: db.count_assistants(which, graphs=graphs))
+
+    async def create(
+        self, new: NewAssistant, *, return_existing: bool, key: RequestKey | None
+    ) -> AssistantView:
+        """Creates an assistant; with an empty id the server chooses one.
+
+        Raises:
+            AssistantExistsError: The id is taken, and not `return_existing`.
+            AssistantNotFoundError: langgraph.json has no such graph, or the assistant that this
+                request_id created was deleted.
+            InvalidArgumentError, UnsupportedBreakpointError: Its breakpoints, or its tags, are
+                not right for the graph.
+            RequestIdReusedError: The request_id was used for another request.
+            GraphBuildError: The graph can't be built with its config.
+        """
+        earlier = await self._storage.read(lambda db: self._made_earlier(db, key), short=True)
+        if earlier is not None:
+            return await self._view(earlier)
+        loaded = self._graph(new.graph_id)
+        await self._check(loaded, new.config, new.breakpoints, "breakpoints")
+
+        def work(tx: Transaction) -> AssistantRecord:
+            earlier = self._made_earlier(tx, key)
+            if earlier is not None:
+                return earlier
+            now = now_us()
+            assistant_id = new.assistant_id
+            if assistant_id and self._is_taken(tx, assistant_id):
+                there = find(tx, self._registry, assistant_id)
+                if there is None or not return_existing:
+                    raise _exists(assistant_id, hidden=there is None)
+                assistant = there
+            else:
+                assistant = AssistantRecord(
+                    assistant_id=assistant_id or new_id(),
+                    graph_id=new.graph_id,
+                    version=1,
+                    name=new.name,
+                    create_time=now,
+                    update_time=now,
+                    description=new.description,
+                    metadata=jsontext.dumps(new.metadata),
+                    config=new.config.to_json(),
+                    context=None if new.context is None else jsontext.dumps(new.context),
+                    breakpoints=breakpoints_text(new.breakpoints),
+                )
+                tx.insert_assistant(assistant)
+            if key:
+                tx.insert_request(key.record(assistant.assistant_id, now=now))
+            return assistant
+
+        return await self._view(await decide(self._storage, work))
+
+    async def update(
+        self, assistant_id: str, change: AssistantChange, *, key: RequestKey | None
+    ) -> AssistantView:
+        """Makes a new version of an assistant, which new runs get.
+
+        Of two changes at once, each makes a version, the second one of what the first has led to.
+
+        Raises:
+            AssistantNotFoundError: There is no such assistant, or no such graph.
+            AssistantBuiltInError: A graph of langgraph.json can't be given another graph.
+            InvalidArgumentError, UnsupportedBreakpointError: The breakpoints, or the tags, are
+                not right for the graph.
+            RequestIdReusedError: The request_id was used for another request.
+            GraphBuildError: The graph can't be built with the config.
+        """
+
+        def look(db: Reader) -> tuple[AssistantRecord, bool]:
+            there = resolve(db, self._registry, assistant_id)
+            repeated = key is not None and remembered(db, key) is not None
+            head = db.assistant_head(assistant_id)
+            built_in = there.built_in or (head is not None and head.built_in)
+            if not repeated and built_in and change.graph_id not in (None, there.graph_id):
+                raise errors.AssistantBuiltInError(
+                    f"assistant {assistant_id!r} is the graph of this name in langgraph.json; make "
+                    f"another assistant of the graph {change.graph_id!r}",
+                    resource=("assistant", assistant_id),
+                )
+            return there, repeated
+
+        while True:
+            there, repeated = await self._storage.read(look, short=True)
+            if repeated:
+                return await self._view(there)
+            wanted = change.applied(there, there.version, there.update_time)
+            if change.concerns_graph:
+                loaded = (
+                    graph_of(self._registry, there)
+                    if change.graph_id is None
+                    else self._graph(change.graph_id)
+                )
+                await self._check(
+                    loaded,
+                    Config.from_json(wanted.config),
+                    breakpoints_in(wanted.breakpoints),
+                    "breakpoints.breakpoints",
+                )
+            checked = _of_graph(wanted)
+
+            def work(tx: Transaction, checked: tuple[str, ...] = checked) -> AssistantRecord | None:
+                head = tx.assistant_head(assistant_id)
+                there, repeated = look(tx)
+                if repeated:
+                    return there
+                now, newest = now_us(), 1 if head is None else head.newest
+                changed = change.applied(there, newest + 1, now)
+                if change.concerns_graph and _of_graph(changed) != checked:
+                    return None  # somebody else has changed it meanwhile
+                if head is None:
+                    tx.insert_assistant(changed)
+                else:
+                    tx.add_assistant_version(changed)
+                if key:
+                    tx.insert_request(key.record(assistant_id, now=now))
+                return changed
+
+            changed = await decide(self._storage, work)
+            if changed is not None:
+                return await self._view(changed)
+
+    async def delete(self, assistant_id: str, *, delete_threads: bool) -> None:
+        """Deletes an assistant with its versions, and with its threads if that is asked for.
+
+        Raises:
+            AssistantNotFoundError: There is no such assistant.
+            AssistantBuiltInError: It is a graph of langgraph.json.
+            AssistantInUseError: A thread of it is BUSY, or, unless they are deleted, INTERRUPTED.
+        """
+        forbidding = [ThreadStatus.BUSY, *([] if delete_threads else [ThreadStatus.INTERRUPTED])]
+
+        def work(tx: Transaction) -> None:
+            head = tx.assistant_head(assistant_id)
+            if self._registry.get(assistant_id) is not None and (head is None or head.built_in):
+                raise errors.AssistantBuiltInError(
+                    f"assistant {assistant_id!r} is a graph of langgraph.json; take it out of "
+                    "there",
+                    resource=("assistant", assistant_id),
+                )
+            if head is None:
+                resolve(tx, self._registry, assistant_id)  # raises: it is nowhere
+            # Before its threads are looked at: a run that is being accepted comes first, or not
+            # at all.
+            tx.delete_assistant(assistant_id)
+            _check_unused(tx, assistant_id, forbidding)
+            for thread_id in tx.threads_of_assistant(assistant_id) if delete_threads else ():
+                thread = tx.thread(thread_id)
+                if thread is None or thread.assistant_id != assistant_id:
+                    continue
+                if thread.status in forbidding:
+                    raise _in_use(assistant_id, thread_id, thread.status)
+                tx.delete_thread(thread_id)
+
+        await self._storage.write(work, long=True)
+
+    async def versions(
+        self, assistant_id: str, *, metadata: str | None, limit: int, below: int
+    ) -> Sequence[AssistantView]:
+        """Returns versions of an assistant, the newest first, from below one; 0: from the newest.
+
+        Raises:
+            AssistantNotFoundError: There is no such assistant.
+        """
+
+        def read(db: Reader) -> Sequence[AssistantRecord]:
+            there = resolve(db, self._registry, assistant_id)
+            loaded = self._registry.get(assistant_id) if there.built_in else None
+            found = db.assistant_versions(
+                assistant_id,
+                metadata=metadata,
+                limit=limit,
+                below=below,
+                first=first_version(loaded) if loaded is not None else None,
+            )
+            return [replace(each, built_in=there.built_in) for each in found]
+
+        return await self._views(await self._storage.read(read))
+
+    async def set_latest(self, assistant_id: str, version: int) -> AssistantView:
+        """Makes a version the one that new runs get.
+
+        Raises:
+            AssistantNotFoundError: There is no such assistant, or it has no such version.
+        """
+
+        def work(tx: Transaction) -> AssistantRecord:
+            head = tx.assistant_head(assistant_id)
+            resolve(tx, self._registry, assistant_id)
+            wanted = find(tx, self._registry, assistant_id, version)
+            if wanted is None:
+                newest = 1 if head is None else head.newest
+                raise errors.AssistantNotFoundError(
+                    f"assistant {assistant_id!r} has no version {version}; its newest is {newest}",
+                    resource=("assistant", assistant_id),
+                )
+            if head is not None:
+                tx.set_assistant_version(assistant_id, version)
+            return wanted
+
+        return await self._view(await self._storage.write(work))
+
+    async def graph(self, assistant_id: str) -> tuple[LoadedGraph, Mapping[str, Any] | None]:
+        """Returns an assistant's graph, and the configurable values to open it with.
+
+        Raises:
+            AssistantNotFoundError: There is no such assistant.
+            GraphUnavailableError: Its graph is not there any more.
+        """
+        assistant = await self._resolved(assistant_id)
+        return (
+            graph_of(self._registry, assistant),
+            Config.from_json(assistant.config).configurable,
+        )
+
+    async def _resolved(self, assistant_id: str) -> AssistantRecord:
+        return await self._storage.read(
+            lambda db: resolve(db, self._registry, assistant_id), short=True
+        )
+
+    def _graph(self, graph_id: str) -> LoadedGraph:
+        """Returns a graph that a request names."""
+        loaded = self._registry.get(graph_id)
+        if loaded is None:
+            names = ", ".join(self._registry.names)
+            raise errors.AssistantNotFoundError(
+                f"langgraph.json has no graph {graph_id!r}; it has: {names}",
+                metadata={"assistants": names},
+                resource=("graph", graph_id),
+            )
+        return loaded
+
+    def _is_taken(self, db: Reader, assistant_id: str) -> bool:
+        return (
+            self._registry.get(assistant_id) is not None
+            or db.assistant_head(assistant_id) is not None
+        )
+
+    def _made_earlier(self, db: Reader, key: RequestKey | None) -> AssistantRecord | None:
+        earlier = remembered(db, key) if key is not None else None
+        if earlier is None:
+            return None
+        assistant = find(db, self._registry, earlier.subject)
+        if assistant is None:
+            raise errors.AssistantNotFoundError(
+                f"assistant {earlier.subject}, which this request_id created, was deleted",
+                resource=("assistant", earlier.subject),
+            )
+        return assistant
+
+    async def _check(
+        self, loaded: LoadedGraph, config: Config, breakpoints: Sequence[Breakpoint], field: str
+    ) -> None:
+        """Checks against the graph what its runs are to have; `field` is the breakpoints'."""
+        check_tags(config.tags, "config.tags")
+        async with loaded.open("assistants.read", open_config(config.configurable)) as graph:
+            check_breakpoints(loaded.doored(graph).places, breakpoints, field)
+
+    async def _view(self, assistant: AssistantRecord) -> AssistantView:
+        return (await self._views([assistant]))[0]
+
+    async def _views(self, assistants: Sequence[AssistantRecord]) -> Sequence[AssistantView]:
+        compiled: dict[tuple[str, str], tuple[Sequence[str], Sequence[str]]] = {}
+        views = []
+        for assistant in assistants:
+            key = (assistant.graph_id, assistant.config)
+            if key not in compiled:
+                compiled[key] = await self._compiled(*key)
+            views.append(AssistantView(assistant, *compiled[key]))
+        return views
+
+    async def _compiled(self, graph_id: str, config: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the breakpoints compiled into a graph.
+
+        None if it is not there any more, or can't be built: an assistant can be looked at all
+        the same.
+        """
+        loaded = self._registry.get(graph_id)
+        if loaded is None:
+            return (), ()
+        configurable = Config.from_json(config).configurable
+        try:
+            async with loaded.open("assistants.read", open_config(configurable)) as graph:
+                return static_breakpoints(graph)
+        except GraphBuildError:
+            _log.warning("graph_unavailable", graph=graph_id, exc_info=True)
+            return (), ()
+
+
+def _of_graph(assistant: AssistantRecord) -> tuple[str, ...]:
+    """Returns what is checked against a graph."""
+    return assistant.graph_id, assistant.config, assistant.breakpoints
+
+
+def _check_unused(db: Reader, assistant_id: str, forbidding: Sequence[ThreadStatus]) -> None:
+    for status in forbidding:
+        used = db.threads_of_assistant(assistant_id, statuses=(status,))
+        if used:
+            raise _in_use(assistant_id, used[0], status)
+
+
+def _in_use(assistant_id: str, thread_id: str, status: ThreadStatus) -> errors.AssistantInUseError:
+    hint = (
+        "wait for the end of its run, or cancel it"
+        if status is ThreadStatus.BUSY
+        else "resume it, or delete the assistant with its threads: delete_threads"
+    )
+    return errors.AssistantInUseError(
+        f"thread {thread_id} of assistant {assistant_id!r} is {status}; {hint}",
+        metadata={"thread_id": thread_id, "status": status},
+        resource=("assistant", assistant_id),
+    )
+
+
+def _exists(assistant_id: str, *, hidden: bool) -> errors.AssistantExistsError:
+    text = f"assistant {assistant_id!r} exists already"
+    if hidden:
+        text = (
+            f"{assistant_id!r} was a graph of langgraph.json, of which versions are kept; delete "
+            "them first, or take another id"
+        )
+    return errors.AssistantExistsError(text, resource=("assistant", assistant_id))
