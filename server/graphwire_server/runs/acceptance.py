@@ -255,7 +255,9 @@ def _forget_hits(tx: Transaction, thread_id: str) -> None:
     rolled back.
     """
     last = inherited(tx, thread_id)
-    kept = [*tx.active_runs(thread_id), *([last] if last is not None else [])]
+    kept: list[RunRecord | Inheritance] = [*tx.active_runs(thread_id)]
+    if last is not None:
+        kept.append(last)
     tx.forget_breakpoint_hits(thread_id, keep=sorted({_chain(run) for run in kept}))
 
 
