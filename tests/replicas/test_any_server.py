@@ -345,6 +345,36 @@ def test_an_edit_and_a_run_at_once_on_two_servers_come_one_after_the_other(
         assert log.count("edit") == (edited != "THREAD_BUSY"), (edited, log)
 
 
+def copy(replica: Replica, thread_id: str) -> str:
+    """Copies a thread, and returns the id of the copy."""
+    request = threads_pb2.CopyThreadRequest(thread_id=thread_id)
+    return replica.threads.CopyThread(request, timeout=PATIENCE).thread.thread_id
+
+
+def test_of_a_copy_and_a_resume_at_once_on_two_servers_the_copy_is_whole(
+    a: Replica, b: Replica
+) -> None:
+    for number in range(RACES):
+        thread = new_thread(a.threads)
+        given = {"assistant_id": "ask", "input": payload({"log": ["in"]})}
+        Reader.stream(b, thread_id=thread, **given).whole()
+        run_id, copied = at_once(
+            partial(start, b, thread_id=thread, resume={"answer": payload(number)}),
+            partial(copy, a, thread),
+        )
+        assert wait_run(a, run_id).run.status == SUCCEEDED
+        whole = ["in", f"answer {number}", "last"]
+        assert log_of(a, thread) == whole
+        if copied == "THREAD_BUSY":
+            continue
+        # It was copied before the resume, or after that had come to its end.
+        if get_thread(b.threads, copied).pauses:
+            assert log_of(b, copied) == ["in"]
+            goes_on = start(b, thread_id=copied, resume={"answer": payload(number)})
+            assert wait_run(a, goes_on).run.status == SUCCEEDED
+        assert log_of(a, copied) == whole
+
+
 def test_of_two_edits_at_once_of_what_both_have_seen_one_wins(a: Replica, b: Replica) -> None:
     thread = new_thread(a.threads)
     given = {"assistant_id": "ask", "input": payload({"log": ["in"]})}

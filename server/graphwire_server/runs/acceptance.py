@@ -28,6 +28,7 @@ from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.events import Sealer, metadata_record
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
@@ -42,6 +43,7 @@ from graphwire_server.runs.request import (
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
+    Inheritance,
     Lease,
     PauseKind,
     PauseRecord,
@@ -173,8 +175,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
         active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
-    previous = tx.last_run(thread.thread_id) if goes_on else None
-    if (previous.run_id if previous is not None else "") != context.continued_run_id:
+    previous = inherited(tx, thread.thread_id) if goes_on else None
+    if (previous.key if previous is not None else "") != context.continued_run_id:
         raise MovedOnError
     discards = (
         isinstance(request.start, CommandStart)
@@ -196,10 +198,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         spec,
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
-        chain=chain_of(previous) if previous is not None else run_id,
+        chain=_chain(previous) if previous is not None else run_id,
+        graph_id=context.graph_id,
+        assistant_version=context.assistant_version,
     )
-    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
-    spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
         run_id=run_id,
         thread_id=thread.thread_id,
@@ -241,9 +243,9 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     return Accepted(run=run, cancelled=cancelled)
 
 
-def chain_of(run: RunRecord) -> str:
+def _chain(run: RunRecord | Inheritance) -> str:
     """Returns by what the chain of runs is known to which a run belongs."""
-    return RunSpec.from_json(run.spec).chain or run.run_id
+    return RunSpec.from_json(run.spec).chain
 
 
 def _forget_hits(tx: Transaction, thread_id: str) -> None:
@@ -252,9 +254,11 @@ def _forget_hits(tx: Transaction, thread_id: str) -> None:
     Those of runs under way are continued, and that of the last one, if what takes its place is
     rolled back.
     """
-    last = tx.last_run(thread_id)
-    kept = [*tx.active_runs(thread_id), *([last] if last is not None else [])]
-    tx.forget_breakpoint_hits(thread_id, keep=sorted({chain_of(run) for run in kept}))
+    last = inherited(tx, thread_id)
+    kept: list[RunRecord | Inheritance] = [*tx.active_runs(thread_id)]
+    if last is not None:
+        kept.append(last)
+    tx.forget_breakpoint_hits(thread_id, keep=sorted({_chain(run) for run in kept}))
 
 
 def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
@@ -288,11 +292,19 @@ def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
     )
 
 
+def thread_exists(thread_id: str) -> errors.ThreadExistsError:
+    """Returns the error for the id of a new thread that is taken."""
+    return errors.ThreadExistsError(
+        f"thread {thread_id} exists already", resource=("thread", thread_id)
+    )
+
+
 def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
     """Returns the error for a thread that has an active run."""
     run_id = active[0].run_id if active else ""
+    doing = f"is busy with run {run_id}; wait for its end, or cancel it"
     return errors.ThreadBusyError(
-        f"thread {thread_id} is busy with run {run_id}; wait for its end, or cancel it",
+        f"thread {thread_id} {doing if active else 'is being changed by others; try again'}",
         metadata={"thread_id": thread_id, "run_id": run_id},
         resource=("thread", thread_id),
     )
@@ -496,7 +508,7 @@ def _check_unchanged(
         )
 
 
-def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[Breakpoint, ...]:
+def _own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:
     """Returns the breakpoints of the run itself: those it inherits, and those it brings."""
     inherits = previous is not None and not request.clear_breakpoints
     inherited = breakpoints_in(previous.breakpoints) if previous and inherits else ()
@@ -559,7 +571,7 @@ def _spec(
     request: RunRequest,
     context: Context,
     thread: ThreadRecord,
-    previous: RunRecord | None,
+    previous: Inheritance | None,
     plan: ResumePlan | None,
     own: Sequence[Breakpoint],
     *,

@@ -16,7 +16,7 @@ from graphwire_server.graphs.places import Namespace, Path, Place, path_of
 from graphwire_server.graphs.position import BEFORE, Position
 from graphwire_server.runs.request import RunSpec, Step
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import RunRecord, ThreadRecord
+from graphwire_server.storage.records import Inheritance, RunRecord, ThreadRecord
 
 #: Keeps, by breakpoint and task, that the breakpoint lets the task pass.
 CountHit = Callable[[str, str], None]
@@ -76,7 +76,7 @@ def judge_of(
 
 
 def judge_at_rest(
-    db: Reader, places: Mapping[Path, Place], thread: ThreadRecord, last_run: RunRecord | None
+    db: Reader, places: Mapping[Path, Place], thread: ThreadRecord, last_run: Inheritance | None
 ) -> Judge:
     """Returns who knows the breakpoints in force on a thread of which no run is active.
 
