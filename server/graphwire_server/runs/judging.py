@@ -144,6 +144,7 @@ def stepping_from(
     stepping = {task_id for task_id, _, _ in step.tasks}
     graphs |= {each.task.namespace for each in position.tasks if each.task.task_id in stepping}
     held = {each.task.namespace for each in position.tasks if each.task.task_id in waiting}
+    held |= {each.namespace for each in position.stopped_after}
     if not step.tasks and not step.checkpoints:
         tasks = standing if first else []
     else:
