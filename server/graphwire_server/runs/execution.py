@@ -184,6 +184,7 @@ class RunExecution:
         if position is not None and isinstance(start.beginning, GoOn):
             waiting = position.stuck(judge, start.known, start.answers)
             if waiting:
+                position.count(judge, start.known)
                 return Outcome(RunStatus.INTERRUPTED, position, waiting)
         gate, tap = self._connect(doored, judge, start, await self._told(start))
         outcome = await self._run_engine(graph, start, gate, tap)
