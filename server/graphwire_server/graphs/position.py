@@ -195,10 +195,10 @@ class Position:
         return waiting
 
     def count(self, judge: Judge, known: Known) -> None:
-        """Has breakpoints count what they let pass here, as they do where the engine begins.
+        """Has breakpoints count what they let pass here, as they do when the gate asks them.
 
-        For where it does not, since everything waits: a task that another breakpoint holds asks
-        nobody any more when it was approved.
+        A task that another breakpoint holds asks nobody any more when it was approved. Where it
+        waits without having asked, in a run that was lost or in a drain, it is counted here.
         """
         held: set[Namespace] = set()
         for standing in self.tasks:

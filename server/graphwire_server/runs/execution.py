@@ -344,6 +344,8 @@ class RunExecution:
             waiting = with_unseen(position, waiting, gate.held, tap.asked)
             if not waiting:
                 return Outcome(RunStatus.FAILED, position, error=_unresumable(position))
+            # A gate that was closed has asked nobody.
+            position.count(judge, position.known(approved, {}))
             return Outcome(RunStatus.INTERRUPTED, position, waiting)
         after = tuple(w for w in waiting if w.kind is PauseKind.BREAKPOINT_AFTER)
         if after:
