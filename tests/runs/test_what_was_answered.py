@@ -99,7 +99,7 @@ def test_a_pause_with_all_it_can_have_is_told_of() -> None:
         (
             {"status": PauseStatus.SUPERSEDED, "answered_by": "", "resolved_by_run_id": ""},
             "it was superseded at 1970-01-01T00:00:01Z by anonymous, by new input, an edit of the "
-            "state or another branch",
+            "state, another branch, or since a run was rolled back",
         ),
     ],
 )
