@@ -169,6 +169,12 @@ class AtATerminal:
             assert self._read(deadline), f"it ended without {text!r}:\n{self.screen}"
         self._seen = found + len(text)
 
+    def read_for(self, seconds: float) -> None:
+        """Reads what comes within a time."""
+        until = time.monotonic() + seconds
+        while select.select([self._terminal], [], [], max(0.0, until - time.monotonic()))[0]:
+            self._read(until + SECONDS)
+
     def wait(self) -> int:
         """Reads to the end and returns the exit code."""
         deadline = time.monotonic() + SECONDS

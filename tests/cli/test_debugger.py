@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ID, AtATerminal, call, in_order, masked
+from tests.cli.command import COMMAND, ID, AtATerminal, call, environment, in_order, masked
+from tests.e2e.gates import Gate
 
 QUESTION = "What is the weather in San Francisco?"
 TWO_CITIES = "What is the weather in San Francisco and Oslo?"
@@ -343,7 +346,7 @@ def test_leaving_says_how_to_come_back_and_attach_does(weather: str) -> None:
         assert attached.wait() == 0
 
 
-def test_attaching_to_a_run_shows_it_and_pauses_with_it(zoo: str, tmp_path: object) -> None:
+def test_attaching_to_a_paused_thread_answers_it_and_stays(zoo: str) -> None:
     started = call("run", "ask", *LOG, "-s", zoo)
     [thread] = ID.findall(started.out)[:1]
     with AtATerminal("attach", thread, "-s", zoo) as attached:
@@ -351,8 +354,34 @@ def test_attaching_to_a_run_shows_it_and_pauses_with_it(zoo: str, tmp_path: obje
         attached.answer(PROMPT, "a Ann")
         attached.read_until("log [\"name: 'Ann'\"]")
         attached.read_until("■ idle  nothing is next\n")
+        attached.read_until(PROMPT)
         attached.type("\x04")
         assert attached.wait() == 0
+
+
+def test_attaching_to_a_run_shows_it_and_ctrl_c_pauses_it(zoo: str, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    started = subprocess.Popen(
+        [*COMMAND, "run", "gated", "--input", gate.input.json, "--server", zoo],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        assert started.stdout is not None
+        [thread] = ID.findall(started.stdout.readline())
+        gate.wait_begun()
+        with AtATerminal("attach", thread, "-s", zoo) as attached:
+            attached.read_until("● before\n")
+            attached.read_until("Ctrl-C pauses it")
+            attached.interrupt()
+            attached.read_until("pausing…")
+            gate.open()
+            attached.read_until("▶ before after\n")
+            attached.answer(PROMPT, "q")
+            assert attached.wait() == 4
+        started.communicate()
+    assert started.returncode == 4
 
 
 def test_attach_needs_a_terminal_and_a_thread(zoo: str) -> None:
@@ -396,7 +425,8 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
         ):
             run.answer(PROMPT, typed)
             run.read_until(f"{said}\n")
-        run.type("\x03")
+        run.read_until(PROMPT)
+        run.type("half a line\x03")
         run.answer(PROMPT, "help until")
         run.read_until("until NODE  also: u\ngoes on until that node is next\n")
         run.answer(PROMPT, "q")
