@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -29,14 +30,13 @@ DRAWING = """
   ┃ ▶ action ┃   │ __end__ │
   ┗━━━━━━━━━━┛   ╰─────────╯
 """
+_USED = re.compile(r"  <n> s(  \d+ tokens)?")
 LOG = ("--input", '{"log": []}')
 
 
 def dialogue(terminal: AtATerminal) -> str:
-    """Returns what is on the screen, with ids, durations and the line of progress taken out."""
-    lines = [line.rstrip() for line in terminal.screen.splitlines()]
-    kept = [line for line in lines if not re.match(r"[⠀-⣿] ", line)]
-    return masked("\n".join(kept))
+    """Returns what can be seen in the end, with ids and durations taken out."""
+    return masked(terminal.picture)
 
 
 def test_a_pause_shows_why_where_what_waits_and_what_has_changed(weather: str) -> None:
@@ -60,6 +60,21 @@ c continue  e 1 edit a call  r 1 reject it  s step  u until NODE  h help  q quit
 """
     assert shown in dialogue(run), dialogue(run)
     assert in_order(run.screen, ["● action\n", "  get_weather → {", "✓ succeeded"])
+
+
+def test_the_documentation_shows_a_session_as_it_is(weather: str) -> None:
+    documentation = Path(__file__).parents[2] / "docs" / "command-line.md"
+    section = documentation.read_text().partition("## The debugger\n")[2]
+    session = section.partition("```console\n")[2].partition("```")[0]
+    command, _, shown = session.partition("\n")
+    words = shlex.split(command)[2:]
+    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    typed = re.findall(r"^\(graphwire\) (.*)$", shown, re.MULTILINE)
+    with AtATerminal(*words, env={**editor, "GRAPHWIRE_TARGET": weather}) as run:
+        for line in typed:
+            run.answer(PROMPT, line)
+        assert run.wait() == 0
+    assert _USED.sub("", dialogue(run).strip()) == _USED.sub("", masked(shown).strip())
 
 
 def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
@@ -245,6 +260,8 @@ def test_the_pauses_that_commands_are_about_are_chosen_by_number(zoo: str) -> No
         run.answer(PROMPT, "use 3")
         run.read_until("use which pauses? Numbers from 1 to 2, or all\n")
         run.answer(PROMPT, "2")
+        run.read_until("1 · before left › danger\n")
+        run.read_until("2 ▶ before right › danger\n")
         run.answer(PROMPT, "where")
         run.read_until("1 ▶ before left › danger  a breakpoint  not in use\n")
         run.read_until("2 ▶ before right › danger  a breakpoint\n")

@@ -48,7 +48,13 @@ def rows(old: Any, new: Any, width: int = 60) -> list[str]:
         (
             {"messages": [HUMAN]},
             {"messages": [{**HUMAN, "content": "Bye"}]},
-            ["~ messages[0]  human  Bye"],
+            ['~ messages[0].content  "Hi" → "Bye"'],
+        ),
+        ({"messages": [HUMAN]}, {"messages": [{**HUMAN, "response_metadata": {"x": 1}}]}, []),
+        (
+            {"messages": [HUMAN]},
+            {"messages": [AI]},
+            ['~ messages[0]  ai  Let me see.  look(at="it")'],
         ),
         ([1, 2], [1, 3], ["~ [1]  2 → 3"]),
     ],
@@ -63,6 +69,8 @@ def test_a_change_takes_one_row_and_shows_both_sides() -> None:
     assert row.startswith('~ text  "xxx')
     assert "… → " in row
     assert row.endswith("y…")
+    [row] = rows({"text": "x" * 90 + "left"}, {"text": "x" * 90 + "right"}, 60)
+    assert row == '~ text  …xxxxxxxxleft" → …xxxxxxxxright"'
 
 
 @pytest.mark.parametrize(
