@@ -90,8 +90,8 @@ crash: setup ## Kill servers at every commit and at random, and check what they 
 	@$(BIN)/python -m tests.crash --kills 1000 $(CRASH)
 
 .PHONY: properties
-properties: setup ## Play random calls on many threads, and compare with the model
-	@GRAPHWIRE_TEST_EXAMPLES=1000 $(PYTEST) tests/machine $(PROPERTIES)
+properties: setup ## Play random calls, graphs and breakpoints, and compare with the models
+	@GRAPHWIRE_TEST_EXAMPLES=1000 $(PYTEST) tests/machine tests/properties $(PROPERTIES)
 
 .PHONY: lock
 lock: setup ## Update the locked development environment

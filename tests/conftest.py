@@ -42,6 +42,7 @@ LONGEST = [
         "e2e/test_recovery.py",
         "examples/test_benchmarks.py",
         "client/test_client_with_a_real_server.py",
+        "e2e/test_breakpoints_recovered.py",
         "e2e/test_shutdown.py",
         "e2e/test_retention.py",
         "checkpoints/test_keep_latest.py",

@@ -21,6 +21,7 @@ async def main(address: str) -> None:
         await serve_measurements(
             {
                 "rate": partial(rate, partial(weather.run, stubs)),
+                "rate_with_condition": partial(weather.rate_with_condition, stubs),
                 "first_events": partial(weather.first_events, stubs),
                 "pause": partial(weather.pause, stubs),
                 "resume": partial(weather.resume, stubs),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
+from graphwire.v1.breakpoint_pb2 import Breakpoint
 from graphwire.v1.run_pb2 import STREAM_MODE_TASKS, STREAM_MODE_UPDATES, Resume
 from graphwire.v1.runs_pb2 import StreamRunRequest
 
 from benchmarks.over_grpc.calls import WEATHER_INPUT, Stubs, arrivals, check_succeeded, new_run
-from benchmarks.workload import ANSWER
+from benchmarks.workload import ANSWER, rate
 
 
-async def run(stubs: Stubs) -> None:
-    """Streams a run to its end on a new thread."""
+async def run(stubs: Stubs, condition: str = "") -> None:
+    """Streams a run to its end on a new thread, past a breakpoint if a condition is given."""
     answer = ""
-    request = new_run("agent", WEATHER_INPUT, stream_modes=[STREAM_MODE_UPDATES])
+    breakpoints = [Breakpoint(node="action", condition=condition)] if condition else []
+    request = new_run(
+        "agent", WEATHER_INPUT, stream_modes=[STREAM_MODE_UPDATES], breakpoints=breakpoints
+    )
     async for response in stubs.runs.StreamRun(request):
         event = response.event
         match event.WhichOneof("event"):
@@ -24,6 +29,13 @@ async def run(stubs: Stubs) -> None:
             case "end":
                 check_succeeded(event)
     assert json.loads(answer)["messages"][-1]["content"] == ANSWER
+
+
+async def rate_with_condition(
+    stubs: Stubs, condition: str, *, at_once: int, seconds: float
+) -> float:
+    """Returns the runs per second past a breakpoint whose condition is false; "": without one."""
+    return await rate(partial(run, stubs, condition), at_once=at_once, seconds=seconds)
 
 
 async def first_events(stubs: Stubs, samples: int) -> dict[str, list[float]]:

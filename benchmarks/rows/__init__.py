@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.figures import Row
 from benchmarks.rows import (
+    condition,
     first_event,
     growth,
     listing,
@@ -17,5 +18,16 @@ from benchmarks.rows import (
 
 ROWS: dict[str, Row] = {
     module.ROW.name: module.ROW
-    for module in (rates, first_event, memory, listing, resume, growth, replay, readers, tokens)
+    for module in (
+        rates,
+        condition,
+        first_event,
+        memory,
+        listing,
+        resume,
+        growth,
+        replay,
+        readers,
+        tokens,
+    )
 }

@@ -47,11 +47,14 @@ from graphwire.enums import (
     OnPause,
     PauseKind,
     PauseStatus,
+    PruneStrategy,
     RecoveryPolicy,
     RunStatus,
+    SortDirection,
     StepMode,
     StreamMode,
     ThreadChangeKind,
+    ThreadOrder,
     ThreadStatus,
 )
 from graphwire.errors import (
@@ -141,6 +144,7 @@ from graphwire.start import (
     Resume,
     RunConfig,
     RunOptions,
+    StateUpdate,
 )
 from graphwire.values import (
     Assistant,
@@ -157,10 +161,12 @@ from graphwire.values import (
     RunResult,
     ServerInfo,
     ServerLimits,
+    StorageAmount,
     TaskState,
     Thread,
     ThreadChange,
     ThreadState,
+    ThreadStorage,
 )
 
 __all__ = [
@@ -247,6 +253,7 @@ __all__ = [
     "PauseNotOpenError",
     "PauseResolution",
     "PauseStatus",
+    "PruneStrategy",
     "RecoveryPolicy",
     "Reject",
     "RequestIdReusedError",
@@ -269,7 +276,10 @@ __all__ = [
     "ServerInfo",
     "ServerLimits",
     "ShuttingDownError",
+    "SortDirection",
+    "StateUpdate",
     "StepMode",
+    "StorageAmount",
     "StreamMode",
     "TaskFinished",
     "TaskStarted",
@@ -281,8 +291,10 @@ __all__ = [
     "ThreadExistsError",
     "ThreadInterruptedError",
     "ThreadNotFoundError",
+    "ThreadOrder",
     "ThreadState",
     "ThreadStatus",
+    "ThreadStorage",
     "ToolCall",
     "ToolCallPiece",
     "TransportError",

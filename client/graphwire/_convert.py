@@ -103,7 +103,27 @@ def thread(message: threads_pb2.Thread) -> values.Thread:
         update_time=_instant_if_set(message, "update_time"),
         stateless=message.stateless,
         ttl=_duration_if_set(message, "ttl"),
+        breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
+        state_update_time=_instant_if_set(message, "state_update_time"),
+        values=decode(message.values),
+        extracted={name: decode(part) for name, part in message.extracted.items()},
     )
+
+
+def thread_storage(message: threads_pb2.GetThreadStorageResponse) -> values.ThreadStorage:
+    """Reads how much a thread keeps."""
+    return values.ThreadStorage(
+        checkpoints=_amount(message.checkpoints),
+        channel_values=_amount(message.channel_values),
+        channels={name: _amount(amount) for name, amount in message.channels.items()},
+        writes=_amount(message.writes),
+        events=_amount(message.events),
+        run_count=message.run_count,
+    )
+
+
+def _amount(message: threads_pb2.StorageAmount) -> values.StorageAmount:
+    return values.StorageAmount(count=message.count, bytes=message.bytes)
 
 
 def thread_state(message: threads_pb2.ThreadState) -> values.ThreadState:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from graphwire import _convert as convert
 from graphwire import _enums
+from graphwire._breakpoints import breakpoint_list, breakpoint_messages
 from graphwire._calls import Call, Page, call, new_request_id, pages
 from graphwire._durations import duration_if_set
 from graphwire._following import Follow, join_call, watch_call
-from graphwire._payload import encode_if_given, encode_if_set
-from graphwire.enums import IfExists, ThreadChangeKind, ThreadStatus
+from graphwire._payload import encode, encode_if_given, encode_if_set
+from graphwire.breakpoints import Breakpoint
+from graphwire.enums import (
+    BreakpointSource,
+    IfExists,
+    PruneStrategy,
+    SortDirection,
+    ThreadChangeKind,
+    ThreadOrder,
+    ThreadStatus,
+)
 from graphwire.events import Event
-from graphwire.start import NOT_GIVEN
+from graphwire.start import NOT_GIVEN, StateUpdate
 from graphwire.v1 import threads_pb2 as pb
-from graphwire.values import Thread, ThreadChange, ThreadState
+from graphwire.values import Thread, ThreadChange, ThreadState, ThreadStorage
 
 
 def create_thread(
@@ -24,6 +36,9 @@ def create_thread(
     *,
     metadata: Mapping[str, Any] | None = None,
     ttl: float | timedelta | None = None,
+    assistant_id: str = "",
+    supersteps: Iterable[StateUpdate | Iterable[StateUpdate]] = (),
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str] = (),
     if_exists: IfExists | str | None = None,
     request_id: str | None = None,
     timeout: float | None = None,
@@ -36,6 +51,12 @@ def create_thread(
         metadata: A JSON object for your own use.
         ttl: How long to keep it after its last change (seconds, or a timedelta), unless it is
             at work or paused; 0: for ever; None: as long as the server says.
+        assistant_id: The assistant of its state. Required with `supersteps` and `breakpoints`;
+            otherwise the first run chooses.
+        supersteps: A state to begin with: steps as if nodes had run, one after the other, each
+            a `StateUpdate`, or several as if nodes had run in parallel. Nothing is executed;
+            with an error in one of them no thread is made.
+        breakpoints: Breakpoints for all of its runs; a plain name is one before that node.
         if_exists: What to do if the id is taken: REJECT (the default) or RETURN, which
             returns that thread as it is.
         request_id: Makes the call safe to repeat; None: the client makes one.
@@ -43,12 +64,17 @@ def create_thread(
 
     Raises:
         ThreadExistsError: The id is taken.
-        InvalidArgumentError: The id or the metadata is malformed.
+        AssistantNotFoundError: There is no such assistant.
+        InvalidArgumentError: The id, the metadata, a step or a breakpoint is not right: its
+            `field` says which.
     """
     request = pb.CreateThreadRequest(
         thread_id=thread_id,
         metadata=encode_if_set(metadata, "metadata"),
         ttl=duration_if_set(ttl),
+        assistant_id=assistant_id,
+        supersteps=[_superstep(step, f"supersteps[{i}]") for i, step in enumerate(supersteps)],
+        breakpoints=breakpoint_messages(breakpoints, "breakpoints", own=BreakpointSource.THREAD),
         if_exists=_enums.IF_EXISTS.write_if_set(if_exists, "if_exists"),
         request_id=new_request_id(request_id),
     )
@@ -57,17 +83,21 @@ def create_thread(
     )
 
 
-def get_thread(thread_id: str, *, timeout: float | None = None) -> Call[Thread]:
+def get_thread(
+    thread_id: str, *, read_mask: str | Iterable[str] = (), timeout: float | None = None
+) -> Call[Thread]:
     """Returns a thread, with its open pauses.
 
     Args:
         thread_id: The thread.
+        read_mask: The fields to return; the others are left empty. Empty: all but `values`.
         timeout: The limit in seconds; None: the client's default.
 
     Raises:
         ThreadNotFoundError: There is none.
+        InvalidFieldError: A thread has no such field.
     """
-    request = pb.GetThreadRequest(thread_id=thread_id)
+    request = pb.GetThreadRequest(thread_id=thread_id, read_mask=_mask(read_mask))
     return call(request, pb.GetThreadResponse, lambda r: convert.thread(r.thread), timeout=timeout)
 
 
@@ -77,11 +107,16 @@ def list_threads(
     metadata: Mapping[str, Any] | None = None,
     assistant_id: str = "",
     values: Mapping[str, Any] | None = None,
+    thread_ids: str | Iterable[str] = (),
+    order_by: ThreadOrder | str | None = None,
+    direction: SortDirection | str | None = None,
+    read_mask: str | Iterable[str] = (),
+    extract: Mapping[str, str] | None = None,
     limit: int | None = None,
     page_size: int = 0,
     timeout: float | None = None,
 ) -> Call[Page[Thread]]:
-    """Iterates over threads, newest first, page by page. All conditions must be true.
+    """Iterates over threads, page by page. All conditions must be true.
 
     Args:
         statuses: Only threads with one of these statuses; empty: any.
@@ -89,12 +124,25 @@ def list_threads(
             with an equal value, objects in it likewise.
         assistant_id: Only threads of this assistant; empty: any.
         values: Only threads whose state contains this object, as for `metadata`.
+        thread_ids: Only threads with one of these ids, at most 1000; empty: any.
+        order_by: What they are sorted by: CREATE_TIME (the default), UPDATE_TIME,
+            STATE_UPDATE_TIME, THREAD_ID or STATUS.
+        direction: DESCENDING (the default), the newest first, or ASCENDING.
+        read_mask: The fields to return; the others are left empty. Empty: all but `values`.
+        extract: Parts of the state to return in `extracted`, each under a name: a path such as
+            "messages[-1].content". At most 10.
         limit: How many at the most, from 1; None: all.
         page_size: How many to fetch at once, at most 1000; 0: the server's default.
         timeout: The limit for each page in seconds; None: the client's default.
     """
     return pages(
-        pb.ListThreadsRequest(filter=_filter(statuses, metadata, assistant_id, values)),
+        pb.ListThreadsRequest(
+            filter=_filter(statuses, metadata, assistant_id, values, thread_ids),
+            order_by=_enums.THREAD_ORDER.write_if_set(order_by, "order_by"),
+            direction=_enums.SORT_DIRECTION.write_if_set(direction, "direction"),
+            read_mask=_mask(read_mask),
+            extract=extract or {},
+        ),
         pb.ListThreadsResponse,
         lambda page: map(convert.thread, page.threads),
         limit=limit,
@@ -109,6 +157,7 @@ def count_threads(
     metadata: Mapping[str, Any] | None = None,
     assistant_id: str = "",
     values: Mapping[str, Any] | None = None,
+    thread_ids: str | Iterable[str] = (),
     timeout: float | None = None,
 ) -> Call[int]:
     """Returns how many threads `threads.list` would list with the same conditions.
@@ -118,9 +167,11 @@ def count_threads(
         metadata: As for `threads.list`.
         assistant_id: As for `threads.list`.
         values: As for `threads.list`.
+        thread_ids: As for `threads.list`.
         timeout: The limit in seconds; None: the client's default.
     """
-    request = pb.CountThreadsRequest(filter=_filter(statuses, metadata, assistant_id, values))
+    which = _filter(statuses, metadata, assistant_id, values, thread_ids)
+    request = pb.CountThreadsRequest(filter=which)
     return call(request, pb.CountThreadsResponse, lambda r: r.count, timeout=timeout)
 
 
@@ -129,27 +180,32 @@ def update_thread(
     metadata: Mapping[str, Any] | None = None,
     *,
     ttl: float | timedelta | None = None,
+    breakpoints: Breakpoint | str | Iterable[Breakpoint | str] | None = None,
     request_id: str | None = None,
     timeout: float | None = None,
 ) -> Call[Thread]:
-    """Changes a thread's metadata, or how long it is kept, and returns the thread.
+    """Changes a thread's metadata, its breakpoints, or how long it is kept; returns the thread.
 
     Args:
         thread_id: The thread.
         metadata: Merged into what there is (JSON merge patch): keys given are set, keys
             given as None are removed, the others stay. None: they all stay.
         ttl: How long to keep it from now on, as in `threads.create`; None: as before.
+        breakpoints: The breakpoints for all of its runs, in place of those it has, from the
+            next run on; a plain name is one before that node. Empty: none; None: as before.
         request_id: Makes the call safe to repeat; None: the client makes one.
         timeout: The limit in seconds; None: the client's default.
 
     Raises:
         ThreadNotFoundError: There is no such thread.
-        MissingFieldError: Neither is given.
+        MissingFieldError: None of them is given.
+        InvalidArgumentError: A breakpoint is not right, or does not fit the thread's graph.
     """
     request = pb.UpdateThreadRequest(
         thread_id=thread_id,
         metadata=encode_if_set(metadata, "metadata"),
         ttl=duration_if_set(ttl),
+        breakpoints=breakpoint_list(breakpoints, "breakpoints", own=BreakpointSource.THREAD),
         request_id=new_request_id(request_id),
     )
     return call(
@@ -172,11 +228,86 @@ def delete_thread(thread_id: str, *, timeout: float | None = None) -> Call[None]
     return call(request, pb.DeleteThreadResponse, lambda _: None, repeatable=False, timeout=timeout)
 
 
+def copy_thread(
+    thread_id: str,
+    new_thread_id: str = "",
+    *,
+    request_id: str | None = None,
+    timeout: float | None = None,
+) -> Call[Thread]:
+    """Copies a thread: its state with its whole history, metadata, breakpoints and pauses.
+
+    Its pauses wait in the copy as they do in the original, with ids of their own. Its runs stay
+    behind.
+
+    Args:
+        thread_id: The thread.
+        new_thread_id: The id of the copy; empty: the server chooses a UUID.
+        request_id: Makes the call safe to repeat; None: the client makes one.
+        timeout: The limit in seconds; None: the client's default.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+        ThreadExistsError: The id of the copy is taken.
+        ThreadBusyError: The thread has a run that is queued or running.
+    """
+    request = pb.CopyThreadRequest(
+        thread_id=thread_id, new_thread_id=new_thread_id, request_id=new_request_id(request_id)
+    )
+    return call(request, pb.CopyThreadResponse, lambda r: convert.thread(r.thread), timeout=timeout)
+
+
+def prune_threads(
+    thread_ids: str | Iterable[str],
+    strategy: PruneStrategy | str,
+    *,
+    timeout: float | None = None,
+) -> Call[int]:
+    """Deletes threads, or what they keep of their history; returns how many were pruned.
+
+    Those that have a run which is queued or running are left as they are.
+
+    Args:
+        thread_ids: The threads: a thread, or several, at most 1000.
+        strategy: DELETE, or KEEP_LATEST: all checkpoints but those at which they stand.
+        timeout: The limit in seconds; None: the client's default.
+    """
+    request = pb.PruneThreadsRequest(
+        thread_ids=_several(thread_ids),
+        strategy=_enums.PRUNE_STRATEGY.write(strategy, "strategy"),
+    )
+    return call(
+        request,
+        pb.PruneThreadsResponse,
+        lambda r: r.pruned_count,
+        repeatable=False,
+        timeout=timeout,
+    )
+
+
+def get_thread_storage(thread_id: str, *, timeout: float | None = None) -> Call[ThreadStorage]:
+    """Returns how much a thread keeps in the database.
+
+    Args:
+        thread_id: The thread.
+        timeout: The limit in seconds; None: the client's default.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+    """
+    request = pb.GetThreadStorageRequest(thread_id=thread_id)
+    return call(request, pb.GetThreadStorageResponse, convert.thread_storage, timeout=timeout)
+
+
 def get_thread_state(
     thread_id: str,
     *,
     checkpoint_id: str = "",
     subgraphs: bool = False,
+    namespace: Sequence[str] = (),
     timeout: float | None = None,
 ) -> Call[ThreadState]:
     """Returns a thread's state at its head or at any checkpoint.
@@ -185,6 +316,8 @@ def get_thread_state(
         thread_id: The thread.
         checkpoint_id: The checkpoint; empty: the head.
         subgraphs: Also return the states of subgraphs, in their tasks.
+        namespace: The state of a subgraph: its namespace, as events and pauses have it. The
+            checkpoint is one of that subgraph then.
         timeout: The limit in seconds; None: the client's default.
 
     Raises:
@@ -192,7 +325,10 @@ def get_thread_state(
         CheckpointNotFoundError: The thread has no such checkpoint.
     """
     request = pb.GetThreadStateRequest(
-        thread_id=thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
+        thread_id=thread_id,
+        checkpoint_id=checkpoint_id,
+        subgraphs=subgraphs,
+        namespace=namespace,
     )
     return call(
         request,
@@ -210,6 +346,7 @@ def update_thread_state(
     checkpoint_id: str = "",
     expected_checkpoint_id: str = "",
     assistant_id: str = "",
+    namespace: Sequence[str] = (),
     request_id: str | None = None,
     timeout: float | None = None,
 ) -> Call[ThreadState]:
@@ -229,11 +366,13 @@ def update_thread_state(
         expected_checkpoint_id: Compare and set: refuse unless the thread's head is this
             checkpoint. Empty: do not check.
         assistant_id: The assistant, for a thread on which nothing has run yet.
+        namespace: A subgraph in which the thread stands, to edit its state: its namespace, as
+            events and pauses have it. Node and checkpoint are of it then.
         request_id: Makes the call safe to repeat; None: the client makes one.
         timeout: The limit in seconds; None: the client's default.
 
     Returns:
-        The state at the new head.
+        The state at the new head; with `namespace`, of the subgraph.
 
     Raises:
         InvalidArgumentError: The update does not fit the graph (`UnknownNodeError`,
@@ -249,6 +388,7 @@ def update_thread_state(
         checkpoint_id=checkpoint_id,
         expected_checkpoint_id=expected_checkpoint_id,
         assistant_id=assistant_id,
+        namespace=namespace,
         request_id=new_request_id(request_id),
     )
     return call(
@@ -262,6 +402,9 @@ def update_thread_state(
 def list_thread_history(
     thread_id: str,
     *,
+    before_checkpoint_id: str = "",
+    metadata: Mapping[str, Any] | None = None,
+    namespace: Sequence[str] = (),
     limit: int | None = None,
     page_size: int = 0,
     timeout: float | None = None,
@@ -270,6 +413,9 @@ def list_thread_history(
 
     Args:
         thread_id: The thread.
+        before_checkpoint_id: Only those before this checkpoint; empty: from the head.
+        metadata: Only those whose metadata contains this object, such as {"source": "update"}.
+        namespace: Those of a subgraph: its namespace, as events and pauses have it.
         limit: How many at the most, from 1; None: all.
         page_size: How many to fetch at once, at most 1000; 0: the server's default.
         timeout: The limit for each page in seconds; None: the client's default.
@@ -278,7 +424,12 @@ def list_thread_history(
         ThreadNotFoundError: There is no such thread.
     """
     return pages(
-        pb.ListThreadHistoryRequest(thread_id=thread_id),
+        pb.ListThreadHistoryRequest(
+            thread_id=thread_id,
+            before_checkpoint_id=before_checkpoint_id,
+            metadata=encode_if_set(metadata, "metadata"),
+            namespace=namespace,
+        ),
         pb.ListThreadHistoryResponse,
         lambda page: map(convert.thread_state, page.states),
         limit=limit,
@@ -348,8 +499,7 @@ def watch_threads(
     Raises:
         CursorExpiredError: When iterating: what comes after the cursor is kept no more.
     """
-    which = _filter((), metadata, assistant_id, values)
-    which.thread_ids.extend([thread_ids] if isinstance(thread_ids, str) else thread_ids)
+    which = _filter((), metadata, assistant_id, values, thread_ids)
     request = pb.WatchThreadsRequest(
         cursor=cursor,
         filter=which,
@@ -363,10 +513,33 @@ def _filter(
     metadata: Mapping[str, Any] | None,
     assistant_id: str,
     values: Mapping[str, Any] | None,
+    thread_ids: str | Iterable[str],
 ) -> pb.ThreadFilter:
     return pb.ThreadFilter(
         statuses=_enums.THREAD_STATUS.write_all(statuses, "filter.statuses"),
         metadata=encode_if_set(metadata, "filter.metadata"),
         assistant_id=assistant_id,
         values=encode_if_set(values, "filter.values"),
+        thread_ids=_several(thread_ids),
+    )
+
+
+def _several(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _mask(names: str | Iterable[str]) -> FieldMask | None:
+    paths = _several(names)
+    return FieldMask(paths=paths) if paths else None
+
+
+def _superstep(step: StateUpdate | Iterable[StateUpdate], field: str) -> pb.Superstep:
+    updates = [step] if isinstance(step, StateUpdate) else step
+    return pb.Superstep(
+        updates=[
+            pb.StateUpdate(
+                as_node=update.as_node, values=encode(update.values, f"{field}.updates[{i}].values")
+            )
+            for i, update in enumerate(updates)
+        ]
     )

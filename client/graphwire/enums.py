@@ -44,6 +44,30 @@ class ThreadStatus(_Name):
     UNKNOWN = "UNKNOWN"
 
 
+class ThreadOrder(_Name):
+    """What threads are sorted by."""
+
+    CREATE_TIME = "CREATE_TIME"
+    UPDATE_TIME = "UPDATE_TIME"
+    STATE_UPDATE_TIME = "STATE_UPDATE_TIME"
+    THREAD_ID = "THREAD_ID"
+    STATUS = "STATUS"
+
+
+class SortDirection(_Name):
+    """In which direction: the newest, or the last of the alphabet, first; or the other way."""
+
+    DESCENDING = "DESCENDING"
+    ASCENDING = "ASCENDING"
+
+
+class PruneStrategy(_Name):
+    """What to prune of a thread: all of it, or all checkpoints but those at which it stands."""
+
+    DELETE = "DELETE"
+    KEEP_LATEST = "KEEP_LATEST"
+
+
 class PauseKind(_Name):
     """Why a thread is paused: before a node, after one, in one that asks, or on request."""
 

@@ -68,6 +68,19 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class StateUpdate:
+    """What a node is taken to have returned, in a state to begin a thread with.
+
+    Attributes:
+        as_node: The node; `"__input__"` takes the values as new input, alone in its step.
+        values: What it is taken to have returned.
+    """
+
+    as_node: str
+    values: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Goto:
     """A node to go to.
 

@@ -8,7 +8,7 @@ are not set are empty strings. Times are aware, in UTC; a time that is not set i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -138,6 +138,11 @@ class Thread:
         stateless: Whether it was made for a stateless run.
         ttl: How long it is kept after its last change; zero: for ever; None: as long as the
             server says.
+        breakpoints: Breakpoints for all of its runs.
+        state_update_time: When its state last changed.
+        values: The state as of then; None unless a read mask names it.
+        extracted: The parts of the state that were asked for, by name; None for what is not
+            there.
     """
 
     thread_id: str
@@ -152,6 +157,44 @@ class Thread:
     update_time: datetime | None
     stateless: bool
     ttl: timedelta | None = None
+    breakpoints: tuple[Breakpoint, ...] = ()
+    state_update_time: datetime | None = None
+    values: Any = None
+    extracted: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageAmount:
+    """How much there is of something.
+
+    Attributes:
+        count: The number of rows.
+        bytes: The bytes of what they hold, as it is stored.
+    """
+
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadStorage:
+    """How much a thread keeps in the database.
+
+    Attributes:
+        checkpoints: Its checkpoints, those of subgraphs included.
+        channel_values: The values of its channels: each once for each version.
+        channels: The same by channel.
+        writes: What tasks have written.
+        events: The events of its runs.
+        run_count: Its runs.
+    """
+
+    checkpoints: StorageAmount
+    channel_values: StorageAmount
+    channels: Mapping[str, StorageAmount]
+    writes: StorageAmount
+    events: StorageAmount
+    run_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

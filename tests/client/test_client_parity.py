@@ -59,7 +59,7 @@ def test_both_clients_have_the_same_methods(pair: tuple[type, type]) -> None:
 
 def test_the_groups_have_the_methods_they_are_known_for() -> None:
     assert methods(Threads).keys() == {
-        *("create", "get", "list", "count", "update", "delete"),
+        *("create", "get", "list", "count", "update", "delete", "copy", "prune", "storage"),
         *("state", "update_state", "history", "join", "watch"),
     }
     assert methods(Runs).keys() == {
@@ -90,7 +90,7 @@ def test_both_streams_tell_the_same_about_themselves() -> None:
 
 def test_a_method_shows_its_parameters_and_not_how_it_is_made() -> None:
     parameters = inspect.signature(Client("127.0.0.1:1").threads.get).parameters
-    assert list(parameters) == ["thread_id", "timeout"]
+    assert list(parameters) == ["thread_id", "read_mask", "timeout"]
     assert inspect.iscoroutinefunction(AsyncThreads.get)
 
 
@@ -132,6 +132,9 @@ def test_all_lists_what_there_is() -> None:
         (enums.IfNotExists, run_pb2.IfNotExists),
         (enums.ThreadStatus, threads_pb2.ThreadStatus),
         (enums.IfExists, threads_pb2.IfExists),
+        (enums.ThreadOrder, threads_pb2.ThreadOrder),
+        (enums.SortDirection, threads_pb2.SortDirection),
+        (enums.PruneStrategy, threads_pb2.PruneStrategy),
         (enums.PauseKind, pause_pb2.PauseKind),
         (enums.PauseStatus, pause_pb2.PauseStatus),
         (enums.ThreadChangeKind, threads_pb2.ThreadChangeKind),

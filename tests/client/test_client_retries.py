@@ -24,6 +24,8 @@ READS: dict[str, Use] = {
     "ListThreads": lambda c: anext(c.threads.list(), None),
     "GetThreadState": lambda c: c.threads.state("t"),
     "ListThreadHistory": lambda c: anext(c.threads.history("t"), None),
+    "ListPauses": lambda c: anext(c.pauses.list(), None),
+    "GetPause": lambda c: c.pauses.get("p"),
     "GetRun": lambda c: c.runs.get("r"),
     "WaitRun": lambda c: c.runs.wait("r"),
     "ListRuns": lambda c: anext(c.runs.list("t"), None),

@@ -23,6 +23,7 @@ READS = {
     "ListThreads",
     "CountThreads",
     "GetThreadState",
+    "GetThreadStorage",
     "ListThreadHistory",
     "JoinThread",
     "WatchThreads",
@@ -65,7 +66,7 @@ def test_a_run_is_created_with_the_same_fields_as_it_is_streamed() -> None:
 def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
     # Deleting and cancelling twice does no harm.
     harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "DeleteAssistant"}
-    harmless |= {"SetLatestAssistantVersion"}
+    harmless |= {"SetLatestAssistantVersion", "PruneThreads"}
     repeatable = {
         method.name
         for method in METHODS.values()

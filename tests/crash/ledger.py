@@ -32,8 +32,10 @@ class Kind(StrEnum):
     APPROVED = "approved"
     #: A client is about to send an answer to a question.
     ANSWERED = "answered"
-    #: The server has refused what the client sent for this pause.
+    #: The server has refused what the client sent for this pause, or this answer to it.
     REFUSED = "refused"
+    #: What the client sent for this pause does not count any more: the run was rolled back.
+    ROLLED_BACK = "rolled back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +46,15 @@ class Entry:
         kind: What it is about.
         at: When it was written, in µs since the epoch.
         node: The node, with its path from the root: `child/danger`.
-        task: For nodes: LangGraph's id of the task.
+        task: For nodes: LangGraph's id of the task. For APPROVED: that of the task that waits,
+            for a pause after a node the checkpoint.
         namespace: For nodes: the task's checkpoint namespace, ids included.
         run: For nodes: the run that the node was told it belongs to.
         given: For nodes: what it got, the state or a Send's argument.
         pause: For clients: the id of the pause.
         why: For APPROVED: the kind of the pause, such as BREAKPOINT_BEFORE.
         question: For TOLD and ANSWERED: what was asked.
-        answer: For TOLD and ANSWERED: the answer.
+        answer: For TOLD and ANSWERED: the answer; for REFUSED and ROLLED_BACK if it was one.
     """
 
     kind: Kind
@@ -82,8 +85,8 @@ class Ledger:
         self.path = folder / f"{thread_id}.jsonl"
 
     def append(self, kind: Kind, **fields: Any) -> None:
-        """Writes a line; it is on the disk when this returns."""
-        entry = Entry(kind=kind, at=time.time_ns() // 1000, **fields)
+        """Writes a line; it is on the disk when this returns. `at`, unless it is given, is now."""
+        entry = Entry(**{"kind": kind, "at": time.time_ns() // 1000, **fields})
         # A kill may tear a line: the newline before the next one keeps that one whole.
         line = f"\n{json.dumps(asdict(entry))}\n".encode()
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

@@ -54,6 +54,7 @@ class Story:
     values: dict[str, Any] = field(default_factory=dict)
     thread: threads_pb2.Thread = field(default_factory=threads_pb2.Thread)
     state: threads_pb2.ThreadState = field(default_factory=threads_pb2.ThreadState)
+    pauses: list[pause_pb2.Pause] = field(default_factory=list)
     broken: bool = False
 
     def show(self) -> None:
@@ -74,6 +75,7 @@ class Story:
             runs=[_logged(f"run{n}", events) for n, events in enumerate(self.runs)],
             thread=self.thread,
             state=self.state,
+            pauses=self.pauses,
             values=self.values,
             deaths=[Death(KILLED_AT, Blow(BlowKind.KILL, 1))],
             broken=self.broken,
@@ -120,10 +122,26 @@ def number(events: list[run_event_pb2.RunEvent]) -> None:
 
 INTERRUPTED = run_event_pb2.EndEvent(status=run_pb2.RUN_STATUS_INTERRUPTED)
 SUCCEEDED = run_event_pb2.EndEvent(status=run_pb2.RUN_STATUS_SUCCEEDED)
-PAUSING = run_event_pb2.InterruptedEvent()
-ASKING = run_event_pb2.InterruptedEvent(
-    pauses=[pause_pb2.Pause(pause_id="p2", kind=pause_pb2.PAUSE_KIND_INTERRUPT, node="c")]
+AT_B = pause_pb2.Pause(
+    pause_id="p1", kind=pause_pb2.PAUSE_KIND_BREAKPOINT_BEFORE, node="b", task_id="B"
 )
+AT_C = pause_pb2.Pause(
+    pause_id="p2", kind=pause_pb2.PAUSE_KIND_INTERRUPT, node="c", task_id="C", interrupt_id="I"
+)
+
+
+def resolved(pause: pause_pb2.Pause, run_id: str, at: int, **fields: Any) -> pause_pb2.Pause:
+    """The record of a pause that a run went on from."""
+    record = copy.deepcopy(pause)
+    record.status = pause_pb2.PAUSE_STATUS_RESUMED
+    record.resolution.run_id = run_id
+    record.resolution.time.FromMicroseconds(at)
+    record.MergeFrom(pause_pb2.Pause(**fields))
+    return record
+
+
+PAUSING = run_event_pb2.InterruptedEvent(pauses=[AT_B])
+ASKING = run_event_pb2.InterruptedEvent(pauses=[AT_C])
 METADATA = run_event_pb2.MetadataEvent(thread_id="t")
 SECOND = run_event_pb2.AttemptStartedEvent(attempt=2)
 
@@ -134,7 +152,9 @@ def a_kill_that_went_well() -> Story:
         ledger=[
             node(100, Kind.BEGAN, "A", given={"log": ["input"]}),
             node(110, Kind.ENDED, "A"),
-            Entry(kind=Kind.APPROVED, at=200, node="b", pause="p1", why="BREAKPOINT_BEFORE"),
+            Entry(
+                kind=Kind.APPROVED, at=200, node="b", task="B", pause="p1", why="BREAKPOINT_BEFORE"
+            ),
             node(300, Kind.BEGAN, "B", given={"log": ["input", "a"]}),
             node(600, Kind.BEGAN, "B", given={"log": ["input", "a"]}),
             node(610, Kind.ENDED, "B"),
@@ -166,8 +186,10 @@ def a_kill_that_went_well() -> Story:
             ],
         ],
         values={"log": ["input", "a", "b", "c? answer 1"], "steps": [], "count": 103},
+        pauses=[resolved(AT_B, "run1", 290), resolved(AT_C, "run2", 710)],
         thread=threads_pb2.Thread(status=threads_pb2.THREAD_STATUS_IDLE),
     )
+    story.pauses[1].resolution.answer.json = json.dumps(ANSWER)
     story.show()
     return story
 
@@ -200,6 +222,59 @@ def _one_approval_for_two_tasks(story: Story) -> None:
     story.ledger.append(
         Entry(kind=Kind.BEGAN, at=612, node="b", task="B2", given={"log": ["input", "a"]})
     )
+
+
+def _approved_for_another_task(story: Story) -> None:
+    story.ledger[2] = replace(story.ledger[2], task="B2")
+
+
+def _two_pauses_of_one_task(story: Story) -> None:
+    again = copy.deepcopy(AT_B)
+    again.pause_id = "p3"
+    story.runs[0][2].interrupted.pauses.append(again)
+    story.show()
+
+
+def _pause_renewed(story: Story) -> None:
+    again = copy.deepcopy(AT_B)
+    again.pause_id = "p3"
+    story.runs[1][4].interrupted.pauses.append(again)
+    story.show()
+
+
+def _pause_open_after_it_was_resumed(story: Story) -> None:
+    story.runs[1][4].interrupted.pauses.append(AT_B)
+    story.show()
+
+
+def _pause_never_resumed(story: Story) -> None:
+    story.pauses[0].status = pause_pb2.PAUSE_STATUS_SUPERSEDED
+
+
+def _pause_still_open(story: Story) -> None:
+    story.pauses[1].status = pause_pb2.PAUSE_STATUS_OPEN
+
+
+def _pause_resumed_by_nobody(story: Story) -> None:
+    story.pauses.append(resolved(AT_B, "run1", 200, pause_id="p3"))
+
+
+def _pause_without_its_run(story: Story) -> None:
+    story.pauses[0].resolution.run_id = ""
+
+
+def _pause_with_another_answer(story: Story) -> None:
+    story.pauses[1].resolution.answer.json = '"something else"'
+
+
+def _pause_without_a_record(story: Story) -> None:
+    del story.pauses[0]
+
+
+def _pause_of_two_tasks(story: Story) -> None:
+    story.runs[1][4].interrupted.pauses[0].pause_id = "p1"
+    story.ledger[7] = replace(story.ledger[7], pause="p1")
+    story.show()
 
 
 def _answer_of_another_question(story: Story) -> None:
@@ -354,13 +429,25 @@ def message(text: str) -> run_event_pb2.MessageEvent:
     return run_event_pb2.MessageEvent(message_id="m", content=[piece])
 
 
+RECORD = "pause record"
 LOG, LOST, CHANGED = "event log", "event lost", "event changed"
 
 FOUND: list[tuple[Callable[[Story], None], set[str]]] = [
-    (_without_approval, {"unapproved"}),
-    (_approval_was_refused, {"unapproved"}),
+    (_without_approval, {"unapproved", RECORD}),
+    (_approval_was_refused, {"unapproved", RECORD}),
     (_approved_too_late, {"unapproved"}),
     (_approved_for_another_kind_of_pause, {"unapproved"}),
+    (_approved_for_another_task, {"unapproved"}),
+    (_two_pauses_of_one_task, {"pause twice", "pause renewed", RECORD}),
+    (_pause_renewed, {"pause renewed", RECORD}),
+    (_pause_open_after_it_was_resumed, {"pause resolved and open"}),
+    (_pause_of_two_tasks, {"pause of two", "pause resolved and open", RECORD}),
+    (_pause_never_resumed, {RECORD}),
+    (_pause_still_open, {RECORD}),
+    (_pause_resumed_by_nobody, {RECORD}),
+    (_pause_without_its_run, {RECORD}),
+    (_pause_with_another_answer, {RECORD}),
+    (_pause_without_a_record, {RECORD}),
     (_one_approval_for_two_tasks, {"unapproved", "task too many"}),
     (_answer_of_another_question, {"wrong answer", "unanswered"}),
     (_answer_before_it_was_given, {"answer from nowhere", "unanswered"}),
@@ -375,7 +462,7 @@ FOUND: list[tuple[Callable[[Story], None], set[str]]] = [
     (_event_gone, {CHANGED, LOST}),
     (_event_changed, {CHANGED}),
     (_event_of_a_lost_log_was_seen, {LOST}),
-    (_run_gone, {LOG}),
+    (_run_gone, {LOG, RECORD}),
     (_no_metadata, {LOG, CHANGED, LOST}),
     (_metadata_twice, {LOG, CHANGED}),
     (_end_twice, {LOG, CHANGED}),

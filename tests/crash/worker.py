@@ -216,9 +216,10 @@ class _Part:
         state = player.state
         return Evidence(
             scenario=self.play.scenario,
-            ledger=player.ledger.read(),
+            ledger=sorted(player.ledger.read(), key=lambda entry: entry.at),
             followed=player.followed,
             runs=[LoggedRun(run, player.log(run)) for run in player.runs],
+            pauses=player.pauses,
             thread=player.thread,
             state=state,
             values=value(state.values) if state.HasField("values") else None,

@@ -34,7 +34,15 @@ Events = list[run_event_pb2.RunEvent]
 #: What most graphs of the zoo take.
 INPUT = {"log": ["in"]}
 
-_RESUME_FIELDS = ("pause_ids", "answers", "answer", "expected_checkpoint_id", "answered_by")
+_RESUME_FIELDS = (
+    "pause_ids",
+    "answers",
+    "answer",
+    "expected_checkpoint_id",
+    "answered_by",
+    "step",
+    "run_to",
+)
 
 
 class DrivenThread:

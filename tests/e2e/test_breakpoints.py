@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc
 
-from tests.e2e.drive import DEADLINE, payload, refused, shapes, value
+from tests.e2e.drive import DEADLINE, payload, shapes, value
 from tests.e2e.driven import DrivenThread, Events
 from tests.e2e.gates import Gate, until
 
@@ -354,15 +354,20 @@ def test_where_there_are_no_breakpoints_durability_is_what_was_asked_and_is_inhe
     assert thread.log == ["in", "name: 'x'", "after"]
 
 
-def test_a_run_whose_breakpoints_a_resume_will_inherit_cannot_be_deleted(
+def test_a_resume_inherits_the_breakpoints_of_a_run_that_was_deleted(
     thread: DrivenThread, runs: runs_pb2_grpc.RunsStub
 ) -> None:
-    events = thread.start("linear", interrupt_before=["b", "c"])
-    request = runs_pb2.DeleteRunRequest(run_id=events[0].run_id)
-    with thread.refused("FAILED_PRECONDITION", "RUN_ACTIVE"):
-        runs.DeleteRun(request, timeout=DEADLINE)
-    thread.resume()
-    runs.DeleteRun(request, timeout=DEADLINE)
-    with refused("NOT_FOUND", "RUN_NOT_FOUND"):
-        runs.DeleteRun(request, timeout=DEADLINE)
-    assert shapes(thread.resume()) == [*ran("c"), DONE]
+    thread.start("linear", interrupt_before=["a"])
+    thread.resume(interrupt_before=["b", "c"])
+    last, first = thread.runs()
+    for run in (last, first):
+        runs.DeleteRun(runs_pb2.DeleteRunRequest(run_id=run.run_id), timeout=DEADLINE)
+    assert thread.runs() == []
+    assert shapes(thread.resume())[-2:] == [
+        ("interrupted", [("BREAKPOINT_BEFORE", "c")], ["c"]),
+        PAUSED,
+    ]
+    # What goes on inherits from the run that is there, now that there is one again.
+    assert shapes(thread.resume(clear_breakpoints=True)) == [*ran("c"), DONE]
+    resumed, cleared = reversed(thread.runs())
+    assert (resumed.resumed_run_id, cleared.resumed_run_id) == ("", resumed.run_id)

@@ -105,6 +105,11 @@ def words(channel: grpc.Channel) -> Words:
             **found,
             "assistant_id": [*assistants, "nobody"],
             "expected_checkpoint_id": found["checkpoint_id"],
+            "before_checkpoint_id": found["checkpoint_id"],
+            "thread_ids": found["thread_id"],
+            "namespace": ["child", "child:1", "a:1"],
+            "extract": ["log[-1]", "log", "count.total"],
+            "paths": ["values", "thread_id", "pauses"],
             "interrupt_before": [*nodes, "*"],
             "interrupt_after": [*nodes, "*"],
             "node": nodes,
@@ -224,7 +229,14 @@ def _fill(
             else:
                 setattr(message, field.name, scalar)
         elif kind.GetOptions().map_entry:
-            _payload(content[words.choose(field.name, chance)], chance)
+            value = kind.fields_by_name["value"].message_type
+            key = words.choose(field.name, chance)
+            if value is None:
+                content[key] = words.choose(field.name, chance)
+            elif value is payload_pb2.Payload.DESCRIPTOR:
+                _payload(content[key], chance)
+            else:
+                made(content[key], chance, words, depth + 1)
         else:
             inner = content.add() if field.is_repeated else content
             inner.SetInParent()

@@ -14,6 +14,7 @@ from graphwire.v1 import (
     assistants_pb2_grpc,
     breakpoint_pb2,
     run_pb2,
+    runs_pb2,
     runs_pb2_grpc,
     threads_pb2,
     threads_pb2_grpc,
@@ -642,6 +643,63 @@ def test_a_run_is_accepted_before_its_assistant_is_deleted_or_not_at_all(
             request = threads_pb2.CountThreadsRequest(filter=which)
             assert threads.CountThreads(request, timeout=DEADLINE).count == 0
         assert {*outcomes} <= {"deleted", "accepted", "NOT_FOUND", "FAILED_PRECONDITION"}
+
+
+def test_a_run_of_an_assistant_can_be_given_more_breakpoints(
+    made: Driver, thread: DrivenThread
+) -> None:
+    name = made.create(breakpoints=[breakpoint_("a", breakpoint_id="theirs")]).assistant_id
+    run_id = thread.start(name)[0].run_id
+    request = runs_pb2.AddRunBreakpointsRequest(
+        run_id=run_id, breakpoints=[breakpoint_("c", breakpoint_id="ours")]
+    )
+    added = thread.runs_stub.AddRunBreakpoints(request, timeout=DEADLINE).breakpoints
+    assert [each.breakpoint_id for each in added] == ["ours"]
+    thread.resume(clear_breakpoints=False)
+    assert thread.stands() == ("INTERRUPTED", ["c"], [("BREAKPOINT_BEFORE", "c")])
+
+
+def test_all_of_it_works_on_postgres_too(postgres_url: str) -> None:
+    server = ServerProcess(postgres_url).start()
+    try:
+        with grpc.insecure_channel(server.address) as channel:
+            _work_with(*stubs(channel))
+    finally:
+        assert server.stop() == 0, server.log
+
+
+def _work_with(made: Driver, thread: DrivenThread) -> None:
+    numbers = iter(range(CALLERS))
+    versions = at_once(
+        lambda: made.update("linear", metadata=payload({f"k{next(numbers)}": 1})).version
+    )
+    assert sorted(versions) == list(range(2, CALLERS + 2))
+    assert len(value(made.get("linear").metadata)) == CALLERS + 1
+    assert made.set_latest("linear", 1).version == 1
+    assert len(made.versions("linear", metadata=payload({"created_by": "system"}))) == CALLERS + 1
+
+    made.create(assistant_id="mine", name="100 % Mine", breakpoints=[breakpoint_("b")])
+    for order in ("NAME", "ASSISTANT_ID", "CREATE_TIME", "UPDATE_TIME", "GRAPH_ID"):
+        listed = made.list(page_size=30, order_by=f"ASSISTANT_ORDER_{order}")
+        turned = made.list(page_size=30, order_by=f"ASSISTANT_ORDER_{order}", descending=True)
+        assert listed == turned[::-1]
+        assert len({*listed}) == len(listed)
+        assert {"mine", "linear", "router"} < {*listed}
+    assert made.list(filter=pb.AssistantFilter(name="% mine", graph_id="linear")) == ["mine"]
+    with refused("NOT_FOUND", "ASSISTANT_NOT_FOUND"):
+        made.get("a\0b")
+    assert made.list(filter=pb.AssistantFilter(name="\0")) == []
+
+    assert shapes(thread.start("mine"))[-1] == PAUSED
+    made.update("mine", breakpoints=breakpoint_pb2.BreakpointList())
+    with refused("FAILED_PRECONDITION", "ASSISTANT_IN_USE"):
+        made.delete("mine")
+    assert shapes(thread.resume())[-1] == DONE
+    assert thread.runs()[0].assistant_version == 1
+    assert shapes(thread.start("mine"))[-1] == DONE
+    made.delete("mine", delete_threads=True)
+    with refused("NOT_FOUND", "THREAD_NOT_FOUND"):
+        _ = thread.now
 
 
 # --- when langgraph.json changes ---

@@ -206,7 +206,7 @@ class TestARunThatIsStartedAgain:
         first = stream(runs, **request, request_id=once)
         assert shapes(first)[0] == ("updates", "ask", {"log": ["name: 'Ada'"]})
         assert stream(runs, **request, request_id=once) == first
-        with refused("FAILED_PRECONDITION", "CHECKPOINT_MISMATCH"):
+        with refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
             stream(runs, **request)
         state = threads.GetThreadState(threads_pb2.GetThreadStateRequest(thread_id=thread)).state
         assert value(state.values) == {"log": ["in", "name: 'Ada'", "after"]}

@@ -7,7 +7,15 @@ from typing import Any
 
 import grpc
 import pytest
-from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2_grpc
+from graphwire.v1 import (
+    assistants_pb2,
+    assistants_pb2_grpc,
+    run_event_pb2,
+    run_pb2,
+    runs_pb2,
+    runs_pb2_grpc,
+    threads_pb2_grpc,
+)
 
 from tests.e2e.drive import (
     DEADLINE,
@@ -96,6 +104,21 @@ def test_of_the_first_run_of_a_thread_nothing_stays(thread: DrivenThread, gate: 
     # It belongs to no assistant yet.
     thread.start("linear")
     assert thread.log == ["in", "a", "b", "c"]
+
+
+def test_the_thread_belongs_to_the_assistant_that_it_belonged_to(
+    thread: DrivenThread, gate: Gate, assistants: assistants_pb2_grpc.AssistantsStub
+) -> None:
+    gate.open()
+    thread.stream(assistant_id="gated", input=gate.input)
+    gate.close()
+    request = assistants_pb2.CreateAssistantRequest(graph_id="gated", name="other")
+    other = assistants.CreateAssistant(request, timeout=DEADLINE).assistant.assistant_id
+    run_id = thread.create(assistant_id=other, input=gate.input)
+    gate.wait_begun()
+    assert thread.now.assistant_id == other
+    roll_back(thread, run_id)
+    assert thread.now.assistant_id == "gated"
 
 
 def test_a_run_that_is_only_queued_can_be_rolled_back(thread: DrivenThread, gate: Gate) -> None:

@@ -27,6 +27,8 @@ ALONE = [
     ("rates", "16 at once / AsyncSqliteSaver", "×", "≥ 2×"),
     ("", "1 at a time / AsyncSqliteSaver", "×", "≥ 1.5×"),
     ("", "16 at once / no checkpointer", "×", "≥ 0.6×"),
+    ("condition", "16 at once, a false condition / none", "×", "≥ 0.9×"),
+    ("", "1 at once, a false condition / none", "×", "≥ 0.9×"),
     ("first_event", "call to task_started, p50", " ms", "≤ 8 ms"),
     ("", "call to task_started, p99", " ms", "≤ 25 ms"),
     ("growth", "bytes per step at step 20 / at step 2", "×", "≤ 2×"),

@@ -517,7 +517,7 @@ class Bad:
         ("node < 1", 5, "there is no string < int"),
         ("node.name == 'a'", 5, "a string has no field 'name'"),
         ("node[0] == 'a'", 4, "a string has no members"),
-        ("state[0] == 1", 5, "this map's key is a string, and this is an int"),
+        ("metadata[0] == 1", 8, "this map's key is a string, and this is an int"),
         ("[1]['a'] == 1", 3, "a list's index is an int, and this is a string"),
         ("1 in node", 5, "'in' looks into a list or a map, and this is a string"),
         ("'a' in [1]", 4, "a string is never in a list(int)"),

@@ -85,7 +85,7 @@ class Model:
 
     @property
     def last(self) -> Run | None:
-        """The run that began last, of those that are not deleted."""
+        """The run that began last, deleted or not: the next one inherits from it."""
         return self._started[-1] if self._started else None
 
     # --- the calls ---
@@ -107,7 +107,7 @@ class Model:
         if resume or not self.active:
             run.before_it = self._snapshot()
         if resume:
-            run.resumed = last.run_id if last else ""
+            run.resumed = last.run_id if last in self.runs else ""
             if last:
                 last.resumed_by = "new"
             meant = _meant(self.open, resume)
@@ -182,12 +182,10 @@ class Model:
 
     def delete_run(self, run: Run) -> str | None:
         """DeleteRun."""
-        needed = run is self.last and self.unfinished and (run.before or run.after)
-        if run.status in ("PENDING", "RUNNING") or needed:
+        if run.status in ("PENDING", "RUNNING"):
             return "RUN_ACTIVE"
+        # What comes next inherits from it all the same.
         self.runs.remove(run)
-        if run in self._started:
-            self._started.remove(run)
         return None
 
     def edit(self, entry: str, as_node: str, *, moved_on: bool = False) -> str | None:
@@ -234,11 +232,19 @@ class Model:
             return "NOTHING_TO_RESUME" if nowhere else None
         if run.queues:
             return "INVALID_FIELD"
+        asks = any(pause.kind == "INTERRUPT" for pause in self.open)
+        # Whoever comes second is told so first of all.
+        last = self.running or self.last
+        late = any(pause.pause_id and pause.status != "OPEN" for pause in resume.pauses)
+        answered = last is not None and any(
+            (p.kind, p.status, p.by) == ("INTERRUPT", "RESUMED", last.run_id) for p in self.pauses
+        )
+        if late or (resume.answer and not asks and answered):
+            return "PAUSE_NOT_OPEN"
         if self.status == "BUSY":
             return "THREAD_BUSY"
         if resume.moved_on:
             return "CHECKPOINT_MISMATCH"
-        asks = any(pause.kind == "INTERRUPT" for pause in self.open)
         if (resume.answer and not asks) or not {*resume.pauses} <= {*self.open}:
             return "PAUSE_NOT_OPEN"
         if not resume.answer and any(p.kind == "INTERRUPT" for p in _meant(self.open, resume)):

@@ -20,6 +20,7 @@ DOCUMENTED_ADDRESS = "127.0.0.1:50051"
 
 _BLOCK = re.compile(r"<!-- test: (?P<name>[a-z ]+) -->\n```[a-z]*\n(?P<text>.*?)```", re.DOTALL)
 _VARIES = (
+    (re.compile(r"call_[0-9a-f]{24}"), "<id>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
 )

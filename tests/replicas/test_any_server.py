@@ -230,9 +230,9 @@ def test_who_is_asked_on_another_server_takes_the_place_of_a_run(
         multitask_strategy=run_pb2.MultitaskStrategy.Value(f"MULTITASK_STRATEGY_{strategy}"),
         **given,
     )
+    assert [wait_run(b, run.run_id).run.status for run in (first, queued)] == [CANCELLED] * 2
     gate.open()
     assert wait_run(a, new.run_id).run.status == SUCCEEDED
-    assert [get_run(b.runs, run.run_id).status for run in (first, queued)] == [CANCELLED] * 2
     kept = ["1"] if strategy == "INTERRUPT" else []
     assert log_of(b, given["thread_id"]) == [*kept, "3", "waited", "last"]
 
@@ -343,6 +343,36 @@ def test_an_edit_and_a_run_at_once_on_two_servers_come_one_after_the_other(
         log = log_of(b, thread)
         assert log.count("in") == 1
         assert log.count("edit") == (edited != "THREAD_BUSY"), (edited, log)
+
+
+def copy(replica: Replica, thread_id: str) -> str:
+    """Copies a thread, and returns the id of the copy."""
+    request = threads_pb2.CopyThreadRequest(thread_id=thread_id)
+    return replica.threads.CopyThread(request, timeout=PATIENCE).thread.thread_id
+
+
+def test_of_a_copy_and_a_resume_at_once_on_two_servers_the_copy_is_whole(
+    a: Replica, b: Replica
+) -> None:
+    for number in range(RACES):
+        thread = new_thread(a.threads)
+        given = {"assistant_id": "ask", "input": payload({"log": ["in"]})}
+        Reader.stream(b, thread_id=thread, **given).whole()
+        run_id, copied = at_once(
+            partial(start, b, thread_id=thread, resume={"answer": payload(number)}),
+            partial(copy, a, thread),
+        )
+        assert wait_run(a, run_id).run.status == SUCCEEDED
+        whole = ["in", f"answer {number}", "last"]
+        assert log_of(a, thread) == whole
+        if copied == "THREAD_BUSY":
+            continue
+        # It was copied before the resume, or after that had come to its end.
+        if get_thread(b.threads, copied).pauses:
+            assert log_of(b, copied) == ["in"]
+            goes_on = start(b, thread_id=copied, resume={"answer": payload(number)})
+            assert wait_run(a, goes_on).run.status == SUCCEEDED
+        assert log_of(a, copied) == whole
 
 
 def test_of_two_edits_at_once_of_what_both_have_seen_one_wins(a: Replica, b: Replica) -> None:

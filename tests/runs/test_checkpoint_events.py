@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from graphwire.v1 import run_event_pb2 as pb
-from graphwire_server.graphs.stored import checkpoint_ids
+from graphwire_server.graphs.state import read_history
 from graphwire_server.runs.journal import Journal
 
 from tests.runs.in_process import Ledger, serving
@@ -55,14 +55,15 @@ async def test_each_checkpoint_is_promised_before_it_is_told_or_put(
 async def test_history_passes_over_what_is_pruned_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def with_one_that_goes(*args: Any, **given: Any) -> Sequence[str]:
-        newest, *older = await checkpoint_ids(*args, **given)
-        return [newest, "1f000000-0000-6000-8000-000000000000", *older]
+    def with_one_that_goes(graph: Any, thread_id: str, ids: Sequence[str], **given: Any) -> Any:
+        newest, *older = ids
+        and_one = [newest, "1f000000-0000-6000-8000-000000000000", *older]
+        return read_history(graph, thread_id, and_one, **given)
 
     async with serving(tmp_path, Ledger().chain("a", "b").compile()) as server:
         run = await server.start({"log": []})
         whole = await server.threads.history(run.thread_id, limit=9, before="")
-        monkeypatch.setattr("graphwire_server.graphs.state.checkpoint_ids", with_one_that_goes)
+        monkeypatch.setattr("graphwire_server.runs.threads.read_history", with_one_that_goes)
         again = await server.threads.history(run.thread_id, limit=9, before="")
     assert len(whole) == 4
     assert [view.state.checkpoint_id for view in again] == [

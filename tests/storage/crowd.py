@@ -31,6 +31,8 @@ def add_crowd(session: Session, count: int) -> None:
     number = {"thread_id": "'thread-' || n", "run_id": "'run-' || n"} | dict.fromkeys(
         ("create_time", "update_time", "due_time"), "n"
     )
+    # Of four one has no state yet.
+    number |= {"state_update_time": "CASE WHEN n % 4 = 0 THEN NULL ELSE n END"}
     paused = {"status": "CASE WHEN n % 20 = 0 THEN 'INTERRUPTED' ELSE 'IDLE' END"}
     _multiply(session, "gw_threads", statements.THREAD_COLUMNS, number | paused, count)
     _multiply(session, "gw_runs", f"{statements.RUN_COLUMNS}, place", number, count)

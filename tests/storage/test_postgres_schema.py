@@ -22,6 +22,9 @@ from graphwire_server.storage.records import (
     PauseStatus,
     Position,
     ThreadFilter,
+    ThreadOrder,
+    ThreadPosition,
+    ThreadSort,
     ThreadStatus,
 )
 from graphwire_server.storage.sql import statements as sql
@@ -258,11 +261,30 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
     both = ThreadFilter(
         statuses=(ThreadStatus.INTERRUPTED, ThreadStatus.ERROR), assistant_id="agent"
     )
+    place = ThreadPosition("thread-10000", 10_000, "IDLE")
+    (first,), (then,) = sql.parts_of(ThreadSort(), None), sql.parts_of(ThreadSort(), place)
+    orders = {
+        ThreadOrder.UPDATE_TIME: "gw_threads_by_update",
+        # Those without one may as well be found among all that are in order of their ids.
+        ThreadOrder.STATE_UPDATE_TIME: "gw_threads_by_",
+        ThreadOrder.THREAD_ID: "gw_threads_by_id",
+        ThreadOrder.STATUS: "gw_threads_by_status",
+    }
     return [
-        ("all", sql.list_threads(ThreadFilter(), limit=50, after=None), "gw_threads_by_time"),
-        ("next", sql.list_threads(ThreadFilter(), limit=50, after=after), "gw_threads_by_time"),
-        ("status", sql.list_threads(paused, limit=50, after=after), "gw_threads_by_status"),
-        ("both", sql.list_threads(both, limit=50, after=after), "gw_threads_by_both"),
+        ("all", sql.list_threads(ThreadFilter(), first, limit=50), "gw_threads_by_time"),
+        ("next", sql.list_threads(ThreadFilter(), then, limit=50), "gw_threads_by_time"),
+        ("status", sql.list_threads(paused, then, limit=50), "gw_threads_by_status"),
+        ("both", sql.list_threads(both, then, limit=50), "gw_threads_by_both"),
+        *(
+            (
+                f"by {order.lower()} {'' if ascending else 'de'}scending, part {number}",
+                sql.list_threads(ThreadFilter(), part, limit=50),
+                index,
+            )
+            for order, index in orders.items()
+            for ascending in (False, True)
+            for number, part in enumerate(sql.parts_of(ThreadSort(order, ascending), place))
+        ),
         ("runs", sql.list_runs("thread-5", (), limit=50, after=after), "gw_runs_by_"),
         ("inbox", inbox(PauseFilter()), "gw_pauses_inbox"),
         ("assistant", inbox(PauseFilter(assistant_id="agent")), "gw_pauses_inbox"),

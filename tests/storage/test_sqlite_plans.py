@@ -20,7 +20,10 @@ from graphwire_server.storage.records import (
     Position,
     RunStatus,
     ThreadFilter,
+    ThreadOrder,
+    ThreadPosition,
     ThreadsKept,
+    ThreadSort,
     ThreadStatus,
 )
 from graphwire_server.storage.sql import statements
@@ -38,6 +41,8 @@ THREADS = 100_000
 IDLE = ThreadFilter(statuses=(ThreadStatus.IDLE,))
 BOTH = ThreadFilter(statuses=(ThreadStatus.IDLE, ThreadStatus.ERROR))
 AFTER = Position(50_000, "thread-50000")
+PLACE = ThreadPosition("thread-50000", 50_000, "IDLE")
+NOWHERE = ThreadPosition("thread-50000")
 PAUSE = PausePosition(50_000, 50_000)
 
 
@@ -68,14 +73,17 @@ def run(sqlite: sqlite3.Connection, work: Work) -> object:
 
 
 def plan(sqlite: sqlite3.Connection, work: Work) -> list[str]:
-    """Returns how SQLite goes about the one statement that `work` runs."""
+    """Returns how SQLite goes about the statements that `work` runs."""
     statements: list[str] = []
     sqlite.set_trace_callback(statements.append)
     run(sqlite, work)
     sqlite.set_trace_callback(None)
     assert [statements[0], statements[-1]] == ["BEGIN", "ROLLBACK"]
-    (statement,) = statements[1:-1]
-    return [row[3] for row in sqlite.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    return [
+        row[3]
+        for statement in statements[1:-1]
+        for row in sqlite.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
 
 
 def steps(sqlite: sqlite3.Connection, work: Work) -> int:
@@ -92,25 +100,61 @@ def steps(sqlite: sqlite3.Connection, work: Work) -> int:
     return hundreds * 100
 
 
+def in_order(sort: ThreadSort, after: ThreadPosition | None) -> Work:
+    """A page of all threads."""
+    return lambda r: r.threads(ThreadFilter(), limit=50, sort=sort, after=after)
+
+
 LISTS: dict[str, tuple[Work, str]] = {
     "all": (lambda r: r.threads(ThreadFilter(), limit=50), "gw_threads_by_time"),
     "all, next page": (
-        lambda r: r.threads(ThreadFilter(), limit=50, after=AFTER),
+        lambda r: r.threads(ThreadFilter(), limit=50, after=PLACE),
         "gw_threads_by_time",
     ),
     "by status": (lambda r: r.threads(IDLE, limit=50), "gw_threads_by_status"),
     "by status, next page": (
-        lambda r: r.threads(IDLE, limit=50, after=AFTER),
+        lambda r: r.threads(IDLE, limit=50, after=PLACE),
         "gw_threads_by_status",
     ),
-    "by statuses": (lambda r: r.threads(BOTH, limit=50, after=AFTER), "gw_threads_by_status"),
+    "by statuses": (lambda r: r.threads(BOTH, limit=50, after=PLACE), "gw_threads_by_status"),
     "by assistant": (
-        lambda r: r.threads(ThreadFilter(assistant_id="agent"), limit=50, after=AFTER),
+        lambda r: r.threads(ThreadFilter(assistant_id="agent"), limit=50, after=PLACE),
         "gw_threads_by_assistant",
     ),
     "by assistant and statuses": (
-        lambda r: r.threads(replace(BOTH, assistant_id="agent"), limit=50, after=AFTER),
+        lambda r: r.threads(replace(BOTH, assistant_id="agent"), limit=50, after=PLACE),
         "gw_threads_by_both",
+    ),
+    **{
+        f"by {order.lower()}{' ascending' if ascending else ''}, {where}": (
+            in_order(ThreadSort(order, ascending), after),
+            index,
+        )
+        for order, index in {
+            ThreadOrder.CREATE_TIME: "gw_threads_by_time",
+            ThreadOrder.UPDATE_TIME: "gw_threads_by_update",
+            ThreadOrder.STATE_UPDATE_TIME: "gw_threads_by_state_update",
+            ThreadOrder.THREAD_ID: "gw_threads_by_id",
+            ThreadOrder.STATUS: "gw_threads_by_status",
+        }.items()
+        for ascending in (False, True)
+        for where, after in {"first page": None, "next page": PLACE, "no time": NOWHERE}.items()
+        if where != "no time" or order is ThreadOrder.STATE_UPDATE_TIME
+    },
+    "the last of the order by state_update_time": (
+        lambda r: r.threads(
+            ThreadFilter(),
+            limit=50,
+            sort=ThreadSort(ThreadOrder.STATE_UPDATE_TIME),
+            after=ThreadPosition("thread-9", 9),
+        ),
+        "gw_threads_by_state_update",
+    ),
+    "by id": (
+        lambda r: r.threads(
+            ThreadFilter(thread_ids=tuple(f"thread-{n}" for n in range(20))), limit=50
+        ),
+        "sqlite_autoindex_gw_threads_1",
     ),
     "runs": (lambda r: r.runs("thread-5", limit=50, after=AFTER), "gw_runs_by_time"),
     "runs by status": (
@@ -193,10 +237,9 @@ def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: s
 @pytest.mark.parametrize(
     "name",
     [
+        *(name for name in LISTS if name.endswith((" page", " no time"))),
         "all",
-        "all, next page",
         "by status",
-        "by status, next page",
         "by assistant",
         "runs",
         "the inbox",

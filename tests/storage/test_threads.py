@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from graphwire_server.storage.interface import IntegrityError, Storage
 from graphwire_server.storage.records import (
     Failure,
-    Position,
     RunStatus,
     ThreadFilter,
+    ThreadOrder,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
     ThreadStatus,
 )
 
@@ -79,15 +83,25 @@ async def test_each_part_of_a_thread_is_changed_by_itself(storage: Storage) -> N
     await storage.write(lambda tx: tx.update_thread("t", now=3, assistant_id="agent"))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
-    want = replace(want, update_time=4, checkpoint_id="c1", next=("a", "b"), values="[1]")
+    want = replace(
+        want, update_time=4, state_update_time=4, checkpoint_id="c1", next=("a", "b"), values="[1]"
+    )
     await storage.write(lambda tx: tx.update_thread("t", now=4, head=("c1", ("a", "b"), "[1]")))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
-    want = replace(want, update_time=5, checkpoint_id="c2", next=(), values="[2]")
+    want = replace(
+        want, update_time=5, state_update_time=5, checkpoint_id="c2", next=(), values="[2]"
+    )
     await storage.write(lambda tx: tx.update_thread("t", now=5, head=("c2", (), "[2]")))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
 
-    want = replace(want, update_time=6, checkpoint_id="", next=(), values=None)
+    want = replace(want, update_time=5, breakpoints='[{"node": "a"}]', ttl=0)
+    await storage.write(
+        lambda tx: tx.update_thread("t", now=5, breakpoints='[{"node": "a"}]', ttl=0)
+    )
+    assert await storage.read(lambda r: r.thread("t", values=True)) == want
+
+    want = replace(want, update_time=6, state_update_time=6, checkpoint_id="", next=(), values=None)
     await storage.write(lambda tx: tx.update_thread("t", now=6, head=("", (), None)))
     assert await storage.read(lambda r: r.thread("t", values=True)) == want
     assert await storage.read(lambda r: r.thread("other", values=True)) == a_thread("other")
@@ -182,7 +196,7 @@ async def test_pages_join_up_also_where_create_times_are_equal(
         ),
     )
 
-    async def page(after: Position | None) -> list[ThreadRecord]:
+    async def page(after: ThreadPosition | None) -> list[ThreadRecord]:
         return await storage.read(lambda r: r.threads(which, limit=size, after=after))
 
     seen: list[str] = []
@@ -190,7 +204,7 @@ async def test_pages_join_up_also_where_create_times_are_equal(
     while found:
         assert len(found) <= size
         seen += [thread.thread_id for thread in found]
-        found = await page(Position(found[-1].create_time, found[-1].thread_id))
+        found = await page(ThreadPosition(found[-1].thread_id, found[-1].create_time))
     assert seen == [f"{number:02}" for number in reversed(range(20))]
 
 
@@ -198,7 +212,7 @@ async def test_a_new_thread_does_not_shift_the_next_page(storage: Storage) -> No
     await add(storage, *(a_thread(name, create_time=1) for name in "abcd"))
     page = await storage.read(lambda r: r.threads(ThreadFilter(), limit=2))
     await add(storage, a_thread("z", create_time=2))
-    after = Position(page[-1].create_time, page[-1].thread_id)
+    after = ThreadPosition(page[-1].thread_id, page[-1].create_time)
     rest = await storage.read(lambda r: r.threads(ThreadFilter(), limit=9, after=after))
     assert [thread.thread_id for thread in rest] == ["b", "a"]
 
@@ -273,3 +287,94 @@ async def test_a_pending_run_needs_its_thread(storage: Storage) -> None:
     with pytest.raises(IntegrityError):
         await add(storage, a_run("run", "nobody", status=RunStatus.PENDING))
     assert await storage.read(lambda r: r.run("run")) is None
+
+
+def _time_of(thread: ThreadRecord, order: ThreadOrder) -> int | None:
+    match order:
+        case ThreadOrder.UPDATE_TIME:
+            return thread.update_time
+        case ThreadOrder.STATE_UPDATE_TIME:
+            return thread.state_update_time
+        case _:
+            return thread.create_time
+
+
+MIXED = [
+    a_thread(
+        f"{number:02}",
+        create_time=number // 6,
+        update_time=number % 4,
+        state_update_time=None if number % 3 == 0 else number % 5,
+        status=(ThreadStatus.IDLE, ThreadStatus.BUSY, ThreadStatus.ERROR)[number % 3],
+        assistant_id=f"agent{number % 2}",
+    )
+    for number in range(24)
+]
+
+#: What comes first, for each order; those without a time come last in any case.
+KEYS: dict[ThreadOrder, Callable[[ThreadRecord], tuple[Any, ...]]] = {
+    ThreadOrder.CREATE_TIME: lambda t: (t.create_time, t.thread_id),
+    ThreadOrder.UPDATE_TIME: lambda t: (t.update_time, t.thread_id),
+    ThreadOrder.STATE_UPDATE_TIME: lambda t: (t.state_update_time or 0, t.thread_id),
+    ThreadOrder.THREAD_ID: lambda t: (t.thread_id,),
+    ThreadOrder.STATUS: lambda t: (t.status, t.create_time, t.thread_id),
+}
+
+
+@pytest.mark.parametrize("ascending", [False, True], ids=["descending", "ascending"])
+@pytest.mark.parametrize("order", list(ThreadOrder))
+@pytest.mark.parametrize(
+    "which",
+    [
+        ThreadFilter(),
+        ThreadFilter(statuses=(ThreadStatus.ERROR, ThreadStatus.IDLE), assistant_id="agent1"),
+        ThreadFilter(thread_ids=tuple(f"{number:02}" for number in range(0, 40, 3))),
+    ],
+    ids=["all", "some statuses", "some ids"],
+)
+async def test_pages_join_up_in_each_order(
+    storage: Storage, which: ThreadFilter, order: ThreadOrder, ascending: bool
+) -> None:
+    await add(storage, *MIXED, a_thread("stateless", stateless=True))
+    matching = [
+        thread
+        for thread in MIXED
+        if (not which.statuses or thread.status in which.statuses)
+        and which.assistant_id in ("", thread.assistant_id)
+        and (not which.thread_ids or thread.thread_id in which.thread_ids)
+    ]
+    wanted = sorted(matching, key=KEYS[order], reverse=not ascending)
+    if order is ThreadOrder.STATE_UPDATE_TIME:
+        wanted.sort(key=lambda thread: thread.state_update_time is None)
+    sort = ThreadSort(order, ascending)
+    for size in (1, 3, 8, 24, 25):
+        seen: list[ThreadRecord] = []
+        after = None
+        while True:
+            found = await storage.read(
+                lambda r, s=size, after=after: r.threads(which, limit=s, sort=sort, after=after)  # type: ignore[misc]
+            )
+            assert len(found) <= size
+            seen += found
+            if len(found) < size:
+                break
+            last = found[-1]
+            after = ThreadPosition(last.thread_id, _time_of(last, order), last.status)
+        assert seen == wanted
+    assert await storage.read(lambda r: r.count_threads(which)) == len(wanted)
+
+
+async def test_a_thousand_ids_are_looked_for_at_once(storage: Storage) -> None:
+    await add(storage, a_thread("0"), a_thread("999"), a_thread("1000"))
+    which = ThreadFilter(
+        thread_ids=tuple(map(str, range(1000))), statuses=(ThreadStatus.IDLE, ThreadStatus.ERROR)
+    )
+    assert await ids(storage, which) == ["999", "0"]
+    nobody = ThreadFilter(thread_ids=("a\0b",))
+    assert await ids(storage, nobody) == []
+
+
+async def test_the_values_are_read_of_those_that_have_some(storage: Storage) -> None:
+    await add(storage, a_thread("a", values="[1]"), a_thread("b"), a_thread("c", values="null"))
+    found = await storage.read(lambda r: dict(r.values_of(["c", "a", "b", "nobody"])))
+    assert found == {"a": "[1]", "c": "null"}

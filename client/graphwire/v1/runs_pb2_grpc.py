@@ -291,9 +291,8 @@ class RunsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRun(self, request, context):
-        """Deletes a run that has ended, with its events. The thread's state stays. The
-        last run of a thread is still needed, and refused as active, while the thread
-        waits and a resume would inherit its breakpoints.
+        """Deletes a run that has ended, with its events. The thread's state stays, and what
+        a resume inherits from its last run: settings and breakpoints.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ACTIVE.

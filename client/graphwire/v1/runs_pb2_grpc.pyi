@@ -155,9 +155,8 @@ class RunsStub:
     UNCONFIRMED.
     """
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.DeleteRunRequest, _runs_pb2.DeleteRunResponse]
-    """Deletes a run that has ended, with its events. The thread's state stays. The
-    last run of a thread is still needed, and refused as active, while the thread
-    waits and a resume would inherit its breakpoints.
+    """Deletes a run that has ended, with its events. The thread's state stays, and what
+    a resume inherits from its last run: settings and breakpoints.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ACTIVE.
@@ -290,9 +289,8 @@ class RunsAsyncStub(RunsStub):
     UNCONFIRMED.
     """
     DeleteRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.DeleteRunRequest, _runs_pb2.DeleteRunResponse]  # type: ignore[assignment]
-    """Deletes a run that has ended, with its events. The thread's state stays. The
-    last run of a thread is still needed, and refused as active, while the thread
-    waits and a resume would inherit its breakpoints.
+    """Deletes a run that has ended, with its events. The thread's state stays, and what
+    a resume inherits from its last run: settings and breakpoints.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ACTIVE.
@@ -506,9 +504,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         request: _runs_pb2.DeleteRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.DeleteRunResponse, _abc.Awaitable[_runs_pb2.DeleteRunResponse]]:
-        """Deletes a run that has ended, with its events. The thread's state stays. The
-        last run of a thread is still needed, and refused as active, while the thread
-        waits and a resume would inherit its breakpoints.
+        """Deletes a run that has ended, with its events. The thread's state stays, and what
+        a resume inherits from its last run: settings and breakpoints.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ACTIVE.

@@ -104,10 +104,10 @@ class _ThreadOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ThreadOrd
     THREAD_ORDER_THREAD_ID: _ThreadOrder.ValueType  # 4
     """Their id."""
     THREAD_ORDER_STATUS: _ThreadOrder.ValueType  # 5
-    """Their status, by its name."""
+    """Their status, by its name; those of one status by when they were created."""
 
 class ThreadOrder(_ThreadOrder, metaclass=_ThreadOrderEnumTypeWrapper):
-    """What threads are sorted by."""
+    """What threads are sorted by; those that are equal in that, by their id."""
 
 THREAD_ORDER_UNSPECIFIED: ThreadOrder.ValueType  # 0
 """CREATE_TIME."""
@@ -120,7 +120,7 @@ THREAD_ORDER_STATE_UPDATE_TIME: ThreadOrder.ValueType  # 3
 THREAD_ORDER_THREAD_ID: ThreadOrder.ValueType  # 4
 """Their id."""
 THREAD_ORDER_STATUS: ThreadOrder.ValueType  # 5
-"""Their status, by its name."""
+"""Their status, by its name; those of one status by when they were created."""
 Global___ThreadOrder: _TypeAlias = ThreadOrder  # noqa: Y015
 
 class _SortDirection:
@@ -444,8 +444,8 @@ class StateUpdate(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     AS_NODE_FIELD_NUMBER: _builtins.int
     as_node: _builtins.str
-    """The node. "__input__" takes the values as new input, and is alone in its step.
-    Required.
+    """The node. "__input__" takes the values as new input, as the start of a run does, and is
+    alone in its step. Required.
     """
     @_builtins.property
     def values(self) -> _payload_pb2.Payload:
@@ -645,7 +645,9 @@ class ListThreadsRequest(_message.Message):
     @_builtins.property
     def extract(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Parts of the state to return, each under a name: a path such as "messages[-1].content"
-        or "result.total". At most 10.
+        or "result.total". It is a key of the state, and then any number of .key, [index], from
+        0 or with -1 from the end, and ["key"], a JSON string for keys with spaces, dots,
+        brackets or quotes in them; at most 512 characters. A name has 1 to 128. At most 10.
         """
 
     def __init__(
@@ -772,7 +774,8 @@ class UpdateThreadRequest(_message.Message):
     @_builtins.property
     def breakpoints(self) -> _breakpoint_pb2.BreakpointList:
         """The breakpoints for all of its runs, in place of those it has. They hold from the
-        next run on, a resume included. Unset: they stay.
+        next run on, a resume included. Where nothing has run yet, and no assistant is known,
+        that run is refused with GRAPH_CHANGED if its graph has no such node. Unset: they stay.
         """
 
     def __init__(
@@ -1018,7 +1021,7 @@ class GetThreadStorageResponse(_message.Message):
     """Its runs."""
     @_builtins.property
     def checkpoints(self) -> Global___StorageAmount:
-        """Its checkpoints, those of subgraphs included."""
+        """Its checkpoints, those of subgraphs included, and what has to stay of pruned ones."""
 
     @_builtins.property
     def channel_values(self) -> Global___StorageAmount:
@@ -1245,7 +1248,8 @@ class GetThreadStateRequest(_message.Message):
     @_builtins.property
     def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The state of a subgraph: its namespace, as events and pauses have it. The
-        checkpoint is one of that namespace then. Empty: the root.
+        checkpoint is one of that namespace then; CHECKPOINT_NOT_FOUND if it has none. Empty:
+        the root.
         """
 
     def __init__(

@@ -169,9 +169,9 @@ class ThreadsServicer(object):
         """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-        INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
-        ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
-        INTERNAL: GRAPH_UNAVAILABLE.
+        INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND,
+        ASSISTANT_NOT_FOUND. ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION:
+        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,8 +201,9 @@ class ThreadsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PruneThreads(self, request, context):
-        """Deletes threads, or what they keep of their history. Those that are BUSY are left
-        as they are, and are not counted; so are ids of no thread.
+        """Deletes threads, or what they keep of their history. Those with a run that is queued
+        or running are left as they are, and are not counted; neither are ids of no thread.
+        Each thread is pruned by itself.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
         """
@@ -250,8 +251,8 @@ class ThreadsServicer(object):
     def ListThreadHistory(self, request, context):
         """Lists the checkpoints of a thread, newest first.
 
-        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
-        THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

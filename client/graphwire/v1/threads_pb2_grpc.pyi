@@ -65,9 +65,9 @@ class ThreadsStub:
     """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-    INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
-    ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
-    INTERNAL: GRAPH_UNAVAILABLE.
+    INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND,
+    ASSISTANT_NOT_FOUND. ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION:
+    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     DeleteThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.DeleteThreadRequest, _threads_pb2.DeleteThreadResponse]
     """Deletes a thread with its runs, events and checkpoints.
@@ -85,8 +85,9 @@ class ThreadsStub:
     FAILED_PRECONDITION: THREAD_BUSY.
     """
     PruneThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.PruneThreadsRequest, _threads_pb2.PruneThreadsResponse]
-    """Deletes threads, or what they keep of their history. Those that are BUSY are left
-    as they are, and are not counted; so are ids of no thread.
+    """Deletes threads, or what they keep of their history. Those with a run that is queued
+    or running are left as they are, and are not counted; neither are ids of no thread.
+    Each thread is pruned by itself.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
     """
@@ -118,8 +119,8 @@ class ThreadsStub:
     ListThreadHistory: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListThreadHistoryRequest, _threads_pb2.ListThreadHistoryResponse]
     """Lists the checkpoints of a thread, newest first.
 
-    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
-    THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinThread: _grpc.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]
     """Streams the events of every run of a thread, one run after the other, in the order
@@ -190,9 +191,9 @@ class ThreadsAsyncStub(ThreadsStub):
     """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-    INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
-    ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
-    INTERNAL: GRAPH_UNAVAILABLE.
+    INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND,
+    ASSISTANT_NOT_FOUND. ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION:
+    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     DeleteThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.DeleteThreadRequest, _threads_pb2.DeleteThreadResponse]  # type: ignore[assignment]
     """Deletes a thread with its runs, events and checkpoints.
@@ -210,8 +211,9 @@ class ThreadsAsyncStub(ThreadsStub):
     FAILED_PRECONDITION: THREAD_BUSY.
     """
     PruneThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.PruneThreadsRequest, _threads_pb2.PruneThreadsResponse]  # type: ignore[assignment]
-    """Deletes threads, or what they keep of their history. Those that are BUSY are left
-    as they are, and are not counted; so are ids of no thread.
+    """Deletes threads, or what they keep of their history. Those with a run that is queued
+    or running are left as they are, and are not counted; neither are ids of no thread.
+    Each thread is pruned by itself.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
     """
@@ -243,8 +245,8 @@ class ThreadsAsyncStub(ThreadsStub):
     ListThreadHistory: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListThreadHistoryRequest, _threads_pb2.ListThreadHistoryResponse]  # type: ignore[assignment]
     """Lists the checkpoints of a thread, newest first.
 
-    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
-    THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+    INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinThread: _aio.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]  # type: ignore[assignment]
     """Streams the events of every run of a thread, one run after the other, in the order
@@ -342,9 +344,9 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         """Changes a thread's metadata, its breakpoints, or how long it is kept.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD,
-        INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND.
-        ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT.
-        INTERNAL: GRAPH_UNAVAILABLE.
+        INVALID_PAYLOAD, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: THREAD_NOT_FOUND,
+        ASSISTANT_NOT_FOUND. ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION:
+        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -380,8 +382,9 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         request: _threads_pb2.PruneThreadsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_threads_pb2.PruneThreadsResponse, _abc.Awaitable[_threads_pb2.PruneThreadsResponse]]:
-        """Deletes threads, or what they keep of their history. Those that are BUSY are left
-        as they are, and are not counted; so are ids of no thread.
+        """Deletes threads, or what they keep of their history. Those with a run that is queued
+        or running are left as they are, and are not counted; neither are ids of no thread.
+        Each thread is pruned by itself.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD.
         """
@@ -437,8 +440,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_threads_pb2.ListThreadHistoryResponse, _abc.Awaitable[_threads_pb2.ListThreadHistoryResponse]]:
         """Lists the checkpoints of a thread, newest first.
 
-        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAGE_TOKEN. NOT_FOUND:
-        THREAD_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

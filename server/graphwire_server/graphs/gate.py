@@ -251,7 +251,11 @@ class Gate:
     def _stands_before(self, task: Task) -> bool:
         if task.task_id in self._approved:
             return False
-        return self._judge.before(task, self._facts(task), counts=True) is not None
+        verdict = self._judge.before(task, self._facts(task))
+        if verdict is None:
+            return False
+        self._judge.hold(task, verdict)
+        return True
 
     def _held_in_called(self, task: Task) -> Held | None:
         """Returns what holds a task of a graph that the code of a node calls; None if nothing.

@@ -14,6 +14,7 @@ from typing import Any
 from graphwire_server.graphs.breakpoints import ALL, Breakpoint, BreakpointSource, Met, locate
 from graphwire_server.graphs.conditions import (
     Condition,
+    ConditionError,
     ConditionFailed,
     Variables,
     compile_condition,
@@ -68,10 +69,22 @@ class Stepping:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A breakpoint, ready to be asked."""
+    """A breakpoint, ready to be asked.
+
+    Attributes:
+        breakpoint: The breakpoint.
+        condition: Its condition; None: always.
+        error: Why its condition can't be used in this graph; empty if it can.
+    """
 
     breakpoint: Breakpoint
     condition: Condition | None = None
+    error: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Returns whether it holds each task."""
+        return bool(self.error) or (self.condition is None and not self.breakpoint.skip_first)
 
 
 @dataclass(slots=True)
@@ -83,6 +96,8 @@ class _Rules:
 
 
 CountsHit = Callable[[str, str], None]
+#: By breakpoint (see `hit_key`), the tasks that it has let pass.
+Hits = dict[str, set[str]]
 
 
 class UnknownPlaceError(Exception):
@@ -114,7 +129,8 @@ class Judge:
             places: The graph and its subgraphs, with what is compiled into them.
             breakpoints: All others in force.
             metadata: That of the run, for conditions.
-            hits: By breakpoint, the tasks that it has let pass since it skips the first ones.
+            hits: By breakpoint (see `hit_key`), the tasks that it has let pass since it skips
+                the first ones.
             waiting: The tasks with an open pause before them: they wait for its answer, whatever
                 has become of the breakpoint.
             stepping: How far the run goes; None: as far as it can.
@@ -128,7 +144,7 @@ class Judge:
         self._places = places
         self._metadata = metadata or {}
         self._hits = {key: set(tasks) for key, tasks in (hits or {}).items()}
-        self._waiting = waiting or {}
+        self._waiting = dict(waiting or {})
         self._stepping = stepping
         self._run_to = self._located(run_to) if run_to else None
         self._met: dict[str, tuple[Met, ...]] = {}
@@ -154,9 +170,7 @@ class Judge:
                 and _has_plain(rules, path, node, each)
             ):
                 continue  # compiled in as well
-            keys = self._places[path].state_keys
-            condition = compile_condition(each.condition, keys) if each.condition else None
-            _add(rules, path, node, _Rule(each, condition))
+            _add(rules, path, node, _rule(each, self._places[path].state_keys))
         self._rules = rules
         self._met.clear()
         # A node is also barred for what is inside it, at any depth.
@@ -173,16 +187,28 @@ class Judge:
     def bars(self, node: str) -> bool:
         """Returns whether a node of that name, or what is inside it, may have to wait."""
         barred = node in self._barred or ALL in self._barred
-        return barred or self.pausing or self._stepping is not None or self._run_to is not None
+        goes_far = self._stepping is None and self._run_to is None
+        return barred or self.pausing or bool(self._waiting) or not goes_far
 
-    def before(self, task: Task, facts: Facts | None, *, counts: bool = False) -> Verdict | None:
+    def hold(self, task: Task, verdict: Verdict) -> None:
+        """Notes that a task waits: it does until it is approved, whatever is changed meanwhile."""
+        self._waiting[task.task_id] = verdict
+
+    def passing(self) -> Hits:
+        """Returns whom breakpoints have let pass so far, for a look at several tasks in turn."""
+        return {key: set(tasks) for key, tasks in self._hits.items()}
+
+    def before(
+        self, task: Task, facts: Facts | None, *, looks: Hits | None = None
+    ) -> Verdict | None:
         """Returns why a task must wait before it begins; None if it need not.
 
         Args:
             task: The task.
             facts: What conditions may look at.
-            counts: Whether the task begins if nothing holds it, so that breakpoints that skip
-                the first ones count it.
+            looks: None if the task begins when nothing holds it: breakpoints that skip the first
+                ones count it. Else it is only looked at, after others that would begin: what
+                `passing` has returned before the first of them.
         """
         waiting = self._waiting.get(task.task_id)
         if waiting is not None:
@@ -192,8 +218,9 @@ class Judge:
         # Handlers of errors, and functions that a node calls as tasks, are no nodes.
         if place is None or task.node not in place.nodes:
             return None
-        met = self._met_before(path, task, facts, counts=counts)
-        if met or not place.has_doors:
+        met = self._met_before(path, task, facts, looks)
+        # In a graph without checkpoints nobody could resume it.
+        if met or not (place.has_doors and place.keeps_checkpoints):
             return Verdict(met) if met else None
         stepping = self._stepping
         if self.pausing or (stepping is not None and stepping.holds(task)):
@@ -214,13 +241,13 @@ class Judge:
             if there is None or task.node in met:
                 continue
             rules = (*there.after.get(task.node, ()), *there.after.get(ALL, ()))
-            found = self._ask(rules, task, facts, counts=True) if rules else ()
+            found = self._ask(rules, task, facts, None) if rules else ()
             if found:
                 met[task.node] = found
         return met
 
     def _met_before(
-        self, path: Path, task: Task, facts: Facts | None, *, counts: bool
+        self, path: Path, task: Task, facts: Facts | None, looks: Hits | None
     ) -> tuple[Met, ...]:
         there = self._rules.get(path)
         if there is None or not there.before:
@@ -228,21 +255,21 @@ class Judge:
         rules = (*there.before.get(task.node, ()), *there.before.get(ALL, ()))
         if not rules:
             return ()
-        if all(rule.condition is None and not rule.breakpoint.skip_first for rule in rules):
-            return tuple(Met(rule.breakpoint) for rule in rules)
+        if all(rule.is_plain for rule in rules):
+            return tuple(Met(rule.breakpoint, rule.error) for rule in rules)
         met = self._met.get(task.task_id)
         if met is None:
-            met = self._ask(rules, task, facts, counts=counts)
-            if counts:
+            met = self._ask(rules, task, facts, looks)
+            if looks is None:
                 self._met[task.task_id] = met
         return met
 
     def _ask(
-        self, rules: Sequence[_Rule], task: Task, facts: Facts | None, *, counts: bool
+        self, rules: Sequence[_Rule], task: Task, facts: Facts | None, looks: Hits | None
     ) -> tuple[Met, ...]:
         found = []
         for rule in rules:
-            error = ""
+            error = rule.error
             if rule.condition is not None:
                 try:
                     if not rule.condition.holds(self._variables(task, facts)):
@@ -250,23 +277,23 @@ class Judge:
                 except ConditionFailed as failed:
                     # Fail closed: nobody can say that the node may run.
                     error = str(failed)
-            if error or not self._skips(rule.breakpoint, task, counts=counts):
+            if error or not self._skips(rule.breakpoint, task, looks):
                 found.append(Met(rule.breakpoint, error))
         return tuple(found)
 
-    def _skips(self, breakpoint_: Breakpoint, task: Task, *, counts: bool) -> bool:
+    def _skips(self, breakpoint_: Breakpoint, task: Task, looks: Hits | None) -> bool:
         """Returns whether a breakpoint lets a task pass as one of the first ones."""
         if not breakpoint_.skip_first:
             return False
-        passed = self._hits.setdefault(breakpoint_.breakpoint_id, set())
+        key, hits = hit_key(breakpoint_), self._hits if looks is None else looks
+        passed = hits.setdefault(key, set())
         if task.task_id in passed:
             return True
         if len(passed) >= breakpoint_.skip_first:
             return False
-        if counts:
-            passed.add(task.task_id)
-            if self._counts_hit is not None:
-                self._counts_hit(breakpoint_.breakpoint_id, task.task_id)
+        passed.add(task.task_id)
+        if looks is None and self._counts_hit is not None:
+            self._counts_hit(key, task.task_id)
         return True
 
     def _variables(self, task: Task, facts: Facts | None) -> Variables:
@@ -286,6 +313,29 @@ class Judge:
         if located is None:
             raise UnknownPlaceError(name)
         return located.path, located.node
+
+
+def hit_key(breakpoint_: Breakpoint) -> str:
+    """Returns by what the tasks are kept that a breakpoint has let pass.
+
+    A run, its thread and its assistant may each have a breakpoint of the same id.
+    """
+    own = breakpoint_.source is BreakpointSource.RUN
+    return breakpoint_.breakpoint_id if own else f"{breakpoint_.source}/{breakpoint_.breakpoint_id}"
+
+
+def _rule(breakpoint_: Breakpoint, state_keys: Sequence[str] | None) -> _Rule:
+    """Returns a breakpoint as it is asked.
+
+    Its condition was checked when it arrived; the graph may have changed since. What can't be
+    asked holds.
+    """
+    if not breakpoint_.condition:
+        return _Rule(breakpoint_)
+    try:
+        return _Rule(breakpoint_, compile_condition(breakpoint_.condition, state_keys))
+    except ConditionError as error:
+        return _Rule(breakpoint_, error=str(error))
 
 
 def _add(rules: dict[Path, _Rules], path: Path, node: str, rule: _Rule) -> None:

@@ -68,6 +68,11 @@ def stops(names: Collection[str], node: str) -> bool:
     return node in names or "*" in names
 
 
+def text_of(namespace: Namespace) -> str:
+    """Returns a namespace as LangGraph's `checkpoint_ns`."""
+    return _SEPARATOR.join(namespace)
+
+
 def namespace_of(text: str) -> Namespace:
     """Returns the namespace in LangGraph's `checkpoint_ns`."""
     return tuple(text.split(_SEPARATOR)) if text else ()

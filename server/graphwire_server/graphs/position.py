@@ -258,6 +258,7 @@ class Position:
                         yield Waiting(kind, node, *where, met=met, tool_calls=calls)
 
     def _questions_and_befores(self, judge: Judge, approved: Collection[str]) -> Iterator[Waiting]:
+        looks = judge.passing()
         for standing in self.tasks:
             task = standing.task
             if standing.questions:
@@ -267,7 +268,7 @@ class Position:
                 # What is inside has passed its breakpoint, whoever adds one now.
                 if task.task_id in approved:
                     continue
-                verdict = judge.before(task, standing.facts)
+                verdict = judge.before(task, standing.facts, looks=looks)
                 if verdict is not None:
                     kind = PauseKind.BREAKPOINT_BEFORE if verdict.met else PauseKind.PAUSE
                     yield Waiting(
@@ -325,7 +326,7 @@ async def read_position(graph: AnyPregel, config: RunnableConfig) -> Position:
     tasks: list[Standing] = []
     stopped_after: list[StoppedAfter] = []
     noted: set[str] = set()
-    await _walk(graph, graph, snapshot, (), tasks, stopped_after, noted)
+    await _walk(applied, graph, snapshot, (), tasks, stopped_after, noted)
     noted.difference_update(question.id for each in tasks for question in each.questions)
     checkpoint_id = checkpoint_id_of(snapshot.config)
     return Position(

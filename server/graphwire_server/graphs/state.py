@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,12 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.checks import check_node, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
+from graphwire_server.graphs.inside import graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.places import Namespace, namespace_of, text_of
 from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
 from graphwire_server.graphs.stops import STOPPED_AFTER
-from graphwire_server.graphs.stored import checkpoint_ids, stored_checkpoint
+from graphwire_server.graphs.stored import stored_checkpoint
 from graphwire_server.storage.records import Failure
 
 
@@ -60,84 +62,103 @@ class StateView:
     created_at: str = ""
 
 
-def thread_config(thread_id: str, checkpoint_id: str = "") -> RunnableConfig:
-    """Returns LangGraph's config for a thread, at a checkpoint or at its head."""
-    configurable = {"thread_id": thread_id, "checkpoint_ns": ""}
+def thread_config(
+    thread_id: str, checkpoint_id: str = "", namespace: Namespace = ()
+) -> RunnableConfig:
+    """Returns LangGraph's config for a thread, or a subgraph of it, at a checkpoint or its head."""
+    configurable = {"thread_id": thread_id, "checkpoint_ns": text_of(namespace)}
     if checkpoint_id:
         configurable["checkpoint_id"] = checkpoint_id
     return {"configurable": configurable}
 
 
 async def read_state(
-    graph: AnyPregel, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
+    graph: AnyPregel,
+    thread_id: str,
+    *,
+    checkpoint_id: str = "",
+    subgraphs: bool = False,
+    namespace: Namespace = (),
 ) -> StateView:
-    """Returns a thread's state, at its head or at a checkpoint.
+    """Returns the state of a thread, or of a subgraph of it, at its head or at a checkpoint.
 
     Where the graph's own types refuse the state, it comes as it is stored, without tasks.
 
     Raises:
-        CheckpointNotFoundError: The thread has no such checkpoint.
+        InvalidFieldError: There is no subgraph at `namespace`.
+        CheckpointNotFoundError: The thread has no such checkpoint, or none of that subgraph.
         GraphUnavailableError: The stored state can't be read with this graph.
     """
-    config = thread_config(thread_id, checkpoint_id)
+    config = thread_config(thread_id, checkpoint_id, namespace)
+    at = graph_at(graph, namespace)
     try:
-        applied = await with_command_applied(graph, config)
+        # Commands are for the root alone.
+        applied = graph if namespace else await with_command_applied(graph, config)
         snapshot = await applied.aget_state(config, subgraphs=subgraphs)
     except Exception as error:  # noqa: BLE001  # reducers and types are the user's code
-        return await _without_tasks(graph, thread_id, config, error)
+        return await _without_tasks(graph, at, thread_id, config, error)
     # LangGraph answers an unknown checkpoint with an empty state, and no time.
-    if checkpoint_id and snapshot.created_at is None:
-        raise checkpoint_not_found(thread_id, checkpoint_id)
+    if snapshot.created_at is None and (checkpoint_id or namespace):
+        raise checkpoint_not_found(thread_id, checkpoint_id, namespace)
     return view(snapshot)
 
 
 async def read_history(
-    graph: AnyPregel, thread_id: str, *, limit: int, before: str = ""
+    graph: AnyPregel, thread_id: str, checkpoint_ids: Iterable[str], *, namespace: Namespace = ()
 ) -> AsyncIterator[StateView]:
-    """Yields at most `limit` states of a thread, newest first, those before a checkpoint.
+    """Yields the states of a thread, or of a subgraph of it, at those checkpoints that are there.
 
     Raises:
         GraphUnavailableError: A stored state can't be read with this graph.
     """
-    earlier = thread_config(thread_id, before) if before else None
-    config = thread_config(thread_id)
     # One by one: a state that the graph can't take must not hide the others.
-    for checkpoint_id in await checkpoint_ids(graph, config, limit=limit, before=earlier):
+    for checkpoint_id in checkpoint_ids:
         try:
-            yield await read_state(graph, thread_id, checkpoint_id=checkpoint_id)
+            yield await read_state(
+                graph, thread_id, checkpoint_id=checkpoint_id, namespace=namespace
+            )
         except errors.CheckpointNotFoundError:
             continue  # pruned in this moment
 
 
 async def edit_state(
-    graph: AnyPregel, thread_id: str, values: Any, *, as_node: str = "", checkpoint_id: str = ""
+    graph: AnyPregel,
+    thread_id: str,
+    values: Any,
+    *,
+    as_node: str = "",
+    checkpoint_id: str = "",
+    namespace: Namespace = (),
 ) -> None:
     """Makes a new head checkpoint, as if a node had returned `values`.
+
+    With `namespace` it is that of a subgraph, of which the node is one.
 
     Raises:
         UnknownNodeError: `as_node` is not a node of the graph.
         AmbiguousNodeError: `as_node` is empty, and which node ran last is not clear.
         InvalidUpdateError: The graph refused the values.
     """
-    node = _writer(graph, as_node)
+    at = graph_at(graph, namespace)
+    node = _writer(at, as_node)
     if node == compat.END_NODE and values is not None:
         text = f"as_node {as_node!r} takes none: it drops what waits; leave them out"
         raise errors.InvalidUpdateError(text, field="values")
     if values is not None:
-        check_update(graph, values, "values", errors.InvalidUpdateError)
+        check_update(at, values, "values", errors.InvalidUpdateError)
     try:
-        config = thread_config(thread_id, checkpoint_id)
+        config = thread_config(thread_id, checkpoint_id, namespace)
         # LangGraph would drop the update of a command that waits there.
-        applied = await with_command_applied(graph, config)
+        applied = graph if namespace else await with_command_applied(graph, config)
         head = await applied.aupdate_state(config, values, node)
         if node == compat.END_NODE and (await graph.aget_state(head)).next:
             # What had finished already leads to nodes that wait only now.
-            await graph.aupdate_state(thread_config(thread_id), None, node)
+            await graph.aupdate_state(thread_config(thread_id, "", namespace), None, node)
     except GraphRefusedUpdate as error:
         if "Ambiguous update" in str(error):
             raise errors.AmbiguousNodeError(
                 "which node ran last is not clear; name one of: "
-                + ", ".join(compat.node_names(graph)),
+                + ", ".join(compat.node_names(at)),
                 field="as_node",
             ) from error
         raise errors.InvalidUpdateError(str(error), field="values") from error
@@ -173,11 +194,15 @@ def _shown(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (metadata or {}).items() if key != STOPPED_AFTER}
 
 
-def checkpoint_not_found(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:
-    """Returns the error for a checkpoint that a thread does not have."""
+def checkpoint_not_found(
+    thread_id: str, checkpoint_id: str, namespace: Namespace = ()
+) -> errors.CheckpointNotFoundError:
+    """Returns the error for a checkpoint that a thread, or a subgraph of it, does not have."""
+    what = f"checkpoint {checkpoint_id}" if checkpoint_id else "checkpoint"
+    where = f" of the subgraph {list(namespace)}" if namespace else ""
     return errors.CheckpointNotFoundError(
-        f"thread {thread_id} has no checkpoint {checkpoint_id}",
-        resource=("checkpoint", checkpoint_id),
+        f"thread {thread_id} has no {what}{where}",
+        resource=("checkpoint", checkpoint_id or text_of(namespace)),
     )
 
 
@@ -205,11 +230,11 @@ def _writer(graph: AnyPregel, as_node: str) -> str | None:
 
 
 async def _without_tasks(
-    graph: AnyPregel, thread_id: str, config: RunnableConfig, error: Exception
+    graph: AnyPregel, at: AnyPregel, thread_id: str, config: RunnableConfig, error: Exception
 ) -> StateView:
     """Returns the state as it is stored, where the graph can't say what comes next."""
     try:
-        stored = await stored_checkpoint(graph, config)
+        stored = await stored_checkpoint(graph, config, shown=at.stream_channels_list)
     except Exception:  # noqa: BLE001  # a state that can't be read at all: say why at first
         raise _unreadable(thread_id, error) from error
     if stored is None:
@@ -218,6 +243,7 @@ async def _without_tasks(
         values=stored.values,
         checkpoint_id=stored.checkpoint_id,
         parent_checkpoint_id=stored.parent_checkpoint_id,
+        namespace=namespace_of(config["configurable"]["checkpoint_ns"]),
         metadata=stored.metadata,
         created_at=stored.created_at,
     )

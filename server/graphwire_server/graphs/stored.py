@@ -6,6 +6,7 @@ tasks it has, but the state can still be shown, and another checkpoint be chosen
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +39,17 @@ class Stored:
     created_at: str
 
 
-async def stored_checkpoint(graph: AnyPregel, config: RunnableConfig) -> Stored | None:
-    """Returns the checkpoint that a config names, or the head; None if there is none."""
+async def stored_checkpoint(
+    graph: AnyPregel, config: RunnableConfig, *, shown: Collection[str] | None = None
+) -> Stored | None:
+    """Returns the checkpoint that a config names, or the head; None if there is none.
+
+    `shown` are the channels that its graph shows, if that is a subgraph.
+    """
     found = await saver_of(graph).aget_tuple(config)
     if found is None:
         return None
-    shown = set(graph.stream_channels_list)
+    shown = graph.stream_channels_list if shown is None else shown
     values = {k: v for k, v in found.checkpoint["channel_values"].items() if k in shown}
     parent = (found.parent_config or {}).get("configurable", {})
     return Stored(
@@ -73,15 +79,6 @@ async def pending(
     if found is None:
         return {}, ()
     return compat.task_writes(found.pending_writes or ()), compat.sends(found)
-
-
-async def checkpoint_ids(
-    graph: AnyPregel, config: RunnableConfig, *, limit: int, before: RunnableConfig | None
-) -> list[str]:
-    """Returns the ids of at most `limit` checkpoints of a thread, newest first."""
-    # Listed whole: the saver is locked while it is being listed.
-    listed = saver_of(graph).alist(config, limit=limit, before=before)
-    return [found.checkpoint["id"] async for found in listed]
 
 
 def saver_of(graph: AnyPregel) -> BaseCheckpointSaver[str]:

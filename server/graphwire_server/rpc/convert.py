@@ -46,6 +46,12 @@ def thread_message(view: ThreadView) -> threads_pb2.Thread:
         update_time=timestamp(thread.update_time),
         stateless=thread.stateless,
         ttl=None if thread.ttl is None else _duration(thread.ttl),
+        breakpoints=breakpoint_messages(breakpoints_in(thread.breakpoints)),
+        state_update_time=None
+        if thread.state_update_time is None
+        else timestamp(thread.state_update_time),
+        values=payload(thread.values),
+        extracted={name: payload_pb2.Payload(json=t) for name, t in view.extracted.items()},
     )
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from graphwire import errors
+from graphwire.v1 import breakpoint_pb2
 from graphwire.v1 import threads_pb2 as pb
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
+from graphwire_server.graphs.supersteps import NodeUpdate
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import thread_message, thread_state_message
 from graphwire_server.rpc.inbox_rpcs import InboxRpcs
+from graphwire_server.rpc.masks import keep_only, read_mask
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_principal
@@ -20,10 +27,34 @@ from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
-from graphwire_server.runs.threads import StateEdit, ThreadService
-from graphwire_server.storage.records import ThreadFilter, ThreadStatus
+from graphwire_server.runs.state_paths import StatePath, parse_path
+from graphwire_server.runs.threads import NewThread, StateEdit, ThreadService
+from graphwire_server.storage.records import (
+    Amount,
+    ThreadFilter,
+    ThreadOrder,
+    ThreadPosition,
+    ThreadRecord,
+    ThreadSort,
+    ThreadStatus,
+)
 
 _HISTORY_PAGE = 20
+
+#: The most ids of threads in one request, and the most parts of a state.
+_MAX_IDS, _MAX_EXTRACTS = 1000, 10
+
+#: The most steps of a state to begin with.
+_MAX_SUPERSTEPS = 1000
+
+#: The longest name of a part of a state.
+_MAX_NAME = 128
+
+#: The longest namespace of a subgraph, and the longest element of one.
+_MAX_DEPTH, _MAX_ELEMENT = 100, 1000
+
+#: In a page token: there is no time.
+_NO_TIME = -1
 
 #: The longest ttl of a thread.
 _LONGEST_TTL = timedelta(days=36_500)
@@ -57,21 +88,44 @@ class ThreadsServicer(InboxRpcs):
             else {}
         )
         returns = request.if_exists == pb.IF_EXISTS_RETURN
-        ttl = _ttl(request)
-        meaning = {"thread_id": thread_id, "metadata": metadata, "return": returns}
-        view = await self._threads.create(
+        new = NewThread(
             thread_id,
             metadata,
-            ttl=ttl,
+            ttl=_ttl(request),
+            assistant_id=request.assistant_id,
+            supersteps=self._supersteps(request.supersteps),
+            breakpoints=_breakpoints(request.breakpoints, "breakpoints"),
+        )
+        if (new.supersteps or new.breakpoints) and not new.assistant_id:
+            text = "required with supersteps and breakpoints: the assistant that they are for"
+            raise errors.MissingFieldError(text, field="assistant_id")
+        meaning = {
+            "thread_id": thread_id,
+            "metadata": metadata,
+            "return": returns,
+            **_given(
+                ttl=new.ttl,
+                assistant_id=new.assistant_id or None,
+                supersteps=[[asdict(u) for u in step] for step in new.supersteps] or None,
+                breakpoints=_meaning(new.breakpoints, request.breakpoints) or None,
+            ),
+        }
+        view = await self._threads.create(
+            new,
             return_existing=returns,
-            key=_request_key("CreateThread", request.request_id, _with_ttl(meaning, ttl)),
+            key=_request_key("CreateThread", request.request_id, meaning),
         )
         return pb.CreateThreadResponse(thread=thread_message(view))
 
     async def GetThread(self, request: pb.GetThreadRequest, context: Any) -> pb.GetThreadResponse:
         """Returns a thread."""
-        view = await self._threads.get(validation.thread_id(request.thread_id))
-        return pb.GetThreadResponse(thread=thread_message(view))
+        wanted = read_mask(request.read_mask, pb.Thread.DESCRIPTOR)
+        view = await self._threads.get(
+            validation.thread_id(request.thread_id), values="values" in wanted
+        )
+        thread = thread_message(view)
+        keep_only(thread, wanted)
+        return pb.GetThreadResponse(thread=thread)
 
     async def ListThreads(
         self, request: pb.ListThreadsRequest, context: Any
@@ -79,16 +133,24 @@ class ThreadsServicer(InboxRpcs):
         """Lists threads."""
         tokens = PageTokens(request)
         size = page_size(request.page_size)
+        wanted = read_mask(request.read_mask, pb.Thread.DESCRIPTOR)
+        sort = _sort(request)
+        place = tokens.read(request.page_token, str, int, str)
         views = await self._threads.list(
             self._filter(request.filter),
             limit=size + 1,
-            after=tokens.read_position(request.page_token),
+            sort=sort,
+            after=_position(place) if place else None,
+            values="values" in wanted,
+            extract=_paths(request.extract),
         )
         page, more = views[:size], len(views) > size
-        last = page[-1].thread if more else None
+        threads = [thread_message(view) for view in page]
+        for thread in threads:
+            keep_only(thread, wanted | {"extracted"} if wanted else wanted)
         return pb.ListThreadsResponse(
-            threads=[thread_message(view) for view in page],
-            next_page_token=tokens.write_position(last.create_time, last.thread_id) if last else "",
+            threads=threads,
+            next_page_token=tokens.write(*_place(page[-1].thread, sort)) if more else "",
         )
 
     async def CountThreads(
@@ -101,17 +163,26 @@ class ThreadsServicer(InboxRpcs):
     async def UpdateThread(
         self, request: pb.UpdateThreadRequest, context: Any
     ) -> pb.UpdateThreadResponse:
-        """Changes a thread's metadata, or how long it is kept."""
+        """Changes a thread's metadata, its breakpoints, or how long it is kept."""
         thread_id = validation.thread_id(request.thread_id)
         ttl = _ttl(request)
         patch = None
         if request.HasField("metadata"):
             patch = self._codec.read_object(request.metadata, "metadata")
-        elif ttl is None:
-            raise errors.MissingFieldError("required: what to change, or ttl", field="metadata")
-        meaning = {"thread_id": thread_id, "metadata": patch}
-        key = _request_key("UpdateThread", request.request_id, _with_ttl(meaning, ttl))
-        view = await self._threads.update(thread_id, patch, ttl=ttl, key=key)
+        breakpoints = listed = None
+        if request.HasField("breakpoints"):
+            listed = request.breakpoints.breakpoints
+            breakpoints = _breakpoints(listed, "breakpoints.breakpoints")
+        if patch is None and ttl is None and breakpoints is None:
+            text = "required: what to change, or ttl, or breakpoints"
+            raise errors.MissingFieldError(text, field="metadata")
+        meaning = {"thread_id": thread_id, "metadata": patch, **_given(ttl=ttl)}
+        if breakpoints is not None and listed is not None:
+            meaning["breakpoints"] = _meaning(breakpoints, listed)
+        key = _request_key("UpdateThread", request.request_id, meaning)
+        view = await self._threads.update(
+            thread_id, patch, ttl=ttl, breakpoints=breakpoints, key=key
+        )
         return pb.UpdateThreadResponse(thread=thread_message(view))
 
     async def DeleteThread(
@@ -121,6 +192,48 @@ class ThreadsServicer(InboxRpcs):
         await self._threads.delete(validation.thread_id(request.thread_id))
         return pb.DeleteThreadResponse()
 
+    async def CopyThread(
+        self, request: pb.CopyThreadRequest, context: Any
+    ) -> pb.CopyThreadResponse:
+        """Copies a thread."""
+        thread_id = validation.thread_id(request.thread_id)
+        new_thread_id = validation.optional_thread_id(request.new_thread_id, "new_thread_id")
+        meaning = {"thread_id": thread_id, "new_thread_id": new_thread_id}
+        key = _request_key("CopyThread", request.request_id, meaning)
+        view = await self._threads.copy(thread_id, new_thread_id, key=key)
+        return pb.CopyThreadResponse(thread=thread_message(view))
+
+    async def PruneThreads(
+        self, request: pb.PruneThreadsRequest, context: Any
+    ) -> pb.PruneThreadsResponse:
+        """Deletes threads, or what they keep of their history."""
+        thread_ids = _thread_ids(request.thread_ids, "thread_ids")
+        if not thread_ids:
+            raise errors.MissingFieldError("required: at least one", field="thread_ids")
+        if not request.strategy:
+            text = "required: PRUNE_STRATEGY_DELETE or PRUNE_STRATEGY_KEEP_LATEST"
+            raise errors.MissingFieldError(text, field="strategy")
+        delete = request.strategy == pb.PRUNE_STRATEGY_DELETE
+        return pb.PruneThreadsResponse(
+            pruned_count=await self._threads.prune(thread_ids, delete=delete)
+        )
+
+    async def GetThreadStorage(
+        self, request: pb.GetThreadStorageRequest, context: Any
+    ) -> pb.GetThreadStorageResponse:
+        """Returns how much a thread keeps in the database."""
+        found = await self._threads.storage(validation.thread_id(request.thread_id))
+        channels = found.channels.values()
+        whole = Amount(sum(each.count for each in channels), sum(each.bytes for each in channels))
+        return pb.GetThreadStorageResponse(
+            checkpoints=_amount(found.checkpoints),
+            channel_values=_amount(whole),
+            channels={name: _amount(each) for name, each in found.channels.items()},
+            writes=_amount(found.writes),
+            events=_amount(found.events),
+            run_count=found.runs,
+        )
+
     async def GetThreadState(
         self, request: pb.GetThreadStateRequest, context: Any
     ) -> pb.GetThreadStateResponse:
@@ -129,6 +242,7 @@ class ThreadsServicer(InboxRpcs):
             validation.thread_id(request.thread_id),
             checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),
             subgraphs=request.subgraphs,
+            namespace=_namespace(request.namespace),
         )
         return pb.GetThreadStateResponse(state=thread_state_message(view))
 
@@ -151,6 +265,7 @@ class ThreadsServicer(InboxRpcs):
                 request.expected_checkpoint_id, "expected_checkpoint_id"
             ),
             assistant_id=request.assistant_id,
+            namespace=_namespace(request.namespace),
         )
         key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
         view = await self._threads.edit(edit, key=key)
@@ -166,13 +281,42 @@ class ThreadsServicer(InboxRpcs):
         states = await self._threads.history(
             validation.thread_id(request.thread_id),
             limit=size + 1,
-            before=place[0] if place else "",
+            before=validation.optional_uuid(request.before_checkpoint_id, "before_checkpoint_id"),
+            after=place[0] if place else "",
+            metadata=self._object_text(request, "metadata", "metadata"),
+            namespace=_namespace(request.namespace),
         )
         page, more = states[:size], len(states) > size
         return pb.ListThreadHistoryResponse(
             states=[thread_state_message(state) for state in page],
             next_page_token=tokens.write(page[-1].state.checkpoint_id) if more else "",
         )
+
+    def _supersteps(self, messages: Sequence[pb.Superstep]) -> list[list[NodeUpdate]]:
+        """Returns the steps of a state to begin with."""
+        if len(messages) > _MAX_SUPERSTEPS:
+            text = f"at most {_MAX_SUPERSTEPS} steps"
+            raise errors.InvalidFieldError(text, field="supersteps")
+        steps: list[list[NodeUpdate]] = []
+        for i, message in enumerate(messages):
+            if not message.updates:
+                text = "required: what at least one node is taken to have returned"
+                raise errors.MissingFieldError(text, field=f"supersteps[{i}].updates")
+            steps.append(
+                [
+                    self._update(update, f"supersteps[{i}].updates[{j}]")
+                    for j, update in enumerate(message.updates)
+                ]
+            )
+        return steps
+
+    def _update(self, message: pb.StateUpdate, field: str) -> NodeUpdate:
+        values = None
+        if message.HasField("values"):
+            values = self._codec.read(message.values, f"{field}.values")
+        if values is None:
+            raise errors.MissingFieldError("required, and not null", field=f"{field}.values")
+        return NodeUpdate(values, validation.required(message.as_node, f"{field}.as_node"))
 
     def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:
         statuses = validation.enum_names(
@@ -181,14 +325,86 @@ class ThreadsServicer(InboxRpcs):
         return ThreadFilter(
             statuses=tuple(ThreadStatus(name) for name in statuses),
             assistant_id=message.assistant_id,
-            metadata=self._object_text(message, "metadata"),
-            values=self._object_text(message, "values"),
+            metadata=self._object_text(message, "metadata", "filter.metadata"),
+            values=self._object_text(message, "values", "filter.values"),
+            thread_ids=_thread_ids(message.thread_ids, "filter.thread_ids"),
         )
 
-    def _object_text(self, message: pb.ThreadFilter, name: str) -> str | None:
+    def _object_text(
+        self, message: pb.ThreadFilter | pb.ListThreadHistoryRequest, name: str, field: str
+    ) -> str | None:
         if not message.HasField(name):  # type: ignore[arg-type]  # one of two fields
             return None
-        return jsontext.dumps(self._codec.read_object(getattr(message, name), f"filter.{name}"))
+        return jsontext.dumps(self._codec.read_object(getattr(message, name), field))
+
+
+def _thread_ids(ids: Sequence[str], field: str) -> tuple[str, ...]:
+    """Returns a list of ids of threads, each once."""
+    if len(ids) > _MAX_IDS:
+        raise errors.InvalidFieldError(f"at most {_MAX_IDS} ids", field=field)
+    if "" in ids:
+        raise errors.InvalidFieldError("an empty id", field=f"{field}[{list(ids).index('')}]")
+    checked = [validation.optional_thread_id(each, f"{field}[{i}]") for i, each in enumerate(ids)]
+    return tuple(dict.fromkeys(checked))
+
+
+def _namespace(elements: Sequence[str]) -> tuple[str, ...]:
+    """Returns a subgraph's namespace; () for the root."""
+    for index, element in enumerate(elements):
+        if not element or len(element) > _MAX_ELEMENT or "|" in element or "\0" in element:
+            raise errors.InvalidFieldError(
+                "must be an element of a namespace, such as node:task, as events and pauses have "
+                "it",
+                field=f"namespace[{index}]",
+            )
+    if len(elements) > _MAX_DEPTH:
+        raise errors.InvalidFieldError(f"at most {_MAX_DEPTH} elements", field="namespace")
+    return tuple(elements)
+
+
+def _amount(amount: Amount) -> pb.StorageAmount:
+    return pb.StorageAmount(count=amount.count, bytes=amount.bytes)
+
+
+def _sort(request: pb.ListThreadsRequest) -> ThreadSort:
+    order = validation.enum_name(pb.ThreadOrder, request.order_by, "THREAD_ORDER_")
+    return ThreadSort(
+        ThreadOrder(order or "CREATE_TIME"), request.direction == pb.SORT_DIRECTION_ASCENDING
+    )
+
+
+def _place(thread: ThreadRecord, sort: ThreadSort) -> tuple[str, int, str]:
+    """Returns where a thread is in a list, as a page token has it."""
+    match sort.order:
+        case ThreadOrder.UPDATE_TIME:
+            return thread.thread_id, thread.update_time, ""
+        case ThreadOrder.STATE_UPDATE_TIME:
+            time = thread.state_update_time
+            return thread.thread_id, _NO_TIME if time is None else time, ""
+        case _:
+            return thread.thread_id, thread.create_time, thread.status
+
+
+def _position(place: list[Any]) -> ThreadPosition:
+    thread_id, time, status = place
+    return ThreadPosition(thread_id, None if time == _NO_TIME else time, status)
+
+
+def _paths(extract: Mapping[str, str]) -> dict[str, StatePath]:
+    """Returns which parts of a state are asked for, by name."""
+    if len(extract) > _MAX_EXTRACTS:
+        raise errors.InvalidFieldError(f"at most {_MAX_EXTRACTS} paths", field="extract")
+    paths: dict[str, StatePath] = {}
+    for name, path in extract.items():
+        field = f"extract[{name[:_MAX_NAME]}]"
+        if not 0 < len(name) <= _MAX_NAME:
+            text = f"its name must have 1 to {_MAX_NAME} characters"
+            raise errors.InvalidFieldError(text, field=field)
+        try:
+            paths[name] = parse_path(path)
+        except ValueError as error:
+            raise errors.InvalidFieldError(str(error), field=field) from error
+    return paths
 
 
 def _ttl(request: pb.CreateThreadRequest | pb.UpdateThreadRequest) -> int | None:
@@ -200,8 +416,24 @@ def _ttl(request: pb.CreateThreadRequest | pb.UpdateThreadRequest) -> int | None
     )
 
 
-def _with_ttl(meaning: dict[str, Any], ttl: int | None) -> dict[str, Any]:
-    return meaning if ttl is None else {**meaning, "ttl": ttl}
+def _breakpoints(messages: Sequence[breakpoint_pb2.Breakpoint], field: str) -> Sequence[Breakpoint]:
+    """Returns the breakpoints of a thread."""
+    return read_breakpoints(messages, field, BreakpointSource.THREAD)
+
+
+def _meaning(
+    breakpoints: Sequence[Breakpoint], messages: Sequence[breakpoint_pb2.Breakpoint]
+) -> list[dict[str, Any]]:
+    """Returns what breakpoints mean: without the ids that the server has given them."""
+    return [
+        {**asdict(each), "breakpoint_id": message.breakpoint_id}
+        for each, message in zip(breakpoints, messages, strict=True)
+    ]
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Returns those fields that are given: without them a request means what it always did."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _request_key(method: str, request_id: str, meaning: dict[str, Any]) -> RequestKey | None:

@@ -28,6 +28,7 @@ from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.events import Sealer, metadata_record
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
@@ -42,6 +43,7 @@ from graphwire_server.runs.request import (
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
+    Inheritance,
     Lease,
     PauseKind,
     PauseRecord,
@@ -173,8 +175,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
         active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
-    previous = tx.last_run(thread.thread_id) if goes_on else None
-    if (previous.run_id if previous is not None else "") != context.continued_run_id:
+    previous = inherited(tx, thread.thread_id) if goes_on else None
+    if (previous.key if previous is not None else "") != context.continued_run_id:
         raise MovedOnError
     discards = (
         isinstance(request.start, CommandStart)
@@ -182,8 +184,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         and thread.status is ThreadStatus.INTERRUPTED
         and not _leaves(request, thread)
     )
+    run_id = new_id()
     own = _own_breakpoints(request, previous)
     spec = _spec(request, context, thread, previous, plan, own, discards=discards)
+    _check_ids(request, breakpoints_in(spec.defaults))
     _check_inherited(spec, own, context.graph, thread)
 
     # A resume is never delayed: neither by runs that are queued on its thread, nor by the limit
@@ -194,11 +198,12 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         spec,
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
+        chain=_chain(previous) if previous is not None else run_id,
+        graph_id=context.graph_id,
+        assistant_version=context.assistant_version,
     )
-    spec = replace(spec, first=starts_now and not thread.checkpoint_id)
-    spec = replace(spec, graph_id=context.graph_id, assistant_version=context.assistant_version)
     run = RunRecord(
-        run_id=new_id(),
+        run_id=run_id,
         thread_id=thread.thread_id,
         assistant_id=context.assistant_id,
         status=RunStatus.RUNNING if starts_now else RunStatus.PENDING,
@@ -229,13 +234,31 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         )
         _resolve_pauses(tx, request, context, thread, plan, run)
         if not goes_on:
-            tx.forget_breakpoint_hits(thread.thread_id)
+            _forget_hits(tx, thread.thread_id)
     tx.insert_run(run, [metadata_record(run)])
     if run.resumed_run_id:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
     return Accepted(run=run, cancelled=cancelled)
+
+
+def _chain(run: RunRecord | Inheritance) -> str:
+    """Returns by what the chain of runs is known to which a run belongs."""
+    return RunSpec.from_json(run.spec).chain
+
+
+def _forget_hits(tx: Transaction, thread_id: str) -> None:
+    """Forgets what breakpoints have let pass in chains of runs that nobody can continue.
+
+    Those of runs under way are continued, and that of the last one, if what takes its place is
+    rolled back.
+    """
+    last = inherited(tx, thread_id)
+    kept: list[RunRecord | Inheritance] = [*tx.active_runs(thread_id)]
+    if last is not None:
+        kept.append(last)
+    tx.forget_breakpoint_hits(thread_id, keep=sorted({_chain(run) for run in kept}))
 
 
 def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
@@ -269,11 +292,19 @@ def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
     )
 
 
+def thread_exists(thread_id: str) -> errors.ThreadExistsError:
+    """Returns the error for the id of a new thread that is taken."""
+    return errors.ThreadExistsError(
+        f"thread {thread_id} exists already", resource=("thread", thread_id)
+    )
+
+
 def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
     """Returns the error for a thread that has an active run."""
     run_id = active[0].run_id if active else ""
+    doing = f"is busy with run {run_id}; wait for its end, or cancel it"
     return errors.ThreadBusyError(
-        f"thread {thread_id} is busy with run {run_id}; wait for its end, or cancel it",
+        f"thread {thread_id} {doing if active else 'is being changed by others; try again'}",
         metadata={"thread_id": thread_id, "run_id": run_id},
         resource=("thread", thread_id),
     )
@@ -477,7 +508,7 @@ def _check_unchanged(
         )
 
 
-def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[Breakpoint, ...]:
+def _own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:
     """Returns the breakpoints of the run itself: those it inherits, and those it brings."""
     inherits = previous is not None and not request.clear_breakpoints
     inherited = breakpoints_in(previous.breakpoints) if previous and inherits else ()
@@ -495,6 +526,18 @@ def _own_breakpoints(request: RunRequest, previous: RunRecord | None) -> tuple[B
             field="breakpoints",
         )
     return (*inherited, *request.breakpoints)
+
+
+def _check_ids(request: RunRequest, defaults: Sequence[Breakpoint]) -> None:
+    """Refuses breakpoints with the ids of such as the thread or the assistant has."""
+    owners = {each.breakpoint_id: each.source.lower() for each in defaults}
+    for index, each in enumerate(request.breakpoints):
+        if each.breakpoint_id in owners:
+            raise errors.InvalidFieldError(
+                f"the {owners[each.breakpoint_id]} has a breakpoint {each.breakpoint_id!r}; "
+                "take another id",
+                field=f"breakpoints[{index}].breakpoint_id",
+            )
 
 
 def _check_inherited(
@@ -528,7 +571,7 @@ def _spec(
     request: RunRequest,
     context: Context,
     thread: ThreadRecord,
-    previous: RunRecord | None,
+    previous: Inheritance | None,
     plan: ResumePlan | None,
     own: Sequence[Breakpoint],
     *,
@@ -624,7 +667,7 @@ def _step(mode: StepMode, plan: ResumePlan) -> Step | None:
     return Step(
         mode,
         [(p.task_id, list(p.namespace), p.node) for p in pauses if p.kind is not after],
-        [p.task_id for p in pauses if p.kind is after],
+        [(p.task_id, list(p.namespace)) for p in pauses if p.kind is after],
     )
 
 

@@ -11,7 +11,7 @@ from graphwire_server.graphs.places import after_id
 from graphwire_server.graphs.position import BEFORE
 from graphwire_server.graphs.tool_calls import Decision, Review, review_in
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import PauseKind, PauseStatus, RunStatus
+from graphwire_server.storage.records import PauseKind, PauseStatus
 
 
 def approvals(
@@ -70,10 +70,6 @@ def given_answers(db: Reader, thread_id: str, *, head: str) -> dict[str, Any]:
     is asked again.
     """
     return {
-        pause.interrupt_id: orjson.loads(pause.answer)
-        for pause in db.resumed_pauses(thread_id, head)
-        if pause.kind is PauseKind.INTERRUPT
-        and pause.answer is not None
-        and (run := db.run(pause.resolved_by_run_id)) is not None
-        and run.status is RunStatus.INTERRUPTED
+        interrupt_id: orjson.loads(answer)
+        for interrupt_id, answer in db.standing_answers(thread_id, head)
     }

@@ -20,12 +20,14 @@ from graphwire import errors
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import InputStart, RunRequest, RunSpec
 from graphwire_server.storage.interface import Reader, Storage, StorageError
 from graphwire_server.storage.records import (
     AssistantFilter,
     AssistantOrder,
     AssistantRecord,
+    Inheritance,
     RunRecord,
     ThreadRecord,
 )
@@ -80,8 +82,9 @@ class RunnableAssistant:
         config: Its config, for what the run does not say.
         context: Its context, for what the run does not say; None for none.
         kept: Whether it is in the database, from which it may be deleted meanwhile.
-        continued_run_id: The run that is gone on with, and whose assistant this is; empty if
-            the run begins with the assistant as it is now.
+        continued_run_id: The run that is gone on with, and whose assistant this is, or another
+            key of it (see `Inheritance.key`); empty if the run begins with the assistant as it
+            is now.
     """
 
     assistant_id: str
@@ -215,13 +218,15 @@ async def check_names(storage: Storage, registry: GraphRegistry) -> None:
 # --- what a thread and a run belong to ---
 
 
-def graph_of_run(run: RunRecord, spec: RunSpec) -> str:
+def graph_of_run(run: RunRecord | Inheritance, spec: RunSpec) -> str:
     """Returns the name of the graph that a run executes."""
     # Before there were others, an assistant was the graph of its name.
     return spec.graph_id or run.assistant_id
 
 
-def loaded_of_run(registry: GraphRegistry, run: RunRecord, spec: RunSpec) -> LoadedGraph:
+def loaded_of_run(
+    registry: GraphRegistry, run: RunRecord | Inheritance, spec: RunSpec
+) -> LoadedGraph:
     """Returns the graph that a run executes.
 
     Raises:
@@ -232,7 +237,9 @@ def loaded_of_run(registry: GraphRegistry, run: RunRecord, spec: RunSpec) -> Loa
 
 def graph_of_thread(db: Reader, thread: ThreadRecord) -> str:
     """Returns the name of the graph to which a thread's state belongs; "" if it has none yet."""
-    if thread.graph_id or not thread.assistant_id:
+    if not thread.assistant_id:
+        return ""  # also where all that has run was rolled back
+    if thread.graph_id:
         return thread.graph_id
     assistant = db.assistant(thread.assistant_id)
     return assistant.graph_id if assistant is not None else thread.assistant_id
@@ -270,8 +277,8 @@ def last_configurable(db: Reader, thread_id: str) -> dict[str, Any] | None:
 
     What a factory makes of them is the graph to which the thread's state belongs.
     """
-    run = db.last_run(thread_id)
-    return RunSpec.from_json(run.spec).configurable if run else None
+    last = inherited(db, thread_id)
+    return RunSpec.from_json(last.spec).configurable if last else None
 
 
 # --- what a run has of its assistant ---
@@ -290,11 +297,11 @@ def runnable(db: Reader, registry: GraphRegistry, request: RunRequest) -> Runnab
     assistant_id = request.assistant_id
     goes_on = not isinstance(request.start, InputStart)
     thread = db.thread(request.thread_id) if goes_on and request.thread_id else None
-    last = db.last_run(request.thread_id) if thread is not None else None
+    last = inherited(db, request.thread_id) if thread is not None else None
     if last is not None:
         if assistant_id and assistant_id != last.assistant_id:
             resolve(db, registry, assistant_id)
-        check_continues(last, assistant_id)
+        check_continues(last, assistant_id, request.thread_id)
         return _of_run(db, registry, last)
     if not assistant_id and goes_on and request.thread_id:
         if thread is None:
@@ -323,14 +330,15 @@ def runnable(db: Reader, registry: GraphRegistry, request: RunRequest) -> Runnab
     )
 
 
-def check_continues(run: RunRecord, assistant_id: str) -> None:
+def check_continues(last: Inheritance, assistant_id: str, thread_id: str) -> None:
     """Raises AssistantMismatchError if an assistant, if any is named, is not that of a run."""
-    if assistant_id and assistant_id != run.assistant_id:
+    if assistant_id and assistant_id != last.assistant_id:
+        what = f"run {last.run_id}" if last.run_id else "what has run before"
         raise errors.AssistantMismatchError(
-            f"what goes on with run {run.run_id} goes on as assistant {run.assistant_id!r}, "
+            f"what goes on with {what} goes on as assistant {last.assistant_id!r}, "
             f"and not as {assistant_id!r}; name that one, or none",
-            metadata={"assistant_id": run.assistant_id},
-            resource=("thread", run.thread_id),
+            metadata={"assistant_id": last.assistant_id},
+            resource=("thread", thread_id),
         )
 
 
@@ -358,7 +366,7 @@ def with_defaults(request: RunRequest, assistant: RunnableAssistant) -> RunReque
     return request
 
 
-def _of_run(db: Reader, registry: GraphRegistry, run: RunRecord) -> RunnableAssistant:
+def _of_run(db: Reader, registry: GraphRegistry, run: Inheritance) -> RunnableAssistant:
     """Returns the assistant of a run, in the version that the run had."""
     spec = RunSpec.from_json(run.spec)
     # None if it was deleted meanwhile: then what the run has of it is all there is.
@@ -369,7 +377,7 @@ def _of_run(db: Reader, registry: GraphRegistry, run: RunRecord) -> RunnableAssi
         loaded=loaded_of_run(registry, run, spec),
         config=Config.from_json(assistant.config) if assistant is not None else Config(),
         context=_context(assistant) if assistant is not None else None,
-        continued_run_id=run.run_id,
+        continued_run_id=run.key,
     )
 
 

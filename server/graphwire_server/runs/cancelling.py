@@ -13,6 +13,7 @@ from graphwire_server.runs.event_log import run_not_found
 from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import give_up
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import RunRecord, RunStatus, ThreadStatus
 
@@ -36,7 +37,7 @@ def cancel_run(
         raise _ended(run, text)
     if run.status is not RunStatus.INTERRUPTED:
         raise _ended(run, f"run {run_id} has ended already: {run.status}")
-    thread, last = tx.thread(run.thread_id), tx.last_run(run.thread_id)
+    thread, last = tx.thread(run.thread_id), inherited(tx, run.thread_id)
     waits = thread is not None and thread.status is ThreadStatus.INTERRUPTED
     if thread is None or not waits or last is None or last.run_id != run_id:
         raise _ended(run, f"run {run_id} has ended already: {run.status}, and is paused no more")

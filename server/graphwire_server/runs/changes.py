@@ -142,6 +142,8 @@ class ChangeLog:
                 database.
             ShuttingDownError: The server is shutting down.
         """
+        if self._closing:
+            raise _shutting_down()
         wake, loop = Wake(), asyncio.get_running_loop()
         self._watchers.add(wake)
         try:
@@ -168,10 +170,7 @@ class ChangeLog:
                 if read.full:
                     continue
                 if self._closing:
-                    raise errors.ShuttingDownError(
-                        "the server is shutting down; watch again after this cursor",
-                        retry_after=1.0,
-                    )
+                    raise _shutting_down()
                 if not await wake.wait(quiet_since + self._heartbeat - loop.time()):
                     yield Watched(place)
                     quiet_since = loop.time()
@@ -287,6 +286,12 @@ def _matches(change: Change, which: WatchFilter) -> bool:
         (not which.kinds or change.record.kind in which.kinds)
         and (not which.thread_ids or subject.thread_id in which.thread_ids)
         and (not which.assistant_id or subject.assistant_id == which.assistant_id)
+    )
+
+
+def _shutting_down() -> errors.ShuttingDownError:
+    return errors.ShuttingDownError(
+        "the server is shutting down; watch again after this cursor", retry_after=1.0
     )
 
 

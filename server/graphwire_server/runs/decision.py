@@ -13,11 +13,12 @@ T = TypeVar("T")
 _TRIES = 5
 
 
-async def decide(storage: Storage, work: Callable[[Transaction], T]) -> T:
+async def decide(storage: Storage, work: Callable[[Transaction], T], *, long: bool = False) -> T:
     """Runs a work that looks for what is there and makes what is not.
 
     Two servers can both find nothing, and make it: a thread of one id, or what one request_id
     asks for. The database refuses the second, which then finds what the first has made.
+    `long` is as for `Storage.write`.
 
     Raises:
         IntegrityError: The work breaks a rule of the database whatever the others do.
@@ -25,7 +26,7 @@ async def decide(storage: Storage, work: Callable[[Transaction], T]) -> T:
     """
     for _ in range(_TRIES - 1):
         try:
-            return await storage.write(work)
+            return await storage.write(work, long=long)
         except IntegrityError:
             continue
-    return await storage.write(work)
+    return await storage.write(work, long=long)

@@ -108,10 +108,14 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
         left = ThreadStatus.BUSY
     if queued and _is_given_up(tx, thread, left, cancelled=True, now=now):
         left = ThreadStatus.BUSY
-    # It belongs to the run's assistant no more, if it did so only for the run.
-    nothing_left = not head and left is ThreadStatus.IDLE and thread.breakpoints == "[]"
+    last, assistant_id, graph_id = tx.last_run(thread.thread_id), None, None
+    if last is not None and not queued:
+        assistant_id = last.assistant_id
+    elif not head and left is ThreadStatus.IDLE and thread.breakpoints == "[]":
+        # It belonged to the run's assistant only for the run.
+        assistant_id = graph_id = ""
     tx.update_thread(
-        thread.thread_id, now=now, status=left, assistant_id="" if nothing_left else None
+        thread.thread_id, now=now, status=left, assistant_id=assistant_id, graph_id=graph_id
     )
     return queued
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 import structlog
 
-from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
+from graphwire_server.graphs.breakpoints import ALL, Breakpoint, BreakpointSource
 from graphwire_server.graphs.doors import DooredGraph, current_doorkeeper
 from graphwire_server.graphs.execution import (
     Beginning,
@@ -23,7 +23,7 @@ from graphwire_server.graphs.execution import (
 )
 from graphwire_server.graphs.failures import error_text, error_type
 from graphwire_server.graphs.gate import Gate, Known
-from graphwire_server.graphs.judge import Judge
+from graphwire_server.graphs.judge import Judge, UnknownPlaceError
 from graphwire_server.graphs.langgraph_compat import END_NODE, AnyPregel, failed_task
 from graphwire_server.graphs.places import Namespace, path_of
 from graphwire_server.graphs.position import (
@@ -43,7 +43,12 @@ from graphwire_server.runs.approvals import approvals, given_answers, reviews
 from graphwire_server.runs.assistants import graph_of_run
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
-from graphwire_server.runs.judging import breakpoints_of, judge_of, lost_breakpoints
+from graphwire_server.runs.judging import (
+    breakpoints_of,
+    counting,
+    judge_of,
+    lost_breakpoints,
+)
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
@@ -191,7 +196,7 @@ class RunExecution:
         judge = await self._storage.read(
             lambda db: judge_of(db, doored.places, run, spec, position), short=True
         )
-        judge.count_hits(self._journal.count_hit)
+        judge.count_hits(counting(spec, self._journal.count_hit))
         self._judge = judge
         if self._run is not run:
             self._steer_judge(judge)  # meanwhile
@@ -214,8 +219,13 @@ class RunExecution:
             self._steer_judge(self._judge)
 
     def _steer_judge(self, judge: Judge) -> None:
-        judge.set(breakpoints_of(self._spec, self._run.breakpoints))
         judge.pausing = self._run.pause_requested
+        try:
+            judge.set(breakpoints_of(self._spec, self._run.breakpoints))
+        except UnknownPlaceError as error:
+            # The server that took it has another version of the graph. Fail closed.
+            _log.warning("breakpoint_nowhere", run_id=self._run.run_id, node=str(error))
+            judge.pausing = True
 
     async def _told(self, start: _Start) -> Told | None:
         """Returns what a further attempt must not tell again; None if there is nothing."""
@@ -399,7 +409,7 @@ class RunExecution:
         """Returns what the copy of a checkpoint says of breakpoints after the nodes before it."""
         spec = self._spec
         config = thread_config(self._run.thread_id, spec.checkpoint_id)
-        there = set(breakpoints_of(spec, self._run.breakpoints))
+        there = tuple(breakpoints_of(spec, self._run.breakpoints))
         met = {
             node: still
             for node, found in (await stopped_after(graph, config)).items()
@@ -458,9 +468,18 @@ async def position_of(registry: GraphRegistry, run: RunRecord) -> Position | Non
         return None
 
 
-def _is_in_force(breakpoint_: Breakpoint, there: Collection[Breakpoint]) -> bool:
-    """Returns whether a breakpoint that a checkpoint tells of still holds."""
-    return breakpoint_.source is BreakpointSource.COMPILED or breakpoint_ in there
+def _is_in_force(met: Breakpoint, there: Collection[Breakpoint]) -> bool:
+    """Returns whether a breakpoint of the root that a checkpoint tells of still holds."""
+    if met.source is BreakpointSource.COMPILED:
+        return True
+    if met.breakpoint_id:
+        return any(
+            each.breakpoint_id == met.breakpoint_id and each.source is met.source for each in there
+        )
+    # A plain name may have become one of all nodes.
+    return any(
+        each.after and not each.breakpoint_id and each.node in (met.node, ALL) for each in there
+    )
 
 
 async def _at_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from graphwire_server.graphs.breakpoints import (
     Breakpoint,
@@ -16,7 +16,10 @@ from graphwire_server.graphs.places import Namespace, Path, Place, path_of
 from graphwire_server.graphs.position import BEFORE, Position
 from graphwire_server.runs.request import RunSpec, Step
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import RunRecord, ThreadRecord
+from graphwire_server.storage.records import Inheritance, RunRecord, ThreadRecord
+
+#: Keeps, by breakpoint and task, that the breakpoint lets the task pass.
+CountHit = Callable[[str, str], None]
 
 
 def breakpoints_of(spec: RunSpec, own: str) -> Iterator[Breakpoint]:
@@ -56,14 +59,15 @@ def judge_of(
         spec: What it was accepted with.
         position: Where it begins; None for new input.
     """
-    breakpoints = list(breakpoints_of(spec, run.breakpoints))
-    counts = any(each.skip_first for each in breakpoints)
-    stepping = stepping_from(spec.step, position) if spec.step and position else None
+    stepping = None
+    if spec.step is not None and position is not None:
+        stepping = stepping_from(spec.step, position, first=run.attempt == 1)
     return Judge(
         places,
-        breakpoints,
+        breakpoints_of(spec, run.breakpoints),
         metadata=spec.metadata,
-        hits=db.breakpoint_hits(run.thread_id) if counts else None,
+        # Also where none skips any: one may be added that was there before.
+        hits=_hits(db, run.thread_id, spec.chain),
         waiting=open_befores(db, run.thread_id) if position is not None else None,
         stepping=stepping,
         run_to=spec.run_to,
@@ -72,7 +76,7 @@ def judge_of(
 
 
 def judge_at_rest(
-    db: Reader, places: Mapping[Path, Place], thread: ThreadRecord, last_run: RunRecord | None
+    db: Reader, places: Mapping[Path, Place], thread: ThreadRecord, last_run: Inheritance | None
 ) -> Judge:
     """Returns who knows the breakpoints in force on a thread of which no run is active.
 
@@ -85,13 +89,27 @@ def judge_at_rest(
         before = breakpoints_of(spec, last_run.breakpoints)
         breakpoints += [each for each in before if each.source is not BreakpointSource.THREAD]
     there = [each for each in breakpoints if locate(each.node, places) is not None]
-    counts = any(each.skip_first for each in there)
     return Judge(
         places,
         there,
         metadata=spec.metadata if spec else {},
-        hits=db.breakpoint_hits(thread.thread_id) if counts else None,
+        hits=_hits(db, thread.thread_id, spec.chain if spec else ""),
     )
+
+
+def counting(spec: RunSpec, count_hit: CountHit) -> CountHit:
+    """Returns a function that counts hits for the chain of runs to which one belongs."""
+    return lambda key, task_id: count_hit(f"{spec.chain}/{key}", task_id)
+
+
+def _hits(db: Reader, thread_id: str, chain: str) -> dict[str, set[str]]:
+    """Returns what breakpoints have let pass in a chain of runs."""
+    prefix = f"{chain}/"
+    return {
+        key.removeprefix(prefix): tasks
+        for key, tasks in db.breakpoint_hits(thread_id).items()
+        if key.startswith(prefix)
+    }
 
 
 def open_befores(db: Reader, thread_id: str) -> dict[str, Verdict]:
@@ -103,21 +121,30 @@ def open_befores(db: Reader, thread_id: str) -> dict[str, Verdict]:
     }
 
 
-def stepping_from(step: Step, position: Position) -> Stepping:
+def stepping_from(step: Step, position: Position, *, first: bool) -> Stepping:
     """Returns how far a step goes from a position.
 
     After a breakpoint after a node, and where no pause was open, what it goes on from are the
     tasks that come next there.
+
+    Args:
+        step: The step.
+        position: Where the attempt at the run begins.
+        first: Whether it is the first attempt. Where no pause was open, a later one can't tell
+            what has come next since: it begins nothing.
     """
-    graphs = {s.namespace for s in position.stopped_after if s.checkpoint_id in step.checkpoints}
+    stopped = {checkpoint_id: tuple(namespace) for checkpoint_id, namespace in step.checkpoints}
+    graphs = {s.namespace for s in position.stopped_after if s.checkpoint_id in stopped}
     standing = [each.task for each in position.tasks if not each.inside]
     if not step.tasks and not step.checkpoints:
-        tasks = standing
+        tasks = standing if first else []
     else:
         tasks = [task for task in standing if task.namespace in graphs]
     resumed = {task.task_id for task in tasks} | {task_id for task_id, _, _ in step.tasks}
     begins = [(task.namespace, task.node, task.task_id) for task in tasks]
     begins += [(tuple(namespace), node, task_id) for task_id, namespace, node in step.tasks]
+    if step.mode == "OUT":
+        begins += [(namespace, "", "") for namespace in stopped.values()]
     free: list[Namespace] = []
     for namespace, node, task_id in begins if step.mode != "INTO" else ():
         inner = namespace if step.mode == "OUT" else (*namespace, f"{node}:{task_id}")

@@ -166,12 +166,13 @@ class Step:
     Attributes:
         mode: INTO, OVER or OUT.
         tasks: The tasks that it goes on from, each as (id, namespace, node).
-        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from.
+        checkpoints: The checkpoints of the breakpoints after nodes that it goes on from, each as
+            (id, namespace).
     """
 
     mode: StepMode
     tasks: list[tuple[str, list[str], str]]
-    checkpoints: list[str]
+    checkpoints: list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ class RunSpec:
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
+        chain: The run with new input that it continues, or its own id: what breakpoints let
+            pass is counted over all runs of a chain.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -232,6 +235,7 @@ class RunSpec:
     step: Step | None = None
     run_to: str = ""
     waited: bool = False
+    chain: str = ""
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

@@ -56,6 +56,7 @@ from graphwire_server.runs.decision import decide
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.inheritance import keep_inherited
 from graphwire_server.runs.request import (
     CommandStart,
     InputStart,
@@ -418,7 +419,7 @@ class RunService:
 
         Raises:
             RunNotFoundError: There is no such run.
-            RunActiveError: It has not ended, or its breakpoints are still needed.
+            RunActiveError: It has not ended.
         """
 
         def work(tx: Transaction) -> None:
@@ -431,7 +432,7 @@ class RunService:
                     metadata={"run_id": run_id, "status": run.status},
                     resource=("run", run_id),
                 )
-            _check_not_needed(tx, run)
+            keep_inherited(tx, run)
             tx.delete_run(run_id)
 
         await self._storage.write(work, long=True)
@@ -538,17 +539,3 @@ def _pauses_at_end(db: Reader, run: RunRecord) -> Sequence[pause_pb2.Pause]:
     # The last two events stay, however old they are.
     interrupted, _ = db.events(run.run_id, after=run.last_sequence - 2, limit=2)
     return pb.RunEvent.FromString(interrupted.data).interrupted.pauses
-
-
-def _check_not_needed(db: Reader, run: RunRecord) -> None:
-    """Raises RunActiveError if going on from where a run stopped would lose its breakpoints."""
-    spec, last_run = RunSpec.from_json(run.spec), db.last_run(run.thread_id)
-    thread = db.thread(run.thread_id)
-    is_last = last_run is not None and last_run.run_id == run.run_id
-    if is_last and thread and thread.next and (spec.interrupt_before or spec.interrupt_after):
-        raise errors.RunActiveError(
-            f"thread {run.thread_id} waits where run {run.run_id} stopped, and what goes on there "
-            "inherits the run's breakpoints; resume the thread or give up what waits first",
-            metadata={"run_id": run.run_id, "status": run.status},
-            resource=("run", run.run_id),
-        )

@@ -32,6 +32,7 @@ from graphwire_server.runs.decision import decide
 from graphwire_server.runs.event_log import run_not_found
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import breakpoints_of
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.interface import Reader, Storage, Transaction
@@ -239,7 +240,7 @@ def _check_steerable(db: Reader, run: RunRecord) -> None:
     """Refuses to change the breakpoints of a run that nothing goes on from."""
     if not run.status.ended:
         return
-    thread, last = db.thread(run.thread_id), db.last_run(run.thread_id)
+    thread, last = db.thread(run.thread_id), inherited(db, run.thread_id)
     waits = thread is not None and thread.status is ThreadStatus.INTERRUPTED
     if not waits or last is None or last.run_id != run.run_id:
         raise _ended(run, "its breakpoints hold nothing any more")

@@ -4,61 +4,77 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Literal
 
 import orjson
 from graphwire import errors
 
 from graphwire_server import jsontext
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_text
+from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
+from graphwire_server.graphs.inside import check_stands_in, graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.places import Namespace, Path, Place, text_of
 from graphwire_server.graphs.position import Position as GraphPosition
 from graphwire_server.graphs.position import read_position
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import (
     StateView,
+    checkpoint_not_found,
     edit_state,
     read_history,
     read_state,
     thread_config,
 )
+from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     check_assistant,
     check_expected,
     thread_busy,
+    thread_exists,
     thread_not_found,
 )
 from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import to_open
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import judge_at_rest
+from graphwire_server.runs.retention import prune_thread
+from graphwire_server.runs.state_paths import StatePath, part
+from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
-from graphwire_server.storage.interface import Reader, Storage, Transaction
+from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
 from graphwire_server.storage.records import (
+    Inheritance,
     PauseRecord,
-    Position,
-    RunRecord,
     ThreadFilter,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
     ThreadStatus,
+    ThreadStorage,
 )
 
 #: How often an edit is made anew when somebody else changes the thread meanwhile.
-_EDIT_TRIES = 5
+_EDIT_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadView:
-    """A thread with its open pauses."""
+    """A thread with its open pauses, and parts of its state, as JSON text, by name."""
 
     thread: ThreadRecord
     pauses: Sequence[PauseRecord]
+    extracted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +95,54 @@ class StateEdit:
     checkpoint_id: str = ""
     expected_checkpoint_id: str = ""
     assistant_id: str = ""
+    namespace: Namespace = ()
 
     def meaning(self) -> dict[str, Any]:
         """Returns it as a JSON object, to compare requests by meaning."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        meaning = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.namespace:
+            # At the root a request means what it always did.
+            del meaning["namespace"]
+        return meaning
+
+
+@dataclass(frozen=True, slots=True)
+class NewThread:
+    """A thread to create.
+
+    Attributes:
+        thread_id: Its id; empty: the server chooses one.
+        metadata: A JSON object.
+        ttl: How long it is kept after its last change, in microseconds; 0: for ever; None: as
+            long as the server says.
+        assistant_id: The assistant of its state; empty: its first run chooses.
+        supersteps: The state that it begins with.
+        breakpoints: Those for all of its runs.
+    """
+
+    thread_id: str
+    metadata: Mapping[str, Any]
+    ttl: int | None = None
+    assistant_id: str = ""
+    supersteps: Sequence[Superstep] = ()
+    breakpoints: Sequence[Breakpoint] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """With what a thread begins.
+
+    Attributes:
+        graph_id: The graph that its state belongs to.
+        places: What is known of that.
+        batch: What is written of a state.
+        position: Where the thread stands then; None if it has no state yet.
+    """
+
+    graph_id: str
+    places: Mapping[Path, Place]
+    batch: EditBatch
+    position: GraphPosition | None
 
 
 class ThreadService:
@@ -101,66 +161,123 @@ class ThreadService:
         self._completion = completion
 
     async def create(
-        self,
-        thread_id: str,
-        metadata: Mapping[str, Any],
-        *,
-        ttl: int | None = None,
-        return_existing: bool,
-        key: RequestKey | None,
+        self, new: NewThread, *, return_existing: bool, key: RequestKey | None
     ) -> ThreadView:
-        """Creates a thread; with an empty id the server chooses one.
-
-        `ttl` is how long it is kept after its last change, in microseconds; 0: for ever; None:
-        as long as the server says.
+        """Creates a thread.
 
         Raises:
-            ThreadExistsError: The id is taken, and not `return_existing`.
-            RequestIdReusedError: The request_id was used for another request.
-            ThreadNotFoundError: The thread that this request_id created was deleted.
+            GraphwireError: Any reason of CreateThread; nothing was changed.
         """
 
-        def work(tx: Transaction) -> ThreadView:
-            earlier = remembered(tx, key) if key else None
+        def there_already(db: Reader) -> ThreadView | None:
+            earlier = remembered(db, key) if key else None
             if earlier is not None:
-                return _made_earlier(tx, earlier.subject)
-            now = now_us()
-            if thread_id and tx.thread(thread_id) is not None:
-                if not return_existing:
-                    raise errors.ThreadExistsError(
-                        f"thread {thread_id} exists already", resource=("thread", thread_id)
-                    )
-                if key:
-                    tx.insert_request(key.record(thread_id, now=now))
-                return _view(tx, thread_id)
-            thread = ThreadRecord(
-                thread_id=thread_id or new_id(),
-                status=ThreadStatus.IDLE,
-                metadata=jsontext.dumps(metadata),
-                create_time=now,
-                update_time=now,
-                ttl=ttl,
-            )
-            tx.insert_thread(thread)
+                return _made_earlier(db, earlier.subject)
+            if not new.thread_id or db.thread(new.thread_id) is None:
+                return None
+            if not return_existing:
+                raise thread_exists(new.thread_id)
+            return _view(db, new.thread_id)
+
+        thread_id, beginning = new.thread_id or new_id(), None
+        if new.assistant_id:
+            # Also if the graph has changed since, so that it would refuse the request now.
+            there = await self._storage.read(there_already, short=True)
+            if there is None:
+                beginning = await self._beginning(new, thread_id)
+
+        def work(tx: Transaction) -> ThreadView:
+            there, now = there_already(tx), now_us()
+            if there is None:
+                thread = ThreadRecord(
+                    thread_id=thread_id,
+                    status=ThreadStatus.IDLE,
+                    metadata=jsontext.dumps(new.metadata),
+                    create_time=now,
+                    update_time=now,
+                    assistant_id=new.assistant_id,
+                    graph_id=beginning.graph_id if beginning is not None else "",
+                    ttl=new.ttl,
+                    breakpoints=breakpoints_text(new.breakpoints),
+                )
+                tx.insert_thread(thread)
+                if beginning is not None and beginning.position is not None:
+                    beginning.batch.apply(tx)
+                    _stand(tx, thread, beginning.places, beginning.position, None, now=now)
+                there = _view(tx, thread_id)
+            elif key is None or remembered(tx, key) is not None:
+                return there
             if key:
-                tx.insert_request(key.record(thread.thread_id, now=now))
-            return ThreadView(thread, ())
+                tx.insert_request(key.record(there.thread.thread_id, now=now))
+            return there
 
-        return await decide(self._storage, work)
+        return await decide(self._storage, work, long=beginning is not None)
 
-    async def get(self, thread_id: str) -> ThreadView:
-        """Returns a thread. Raises ThreadNotFoundError."""
-        return await self._storage.read(lambda db: _view(db, thread_id), short=True)
+    async def _beginning(self, new: NewThread, thread_id: str) -> _Beginning:
+        """Returns with what a thread begins."""
+        batch = EditBatch()
+        async with self._open(thread_id, new.assistant_id, "threads.update") as (loaded, graph):
+            places = loaded.doored(graph).places
+            check_breakpoints(places, new.breakpoints, "breakpoints")
+            if not new.supersteps:
+                return _Beginning(loaded.name, places, batch, None)
+            await apply_supersteps(graph, thread_id, new.supersteps, batch)
+            sink = current_sink.set(batch)
+            try:
+                position = await read_position(graph, thread_config(thread_id))
+            finally:
+                current_sink.reset(sink)
+        return _Beginning(loaded.name, places, batch, position)
+
+    async def get(self, thread_id: str, *, values: bool = False) -> ThreadView:
+        """Returns a thread; its values only if asked for. Raises ThreadNotFoundError."""
+        return await self._storage.read(
+            lambda db: _view(db, thread_id, values=values), short=not values
+        )
 
     async def list(
-        self, which: ThreadFilter, *, limit: int, after: Position | None
+        self,
+        which: ThreadFilter,
+        *,
+        limit: int,
+        sort: ThreadSort = NEWEST_FIRST,
+        after: ThreadPosition | None,
+        values: bool = False,
+        extract: Mapping[str, StatePath] | None = None,
     ) -> list[ThreadView]:
-        """Returns threads, newest first, without those of stateless runs."""
+        """Returns threads, without those of stateless runs.
+
+        Args:
+            which: Which threads.
+            limit: How many at the most.
+            sort: In which order.
+            after: The last thread of the page before.
+            values: Whether to return their values.
+            extract: Which parts of their states to return, by name.
+        """
 
         def read(db: Reader) -> list[ThreadView]:
-            threads = db.threads(which, limit=limit, after=after)
-            pauses = db.pauses([thread.thread_id for thread in threads])
-            return [ThreadView(thread, pauses.get(thread.thread_id, ())) for thread in threads]
+            threads = db.threads(which, limit=limit, sort=sort, after=after)
+            ids = [thread.thread_id for thread in threads]
+            pauses = db.pauses(ids)
+            views = {
+                thread.thread_id: ThreadView(
+                    thread, pauses.get(thread.thread_id, ()), dict.fromkeys(extract or (), "null")
+                )
+                for thread in threads
+            }
+            if values or extract:
+                for thread_id, text in db.values_of(ids):
+                    view = views[thread_id]
+                    state = orjson.loads(text) if extract else None
+                    views[thread_id] = replace(
+                        view,
+                        thread=replace(view.thread, values=text) if values else view.thread,
+                        extracted={
+                            name: part(state, path) for name, path in (extract or {}).items()
+                        },
+                    )
+            return list(views.values())
 
         return await self._storage.read(read)
 
@@ -174,14 +291,24 @@ class ThreadService:
         patch: Mapping[str, Any] | None,
         *,
         ttl: int | None = None,
+        breakpoints: Sequence[Breakpoint] | None = None,
         key: RequestKey | None,
     ) -> ThreadView:
-        """Merges into a thread's metadata (RFC 7396), and sets its ttl; None: leaves it.
+        """Merges into a thread's metadata (RFC 7396), sets its ttl or breakpoints; None: leaves it.
 
         Raises:
             ThreadNotFoundError: There is no such thread.
             RequestIdReusedError: The request_id was used for another request.
+            UnknownNodeError, InvalidConditionError, UnsupportedBreakpointError: Its graph can't
+                honour a breakpoint.
         """
+        if breakpoints:
+            view = await self.get(thread_id)
+            if view.thread.assistant_id:
+                opened = self._open(thread_id, view.thread.assistant_id, "threads.update")
+                async with opened as (loaded, graph):
+                    places = loaded.doored(graph).places
+                    check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
 
         def work(tx: Transaction) -> ThreadView:
             view = _view(tx, thread_id)
@@ -192,7 +319,8 @@ class ThreadService:
             if patch is not None:
                 there = orjson.loads(view.thread.metadata)
                 metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
-            tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl)
+            text = None if breakpoints is None else breakpoints_text(breakpoints)
+            tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
             return _view(tx, thread_id)
@@ -217,12 +345,82 @@ class ThreadService:
 
         await self._storage.write(work, long=True)
 
-    async def state(
-        self, thread_id: str, *, checkpoint_id: str = "", subgraphs: bool = False
-    ) -> ThreadStateView:
-        """Returns a thread's state, at its head or at a checkpoint.
+    async def prune(self, thread_ids: Sequence[str], *, delete: bool) -> int:
+        """Deletes threads, or all of their checkpoints but those at which they stand.
+
+        Each is pruned by itself. Those that have a run which is queued or running are left as
+        they are.
+
+        Returns:
+            How many were pruned.
+        """
+
+        def work(tx: Transaction, thread_id: str) -> bool:
+            if tx.thread(thread_id) is None or tx.has_active_run(thread_id):
+                return False
+            if delete:
+                return tx.delete_thread(thread_id)
+            prune_thread(tx, thread_id)
+            tx.mark_pruned(thread_id)
+            return True
+
+        async def prune_all() -> int:
+            return sum(
+                [
+                    await self._storage.write(partial(work, thread_id=thread_id), long=True)
+                    for thread_id in thread_ids
+                ]
+            )
+
+        return await self._completion.of(prune_all())
+
+    async def storage(self, thread_id: str) -> ThreadStorage:
+        """Returns how much a thread keeps in the database. Raises ThreadNotFoundError."""
+
+        def read(db: Reader) -> ThreadStorage:
+            if db.thread(thread_id) is None:
+                raise thread_not_found(thread_id)
+            return db.thread_storage(thread_id)
+
+        return await self._storage.read(read)
+
+    async def copy(
+        self, thread_id: str, new_thread_id: str, *, key: RequestKey | None
+    ) -> ThreadView:
+        """Copies a thread, but for its runs; with an empty new id the server chooses one.
 
         Raises:
+            ThreadNotFoundError: There is no such thread; or the copy that this request_id made
+                was deleted.
+            ThreadExistsError: The new id is taken.
+            ThreadBusyError: The thread has a run that is queued or running.
+            RequestIdReusedError: The request_id was used for another request.
+        """
+
+        def work(tx: Transaction) -> ThreadView:
+            earlier = remembered(tx, key) if key else None
+            if earlier is not None:
+                return _made_earlier(tx, earlier.subject)
+            now = now_us()
+            copy_id = copy_thread(tx, thread_id, new_thread_id, now=now)
+            if key:
+                tx.insert_request(key.record(copy_id, now=now))
+            return _view(tx, copy_id)
+
+        return await decide(self._storage, work, long=True)
+
+    async def state(
+        self,
+        thread_id: str,
+        *,
+        checkpoint_id: str = "",
+        subgraphs: bool = False,
+        namespace: Namespace = (),
+    ) -> ThreadStateView:
+        """Returns the state of a thread, or of a subgraph of it, at its head or at a checkpoint.
+
+        Raises:
+            InvalidFieldError: There is no subgraph at `namespace`.
             ThreadNotFoundError: There is no such thread.
             CheckpointNotFoundError: It has no such checkpoint.
             GraphUnavailableError: Its state can't be read.
@@ -230,30 +428,73 @@ class ThreadService:
         view = await self.get(thread_id)
         assistant_id = view.thread.assistant_id
         if not assistant_id:
-            if checkpoint_id:
-                raise _no_checkpoint(thread_id, checkpoint_id)
+            if checkpoint_id or namespace:
+                raise checkpoint_not_found(thread_id, checkpoint_id, namespace)
             return ThreadStateView(StateView(), ())
         async with self._open(thread_id, assistant_id, "threads.read") as (_, graph):
             state = await read_state(
-                graph, thread_id, checkpoint_id=checkpoint_id, subgraphs=subgraphs
+                graph,
+                thread_id,
+                checkpoint_id=checkpoint_id,
+                subgraphs=subgraphs,
+                namespace=namespace,
             )
-        return _with_pauses(state, view)
+        return await self._with_pauses(state, view)
 
     async def history(
-        self, thread_id: str, *, limit: int, before: str
+        self,
+        thread_id: str,
+        *,
+        limit: int,
+        before: str = "",
+        after: str = "",
+        metadata: str | None = None,
+        namespace: Namespace = (),
     ) -> Sequence[ThreadStateView]:
-        """Returns a thread's states, newest first, those before a checkpoint.
+        """Returns the states of a thread, or of a subgraph of it, newest first.
+
+        Args:
+            thread_id: The thread.
+            limit: How many at the most.
+            before: Only those before this checkpoint; empty: from the head.
+            after: The last one of the page before; empty: the first page.
+            metadata: Only those whose metadata contains this JSON object (text).
+            namespace: The subgraph; empty: the root.
 
         Raises:
+            InvalidFieldError: There is no subgraph at `namespace`.
             ThreadNotFoundError: There is no such thread.
+            CheckpointNotFoundError: There is no checkpoint `before`.
             GraphUnavailableError: A state can't be read.
         """
-        view = await self.get(thread_id)
+        which = CheckpointFilter(
+            thread_id, text_of(namespace), before=after or before, metadata=metadata
+        )
+
+        def look(db: Reader) -> tuple[ThreadView, list[str]]:
+            view = _view(db, thread_id)
+            if before and not after and not db.checkpoint(thread_id, text_of(namespace), before):
+                raise checkpoint_not_found(thread_id, before, namespace)
+            found = db.checkpoints(which, limit=limit)
+            return view, [checkpoint.checkpoint_id for checkpoint in found]
+
+        view, ids = await self._storage.read(look)
         if not view.thread.assistant_id:
             return ()
         async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
-            states = read_history(graph, thread_id, limit=limit, before=before)
-            return [_with_pauses(state, view) async for state in states]
+            graph_at(graph, namespace)
+            states = read_history(graph, thread_id, ids, namespace=namespace)
+            return [await self._with_pauses(state, view) async for state in states]
+
+    async def _with_pauses(self, state: StateView, view: ThreadView) -> ThreadStateView:
+        """Returns a state with the pauses that are open at it."""
+        namespace, pauses = state.namespace, [p for p in view.pauses if _is_in(p, state.namespace)]
+        head = view.thread.checkpoint_id
+        if namespace and pauses:
+            place = (view.thread.thread_id, text_of(namespace))
+            inner = await self._storage.read(lambda db: db.checkpoint(*place), short=True)
+            head = inner.checkpoint_id if inner is not None else ""
+        return ThreadStateView(state, pauses if state.checkpoint_id == head else ())
 
     async def edit(self, edit: StateEdit, *, key: RequestKey | None) -> ThreadStateView:
         """Edits a thread's state: makes a new head; nothing is executed.
@@ -274,7 +515,7 @@ class ThreadService:
         """Edits a thread's state; returns None if somebody else has changed it meanwhile."""
         thread_id = edit.thread_id
 
-        def check(db: Reader) -> tuple[ThreadRecord, RunRecord | None, bool]:
+        def check(db: Reader) -> tuple[ThreadRecord, Inheritance | None, bool]:
             view = _view(db, thread_id)
             if key and remembered(db, key) is not None:
                 return view.thread, None, True
@@ -282,28 +523,43 @@ class ThreadService:
             if view.thread.status is ThreadStatus.BUSY:
                 raise thread_busy(thread_id, active)
             check_expected(view.thread, edit.expected_checkpoint_id)
-            return view.thread, db.last_run(thread_id), False
+            return view.thread, inherited(db, thread_id), False
 
-        thread, last_run, repeated = await self._storage.read(check, short=True)
+        inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
+
+        def inner_head_of(db: Reader) -> str:
+            head = db.checkpoint(*place) if inside else None
+            return head.checkpoint_id if head is not None else ""
+
+        (thread, last_run, repeated), inner_head = await self._storage.read(
+            lambda db: (check(db), inner_head_of(db)), short=True
+        )
         if repeated:
-            return await self.state(thread_id)
+            return await self.state(thread_id, namespace=inside)
         assistant_id = _assistant_id(thread, edit)
         batch = EditBatch()
         async with self._open(thread_id, assistant_id, "threads.update") as (loaded, graph):
             places = loaded.doored(graph).places
             sink = current_sink.set(batch)
             try:
+                if inside:
+                    graph_at(graph, inside)
+                    stands = await read_position(graph, thread_config(thread_id))
+                    check_stands_in(stands, inside, has_state=bool(inner_head))
                 if edit.checkpoint_id:
-                    await read_state(graph, thread_id, checkpoint_id=edit.checkpoint_id)
+                    await read_state(
+                        graph, thread_id, checkpoint_id=edit.checkpoint_id, namespace=inside
+                    )
                 await edit_state(
                     graph,
                     thread_id,
                     edit.values,
                     as_node=edit.as_node,
                     checkpoint_id=edit.checkpoint_id,
+                    namespace=inside,
                 )
                 position = await read_position(graph, thread_config(thread_id))
-                state = await read_state(graph, thread_id)
+                state = await read_state(graph, thread_id, namespace=inside)
             finally:
                 current_sink.reset(sink)
 
@@ -311,29 +567,20 @@ class ThreadService:
             now_there, _, repeated = check(tx)
             if repeated or now_there.checkpoint_id != thread.checkpoint_id:
                 return None
-            if edit.checkpoint_id and tx.checkpoint(thread_id, "", edit.checkpoint_id) is None:
+            if inner_head_of(tx) != inner_head:
+                return None
+            if edit.checkpoint_id and tx.checkpoint(*place, edit.checkpoint_id) is None:
                 return None
             now = now_us()
             batch.apply(tx)
-            approved = approvals(tx, thread_id, position.approvable(), head=position.checkpoint_id)
-            waiting = position.waiting(judge_at_rest(tx, places, now_there, last_run), approved)
-            run_id = last_run.run_id if last_run else ""
-            pauses = settle_pauses(
+            pauses = _stand(
                 tx,
-                thread_id,
-                run_id,
-                position.checkpoint_id,
-                waiting,
+                replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
+                places,
+                position,
+                last_run,
                 now=now,
-                assistant_id=assistant_id,
-            )
-            tx.update_thread(
-                thread_id,
-                now=now,
-                status=_status_after_edit(tx, now_there, position, pauses),
-                assistant_id=assistant_id,
-                graph_id=loaded.name,
-                head=(position.checkpoint_id, position.next, position.values),
+                inside=inside,
             )
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
@@ -343,7 +590,7 @@ class ThreadService:
         if pauses is None:
             return None
         self._storage.announce(topics.QUEUE)
-        return ThreadStateView(state, pauses)
+        return ThreadStateView(state, [pause for pause in pauses if _is_in(pause, inside)])
 
     @asynccontextmanager
     async def _open(
@@ -360,8 +607,48 @@ class ThreadService:
             yield loaded, graph
 
 
-def _view(db: Reader, thread_id: str) -> ThreadView:
-    thread = db.thread(thread_id)
+def _stand(
+    tx: Transaction,
+    thread: ThreadRecord,
+    places: Mapping[Path, Place],
+    position: GraphPosition,
+    last_run: Inheritance | None,
+    *,
+    now: int,
+    inside: Namespace = (),
+) -> list[PauseRecord]:
+    """Notes where a thread stands after an edit, and returns the pauses at which it does.
+
+    After one `inside` a subgraph, what waits elsewhere goes on to wait.
+    """
+    thread_id, head = thread.thread_id, position.checkpoint_id
+    keep = {p.task_id for p in tx.open_pauses(thread_id) if not _is_in(p, inside)}
+    approved = approvals(tx, thread_id, position.approvable(), head=head)
+    waiting = position.waiting(judge_at_rest(tx, places, thread, last_run), approved)
+    run_id = last_run.run_id if last_run else ""
+    pauses = settle_pauses(
+        tx,
+        thread_id,
+        run_id,
+        head,
+        waiting,
+        now=now,
+        keep=keep,
+        assistant_id=thread.assistant_id,
+    )
+    tx.update_thread(
+        thread_id,
+        now=now,
+        status=_status_after_edit(tx, thread, position, pauses),
+        assistant_id=thread.assistant_id,
+        graph_id=thread.graph_id,
+        head=(head, position.next, position.values),
+    )
+    return pauses
+
+
+def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
+    thread = db.thread(thread_id, values=values)
     if thread is None:
         raise thread_not_found(thread_id)
     return ThreadView(thread, db.open_pauses(thread_id))
@@ -376,10 +663,9 @@ def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
     return _view(db, thread_id)
 
 
-def _with_pauses(state: StateView, view: ThreadView) -> ThreadStateView:
-    return ThreadStateView(
-        state, [p for p in view.pauses if p.checkpoint_id == state.checkpoint_id]
-    )
+def _is_in(pause: PauseRecord, namespace: Namespace) -> bool:
+    """Returns whether a pause is in a subgraph, or in one below it; all are in the root."""
+    return pause.namespace[: len(namespace)] == namespace
 
 
 def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
@@ -402,10 +688,3 @@ def _status_after_edit(
     if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
         return ThreadStatus.INTERRUPTED
     return ThreadStatus.BUSY if db.has_active_run(thread.thread_id) else ThreadStatus.IDLE
-
-
-def _no_checkpoint(thread_id: str, checkpoint_id: str) -> errors.CheckpointNotFoundError:
-    return errors.CheckpointNotFoundError(
-        f"thread {thread_id} has no checkpoint {checkpoint_id}",
-        resource=("checkpoint", checkpoint_id),
-    )

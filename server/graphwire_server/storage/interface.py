@@ -12,7 +12,7 @@ together with others in one flush to the disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
@@ -28,6 +28,7 @@ from graphwire_server.storage.records import (
     Expiry,
     Extent,
     Failure,
+    Inheritance,
     Lease,
     LogEnd,
     PauseFilter,
@@ -40,8 +41,11 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
     ThreadFilter,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
     ThreadStatus,
+    ThreadStorage,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NEWEST_FIRST = ThreadSort()
 #: What is announced when changes were added to their log, see `Reader.changes`.
 CHANGES = "changes"
 
@@ -97,12 +102,20 @@ class Reader(CheckpointReader, Protocol):
         """Returns a thread, or None. Its `values`, which may be large, are read if asked for."""
 
     def threads(
-        self, which: ThreadFilter, *, limit: int, after: Position | None = None
+        self,
+        which: ThreadFilter,
+        *,
+        limit: int,
+        sort: ThreadSort = NEWEST_FIRST,
+        after: ThreadPosition | None = None,
     ) -> list[ThreadRecord]:
-        """Returns at most `limit` threads, newest first (create_time, then id, descending).
+        """Returns at most `limit` threads, newest first if nothing else is said.
 
         `after` is the last row of the page before. The records come without `values`.
         """
+
+    def values_of(self, thread_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yields (thread_id, values) of those among some threads that have values."""
 
     def count_threads(self, which: ThreadFilter) -> int:
         """Returns how many threads match."""
@@ -137,6 +150,9 @@ class Reader(CheckpointReader, Protocol):
 
     def rollback_requested(self, run_id: str) -> bool:
         """Returns whether somebody asked to roll a run back."""
+
+    def inheritance(self, thread_id: str) -> Inheritance | None:
+        """Returns what `put_inheritance` has noted on a thread, or None."""
 
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
         """Returns the RUNNING runs under a server's lease that somebody asked to cancel.
@@ -180,6 +196,9 @@ class Reader(CheckpointReader, Protocol):
     def extent(self, thread_id: str) -> Extent:
         """Returns how much there is of a thread: itself, its runs, events and checkpoints."""
 
+    def thread_storage(self, thread_id: str) -> ThreadStorage:
+        """Returns how much a thread keeps in the database."""
+
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         """Returns a thread's OPEN pauses in the order of their making."""
 
@@ -191,6 +210,13 @@ class Reader(CheckpointReader, Protocol):
 
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
         """Returns the pauses at a checkpoint of a thread that were resumed, oldest first."""
+
+    def standing_answers(self, thread_id: str, checkpoint_id: str) -> list[tuple[str, str]]:
+        """Returns the answers to questions asked at a checkpoint of a thread, oldest first.
+
+        Each is (LangGraph's interrupt id, the answer as JSON text). Only those are returned that
+        were given to a run which went on to its next pause.
+        """
 
     def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
         """Returns a thread's pauses that a run has resumed, or left behind."""
@@ -446,6 +472,7 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
+        breakpoints: str | None = None,
     ) -> None:
         """Changes what is given and sets update_time to `now`.
 
@@ -458,6 +485,17 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         """Deletes a thread with its runs, events, pauses and checkpoints.
 
         Returns False if it was not there.
+        """
+
+    def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
+        """Notes what the next run of a thread inherits, in place of what was noted before."""
+
+    def copy_thread(self, thread_id: str, copy: ThreadRecord, pause_ids: Callable[[], str]) -> None:
+        """Adds a thread with all that another one has but its runs, events and open pauses.
+
+        Those are its values, all its checkpoints, the tasks that breakpoints have let pass, and
+        its resolved pauses, for each of which `pause_ids` gives a new id. The answers that stand
+        for the one stand for the other, whatever becomes of the runs.
         """
 
     def mark_pruned(self, thread_id: str) -> None:
@@ -511,14 +549,22 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
     def insert_breakpoint_hits(self, thread_id: str, hits: Collection[tuple[str, str]]) -> None:
         """Adds (breakpoint, task) for tasks that were let pass; those that are there stay."""
 
-    def forget_breakpoint_hits(self, thread_id: str) -> None:
-        """Deletes all that breakpoints of a thread have counted."""
+    def forget_breakpoint_hits(self, thread_id: str, *, keep: Collection[str]) -> None:
+        """Deletes what breakpoints of a thread have counted.
+
+        Args:
+            thread_id: The thread.
+            keep: All but what is counted under ids that begin with one of these and a "/".
+        """
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         """Notes on a run which run continued it."""
 
     def delete_run(self, run_id: str) -> bool:
-        """Deletes a run with its events; its pauses stay. False if it was not there."""
+        """Deletes a run with its events; its pauses stay. False if it was not there.
+
+        The answers that stand after it go on to stand.
+        """
 
     def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
         """Adds pauses."""

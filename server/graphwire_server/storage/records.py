@@ -277,6 +277,30 @@ class PauseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What the next run of a thread inherits from the one that began last.
+
+    Attributes:
+        start_time: When that run began.
+        spec: How it was asked to run: JSON text, see `runs.request.RunSpec`.
+        breakpoints: Those in force on it: a JSON array as text, see `graphs.breakpoints`.
+        assistant_id: Its assistant.
+        run_id: That run; empty if it is not there any more, or is one of another thread.
+    """
+
+    start_time: int
+    spec: str
+    breakpoints: str
+    assistant_id: str
+    run_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """Returns by what it is told apart from what was inherited before, or is afterwards."""
+        return self.run_id or f"kept {self.start_time}"
+
+
+@dataclass(frozen=True, slots=True)
 class AssistantRecord:
     """One version of an assistant.
 
@@ -417,6 +441,7 @@ class ThreadFilter:
         assistant_id: This assistant; empty for any.
         metadata: Metadata that contains this JSON object (text); None for any.
         values: State that contains this JSON object (text); None for any.
+        thread_ids: One of these; empty for any.
 
     To contain is meant as Postgres' `jsonb @>` means it for objects: each key is
     there with an equal value, objects in it likewise; lists are equal, element by
@@ -427,6 +452,49 @@ class ThreadFilter:
     assistant_id: str = ""
     metadata: str | None = None
     values: str | None = None
+    thread_ids: tuple[str, ...] = ()
+
+
+class ThreadOrder(StrEnum):
+    """What threads are sorted by; the contract's `ThreadOrder` without its prefix.
+
+    Where that is equal it is their id that counts; of one status, before that, when they were
+    created.
+    """
+
+    CREATE_TIME = "CREATE_TIME"
+    UPDATE_TIME = "UPDATE_TIME"
+    STATE_UPDATE_TIME = "STATE_UPDATE_TIME"
+    THREAD_ID = "THREAD_ID"
+    STATUS = "STATUS"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSort:
+    """How a list of threads is sorted. Those without a state_update_time come last in any case.
+
+    Attributes:
+        order: By what.
+        ascending: The oldest, or the first of the alphabet, first.
+    """
+
+    order: ThreadOrder = ThreadOrder.CREATE_TIME
+    ascending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPosition:
+    """A place in a list of threads: the last one already seen, as far as its order goes.
+
+    Attributes:
+        thread_id: Its id.
+        time: The time that it is sorted by; None if it has none, or is not sorted by one.
+        status: Its status, if it is sorted by that.
+    """
+
+    thread_id: str
+    time: int | None = None
+    status: str = ""
 
 
 class ThreadsKept(StrEnum):
@@ -478,6 +546,34 @@ class Extent:
             self.events + other.events,
             self.checkpoints + other.checkpoints,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much there is of something: rows, and the bytes of what they hold, as it is stored."""
+
+    count: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStorage:
+    """How much a thread keeps in the database.
+
+    Attributes:
+        checkpoints: Its checkpoints, those of subgraphs included, and what is left of those that
+            were pruned.
+        channels: The values of its channels, by channel.
+        writes: What tasks have written.
+        events: The events of its runs.
+        runs: How many runs there are.
+    """
+
+    checkpoints: Amount
+    channels: Mapping[str, Amount]
+    writes: Amount
+    events: Amount
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)

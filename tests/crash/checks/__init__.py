@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.crash.checks import answers, events, gates, outcome, speech, tasks
+from tests.crash.checks import answers, events, gates, outcome, pauses, speech, tasks
 from tests.crash.checks.evidence import Evidence, Violation
 
 __all__ = ["Evidence", "Violation", "check"]
@@ -20,9 +20,11 @@ def check(evidence: Evidence, reference: Evidence | None) -> Iterator[Violation]
     yield from gates.check(evidence)
     yield from answers.check(evidence)
     yield from tasks.check(evidence)
+    yield from pauses.check(evidence)
     yield from events.check(evidence)
     yield from speech.check(evidence)
     if not evidence.broken:
+        yield from pauses.check_records(evidence)
         yield from outcome.check(evidence)
-        if reference is not None:
+        if reference is not None and not evidence.scenario.otherwise:
             yield from tasks.compare(evidence, reference)

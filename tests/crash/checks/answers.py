@@ -10,11 +10,11 @@ from tests.crash.ledger import Entry, Kind
 
 def check(evidence: Evidence) -> Iterator[Violation]:
     """Holds what nodes were told against what was asked and answered."""
-    refused = {entry.pause for entry in evidence.ledger if entry.kind is Kind.REFUSED}
+    resumed = evidence.resumed
     given: dict[str, Entry] = {}
     told: dict[str, Entry] = {}
     for entry in evidence.ledger:
-        if entry.kind is Kind.ANSWERED and entry.pause not in refused:
+        if entry.kind is Kind.ANSWERED and entry in resumed:
             given[repr(entry.answer)] = entry
         elif entry.kind is Kind.TOLD:
             yield from _check_told(entry, given.get(repr(entry.answer)))
@@ -41,7 +41,9 @@ def _check_told(told: Entry, given: Entry | None) -> Iterator[Violation]:
 def _check_changed(evidence: Evidence) -> Iterator[Violation]:
     first: dict[tuple[str, str], Entry] = {}
     for entry in evidence.ledger:
-        if entry.kind is Kind.TOLD:
+        if entry.kind is Kind.ROLLED_BACK:
+            first = {key: told for key, told in first.items() if told.answer != entry.answer}
+        elif entry.kind is Kind.TOLD:
             before = first.setdefault((entry.task, repr(entry.question)), entry)
             if before.answer != entry.answer:
                 yield Violation(

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphwire.v1 import run_event_pb2, run_pb2, threads_pb2
+from graphwire.v1 import pause_pb2, run_event_pb2, run_pb2, threads_pb2
 
 from tests.crash.blows import Death
 from tests.crash.caller import Followed
-from tests.crash.ledger import Entry
+from tests.crash.ledger import Entry, Kind
 from tests.crash.scenarios.base import Scenario
 
 
@@ -58,6 +58,7 @@ class Evidence:
         ledger: What nodes and client did, in order.
         followed: The runs as the client saw them.
         runs: The runs as they stand in the database, oldest first.
+        pauses: The pauses of the thread as they stand in the database.
         thread: The thread in the end.
         state: Its state in the end.
         values: The values of that state.
@@ -69,8 +70,23 @@ class Evidence:
     ledger: Sequence[Entry]
     followed: Sequence[Followed]
     runs: Sequence[LoggedRun]
+    pauses: Sequence[pause_pb2.Pause]
     thread: threads_pb2.Thread
     state: threads_pb2.ThreadState
     values: Any
     deaths: Sequence[Death]
     broken: bool = False
+
+    @property
+    def resumed(self) -> list[Entry]:
+        """What the client approved and answered, but for what the server has refused."""
+        resumed: list[Entry] = []
+        for entry in self.ledger:
+            if entry.kind in (Kind.APPROVED, Kind.ANSWERED):
+                resumed.append(entry)
+            elif entry.kind is Kind.REFUSED:
+                said = entry.pause, entry.answer
+                latest = next((e for e in reversed(resumed) if (e.pause, e.answer) == said), None)
+                if latest is not None:
+                    resumed.remove(latest)
+        return resumed

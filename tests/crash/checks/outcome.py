@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from graphwire.v1 import threads_pb2
 
 from tests.crash.checks.evidence import Evidence, Violation
+from tests.crash.scenarios.base import worth
 from tests.e2e.drive import pause_shape
 
 
@@ -28,9 +29,12 @@ def check(evidence: Evidence) -> Iterator[Violation]:
     started = {run.run_id for run in evidence.followed}
     if others := {run.run.run_id for run in evidence.runs} - started:
         yield Violation("outcome", f"nobody started {others}")
-    scenario = evidence.scenario
-    expected = {"log": [*scenario.log], "steps": [*scenario.steps], "count": scenario.count}
+    scenario, values = evidence.scenario, evidence.values or {}
+    log = [*scenario.log]
+    if scenario.otherwise and values.get("log") == [*scenario.otherwise]:
+        log = [*scenario.otherwise]
+    expected = {"log": log, "steps": [*scenario.steps], "count": sum(map(worth, log))}
     for key, value in expected.items():
-        found = (evidence.values or {}).get(key, [])
+        found = values.get(key, [])
         if found != value:
             yield Violation("state", f"{key} is {found}, and not {value}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from graphwire.v1 import breakpoint_pb2
 
 from tests.crash.player import Player
 
@@ -19,14 +21,17 @@ class Gate:
     Attributes:
         node: The node, with its path.
         why: The kind of the pauses that let it run.
-        at: The node of those pauses, with its path: another one for pauses after a node.
+        at: The node of those pauses, with its path: another one for pauses after a node. Empty:
+            a pause at any node lets it, and what comes then, run.
         free: How often it may run without.
+        given: Only tasks count that were given these: what a condition is about.
     """
 
     node: str
     why: str
     at: str
     free: int = 0
+    given: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,9 @@ class Scenario:
         gates: The nodes that need approvals.
         log: The list `log` of the state in the end.
         steps: The list `steps` of the state in the end: what subgraphs did.
+        otherwise: The list `log` in the end, if the other one wins whom the script lets race.
+            Which tasks run depends on that, then, and is not held against another play.
+        renewed: Whether a task may get a pause anew for which nobody has changed the state.
     """
 
     name: str
@@ -48,11 +56,8 @@ class Scenario:
     gates: tuple[Gate, ...]
     log: tuple[str, ...]
     steps: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        """The counter of the state in the end."""
-        return sum(worth(entry) for entry in self.log)
+    otherwise: tuple[str, ...] = ()
+    renewed: bool = False
 
 
 #: All scenarios, by name. Filled by `scenario`.
@@ -65,26 +70,47 @@ def scenario(
     log: Sequence[str],
     steps: Sequence[str] = (),
     gates: Sequence[Gate] = (),
+    otherwise: Sequence[str] = (),
+    renewed: bool = False,
 ) -> Callable[[Script], Script]:
     """Makes a scenario of a script; see `Scenario`."""
 
     def make(script: Script) -> Script:
         name: str = script.__name__
         assert name not in SCENARIOS, name
-        SCENARIOS[name] = Scenario(name, graph, script, tuple(gates), tuple(log), tuple(steps))
+        SCENARIOS[name] = Scenario(
+            name,
+            graph,
+            script,
+            tuple(gates),
+            tuple(log),
+            tuple(steps),
+            tuple(otherwise),
+            renewed,
+        )
         return script
 
     return make
 
 
-def before(node: str) -> Gate:
-    """A breakpoint before a node."""
-    return Gate(node, "BREAKPOINT_BEFORE", node)
+def before(node: str, *, given: Mapping[str, Any] | None = None) -> Gate:
+    """A breakpoint before a node; `given`: before those of its tasks that get these."""
+    return Gate(node, "BREAKPOINT_BEFORE", node, given=given)
 
 
 def after(node: str, *, then: str, free: int = 0) -> Gate:
     """A breakpoint after a node, which keeps the next one waiting."""
     return Gate(then, "BREAKPOINT_AFTER", node, free)
+
+
+def asked_for(node: str) -> Gate:
+    """A node that waits since somebody has asked for it, with PauseRun or a step."""
+    return Gate(node, "PAUSE", node)
+
+
+def behind_a_stop(node: str, *, free: int = 0) -> Gate:
+    """A node that waits, or comes after one that waits, since somebody has asked for it."""
+    return Gate(node, "PAUSE", "", free)
 
 
 def stands_before(node: str) -> Shape:
@@ -97,9 +123,21 @@ def stands_after(node: str) -> Shape:
     return ("BREAKPOINT_AFTER", node)
 
 
+def stopped(node: str) -> Shape:
+    """The shape of a pause that somebody has asked for."""
+    return ("PAUSE", node)
+
+
 def question(node: str, text: str) -> Shape:
     """The shape of a question."""
     return ("INTERRUPT", node, text)
+
+
+def breakpoint_at(node: str, **fields: Any) -> breakpoint_pb2.Breakpoint:
+    """A breakpoint; its id is the name of the node, unless `fields` say otherwise."""
+    return breakpoint_pb2.Breakpoint(
+        **{"breakpoint_id": node.replace("/", "."), **fields}, node=node
+    )
 
 
 def worth(entry: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwire.v1 import run_pb2, runs_pb2
+from graphwire.v1 import run_pb2
 
 from tests.crash.player import Player
 from tests.crash.scenarios.base import (
@@ -54,43 +54,6 @@ def cancel_and_resume(me: Player) -> None:
     me.open_gate()
     run = me.resume()
     me.done(me.resume(*me.paused(run, stands_before("after"))))
-
-
-@scenario("gated", log=["input 2", *GATED])
-def roll_back(me: Player) -> None:
-    run_id = me.create(INPUT)
-    me.wait_begun("gate", run_id)
-    me.cancel(run_id, action=runs_pb2.CANCEL_ACTION_ROLLBACK)
-    me.ended(me.follow(run_id), "CANCELLED")
-    me.open_gate()
-    me.done(me.start(entry("input 2")))
-
-
-@scenario("gated", log=["input", "before", "input 2", *GATED])
-def take_the_place(me: Player) -> None:
-    first = me.create(INPUT)
-    me.wait_begun("gate", first)
-    second = me.create(entry("input 2"), multitask_strategy=run_pb2.MULTITASK_STRATEGY_INTERRUPT)
-    me.ended(me.follow(first), "CANCELLED")
-    me.open_gate()
-    me.done(me.follow(second))
-
-
-@scenario("gated", log=["input 2", *GATED], gates=[before("after")])
-def take_the_place_and_roll_back(me: Player) -> None:
-    stops = {"interrupt_before": ["after"]}
-    first = me.create(INPUT, **stops)
-    me.wait_begun("gate", first)
-    queued = me.create(
-        entry("never"), multitask_strategy=run_pb2.MULTITASK_STRATEGY_ENQUEUE, **stops
-    )
-    second = me.create(
-        entry("input 2"), multitask_strategy=run_pb2.MULTITASK_STRATEGY_ROLLBACK, **stops
-    )
-    for run_id in (first, queued):
-        me.ended(me.follow(run_id), "CANCELLED")
-    me.open_gate()
-    me.done(me.resume(*me.paused(me.follow(second), stands_before("after"))))
 
 
 @scenario("talk", log=["input", "speak", "speak", "after"], gates=[before("again")])

@@ -23,6 +23,7 @@ NOTHING_CAN_BE_WRONG = {
     "GetThreadStateRequest.subgraphs": "either is allowed",
     "ListThreadsRequest.filter": "its fields have their own tests; empty is allowed",
     "CountThreadsRequest.filter": "as in ListThreadsRequest",
+    "UpdateThreadRequest.breakpoints": "its breakpoints have their own tests; none is allowed",
     "WatchThreadsRequest.filter": "as in ListThreadsRequest",
     "ListPausesRequest.filter": "as in ListThreadsRequest",
     "PauseFilter.assistant_id": "as in ThreadFilter",

@@ -39,6 +39,9 @@ RIGHT: dict[str, dict[str, Any]] = {
     "CountThreads": {},
     "UpdateThread": {"thread_id": "nowhere", "metadata": {"json": "{}"}},
     "DeleteThread": {"thread_id": "nowhere"},
+    "CopyThread": {"thread_id": "nowhere"},
+    "PruneThreads": {"thread_ids": ["nowhere"], "strategy": "PRUNE_STRATEGY_DELETE"},
+    "GetThreadStorage": {"thread_id": "nowhere"},
     "GetThreadState": {"thread_id": "nowhere"},
     "UpdateThreadState": {"thread_id": "nowhere", "values": {"json": "{}"}},
     "ListThreadHistory": {"thread_id": "nowhere"},
@@ -204,6 +207,7 @@ def test_a_payload_with_both_forms_is_refused(channel: grpc.Channel, name: str, 
     [
         ("CreateThread", "metadata"),
         ("UpdateThread", "metadata"),
+        ("ListThreadHistory", "metadata"),
         *(
             (name, f"filter.{f}")
             for name in ("ListThreads", "CountThreads")

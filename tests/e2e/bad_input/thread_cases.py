@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.bad_input.case import Bad
+from tests.e2e.bad_input.case import Bad, Fields
 from tests.e2e.bad_input.requests import (
     BAD_REQUEST_IDS,
     BAD_THREAD_IDS,
@@ -14,6 +14,7 @@ from tests.e2e.bad_input.requests import (
     INVALID,
     NOT_FOUND,
 )
+from tests.e2e.bad_input.thread_breakpoint_cases import bad_breakpoints
 from tests.e2e.bad_input.world import UNKNOWN_ID, World
 
 EXISTS = "ALREADY_EXISTS"
@@ -28,6 +29,8 @@ NEEDS: dict[str, dict[str, Any]] = {
     "GetThreadState": {},
     "UpdateThreadState": {"values": {"json": '{"log": ["x"]}'}, "assistant_id": "linear"},
     "ListThreadHistory": {},
+    "CopyThread": {},
+    "GetThreadStorage": {},
 }
 
 
@@ -122,10 +125,321 @@ CREATE = [
     ),
 ]
 
+
+def _with_state(*supersteps: list[tuple[str, str]], **more: Any) -> dict[str, Any]:
+    """A thread with a state: in each step nodes, and what they have returned as JSON text."""
+    return {
+        "assistant_id": "linear",
+        "supersteps": [
+            {"updates": [{"as_node": node, "values": {"json": text}} for node, text in step]}
+            for step in supersteps
+        ],
+        **more,
+    }
+
+
+_INPUT = ("__input__", '{"log": ["in"]}')
+
+BEGINNINGS = [
+    Bad(
+        "CreateThread",
+        what,
+        request,
+        code,
+        reason,
+        (f"supersteps{field}",) if field else (),
+        covers=covers,
+        text=text,
+    )
+    for what, request, code, reason, field, covers, text in [
+        (
+            "an assistant that is not there",
+            {"assistant_id": "liner"},
+            NOT_FOUND,
+            "ASSISTANT_NOT_FOUND",
+            "",
+            "assistant_id",
+            "did you mean 'linear'?",
+        ),
+        (
+            "a step without updates",
+            _with_state([_INPUT], []),
+            INVALID,
+            "MISSING_FIELD",
+            "[1].updates",
+            "",
+            "",
+        ),
+        (
+            "an update of nobody",
+            _with_state([_INPUT], [("", "{}")]),
+            INVALID,
+            "MISSING_FIELD",
+            "[1].updates[0].as_node",
+            "",
+            "",
+        ),
+        (
+            "an update without values",
+            {"assistant_id": "linear", "supersteps": [{"updates": [{"as_node": "a"}]}]},
+            INVALID,
+            "MISSING_FIELD",
+            "[0].updates[0].values",
+            "",
+            "",
+        ),
+        (
+            "an update of null",
+            _with_state([("a", "null")]),
+            INVALID,
+            "MISSING_FIELD",
+            "[0].updates[0].values",
+            "",
+            "",
+        ),
+        (
+            "a node that is not there",
+            _with_state([_INPUT], [("a", "{}"), ("z", "{}")]),
+            INVALID,
+            "UNKNOWN_NODE",
+            "[1].updates[1].as_node",
+            "",
+            "it has: a, b, c",
+        ),
+        (
+            "a channel that is not there",
+            _with_state([_INPUT], [("a", '{"lgo": 1}')]),
+            INVALID,
+            "INVALID_UPDATE",
+            "[1].updates[0].values",
+            "",
+            "lgo",
+        ),
+    ]
+] + [
+    Bad(
+        "CreateThread",
+        "too many steps",
+        _with_state(*[[("a", "{}")]] * 1001),
+        INVALID,
+        "INVALID_FIELD",
+        ("supersteps",),
+        text="at most 1000 steps",
+    ),
+    *(
+        Bad(
+            "CreateThread",
+            f"{what} of nobody",
+            request,
+            INVALID,
+            "MISSING_FIELD",
+            ("assistant_id",),
+        )
+        for what, request in {
+            "a state": _with_state([_INPUT], assistant_id=""),
+            "breakpoints": {"breakpoints": [{"node": "a"}]},
+        }.items()
+    ),
+    *bad_breakpoints(
+        "CreateThread",
+        "breakpoints",
+        lambda world, listed: {"assistant_id": "linear", "breakpoints": listed},
+    ),
+    *bad_breakpoints(
+        "UpdateThread",
+        "breakpoints.breakpoints",
+        lambda world, listed: {"thread_id": world.done, "breakpoints": {"breakpoints": listed}},
+    ),
+]
+
+COPY = [
+    *(
+        Bad(
+            "CopyThread",
+            f"new_thread_id {bad[:5]!r}",
+            _thread("CopyThread", "done", new_thread_id=bad),
+            INVALID,
+            "INVALID_FIELD",
+            ("new_thread_id",),
+        )
+        for bad in BAD_THREAD_IDS
+    ),
+    Bad(
+        "CopyThread",
+        "an id that is taken",
+        _thread("CopyThread", "done", new_thread_id="world.new"),
+        EXISTS,
+        "THREAD_EXISTS",
+        covers="new_thread_id",
+    ),
+    Bad(
+        "CopyThread",
+        "a busy thread",
+        lambda world: {"thread_id": world.busy},
+        BROKEN,
+        "THREAD_BUSY",
+    ),
+    *(
+        Bad(
+            "CopyThread",
+            f"request_id {bad[:5]!r}",
+            _thread("CopyThread", "done", request_id=bad),
+            INVALID,
+            "INVALID_FIELD",
+            ("request_id",),
+        )
+        for bad in BAD_REQUEST_IDS
+    ),
+]
+
+_PRUNE: list[tuple[str, dict[str, Any], str, str, str]] = [
+    (
+        "no threads",
+        {"strategy": "PRUNE_STRATEGY_DELETE"},
+        "MISSING_FIELD",
+        "thread_ids",
+        "at least one",
+    ),
+    (
+        "no strategy",
+        {"thread_ids": ["nobody"]},
+        "MISSING_FIELD",
+        "strategy",
+        "PRUNE_STRATEGY_KEEP_LATEST",
+    ),
+    (
+        "an empty id",
+        {"thread_ids": ["nobody", ""], "strategy": "PRUNE_STRATEGY_DELETE"},
+        "INVALID_FIELD",
+        "thread_ids[1]",
+        "",
+    ),
+    (
+        "an id that is none",
+        {"thread_ids": ["a b"], "strategy": "PRUNE_STRATEGY_DELETE"},
+        "INVALID_FIELD",
+        "thread_ids[0]",
+        "",
+    ),
+    (
+        "too many threads",
+        {"thread_ids": ["nobody"] * 1001, "strategy": "PRUNE_STRATEGY_DELETE"},
+        "INVALID_FIELD",
+        "thread_ids",
+        "at most 1000 ids",
+    ),
+]
+
+PRUNE = [
+    Bad("PruneThreads", what, request, INVALID, reason, (field,), text=text)
+    for what, request, reason, field, text in _PRUNE
+]
+
+NAMESPACES = [
+    *(
+        Bad(rpc, f"namespace {what}", request, INVALID, "INVALID_FIELD", (field,))
+        for rpc in ("GetThreadState", "UpdateThreadState", "ListThreadHistory")
+        for what, namespace, field in [
+            ("with an empty element", ["child:1", ""], "namespace[1]"),
+            ("as one text", ["child:1|ask:2"], "namespace[0]"),
+            ("with a NUL", ["child\0"], "namespace[0]"),
+            ("with a long element", ["x" * 1001], "namespace[0]"),
+            ("that is too deep", ["a:1"] * 101, "namespace"),
+            ("of no subgraph", ["nobody:1"], "namespace"),
+        ]
+        for request in [
+            lambda world, rpc=rpc, namespace=namespace: {
+                **NEEDS[rpc],
+                "thread_id": world.done,
+                "namespace": namespace,
+            }
+        ]
+    ),
+    *(
+        Bad(
+            "ListThreadHistory",
+            f"before_checkpoint_id {bad[:5]!r}",
+            _thread("ListThreadHistory", "done", before_checkpoint_id=bad),
+            INVALID,
+            "INVALID_FIELD",
+            ("before_checkpoint_id",),
+        )
+        for bad in BAD_UUIDS
+    ),
+    *(
+        Bad(
+            "ListThreadHistory",
+            what,
+            _thread("ListThreadHistory", "done", before_checkpoint_id=before),
+            NOT_FOUND,
+            "CHECKPOINT_NOT_FOUND",
+            covers="before_checkpoint_id",
+        )
+        for what, before in {
+            "before a checkpoint that is not there": UNKNOWN_ID,
+            "before a checkpoint of another thread": "world.stopped_checkpoint",
+        }.items()
+    ),
+]
+
+
+def _masked(name: str) -> dict[str, Fields]:
+    """Requests for one field of a thread."""
+    return {
+        "GetThread": lambda world: {"thread_id": world.done, "read_mask": name},
+        "ListThreads": {"read_mask": name},
+    }
+
+
+SEARCH = [
+    *(
+        Bad(
+            rpc,
+            "a field that no thread has",
+            request,
+            INVALID,
+            "INVALID_FIELD",
+            ("read_mask",),
+            text=f"Thread has no field '{name}'; it has: thread_id, status, metadata",
+        )
+        for name in ("value", "error.type")
+        for rpc, request in _masked(name).items()
+    ),
+    *(
+        Bad(
+            "ListThreads",
+            f"extract {what}",
+            {"extract": extract},
+            INVALID,
+            "INVALID_FIELD",
+            (field,),
+        )
+        for what, extract, field in [
+            ("nothing", {"x": ""}, "extract[x]"),
+            ("an index of the state", {"x": "[0]"}, "extract[x]"),
+            ("no path", {"good": "a.b", "x": "a..b"}, "extract[x]"),
+            ("a long path", {"x": "a" * 513}, "extract[x]"),
+            ("without a name", {"": "a"}, "extract[]"),
+            ("with a long name", {"x" * 129: "a"}, f"extract[{'x' * 128}]"),
+            ("too much", {str(n): "a" for n in range(11)}, "extract"),
+        ]
+    ),
+    *(
+        Bad(rpc, f"filter.thread_ids {what}", request, INVALID, reason, (field,))
+        for rpc in ("ListThreads", "CountThreads")
+        for what, ids, reason, field in [
+            ("with an empty id", ["a", ""], "INVALID_FIELD", "filter.thread_ids[1]"),
+            ("with none", ["a b"], "INVALID_FIELD", "filter.thread_ids[0]"),
+            ("that are too many", ["a"] * 1001, "INVALID_FIELD", "filter.thread_ids"),
+        ]
+        for request in [{"filter": {"thread_ids": ids}}]
+    ),
+]
+
 UPDATE = [
     Bad(
         "UpdateThread",
-        "neither metadata nor ttl",
+        "neither metadata nor ttl nor breakpoints",
         lambda world: {"thread_id": world.new},
         INVALID,
         "MISSING_FIELD",
@@ -331,4 +645,7 @@ LISTS = [
     ),
 ]
 
-CASES = [*OF_A_THREAD, *CREATE, *UPDATE, *DELETE, *STATE, *EDIT, *LISTS]
+CASES = [
+    *(*OF_A_THREAD, *CREATE, *BEGINNINGS, *UPDATE, *DELETE, *COPY, *PRUNE),
+    *(*STATE, *NAMESPACES, *EDIT, *LISTS, *SEARCH),
+]

@@ -59,7 +59,7 @@ def _begin(state: Log) -> Path:
     return path
 
 
-async def _wait(state: Log) -> Log:
+async def waits_for_gate(state: Log) -> Log:
     path = _begin(state)
     while not path.exists():
         await asyncio.sleep(0.01)
@@ -68,7 +68,7 @@ async def _wait(state: Log) -> Log:
 
 async def _climb(state: Log) -> Log:
     count = state.get("count", 0)
-    await _wait({**state, "path": f"{state['path']} {count}"})
+    await waits_for_gate({**state, "path": f"{state['path']} {count}"})
     return {"log": ["step"], "count": count + 1}
 
 
@@ -86,7 +86,7 @@ stairs = _stairs().compile()
 
 async def _ask_at_gates(state: Log) -> Log:
     async def gate(number: int) -> None:
-        await _wait({**state, "path": f"{state['path']} {number}"})
+        await waits_for_gate({**state, "path": f"{state['path']} {number}"})
 
     await gate(0)
     first = interrupt("first?")
@@ -103,7 +103,7 @@ ask_at_gates = chain(ask=_ask_at_gates, after=writes("after")).compile()
 #: Asks in a subgraph, and then waits there.
 ask_before_gate = chain(
     before=writes("before"),
-    child=chain(one=writes("one"), ask=asks("child"), gate=_wait).compile(),
+    child=chain(one=writes("one"), ask=asks("child"), gate=waits_for_gate).compile(),
     after=writes("after"),
 ).compile()
 
@@ -138,13 +138,13 @@ def _gated(gate: Any) -> StateGraph[Any]:
     return graph
 
 
-gated = _gated(_wait).compile()
+gated = _gated(waits_for_gate).compile()
 gated_sync = _gated(_wait_in_thread).compile()
 
 
 def _beside_gate(**other: Any) -> StateGraph[Any]:
     graph = StateGraph(Log)
-    for name, node in {**other, "gate": _wait}.items():
+    for name, node in {**other, "gate": waits_for_gate}.items():
         graph.add_node(name, node)
         graph.add_edge(START, name)
         graph.add_edge(name, END)

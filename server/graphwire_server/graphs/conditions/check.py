@@ -137,6 +137,8 @@ class Checker:
         self.names.add(node.name)
         if node.name == "state":
             self.reads = None
+            # Of a state whose keys are not known it is not known either that it is an object.
+            return VARIABLES["state"] if self._state_keys is not None else DYN
         return VARIABLES[node.name]
 
     def _is(self, node: Node, variable: str) -> bool:

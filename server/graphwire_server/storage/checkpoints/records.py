@@ -84,9 +84,12 @@ class CheckpointFilter:
         checkpoint_id: Only this one; None for any.
         before: Only those written before this one, which may be of another namespace of the
             thread; empty for all. If it is not there, those with a lesser id.
+        metadata: Metadata that contains this JSON object (text), as in `records.ThreadFilter`;
+            None for any.
     """
 
     thread_id: str | None = None
     namespace: str | None = None
     checkpoint_id: str | None = None
     before: str = ""
+    metadata: str | None = None

@@ -107,6 +107,12 @@ class EditBatch(Sink):
         """Returns the checkpoints that were put, in their order."""
         return [checkpoint for checkpoint, _ in self._checkpoints]
 
+    def copy(self) -> EditBatch:
+        """Returns one that keeps the same, and what is put into it from now on."""
+        copy = EditBatch(self._annotations)
+        copy._checkpoints, copy._writes = [*self._checkpoints], [*self._writes]
+        return copy
+
     def put_checkpoint(
         self, checkpoint: CheckpointRecord, values: Sequence[ChannelValueRecord]
     ) -> Awaitable[None]:

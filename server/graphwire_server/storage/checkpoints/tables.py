@@ -197,6 +197,8 @@ class CheckpointReads:
             )
             if value is not None
         ]
+        if which.metadata is not None:
+            conditions.append(("graphwire_contains(metadata, ?)", which.metadata))
         if which.before:
             number = self._number(which.thread_id, which.before)
             # One that is not there, or not any more, has but the place that its id gives it.

@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterator, Sequence
 import orjson
 
 from graphwire_server.storage.checkpoints.tables import CheckpointReads
+from graphwire_server.storage.interface import NEWEST_FIRST
 from graphwire_server.storage.records import (
+    Amount,
     ChangePage,
     ChangePlace,
     EventRecord,
     Expiry,
     Extent,
+    Inheritance,
     Lease,
     LogEnd,
     PauseFilter,
@@ -25,10 +28,14 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
     ThreadFilter,
+    ThreadPosition,
     ThreadRecord,
+    ThreadSort,
+    ThreadStorage,
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantReads
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
 
@@ -49,12 +56,26 @@ class SqlReader(CheckpointReads, AssistantReads):
         return self._thread(sql.THREAD, thread_id, values=values)
 
     def threads(
-        self, which: ThreadFilter, *, limit: int, after: Position | None = None
+        self,
+        which: ThreadFilter,
+        *,
+        limit: int,
+        sort: ThreadSort = NEWEST_FIRST,
+        after: ThreadPosition | None = None,
     ) -> list[ThreadRecord]:
         if not _can_match(which):
             return []
-        cursor = self._execute(*sql.list_threads(which, limit=limit, after=after))
-        return [rows.thread_record(row) for row in cursor]
+        found: list[ThreadRecord] = []
+        for part in sql.parts_of(sort, after):
+            if len(found) < limit:
+                cursor = self._execute(*sql.list_threads(which, part, limit=limit - len(found)))
+                found += (rows.thread_record(row) for row in cursor)
+        return found
+
+    def values_of(self, thread_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+        for ids in in_parts(thread_ids):
+            for row in self._execute(sql.thread_states(len(ids)), ids):
+                yield row[0], row[1]
 
     def count_threads(self, which: ThreadFilter) -> int:
         if not _can_match(which):
@@ -86,6 +107,10 @@ class SqlReader(CheckpointReads, AssistantReads):
     def last_run(self, thread_id: str) -> RunRecord | None:
         row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
         return None if row is None else rows.run_record(row)
+
+    def inheritance(self, thread_id: str) -> Inheritance | None:
+        row = self._execute(thread_sql.INHERITANCE, (thread_id,)).fetchone()
+        return None if row is None else Inheritance(*row)
 
     def active_run_ids(self, status: RunStatus) -> list[str]:
         return [row[0] for row in self._execute(sql.ACTIVE_RUN_IDS[status])]
@@ -146,6 +171,20 @@ class SqlReader(CheckpointReads, AssistantReads):
     def extent(self, thread_id: str) -> Extent:
         return Extent(*self._execute(sql.EXTENT, (thread_id,) * 4).fetchone())
 
+    def thread_storage(self, thread_id: str) -> ThreadStorage:
+        channels = self._execute(thread_sql.CHANNEL_AMOUNTS, (thread_id,))
+        return ThreadStorage(
+            checkpoints=self._amount(thread_sql.CHECKPOINT_AMOUNT, thread_id),
+            channels={row[0]: Amount(int(row[1]), int(row[2])) for row in channels},
+            writes=self._amount(thread_sql.WRITE_AMOUNT, thread_id),
+            events=self._amount(thread_sql.EVENT_AMOUNT, thread_id),
+            runs=int(self._execute(thread_sql.RUN_COUNT, (thread_id,)).fetchone()[0]),
+        )
+
+    def _amount(self, select: str, thread_id: str) -> Amount:
+        count, size = self._execute(select, (thread_id,)).fetchone()
+        return Amount(int(count), int(size))
+
     def open_pauses(self, thread_id: str) -> list[PauseRecord]:
         return self.pauses((thread_id,)).get(thread_id, [])
 
@@ -166,6 +205,10 @@ class SqlReader(CheckpointReads, AssistantReads):
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
         cursor = self._execute(sql.RESUMED_PAUSES, (thread_id, checkpoint_id))
         return [rows.pause_record(row) for row in cursor]
+
+    def standing_answers(self, thread_id: str, checkpoint_id: str) -> list[tuple[str, str]]:
+        cursor = self._execute(thread_sql.STANDING_ANSWERS, (thread_id, checkpoint_id))
+        return [(row[0], row[1]) for row in cursor]
 
     def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
         rows_found = self._execute(sql.PAUSES_RESOLVED_BY, (thread_id, run_id))
@@ -321,8 +364,8 @@ def _can_match(which: ThreadFilter) -> bool:
         ValueError: What JSON is to contain is no JSON object.
     """
     _check_objects(**{"ThreadFilter.metadata": which.metadata, "ThreadFilter.values": which.values})
-    # No assistant is called so, and Postgres can't even be asked.
-    return "\0" not in which.assistant_id
+    # None is called so, and Postgres can't even be asked.
+    return not any("\0" in name for name in (which.assistant_id, *which.thread_ids))
 
 
 def _check_objects(**texts: str | None) -> None:

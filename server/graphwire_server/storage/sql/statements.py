@@ -6,6 +6,7 @@ Parameters are `?`. Rows come in the order that rows.py reads and writes them in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 
@@ -16,7 +17,10 @@ from graphwire_server.storage.records import (
     Position,
     RunStatus,
     ThreadFilter,
+    ThreadOrder,
+    ThreadPosition,
     ThreadsKept,
+    ThreadSort,
     ThreadStatus,
 )
 
@@ -113,14 +117,58 @@ def update_thread(columns: Sequence[str]) -> str:
     return f"UPDATE gw_threads SET {assignments} WHERE thread_id = ?"
 
 
-def list_threads(
-    which: ThreadFilter, *, limit: int, after: Position | None
-) -> tuple[str, list[object]]:
-    """Returns a page of threads, newest first, without their values."""
-    # One SELECT a status: each walks an index in order as far as the limit, and only what
-    # they find is sorted. With IN the database might sort all that match.
-    statuses: Sequence[ThreadStatus | None] = tuple(dict.fromkeys(which.statuses)) or (None,)
-    newest_first = "ORDER BY create_time DESC, thread_id DESC LIMIT ?"
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a list of threads, which is walked along an index.
+
+    Attributes:
+        keys: The columns that it is sorted by, all in one direction.
+        ascending: In which.
+        condition: What is true of the part; empty: nothing.
+        after: The values of the keys after which it begins; empty: from its beginning.
+    """
+
+    keys: tuple[str, ...]
+    ascending: bool
+    condition: str = ""
+    after: tuple[object, ...] = ()
+
+
+def parts_of(sort: ThreadSort, after: ThreadPosition | None) -> list[Part]:
+    """Returns the parts of a list of threads, one after the other, from a place on."""
+    ascending = sort.ascending
+    place: tuple[object, ...]
+    match sort.order:
+        case ThreadOrder.THREAD_ID:
+            return [Part(("thread_id",), ascending, "", (after.thread_id,) if after else ())]
+        case ThreadOrder.STATUS:
+            place = (after.status, after.time, after.thread_id) if after else ()
+            return [Part(("status", "create_time", "thread_id"), ascending, "", place)]
+        case ThreadOrder.STATE_UPDATE_TIME:
+            place = (after.time, after.thread_id) if after and after.time is not None else ()
+            has_none, keys = "state_update_time IS NULL", ("state_update_time", "thread_id")
+            there = Part(keys, ascending, "state_update_time IS NOT NULL", place)
+            if after is None or place:
+                return [there, Part(("thread_id",), ascending, has_none)]
+            return [Part(("thread_id",), ascending, has_none, (after.thread_id,))]
+        case ThreadOrder.CREATE_TIME:
+            place = (after.time, after.thread_id) if after else ()
+            return [Part(("create_time", "thread_id"), ascending, "", place)]
+        case ThreadOrder.UPDATE_TIME:
+            place = (after.time, after.thread_id) if after else ()
+            # Word for word as in its index.
+            return [Part(("update_time", "thread_id"), ascending, "stateless = FALSE", place)]
+
+
+def list_threads(which: ThreadFilter, part: Part, *, limit: int) -> tuple[str, list[object]]:
+    """Returns a page of a part of a list of threads, without their values."""
+    # One SELECT a status where an index has it in front: each walks it in order as far as the
+    # limit, and only what they find is sorted. With IN the database might sort all that match.
+    statuses: Sequence[ThreadStatus | None] = (None,)
+    if which.statuses and "create_time" in part.keys:
+        statuses = tuple(dict.fromkeys(which.statuses))
+    direction, beyond = ("ASC", ">") if part.ascending else ("DESC", "<")
+    order = f"ORDER BY {', '.join(f'{key} {direction}' for key in part.keys)} LIMIT ?"
     selects: list[str] = []
     parameters: list[object] = []
     for status in statuses:
@@ -128,18 +176,27 @@ def list_threads(
         if status is not None:
             conditions.append("status = ?")
             values.append(status)
-        if after is not None:
-            conditions.append("(create_time, thread_id) < (?, ?)")
-            values += [after.create_time, after.key]
+        elif which.statuses:
+            conditions.append(f"status IN ({_marks(len(which.statuses))})")
+            values += which.statuses
+        if part.condition:
+            conditions.append(part.condition)
+        if part.after:
+            conditions.append(f"({', '.join(part.keys)}) {beyond} ({_marks(len(part.keys))})")
+            values += part.after
         selects.append(
-            f"SELECT {THREAD_COLUMNS} FROM gw_threads t WHERE {' AND '.join(conditions)}"
-            f" {newest_first}"
+            f"SELECT {THREAD_COLUMNS} FROM gw_threads t WHERE {' AND '.join(conditions)} {order}"
         )
         parameters += [*values, limit]
     if len(selects) == 1:
         return selects[0], parameters
     pages = " UNION ALL ".join(f"SELECT * FROM ({select}) AS page" for select in selects)
-    return f"{pages} {newest_first}", [*parameters, limit]
+    return f"{pages} {order}", [*parameters, limit]
+
+
+def thread_states(threads: int) -> str:
+    """Returns the states of so many threads, those of them that have one."""
+    return f"SELECT thread_id, state FROM gw_thread_states WHERE thread_id IN ({_marks(threads)})"
 
 
 def count_threads(which: ThreadFilter) -> tuple[str, list[object]]:
@@ -158,6 +215,9 @@ def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
     if which.assistant_id:
         conditions.append("assistant_id = ?")
         parameters.append(which.assistant_id)
+    if which.thread_ids:
+        conditions.append(f"thread_id IN ({_marks(len(which.thread_ids))})")
+        parameters += which.thread_ids
     if which.metadata is not None:
         conditions.append("graphwire_contains(metadata, ?)")
         parameters.append(which.metadata)
@@ -693,7 +753,12 @@ BREAKPOINT_HITS = "SELECT breakpoint_id, task_id FROM gw_breakpoint_hits WHERE t
 INSERT_BREAKPOINT_HIT = (
     insert("gw_breakpoint_hits", "thread_id, breakpoint_id, task_id") + " ON CONFLICT DO NOTHING"
 )
-FORGET_BREAKPOINT_HITS = "DELETE FROM gw_breakpoint_hits WHERE thread_id = ?"
+
+
+def forget_breakpoint_hits(kept: int) -> str:
+    """Returns a DELETE. Parameters: thread_id; for each prefix to keep its length, and itself."""
+    others = " AND SUBSTR(breakpoint_id, 1, ?) <> ?" * kept
+    return f"DELETE FROM gw_breakpoint_hits WHERE thread_id = ?{others}"
 
 
 # --- request ids ---

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
 from graphwire_server.storage.interface import LeaseLostError, thread_topic
@@ -11,6 +11,7 @@ from graphwire_server.storage.records import (
     ChangeKind,
     EventRecord,
     Failure,
+    Inheritance,
     Lease,
     PauseRecord,
     PauseStatus,
@@ -22,6 +23,7 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import rows
 from graphwire_server.storage.sql import statements as sql
+from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantWrites
 from graphwire_server.storage.sql.changes import Changes
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
@@ -134,6 +136,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
         head: tuple[str, tuple[str, ...], str | None] | None = None,
         error: Failure | None = None,
         ttl: int | None = None,
+        breakpoints: str | None = None,
     ) -> None:
         changes: dict[str, object] = {"update_time": now}
         if status is not None:
@@ -149,6 +152,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
             changes |= {"unpruned": True, "state_update_time": now}
         if ttl is not None:
             changes["ttl"] = ttl
+        if breakpoints is not None:
+            changes["breakpoints"] = breakpoints
         statement = sql.update_thread(tuple(changes))
         found = self._execute(statement, (*changes.values(), thread_id)).rowcount
         if found and head is not None:
@@ -158,6 +163,22 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
         self.delete_checkpoints(thread_id)
         self._changes.announce(thread_topic(thread_id))
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
+
+    def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
+        rest = (inheritance.spec, inheritance.breakpoints, inheritance.assistant_id)
+        self._execute(thread_sql.PUT_INHERITANCE, (thread_id, inheritance.start_time, *rest))
+
+    def copy_thread(self, thread_id: str, copy: ThreadRecord, pause_ids: Callable[[], str]) -> None:
+        self.insert_thread(copy)
+        self._execute(thread_sql.COPY_UNPRUNED, (thread_id, copy.thread_id))
+        self._execute(thread_sql.COPY_STATE, (copy.thread_id, thread_id))
+        self._execute(thread_sql.COPY_HITS, (copy.thread_id, thread_id))
+        self.copy_checkpoints(thread_id, copy.thread_id)
+        self._execute(thread_sql.FORGET_MAKERS, (copy.thread_id,))
+        resolved = self._execute(thread_sql.RESOLVED_PAUSES, (thread_id,)).fetchall()
+        if resolved:
+            copies = [(pause_ids(), copy.thread_id, row[0]) for row in resolved]
+            self._execute_many(thread_sql.COPY_PAUSE, copies)
 
     def mark_pruned(self, thread_id: str) -> None:
         self._execute(sql.MARK_PRUNED, (thread_id,))
@@ -222,13 +243,16 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
         if hits:
             self._execute_many(sql.INSERT_BREAKPOINT_HIT, [(thread_id, *hit) for hit in hits])
 
-    def forget_breakpoint_hits(self, thread_id: str) -> None:
-        self._execute(sql.FORGET_BREAKPOINT_HITS, (thread_id,))
+    def forget_breakpoint_hits(self, thread_id: str, *, keep: Collection[str]) -> None:
+        prefixes = [f"{each}/" for each in keep]
+        parameters = [value for prefix in prefixes for value in (len(prefix), prefix)]
+        self._execute(sql.forget_breakpoint_hits(len(prefixes)), (thread_id, *parameters))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
         self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
 
     def delete_run(self, run_id: str) -> bool:
+        self._execute(thread_sql.LET_ANSWERS_STAND, (run_id, run_id))
         self._execute(sql.NOTE_REMOVED_PLACE, (run_id,))
         return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
 

@@ -132,7 +132,7 @@ def asks(*questions: str, key: str = "log") -> Node:
     return node
 
 
-def waits(name: str) -> Node:
+def waits(name: str, *, key: str = "log") -> Node:
     """Returns a node that waits until the thread's gate is open."""
 
     async def node(state: State, config: RunnableConfig) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def waits(name: str) -> Node:
         while not task.gate.exists():
             await asyncio.sleep(0.005)
         task.end()
-        return left(name)
+        return left(name, key=key)
 
     return node
 

@@ -1,0 +1,55 @@
+"""Copies a thread, so that either can go on without the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphwire_server.runs.acceptance import thread_busy, thread_exists, thread_not_found
+from graphwire_server.runs.clock import new_id
+from graphwire_server.runs.inheritance import inherited, without_start
+from graphwire_server.storage.interface import Transaction
+from graphwire_server.storage.records import ThreadStatus
+
+
+def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int) -> str:
+    """Copies a thread as it stands, and returns the id of the copy.
+
+    What was approved stays approved, since tasks have the same ids in the copy; what is open is
+    open in both, under ids of its own. The runs stay behind, and so does what waits in the queue.
+
+    Args:
+        tx: The database.
+        thread_id: The thread.
+        new_thread_id: The id of the copy; empty: a new one.
+        now: The time, in microseconds.
+
+    Raises:
+        ThreadNotFoundError: There is no such thread.
+        ThreadExistsError: The id of the copy is taken.
+        ThreadBusyError: A run of the thread is queued or running, and no pause holds it.
+    """
+    thread = tx.thread(thread_id)
+    if thread is None:
+        raise thread_not_found(thread_id)
+    if new_thread_id and (tx.thread(new_thread_id) or tx.checkpoint_namespaces(new_thread_id)):
+        raise thread_exists(new_thread_id)
+    if thread.status is ThreadStatus.BUSY:
+        raise thread_busy(thread_id, tx.active_runs(thread_id))
+    copy = replace(
+        thread,
+        thread_id=new_thread_id or new_id(),
+        create_time=now,
+        update_time=now,
+        stateless=False,
+    )
+    tx.copy_thread(thread_id, copy, new_id)
+    tx.insert_pauses(
+        [
+            replace(pause, pause_id=new_id(), thread_id=copy.thread_id)
+            for pause in tx.open_pauses(thread_id)
+        ]
+    )
+    inheritance = inherited(tx, thread_id)
+    if inheritance is not None:
+        tx.put_inheritance(copy.thread_id, without_start(inheritance))
+    return copy.thread_id

@@ -1,0 +1,41 @@
+"""What the next run of a thread inherits, whether the run before it is there or not.
+
+A run can be deleted while its thread is paused, and a copy of a thread has no runs at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphwire_server.runs.request import RunSpec
+from graphwire_server.storage.interface import Reader, Transaction
+from graphwire_server.storage.records import Inheritance, RunRecord
+
+
+def inherited(db: Reader, thread_id: str) -> Inheritance | None:
+    """Returns what the next run of a thread inherits; None if nothing has run on it."""
+    run, noted = db.last_run(thread_id), db.inheritance(thread_id)
+    if run is None or (noted is not None and noted.start_time >= _start_time(run)):
+        return noted
+    return Inheritance(
+        _start_time(run), run.spec, run.breakpoints, run.assistant_id, run_id=run.run_id
+    )
+
+
+def keep_inherited(tx: Transaction, run: RunRecord) -> None:
+    """Notes on its thread what is inherited from a run that is about to be deleted."""
+    last = inherited(tx, run.thread_id)
+    if last is not None and last.run_id == run.run_id:
+        tx.put_inheritance(run.thread_id, without_start(last))
+
+
+def without_start(inheritance: Inheritance) -> Inheritance:
+    """Returns it without its run, and without what that was started with, which is its own."""
+    spec = RunSpec.from_json(inheritance.spec)
+    rest = replace(spec, value=None, goto=[], answers={}, checkpoint_id="", step=None, run_to="")
+    return replace(inheritance, spec=rest.to_json(), run_id="")
+
+
+def _start_time(run: RunRecord) -> int:
+    assert run.start_time is not None
+    return run.start_time
