@@ -24,9 +24,13 @@ from unittest import mock
 from graphwire_server.cli import main
 
 COMMAND = (sys.executable, "-m", "graphwire")
-SECONDS = 12
+SECONDS = 60
 
 ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+#: What is written to a terminal: movements of the cursor, colours and the like, text.
+_PIECES = re.compile(
+    r"\x1b\[\??(?P<number>\d*)[\d;]*(?P<command>[A-Za-z])|[\r\n\b]|[^\x1b\r\n\b]+|\x1b"
+)
 _SECONDS_TAKEN = re.compile(r"\b\d+\.\d s\b")
 _LEFT_OUT = ("COLUMNS", "EDITOR", "FORCE_COLOR", "LINES", "NO_COLOR", "TERM", "VISUAL")
 
@@ -145,6 +149,29 @@ class AtATerminal:
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
 
     @property
+    def picture(self) -> str:
+        """What can be seen of all that, on a terminal that is high enough not to scroll."""
+        lines, row, column = [""], 0, 0
+        for piece in _PIECES.finditer(self._written.decode(errors="replace")):
+            text, number, command = piece[0], int(piece["number"] or 1), piece["command"]
+            if command == "A":
+                row = max(0, row - number)
+            elif command == "K":
+                kept = 0 if piece["number"] == "2" else column
+                lines[row] = lines[row][:kept]
+            elif text == "\r":
+                column = 0
+            elif text == "\b":
+                column = max(0, column - 1)
+            elif text == "\n":
+                row, lines = row + 1, [*lines, *([""] if row + 1 == len(lines) else [])]
+            elif command is None and text >= " ":
+                line = lines[row].ljust(column)
+                lines[row] = f"{line[:column]}{text}{line[column + len(text) :]}"
+                column += len(text)
+        return "\n".join(line.rstrip() for line in lines)
+
+    @property
     def raw(self) -> bytes:
         """What it has written so far, as it was written."""
         return self._written
@@ -168,6 +195,12 @@ class AtATerminal:
         while (found := self.screen.find(text, self._seen)) < 0:
             assert self._read(deadline), f"it ended without {text!r}:\n{self.screen}"
         self._seen = found + len(text)
+
+    def read_for(self, seconds: float) -> None:
+        """Reads what comes within a time."""
+        until = time.monotonic() + seconds
+        while select.select([self._terminal], [], [], max(0.0, until - time.monotonic()))[0]:
+            self._read(until + SECONDS)
 
     def wait(self) -> int:
         """Reads to the end and returns the exit code."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ID, AtATerminal, call, in_order, masked
+from tests.cli.command import COMMAND, ID, AtATerminal, call, environment, in_order, masked
+from tests.e2e.gates import Gate
 
 QUESTION = "What is the weather in San Francisco?"
 TWO_CITIES = "What is the weather in San Francisco and Oslo?"
@@ -26,14 +30,13 @@ DRAWING = """
   ┃ ▶ action ┃   │ __end__ │
   ┗━━━━━━━━━━┛   ╰─────────╯
 """
+_USED = re.compile(r"  <n> s(  \d+ tokens)?")
 LOG = ("--input", '{"log": []}')
 
 
 def dialogue(terminal: AtATerminal) -> str:
-    """Returns what is on the screen, with ids, durations and the line of progress taken out."""
-    lines = [line.rstrip() for line in terminal.screen.splitlines()]
-    kept = [line for line in lines if not re.match(r"[⠀-⣿] ", line)]
-    return masked("\n".join(kept))
+    """Returns what can be seen in the end, with ids and durations taken out."""
+    return masked(terminal.picture)
 
 
 def test_a_pause_shows_why_where_what_waits_and_what_has_changed(weather: str) -> None:
@@ -57,6 +60,21 @@ c continue  e 1 edit a call  r 1 reject it  s step  u until NODE  h help  q quit
 """
     assert shown in dialogue(run), dialogue(run)
     assert in_order(run.screen, ["● action\n", "  get_weather → {", "✓ succeeded"])
+
+
+def test_the_documentation_shows_a_session_as_it_is(weather: str) -> None:
+    documentation = Path(__file__).parents[2] / "docs" / "command-line.md"
+    section = documentation.read_text().partition("## The debugger\n")[2]
+    session = section.partition("```console\n")[2].partition("```")[0]
+    command, _, shown = session.partition("\n")
+    words = shlex.split(command)[2:]
+    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    typed = re.findall(r"^\(graphwire\) (.*)$", shown, re.MULTILINE)
+    with AtATerminal(*words, env={**editor, "GRAPHWIRE_TARGET": weather}) as run:
+        for line in typed:
+            run.answer(PROMPT, line)
+        assert run.wait() == 0
+    assert _USED.sub("", dialogue(run).strip()) == _USED.sub("", masked(shown).strip())
 
 
 def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
@@ -242,6 +260,8 @@ def test_the_pauses_that_commands_are_about_are_chosen_by_number(zoo: str) -> No
         run.answer(PROMPT, "use 3")
         run.read_until("use which pauses? Numbers from 1 to 2, or all\n")
         run.answer(PROMPT, "2")
+        run.read_until("1 · before left › danger\n")
+        run.read_until("2 ▶ before right › danger\n")
         run.answer(PROMPT, "where")
         run.read_until("1 ▶ before left › danger  a breakpoint  not in use\n")
         run.read_until("2 ▶ before right › danger  a breakpoint\n")
@@ -343,7 +363,7 @@ def test_leaving_says_how_to_come_back_and_attach_does(weather: str) -> None:
         assert attached.wait() == 0
 
 
-def test_attaching_to_a_run_shows_it_and_pauses_with_it(zoo: str, tmp_path: object) -> None:
+def test_attaching_to_a_paused_thread_answers_it_and_stays(zoo: str) -> None:
     started = call("run", "ask", *LOG, "-s", zoo)
     [thread] = ID.findall(started.out)[:1]
     with AtATerminal("attach", thread, "-s", zoo) as attached:
@@ -351,8 +371,34 @@ def test_attaching_to_a_run_shows_it_and_pauses_with_it(zoo: str, tmp_path: obje
         attached.answer(PROMPT, "a Ann")
         attached.read_until("log [\"name: 'Ann'\"]")
         attached.read_until("■ idle  nothing is next\n")
+        attached.read_until(PROMPT)
         attached.type("\x04")
         assert attached.wait() == 0
+
+
+def test_attaching_to_a_run_shows_it_and_ctrl_c_pauses_it(zoo: str, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    started = subprocess.Popen(
+        [*COMMAND, "run", "gated", "--input", gate.input.json, "--server", zoo],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        assert started.stdout is not None
+        [thread] = ID.findall(started.stdout.readline())
+        gate.wait_begun()
+        with AtATerminal("attach", thread, "-s", zoo) as attached:
+            attached.read_until("● before\n")
+            attached.read_until("Ctrl-C pauses it")
+            attached.interrupt()
+            attached.read_until("pausing…")
+            gate.open()
+            attached.read_until("▶ before after\n")
+            attached.answer(PROMPT, "q")
+            assert attached.wait() == 4
+        started.communicate()
+    assert started.returncode == 4
 
 
 def test_attach_needs_a_terminal_and_a_thread(zoo: str) -> None:
@@ -396,7 +442,8 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
         ):
             run.answer(PROMPT, typed)
             run.read_until(f"{said}\n")
-        run.type("\x03")
+        run.read_until(PROMPT)
+        run.type("half a line\x03")
         run.answer(PROMPT, "help until")
         run.read_until("until NODE  also: u\ngoes on until that node is next\n")
         run.answer(PROMPT, "q")

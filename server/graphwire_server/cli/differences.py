@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 from rich.text import Text
 
 from graphwire_server.cli.message import call_text, compact
 
-_DEPTH = 3
+#: How deep a value is looked into; deep enough for an argument of a tool call of a message.
+_DEPTH = 6
+#: What a message says; the rest of it is of no interest here.
+_SAID = ("type", "content", "name", "tool_calls", "tool_call_id", "status")
+#: How many characters are shown of what two long texts have in common.
+_COMMON = 8
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
@@ -35,7 +41,12 @@ def differences(old: Any, new: Any, path: str = "", depth: int = _DEPTH) -> Iter
     """Returns what has changed, in the order of the new value; removals of a dict come last."""
     if old == new:
         return
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and depth and not _is_message(new):
+    if _is_message(old) and _is_message(new):
+        if old.get("id") != new.get("id") or old["type"] != new["type"]:
+            yield Difference("~", path, old, new)
+            return
+        old, new = ({key: each[key] for key in _SAID if key in each} for each in (old, new))
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and depth:
         for key, value in new.items():
             place = f"{path}.{key}" if path else str(key)
             if key not in old:
@@ -64,11 +75,16 @@ def difference_text(change: Difference, width: int) -> Text:
     row.append(f"{change.path}  " if change.path else "", "cyan")
     if change.sign == "~" and not _is_message(change.new):
         # Both sides are to be seen: the old one takes half of what there is, at the most.
-        before = value_text(change.old)
-        before.truncate(max(8, (width - len(row.plain)) // 2 - 3), overflow="ellipsis")
+        half = max(8, (width - row.cell_len) // 2 - 2)
+        before, after = value_text(change.old), value_text(change.new)
+        if max(before.cell_len, after.cell_len) > half:
+            before, after = _from_where_they_differ(before, after)
+        before.truncate(half, overflow="ellipsis")
         row += before
         row.append(" → ", "dim")
-    row += value_text(change.old if change.sign == "-" else change.new)
+        row += after
+    else:
+        row += value_text(change.old if change.sign == "-" else change.new)
     row.truncate(width, overflow="ellipsis")
     return row
 
@@ -87,6 +103,14 @@ def value_text(value: Any) -> Text:
         row.append("  " if row.plain.strip() != str(value["type"]) else "")
         row += call_text(str(call.get("name")), call.get("args"))
     return row
+
+
+def _from_where_they_differ(*texts: Text) -> tuple[Text, ...]:
+    """Returns texts without most of the beginning that all of them have."""
+    columns = zip(*(text.plain for text in texts), strict=False)
+    same = takewhile(lambda column: len(set(column)) == 1, columns)
+    common = sum(1 for _ in same) - _COMMON
+    return tuple(Text("…") + text[common:] for text in texts) if common > 1 else texts
 
 
 def _added(path: str, value: Any) -> Iterator[Difference]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphwire import Client, Reject, Resume
+from graphwire import Approve, Client, Edit, Reject, Respond, Resume
 from graphwire.enums import PauseKind, PauseStatus, ThreadChangeKind
 from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
 from graphwire.reviews import Decision
@@ -36,6 +36,12 @@ from graphwire_server.cli.tables import (
 
 PROMPT = "(inbox) "
 _RESUMED = PauseStatus.RESUMED
+_VERDICTS: Mapping[type, str] = {
+    Approve: "approved",
+    Edit: "edited",
+    Reject: "rejected",
+    Respond: "answered",
+}
 #: How many characters of an id are shown where there is no room for all; its end, since the
 #: beginnings of ids made at about the same time are the same.
 _SHORT = 8
@@ -344,7 +350,7 @@ def _resolved(pause: Pause) -> Text:
     elif who := resolution.answered_by or resolution.principal:
         row.append(f"  by {who}", "dim")
     if resolution.review is not None:
-        verdicts = [type(each).__name__.lower() for each in resolution.review.values()]
+        verdicts = [_VERDICTS[type(each)] for each in resolution.review.values()]
         row.append(f"  {', '.join(verdicts)}", "dim")
     elif pause.kind is PauseKind.INTERRUPT and pause.status is _RESUMED:
         row.append(f"  {compact(resolution.answer)}", "dim")

@@ -34,6 +34,8 @@ from graphwire_server.cli.message import OpenMessage, compact
 
 _INDENT = 2
 _REFRESH = 12
+#: How many rows of a terminal one channel's update may take.
+_UPDATE_ROWS = 6
 _STYLES = {
     RunStatus.SUCCEEDED: ("✓", "green"),
     RunStatus.INTERRUPTED: ("‖", "yellow"),
@@ -233,6 +235,8 @@ class HumanView(View):
         if not all_seen:
             self._head(event.namespace, event.node)
         for row in rows:
+            if self._width is not None:
+                row.truncate(self._width * _UPDATE_ROWS, overflow="ellipsis")
             self._row(row)
 
     def _is_shown(self, value: Any) -> bool:

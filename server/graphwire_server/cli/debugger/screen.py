@@ -48,8 +48,9 @@ def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pa
     for number, pause in enumerate(pauses, 1):
         chosen = pause in selected
         style = "bold yellow" if chosen else "dim"
-        prefix = f"{number} " if len(pauses) > 1 else ""
-        console.print(Text.assemble((f"{prefix}{sign(pause)} ", style), (where(pause), style)))
+        width = len(str(len(pauses)))
+        prefix = f"{number:>{width}} " if len(pauses) > 1 else ""
+        console.print(Text(f"{prefix}{sign(pause) if chosen else '·'} {where(pause)}", style))
         indent = len(prefix) + 2
         for row in reasons(pause):
             console.print(Padding(row, (0, 0, 0, indent), expand=False))
@@ -108,7 +109,7 @@ def show_graph(
             console.print()
             console.print(Padding(drawing.text, (0, 0, 0, 2), expand=False))
             return
-    rows = list(_neighbours(graph, pauses))
+    rows = list(_neighbours(graph, pauses, console.width - 2))
     if rows:
         console.print()
     for row in rows:
@@ -135,22 +136,32 @@ def marks(graph: AssistantGraph, pauses: Sequence[Pause]) -> dict[str, str]:
     return captions
 
 
-def _neighbours(graph: AssistantGraph, pauses: Sequence[Pause]) -> Iterable[Text]:
-    """Returns what comes before and after the nodes at which a thread is paused."""
+def _neighbours(graph: AssistantGraph, pauses: Sequence[Pause], width: int) -> Iterable[Text]:
+    """Returns what comes before and after the nodes at which a thread is paused.
+
+    Nodes with the same neighbours share a row.
+    """
+    rows: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for node_id, caption in marks(graph, pauses).items():
-        before = [edge.source for edge in graph.edges if edge.target == node_id]
-        after = [edge.target for edge in graph.edges if edge.source == node_id]
-        row = Text(overflow="ellipsis", no_wrap=True)
-        row.append(f"{_some(before)} → " if before else "", "dim")
-        row.append(f"[{caption}]", "bold yellow")
-        row.append(f" → {_some(after)}" if after else "", "dim")
+        before = tuple(edge.source for edge in graph.edges if edge.target == node_id)
+        after = tuple(edge.target for edge in graph.edges if edge.source == node_id)
+        rows.setdefault((before, after), []).append(caption)
+    for (before, after), captions in rows.items():
+        # As many names as there is room for.
+        for most in (4, 3, 2, 1):
+            row = Text(no_wrap=True, overflow="ellipsis")
+            row.append(f"{_some(before, most)} → " if before else "", "dim")
+            row.append(f"[{_some(captions, most)}]", "bold yellow")
+            row.append(f" → {_some(after, most)}" if after else "", "dim")
+            if row.cell_len <= width:
+                break
         yield row
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], most: int) -> str:
     several = list(dict.fromkeys(names))
-    more = f" and {len(several) - 4} more" if len(several) > 4 else ""
-    return ", ".join(several[:4]) + more
+    more = f" and {len(several) - most} more" if len(several) > most else ""
+    return ", ".join(several[:most]) + more
 
 
 def show_calls(console: Console, calls: Sequence[WaitingCall], verdicts: Verdicts) -> None:
