@@ -177,16 +177,25 @@ class Player:
         return [results[n] for n in won]
 
     def resume_beside(
-        self, pause: pause_pb2.Pause, other: Callable[[], Any]
+        self, pause: pause_pb2.Pause, other: Callable[[], Any], *, also_after: bool = False
     ) -> tuple[Followed | None, Any]:
         """Resumes a pause while another client does what would take it away.
 
         Returns the run that came of it, and what the other call has returned; None for the one
         that was refused.
+
+        Args:
+            pause: The pause.
+            other: What the other client does.
+            also_after: Whether that may be taken when the run has ended: when its first call was
+                lost, it may come so late.
         """
         resume = self._approve([pause])
         run, result = race(functools.partial(self._stream, resume=resume), other)
-        if isinstance(run, RefusedError) == isinstance(result, RefusedError):
+        refused = [each for each in (run, result) if isinstance(each, RefusedError)]
+        if also_after and not refused:
+            return run, result
+        if len(refused) != 1:
             raise BrokenError("race", f"of two calls that exclude each other came {run}, {result}")
         if isinstance(run, RefusedError):
             self.too_late(run)

@@ -213,3 +213,28 @@ def step_of_one_of_two_branches(me: Player) -> None:
     me.same([right], rest)
     run = me.resume(right, step=OVER)
     me.done(me.resume(*me.paused(run, stopped("join"))))
+
+
+# --- breakpoints of the thread ---
+
+
+@scenario("gated", log=GATED, gates=[before("before"), before("after")])
+def breakpoints_of_the_thread(me: Player) -> None:
+    """They hold from the next run on, and `clear_breakpoints` drops only what runs have set."""
+    me.set_breakpoints(breakpoint_at("before"), breakpoint_at("after"))
+    (pause,) = me.paused(me.start(INPUT, interrupt_before=["gate"]), stands_before("before"))
+    me.met(pause, "before")
+    me.open_gate()
+    run = me.resume(pause, clear_breakpoints=True)
+    (pause,) = me.paused(run, stands_before("after"))
+    me.met(pause, "after")
+    me.done(me.resume(pause))
+
+
+@scenario("gated", log=GATED, gates=[before("before")])
+def breakpoints_of_the_thread_that_are_taken_back(me: Player) -> None:
+    me.set_breakpoints(breakpoint_at("*", breakpoint_id="all"))
+    (pause,) = me.paused(me.start(INPUT), stands_before("before"))
+    me.set_breakpoints()  # its pause stays
+    me.open_gate()
+    me.done(me.resume(pause))
