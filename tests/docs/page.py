@@ -99,11 +99,8 @@ class Reader:
                 self._compare(_dense(block.output), _dense(printed))
             else:
                 self._compare(block.output, printed)
-        elif block.language == "sh":
-            if "ERROR" in printed:
-                raise AssertionError(
-                    f"a command failed that the page takes for granted:\n{printed}"
-                )
+        elif block.language == "sh" and "ERROR" in printed:
+            raise AssertionError(f"a command failed that the page takes for granted:\n{printed}")
 
     async def _python(self, text: str) -> str:
         code = compile(text, "page", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
