@@ -154,8 +154,9 @@ def test_the_state_is_edited_in_the_editor(weather: str) -> None:
         run.read_until('  1  get_weather(city="Oslo")\n')
         run.read_until(
             "state, since the last pause\n"
-            "  ~ messages[0]  human  What is the weather in Oslo?\n"
-            '  ~ messages[1]  ai  I\'ll look up the weather in Oslo.  get_weather(city="Oslo")\n'
+            '  ~ messages[0].content  …ther in San Francisco?" → …ther in Oslo?"\n'
+            '  ~ messages[1].content  …ther in San Francisco." → …ther in Oslo."\n'
+            '  ~ messages[1].tool_calls[0].args.city  "San Francisco" → "Oslo"\n'
         )
         run.answer(PROMPT, "history")
         run.read_until(" 1 ▶   2      update    action ")
@@ -176,6 +177,18 @@ def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) ->
         run.read_until('[\n  "x",\n  "b"\n]\n')
         run.answer(PROMPT, "q")
         assert run.wait() == 4
+
+
+def test_in_a_subgraph_its_own_state_is_edited(zoo: str) -> None:
+    editor = {"EDITOR": """sed -i 's/"first"/"x"/'"""}
+    words = ("run", "ask_in_child", *LOG, "-b", "child/ask")
+    with AtATerminal(*words, "-s", zoo, env=editor) as run:
+        run.answer(PROMPT, "edit")
+        run.read_until('state of child, since the last pause\n  ~ log[1]  "first" → "x"\n')
+        run.answer(PROMPT, "c")
+        run.answer(PROMPT, "a Ann")
+        run.read_until('log ["before", "x", "child: \'Ann\'"]')
+        assert run.wait() == 0
 
 
 def test_an_edit_as_another_node_changes_what_comes_next(zoo: str) -> None:

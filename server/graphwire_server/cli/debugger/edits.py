@@ -15,9 +15,17 @@ _SAID = ("type", "content", "id", "name", "tool_calls", "tool_call_id", "status"
 
 
 def update_state(
-    client: Client, thread_id: str, state: ThreadState, wanted: Mapping[str, Any], as_node: str
+    client: Client,
+    thread_id: str,
+    state: ThreadState,
+    wanted: Mapping[str, Any],
+    *,
+    head: str,
+    as_node: str = "",
 ) -> ThreadState:
-    """Makes a thread's state what is wanted; only channels that differ are sent.
+    """Makes the state of a thread, or of a subgraph in which it stands, what is wanted.
+
+    Only channels that differ are sent.
 
     Most channels take a value as it is, and some have a reducer that adds it to what is there.
     Which it is can't be seen from here: where the state is not what was wanted, it is edited
@@ -26,19 +34,19 @@ def update_state(
     Args:
         client: The client.
         thread_id: The thread.
-        state: The state that was edited, at the thread's head.
+        state: The state that was edited.
         wanted: What it is to be.
+        head: The root checkpoint at which the thread stands.
         as_node: The node that is taken to have returned it; empty: the one that ran last.
 
     Returns:
-        The state at the new head.
+        The new state.
 
     Raises:
         GraphwireError: The graph or the thread refuses it.
     """
     old = state.values or {}
     forms = {key: _forms(old.get(key), wanted[key]) for key in unmet(wanted, state)}
-    head = state.checkpoint_id
     while True:
         edited = client.threads.update_state(
             thread_id,
@@ -46,8 +54,10 @@ def update_state(
             as_node=as_node,
             checkpoint_id=state.checkpoint_id,
             expected_checkpoint_id=head,
+            namespace=state.namespace,
         )
-        head = edited.checkpoint_id
+        if not state.namespace:
+            head = edited.checkpoint_id
         again = [key for key in unmet(wanted, edited) if len(forms[key]) > 1]
         if not again:
             return edited

@@ -480,9 +480,11 @@ class Prompt:
         screen.show_calls(self._console, self._calls(), self._verdicts)
 
     def _edit_state(self, *, as_node: str) -> None:
-        state = self._standing.state
-        if state.values is None or not isinstance(state.values, dict):
-            raise CommandError("there is no state to edit yet")
+        """Edits the state that `state` shows."""
+        standing = self._standing
+        state = standing.state_at(self._namespace())
+        if not isinstance(state.values, dict):
+            raise CommandError("there is no state to edit")
         wanted = self._edited(state.values, "state")
         if not isinstance(wanted, dict):
             raise CommandError("a state is a JSON object")
@@ -491,10 +493,21 @@ class Prompt:
         if wanted == state.values and not as_node:
             self._say("nothing was changed", "dim")
             return
-        edited = update_state(self._client, self._standing.thread.thread_id, state, wanted, as_node)
+        edited = update_state(
+            self._client,
+            standing.thread.thread_id,
+            state,
+            wanted,
+            head=standing.state.checkpoint_id,
+            as_node=as_node,
+        )
         if missed := unmet(wanted, edited):
             self._say(f"the graph has made something else of: {', '.join(missed)}", "yellow")
         self._look_again()
+
+    def _namespace(self) -> Path:
+        """Returns the graph whose state is meant: the innermost in which there is a pause."""
+        return max((pause.namespace for pause in self._selected_pauses()), key=len, default=())
 
     def _edited(self, value: Any, name: str) -> Any:
         text = json_text(value)
@@ -529,11 +542,7 @@ class Prompt:
     # Commands that look
 
     def _state(self, rest: str) -> GoOn | None:
-        graphs = sorted(
-            {pause.namespace for pause in self._selected_pauses()} or {()}, key=len, reverse=True
-        )
-        # Where the pause is in a subgraph, its state is meant.
-        values = self._standing.state_at(graphs[0]).values
+        values = self._standing.state_at(self._namespace()).values
         shown = value_at(values, rest) if rest else values
         text = JSON.from_data(shown, ensure_ascii=False).text
         text.no_wrap, text.overflow = False, "fold"
