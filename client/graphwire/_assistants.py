@@ -96,7 +96,7 @@ def create_assistant(
         graph_id: The graph, as named in `langgraph.json`.
         assistant_id: Its id: 1 to 128 letters, digits and "-_.:", beginning with a letter or
             digit; empty: the server chooses a UUID.
-        name: For people; empty: "Untitled".
+        name: For people; empty: the id, if one is given; else "Untitled".
         description: What it is for.
         config: For its runs: a run's own recursion limit and configurable values win, tags
             add up.

@@ -16,7 +16,7 @@ class Breakpoint:
         node: Where: the name of a node; `"*"` for each node; in a subgraph the names that
             lead there, as in `"child/confirm"` or `"child/*"`.
         condition: Pause only where this CEL expression is true, over `state`, `node`, `step`,
-            `metadata` and `task.input`. Empty: always.
+            `metadata`, `task.input` and `task.id`. Empty: always.
         position: On which side of the node.
         breakpoint_id: Identifies it among the breakpoints of a run; empty: the server chooses.
         label: For people, shown with each pause.

@@ -398,7 +398,7 @@ class CreateAssistantRequest(_message.Message):
     graph_id: _builtins.str
     """The graph, as named in langgraph.json. Required."""
     name: _builtins.str
-    """For people, at most 256 characters. Empty: "Untitled"."""
+    """For people, at most 256 characters. Empty: the id, if one is given; else "Untitled"."""
     description: _builtins.str
     """What it is for, at most 4096 characters."""
     if_exists: Global___IfAssistantExists.ValueType

@@ -149,7 +149,8 @@ class Breakpoint(_message.Message):
     """Pause only where this is true: an expression in CEL (cel.dev) of type bool, over
     `state` (the state of the graph that the node belongs to, as JSON; messages in
     their JSON form), `node` (its name), `step`, `metadata` (the run's) and
-    `task.input` (what the node gets; for a Send its own input). A negative index
+    `task` (`task.input`: what the node gets, for a Send its own input; `task.id`:
+    LangGraph's id of it). A negative index
     counts from the end: `state.messages[-1].tool_calls.exists(t, t.name == "refund"
     && t.args.amount > 100)`. Errors in it are refused when it arrives:
     INVALID_CONDITION. One that fails when it is evaluated, or costs too much, pauses,

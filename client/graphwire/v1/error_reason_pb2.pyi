@@ -114,7 +114,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the thread's state belongs to another assistant's graph."""
     ERROR_REASON_ASSISTANT_REQUIRED: _ErrorReason.ValueType  # 49
     """FAILED_PRECONDITION: the thread has no assistant yet, so its state can't be
-    edited; name one.
+    edited, nor breakpoints be checked for it; name one.
     """
     ERROR_REASON_GRAPH_CHANGED: _ErrorReason.ValueType  # 51
     """FAILED_PRECONDITION: the thread waits in a node, or inherits a breakpoint at
@@ -260,7 +260,7 @@ ERROR_REASON_ASSISTANT_MISMATCH: ErrorReason.ValueType  # 48
 """FAILED_PRECONDITION: the thread's state belongs to another assistant's graph."""
 ERROR_REASON_ASSISTANT_REQUIRED: ErrorReason.ValueType  # 49
 """FAILED_PRECONDITION: the thread has no assistant yet, so its state can't be
-edited; name one.
+edited, nor breakpoints be checked for it; name one.
 """
 ERROR_REASON_GRAPH_CHANGED: ErrorReason.ValueType  # 51
 """FAILED_PRECONDITION: the thread waits in a node, or inherits a breakpoint at

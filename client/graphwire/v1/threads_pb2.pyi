@@ -774,8 +774,8 @@ class UpdateThreadRequest(_message.Message):
     @_builtins.property
     def breakpoints(self) -> _breakpoint_pb2.BreakpointList:
         """The breakpoints for all of its runs, in place of those it has. They hold from the
-        next run on, a resume included. Where nothing has run yet, and no assistant is known,
-        that run is refused with GRAPH_CHANGED if its graph has no such node. Unset: they stay.
+        next run on, a resume included. A thread without an assistant, on which nothing has run
+        yet, takes none: ASSISTANT_REQUIRED. Unset: they stay.
         """
 
     def __init__(

@@ -97,7 +97,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
         new = NewAssistant(
             assistant_id=validation.optional_name(request.assistant_id, "assistant_id"),
             graph_id=validation.required(request.graph_id, "graph_id"),
-            name=_text(request.name, "name", most=_MAX_NAME) or _UNTITLED,
+            name=_text(request.name, "name", most=_MAX_NAME) or request.assistant_id or _UNTITLED,
             description=_text(request.description, "description", most=_MAX_DESCRIPTION),
             config=config or Config(),
             context=context_,

@@ -301,14 +301,20 @@ class ThreadService:
             RequestIdReusedError: The request_id was used for another request.
             UnknownNodeError, InvalidConditionError, UnsupportedBreakpointError: Its graph can't
                 honour a breakpoint.
+            AssistantRequiredError: There are breakpoints, and it has no assistant yet.
         """
         if breakpoints:
-            view = await self.get(thread_id)
-            if view.thread.assistant_id:
-                opened = self._open(thread_id, view.thread.assistant_id, "threads.update")
-                async with opened as (loaded, graph):
-                    places = loaded.doored(graph).places
-                    check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
+            thread = (await self.get(thread_id)).thread
+            if not thread.assistant_id:
+                raise errors.AssistantRequiredError(
+                    f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
+                    "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
+                    resource=("thread", thread_id),
+                )
+            opened = self._open(thread_id, thread.assistant_id, "threads.update")
+            async with opened as (loaded, graph):
+                places = loaded.doored(graph).places
+                check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
 
         def work(tx: Transaction) -> ThreadView:
             view = _view(tx, thread_id)
