@@ -304,12 +304,17 @@ def test_a_resume_inherits_with_ids_adds_and_clears(thread: DrivenThread) -> Non
     assert in_force(thread.runs_stub, events[0].run_id) == [("c", "y", "RUN")]
 
 
-def test_a_run_whose_breakpoints_a_resume_would_inherit_is_not_deleted(
+def test_a_run_that_is_deleted_leaves_its_breakpoints_and_their_counts(
     thread: DrivenThread,
 ) -> None:
-    run_id = thread.start("linear", breakpoints=[at("b")])[0].run_id
-    with thread.refused("FAILED_PRECONDITION", "RUN_ACTIVE"):
-        thread.runs_stub.DeleteRun(runs_pb2.DeleteRunRequest(run_id=run_id), timeout=DEADLINE)
+    given = [at("step", skip_first=2, breakpoint_id="x"), after("step", "step == 1")]
+    run_id = thread.start("loop", breakpoints=given)[0].run_id
+    thread.runs_stub.DeleteRun(runs_pb2.DeleteRunRequest(run_id=run_id), timeout=DEADLINE)
+    events = thread.resume()
+    assert ended(events) == ("INTERRUPTED", ["before step"])
+    assert met(pauses_of(events)[0]) == [("x", "RUN")]
+    assert value(thread.state().values)["count"] == 2
+    assert ended(thread.resume()) == DONE
 
 
 def test_one_with_skip_first_counts_from_when_it_was_added(
