@@ -195,6 +195,17 @@ def test_the_step_is_langgraph_s_number_of_it(thread: DrivenThread) -> None:
     assert value(thread.state().values)["count"] == 3
 
 
+def test_a_resume_has_the_metadata_of_the_runs_it_continues(thread: DrivenThread) -> None:
+    breakpoints = [at("*", "metadata.team == 'red' && !has(metadata.approved)")]
+    thread.start("linear", breakpoints=breakpoints, metadata={"json": '{"team": "red"}'})
+    assert [pause.node for pause in thread.pauses] == ["a"]
+    thread.resume()
+    (pause,) = thread.pauses
+    assert (pause.node, pause.breakpoints[0].condition_error) == ("b", "")
+    thread.resume(metadata={"json": '{"approved": true}'})
+    assert thread.stands() == ("IDLE", [], [])
+
+
 def test_metadata_is_the_run_s(thread: DrivenThread) -> None:
     condition = "metadata.team == 'red'"
     breakpoints = [at("b", condition)]

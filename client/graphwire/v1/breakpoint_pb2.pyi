@@ -148,7 +148,8 @@ class Breakpoint(_message.Message):
     condition: _builtins.str
     """Pause only where this is true: an expression in CEL (cel.dev) of type bool, over
     `state` (the state of the graph that the node belongs to, as JSON; messages in
-    their JSON form), `node` (its name), `step`, `metadata` (the run's) and
+    their JSON form), `node` (its name), `step`, `metadata` (the run's,
+    over that of the runs it continues) and
     `task` (`task.input`: what the node gets, for a Send its own input; `task.id`:
     LangGraph's id of it). A negative index
     counts from the end: `state.messages[-1].tool_calls.exists(t, t.name == "refund"

@@ -639,6 +639,10 @@ def _spec(
         configurable=configurable or {},
         context=context_value,
         metadata=request.metadata or {},
+        known_metadata={
+            **(before.known_metadata if before else {}),
+            **(request.metadata or {}),
+        },
         checkpoint_id=request.checkpoint_id,
         discards=discards,
         durability=durability,

@@ -66,7 +66,7 @@ def judge_of(
     return Judge(
         places,
         breakpoints_of(spec, run.breakpoints),
-        metadata=spec.metadata,
+        metadata=spec.known_metadata,
         # Also where none skips any: one may be added that was there before.
         hits=_hits(db, run.thread_id, spec.chain),
         waiting=waiting,
@@ -93,7 +93,7 @@ def judge_at_rest(
     return Judge(
         places,
         there,
-        metadata=spec.metadata if spec else {},
+        metadata=spec.known_metadata if spec else {},
         hits=_hits(db, thread.thread_id, spec.chain if spec else ""),
     )
 

@@ -8,7 +8,7 @@ execute it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -206,6 +206,8 @@ class RunSpec:
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
+        known_metadata: What conditions see as metadata: the run's, over that of the runs it
+            continues.
         chain: The run with new input that it continues, or its own id: what breakpoints let
             pass is counted over all runs of a chain.
     """
@@ -235,6 +237,7 @@ class RunSpec:
     step: Step | None = None
     run_to: str = ""
     waited: bool = False
+    known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
 
     def to_json(self) -> str:
