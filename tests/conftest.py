@@ -40,6 +40,7 @@ LONGEST = [
         "crash/test_campaign_on_postgres.py",
         "crash/test_campaign.py",
         "e2e/test_recovery.py",
+        "docs/test_pages.py",
         "examples/test_benchmarks.py",
         "client/test_client_with_a_real_server.py",
         "e2e/test_breakpoints_recovered.py",

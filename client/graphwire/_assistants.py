@@ -261,6 +261,7 @@ def set_latest_assistant_version(
         request,
         pb.SetLatestAssistantVersionResponse,
         lambda r: convert.assistant(r.assistant),
+        repeatable=False,
         timeout=timeout,
     )
 

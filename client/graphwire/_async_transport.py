@@ -110,6 +110,12 @@ class _AsyncStream(AsyncIterator[T]):
 
     async def __anext__(self) -> T:
         """Returns what comes next."""
+        while (item := await self._receive()) is None:
+            pass
+        return item
+
+    async def _receive(self) -> T | None:
+        """Waits for a response; returns what it says, None if that is not to be shown."""
         progress = self._progress
         while not self._closed:
             cause: grpc.aio.AioRpcError | None = None
@@ -118,10 +124,7 @@ class _AsyncStream(AsyncIterator[T]):
                     self._call = self._transport.open(progress.next_call())
                 response: Any = await self._call.read()
                 if response is not grpc.aio.EOF:
-                    item = progress.receive(response)
-                    if item is None:
-                        continue
-                    return item
+                    return progress.receive(response)
                 error: GraphwireError = progress.cut_short()
             except grpc.aio.AioRpcError as rpc_error:
                 error, cause = read_error(rpc_error), rpc_error
@@ -186,15 +189,28 @@ class AsyncRunStream(Streamed, _AsyncStream[Event]):
 class AsyncFollowStream(Followed, _AsyncStream[T]):
     """What happens, from `threads.join` or `threads.watch`: iterate over it, once.
 
-    Leaving the loop ends the stream. `aclose`, or leaving an `async with`, does so at
-    once, whatever else still refers to it.
+    Entering an `async with` opens it: what happens from then on is in it. Leaving the loop
+    ends the stream. `aclose`, or leaving an `async with`, does so at once, whatever else still
+    refers to it.
     """
 
     def __init__(self, transport: AsyncTransport, follow: Follow[T]) -> None:
-        """Begins a stream; nothing is sent before the first item is asked for."""
+        """Begins a stream; nothing is sent before it is entered, or iterated over."""
         following = Following(follow, transport.settings.rejoin_timeout)
         Followed.__init__(self, following)
         _AsyncStream.__init__(self, transport, following)
+        self._ahead: T | None = None
+
+    async def __aenter__(self) -> Self:
+        """Waits until the server has opened the stream, and returns it."""
+        while not self.cursor:
+            self._ahead = await self._receive()
+        return self
+
+    async def __anext__(self) -> T:
+        """Returns what comes next."""
+        ahead, self._ahead = self._ahead, None
+        return await super().__anext__() if ahead is None else ahead
 
 
 def task_is_cancelled() -> bool:

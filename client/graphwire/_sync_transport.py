@@ -114,16 +114,19 @@ class _SyncStream(Iterator[T]):
 
     def __next__(self) -> T:
         """Returns what comes next."""
+        while (item := self._receive()) is None:
+            pass
+        return item
+
+    def _receive(self) -> T | None:
+        """Waits for a response; returns what it says, None if that is not to be shown."""
         progress = self._progress
         while not self._closed:
             cause: grpc.RpcError | None = None
             try:
                 if self._call is None:
                     self._call = self._transport.open(progress.next_call())
-                item = progress.receive(next(self._call))
-                if item is None:
-                    continue
-                return item
+                return progress.receive(next(self._call))
             except StopIteration:
                 error: GraphwireError = progress.cut_short()
             except grpc.RpcError as rpc_error:
@@ -185,15 +188,28 @@ class RunStream(Streamed, _SyncStream[Event]):
 class FollowStream(Followed, _SyncStream[T]):
     """What happens, from `threads.join` or `threads.watch`: iterate over it, once.
 
-    Leaving the loop ends the stream. `close`, or leaving a `with`, does so at once,
-    whatever else still refers to it; `close` may be called from another thread.
+    Entering a `with` opens it: what happens from then on is in it. Leaving the loop ends the
+    stream. `close`, or leaving a `with`, does so at once, whatever else still refers to it;
+    `close` may be called from another thread.
     """
 
     def __init__(self, transport: SyncTransport, follow: Follow[T]) -> None:
-        """Begins a stream; nothing is sent before the first item is asked for."""
+        """Begins a stream; nothing is sent before it is entered, or iterated over."""
         following = Following(follow, transport.settings.rejoin_timeout)
         Followed.__init__(self, following)
         _SyncStream.__init__(self, transport, following)
+        self._ahead: T | None = None
+
+    def __enter__(self) -> Self:
+        """Waits until the server has opened the stream, and returns it."""
+        while not self.cursor:
+            self._ahead = self._receive()
+        return self
+
+    def __next__(self) -> T:
+        """Returns what comes next."""
+        ahead, self._ahead = self._ahead, None
+        return super().__next__() if ahead is None else ahead
 
 
 def _new_channel(settings: Settings) -> grpc.Channel:

@@ -449,8 +449,9 @@ def join_thread(
     """Streams the events of all runs of a thread, in the order in which these began.
 
     Stays open across pauses and resumes, until you leave the loop or the thread is deleted.
-    Rejoins by itself, as `runs.stream` does. The stream's `cursor` says where it stands after
-    each event: another `join`, also of another process, goes on from there.
+    As a context manager it is open on entry. Rejoins by itself, as `runs.stream` does. The
+    stream's `cursor` says where it stands after each event: another `join`, also of another
+    process, goes on from there.
 
     Args:
         thread_id: The thread.
@@ -481,7 +482,8 @@ def watch_threads(
 ) -> Follow[ThreadChange]:
     """Streams what happens on threads: pauses, their answers, runs that begin and end.
 
-    Stays open until you leave the loop. Rejoins by itself, as `runs.stream` does. The stream's
+    Stays open until you leave the loop. As a context manager it is open on entry: what happens
+    inside is in it. Rejoins by itself, as `runs.stream` does. The stream's
     `cursor`, and that of each change, says where it stands: another `watch`, also of another
     process, goes on from there. All conditions must be true.
 

@@ -116,3 +116,10 @@ class _Iterated:
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._wrapped.close)
+
+    async def __aenter__(self) -> _Iterated:
+        await asyncio.to_thread(self._wrapped.__enter__)
+        return self
+
+    async def __aexit__(self, *raised: Any) -> None:
+        await asyncio.to_thread(self._wrapped.__exit__, *raised)

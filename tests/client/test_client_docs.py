@@ -96,14 +96,14 @@ def test_the_settings_are_accepted() -> None:
 
 def test_every_method_is_in_the_table_and_every_block_is_run() -> None:
     text = DOCS.read_text()
-    for group in ("threads", "runs", "assistants", "server"):
+    for group in ("threads", "runs", "pauses", "assistants", "server"):
         owner = type(getattr(graphwire.Client("127.0.0.1:1"), group))
         row = re.search(rf"^\| `client.{group}` \| (.*) \|$", text, re.MULTILINE)
         assert row is not None
         assert set(re.findall(r"`(\w+)`", row[1])) == {
             name for name in vars(owner) if not name.startswith("_")
         }
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 async def test_an_assistant_is_made_whose_runs_all_pause(weather: ServerProcess) -> None:

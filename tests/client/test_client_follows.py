@@ -228,6 +228,35 @@ async def test_closing_ends_the_call(client: AsyncClient, scripted: ScriptedServ
     assert await asyncio.to_thread(received.ended.wait, 20)
 
 
+async def test_entering_waits_until_the_stream_is_open(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    change = changed("1", pb.THREAD_CHANGE_KIND_PAUSED)
+    scripted.on("WatchThreads", then([changed("0"), change], stay_open))
+    async with client.threads.watch() as stream:
+        assert stream.cursor == "0"
+        assert [c.kind for c in await first(stream, 1)] == [ThreadChangeKind.PAUSED]
+    # Also where something is told at once: it is not lost.
+    scripted.on("WatchThreads", then([change], stay_open))
+    async with client.threads.watch() as stream:
+        assert [c.cursor for c in await first(stream, 1)] == ["1"]
+
+
+async def test_a_stream_that_goes_on_from_a_cursor_needs_no_opening(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    async with client.threads.watch(cursor="5") as stream:
+        assert stream.cursor == "5"
+    assert scripted.requests("WatchThreads") == []
+
+
+async def test_a_refusal_is_raised_on_entry(client: AsyncClient, scripted: ScriptedServer) -> None:
+    scripted.on("JoinThread", refuse(graphwire.ThreadNotFoundError("there is no thread t")))
+    with pytest.raises(graphwire.ThreadNotFoundError):
+        async with client.threads.join("t"):
+            raise AssertionError("it was refused")
+
+
 # --- a real server ---
 
 

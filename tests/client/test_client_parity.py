@@ -65,6 +65,7 @@ def test_the_groups_have_the_methods_they_are_known_for() -> None:
     assert methods(Runs).keys() == {
         *("stream", "join", "create", "create_many", "run", "wait"),
         *("get", "list", "cancel", "cancel_many", "delete"),
+        *("pause", "breakpoints", "add_breakpoints", "remove_breakpoints"),
     }
     assert methods(Assistants).keys() == {
         *("create", "get", "list", "count", "update", "delete"),

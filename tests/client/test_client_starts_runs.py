@@ -9,8 +9,8 @@ from typing import Any
 import graphwire
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from graphwire import AsyncClient, Command, Goto, Resume, RunOptions, StreamMode
-from graphwire.v1 import run_pb2
+from graphwire import AsyncClient, Breakpoint, Command, Goto, Resume, RunOptions, StreamMode
+from graphwire.v1 import breakpoint_pb2, run_pb2
 from graphwire.v1 import runs_pb2 as pb
 
 from . import wire
@@ -147,6 +147,11 @@ async def test_none_is_a_stateless_run_and_an_empty_thread_id_is_refused(
 OPTIONS: RunOptions = {
     "interrupt_before": ["action", "pay"],
     "interrupt_after": "*",
+    "breakpoints": [
+        Breakpoint("pay", "state.n > 1", position="after", label="large", skip_first=2),
+        Breakpoint("child/pay", expires_after=1.5, on_expiry="reject", expiry_message="late"),
+        "action",
+    ],
     "clear_breakpoints": True,
     "stream_modes": ["updates", StreamMode.MESSAGES, "Custom"],
     "stream_subgraphs": True,
@@ -169,6 +174,23 @@ FIELDS: dict[str, Any] = {
     "input": wire.payload('{"n":1}'),
     "interrupt_before": ["action", "pay"],
     "interrupt_after": ["*"],
+    "breakpoints": [
+        breakpoint_pb2.Breakpoint(
+            node="pay",
+            condition="state.n > 1",
+            position=breakpoint_pb2.BREAKPOINT_POSITION_AFTER,
+            label="large",
+            skip_first=2,
+        ),
+        breakpoint_pb2.Breakpoint(
+            node="child/pay",
+            position=breakpoint_pb2.BREAKPOINT_POSITION_BEFORE,
+            expires_after=Duration(seconds=1, nanos=500_000_000),
+            on_expiry=breakpoint_pb2.ON_EXPIRY_REJECT,
+            expiry_message="late",
+        ),
+        breakpoint_pb2.Breakpoint(node="action"),
+    ],
     "clear_breakpoints": True,
     "stream_modes": [
         run_pb2.STREAM_MODE_UPDATES,

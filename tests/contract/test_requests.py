@@ -33,6 +33,7 @@ READS = {
     "JoinRun",
     "GetRun",
     "ListRuns",
+    "ListRunBreakpoints",
 }
 
 
@@ -66,7 +67,8 @@ def test_a_run_is_created_with_the_same_fields_as_it_is_streamed() -> None:
 def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
     # Deleting and cancelling twice does no harm.
     harmless = {"DeleteThread", "DeleteRun", "CancelRun", "CancelRuns", "DeleteAssistant"}
-    harmless |= {"SetLatestAssistantVersion", "PruneThreads"}
+    harmless |= {"SetLatestAssistantVersion", "PruneThreads", "PauseRun"}
+    harmless |= {"RemoveRunBreakpoints"}
     repeatable = {
         method.name
         for method in METHODS.values()
@@ -77,7 +79,8 @@ def test_everything_that_makes_or_changes_something_can_be_repeated() -> None:
 
 def test_every_list_is_paged_in_the_same_way() -> None:
     for method in METHODS.values():
-        if method.name.startswith("List"):
+        # A run has few breakpoints.
+        if method.name.startswith("List") and method.name != "ListRunBreakpoints":
             request, response = method.input_type.fields_by_name, method.output_type.fields_by_name
             assert request["page_size"].type == FieldDescriptor.TYPE_INT32
             assert request["page_token"].type == FieldDescriptor.TYPE_STRING

@@ -105,7 +105,7 @@ class Player:
         self,
         *pauses: pause_pb2.Pause,
         bare: bool = False,
-        step: run_pb2.StepMode | None = None,
+        step: run_pb2.StepMode.ValueType = run_pb2.STEP_MODE_UNSPECIFIED,
         run_to: str = "",
         **fields: Any,
     ) -> Followed:
@@ -177,16 +177,25 @@ class Player:
         return [results[n] for n in won]
 
     def resume_beside(
-        self, pause: pause_pb2.Pause, other: Callable[[], Any]
+        self, pause: pause_pb2.Pause, other: Callable[[], Any], *, also_after: bool = False
     ) -> tuple[Followed | None, Any]:
         """Resumes a pause while another client does what would take it away.
 
         Returns the run that came of it, and what the other call has returned; None for the one
         that was refused.
+
+        Args:
+            pause: The pause.
+            other: What the other client does.
+            also_after: Whether that may be taken when the run has ended: when its first call was
+                lost, it may come so late.
         """
         resume = self._approve([pause])
         run, result = race(functools.partial(self._stream, resume=resume), other)
-        if isinstance(run, RefusedError) == isinstance(result, RefusedError):
+        refused = [each for each in (run, result) if isinstance(each, RefusedError)]
+        if also_after and not refused:
+            return run, result
+        if len(refused) != 1:
             raise BrokenError("race", f"of two calls that exclude each other came {run}, {result}")
         if isinstance(run, RefusedError):
             self.too_late(run)
@@ -252,7 +261,7 @@ class Player:
         results = race(*[functools.partial(self._stream, resume=resume) for resume in resumes])
         for refused in (result for result in results if isinstance(result, RefusedError)):
             self.too_late(refused)
-        won = [result for result in results if not isinstance(result, RefusedError)]
+        won = [result for result in results if isinstance(result, Followed)]
         if len(won) != 1:
             raise BrokenError("race", f"{len(won)} of {len(reviews)} won")
         return won[0]
@@ -345,6 +354,15 @@ class Player:
                 raise
         if breakpoint_id in (after := self.breakpoints(run_id)):
             raise BrokenError("breakpoints", f"{run_id} still has {after}")
+
+    def set_breakpoints(self, *breakpoints: breakpoint_pb2.Breakpoint) -> None:
+        """Gives the thread breakpoints for all of its runs, in place of those that it has."""
+        request = threads_pb2.UpdateThreadRequest(
+            thread_id=self.thread_id,
+            breakpoints=breakpoint_pb2.BreakpointList(breakpoints=breakpoints),
+            request_id=self._request_id(),
+        )
+        self._caller.call(lambda link: link.threads.UpdateThread, request)
 
     def breakpoints(self, run_id: str) -> list[str]:
         """Returns the ids of the breakpoints in force for a run."""

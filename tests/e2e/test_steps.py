@@ -333,3 +333,23 @@ def test_a_step_with_a_weak_durability_is_kept_step_by_step(thread: DrivenThread
     assert ended(events) == ("INTERRUPTED", ["pause child"])
     (run, _) = thread.runs()
     assert run.durability == run_pb2.DURABILITY_SYNC
+
+
+def test_what_needs_no_approval_steps_with_what_it_waited_beside(thread: DrivenThread) -> None:
+    breakpoints = [at("work", "task.input.n == 2")]
+    thread.start("fanout", breakpoints=breakpoints)
+    events = thread.resume(step=INTO)
+    assert (nodes(events), ended(events)[1]) == (["work"] * 3, ["pause join"])
+
+
+def test_what_needs_no_approval_gets_no_pause_while_another_branch_steps(
+    thread: DrivenThread,
+) -> None:
+    breakpoints = [at("left/a"), at("sends/work", "task.input.n == 2")]
+    thread.start("sends_beside", breakpoints=breakpoints)
+    assert waits(thread.pauses) == ["before left/a", "before sends/work"]
+    events = thread.resume(step=INTO, pause_ids=pauses_at(thread, "a"))
+    assert ended(events) == ("INTERRUPTED", ["before sends/work", "pause left/b"])
+    events = thread.resume(pause_ids=pauses_at(thread, "work"))
+    assert ended(events) == ("INTERRUPTED", ["pause left/b"])
+    assert ended(thread.resume()) == DONE

@@ -494,7 +494,7 @@ class Bad:
         ("[1].all(x)", 4, "all() takes a variable and an expression: all(x, …)"),
         ("[1].all(x.y, true)", 10, "all() takes a variable's name first: all(x, …)"),
         ("foo == 1", 0, "there is no variable 'foo'; there are: state, node, step, metadata, task"),
-        ("state.a == 1 &&\n  stat.b", 18, "there is no variable 'stat'; did you mean 'state'?; there are: state, node, step, metadata, task"),
+        ("state.a == 1 &&\n  stat.b", 18, "there is no variable 'stat'; did you mean 'state'? There are: state, node, step, metadata, task"),
         ("[1].all(x, true) && x", 20, "there is no variable 'x'; there are: state, node, step, metadata, task"),
         ("task.inputs", 5, "task has no 'inputs'; it has: id, input"),
         ("task == 1", 0, "'task' is no value by itself: use task.input or task.id"),
@@ -554,7 +554,7 @@ def test_an_error_says_line_and_column() -> None:
      ("'mesages' in state", 0)],
 )  # fmt: skip
 def test_keys_that_the_state_has_not(text: str, offset: int) -> None:
-    wanted = "the state has no 'mesages'; did you mean 'messages'?; it has: messages, user"
+    wanted = "the state has no 'mesages'; did you mean 'messages'? It has: messages, user"
     assert refusal(text, ["user", "messages"]) == (offset, wanted)
     compile_condition(text, None)
     many = [f"key{index:02}" for index in range(30)]

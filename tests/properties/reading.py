@@ -7,6 +7,8 @@ It knows nothing of LangGraph, of checkpoints or of runs. A graph goes from step
 - When all tasks of a step are over, breakpoints after their nodes are asked, and hold the graph
   until each of those that are met is approved.
 - A subgraph is a task that is over when its graph is.
+- A run may go one step: INTO holds all but what it goes on from, OVER all but what is in that,
+  OUT all but the graphs in which that is.
 """
 
 from __future__ import annotations
@@ -67,8 +69,35 @@ class Stop:
         return "/".join((*self.path, self.node))
 
 
-#: What a thread waits for: ("before" or "after", the path of the node).
+#: What a thread waits for: ("before", "after" or "pause", the path of the node).
 Wait = tuple[str, str]
+
+
+@dataclass
+class Going:
+    """How far a run goes.
+
+    Attributes:
+        mode: "", INTO, OVER or OUT.
+        tasks: The numbers of the tasks that it may begin.
+        free: The numbers of the tasks in which nothing is held.
+        graphs: The graphs in which nothing is held.
+    """
+
+    mode: str = ""
+    tasks: set[int] = field(default_factory=set)
+    free: set[int] = field(default_factory=set)
+    graphs: list[Graph] = field(default_factory=list)
+
+    def holds(self, graph: Graph | None, task: int) -> bool:
+        """Returns whether a task is further than that."""
+        if not self.mode or task in self.tasks:
+            return False
+        while graph is not None:
+            if graph in self.graphs or graph.owner in self.free:
+                return False
+            graph = graph.above
+        return True
 
 
 class World:
@@ -78,6 +107,7 @@ class World:
         """Stands before the first step, with a log that was given."""
         self._stops = [(stop, set[int]()) for stop in stops]
         self._numbers = iter(range(1_000_000))
+        self.going = Going()
         self.root = Graph(self, shape, (), given)
 
     def compiled(self, shape: Shape, path: tuple[str, ...], node: str, *, after: bool) -> bool:
@@ -99,15 +129,32 @@ class World:
                 held = True
         return held
 
+    def go(self, mode: str, approved: Sequence[Approval]) -> None:
+        """Goes on with what is approved, as far as a mode says."""
+        for each in approved:
+            each.give()
+        going = Going(mode)
+        onwards = [each.graph for each in approved]
+        going.tasks = {each.task.number for each in approved if each.task is not None}
+        for graph in self.root.all():
+            if graph in onwards or graph.waits_here:
+                going.tasks |= graph.standing
+        if mode == "OVER":
+            going.free = {number for graph in onwards for number in graph.standing}
+        if mode == "OUT":
+            going.graphs = onwards
+        self.going = going
+        self.root.go_on()
+
     def number(self) -> int:
         """Returns a number for a task."""
         return next(self._numbers)
 
-    def pauses(self) -> dict[Wait, list[Callable[[], None]]]:
+    def pauses(self) -> dict[Wait, list[Approval]]:
         """Returns what it waits for, each with what approves it, in the order of the tasks."""
-        found: dict[Wait, list[Callable[[], None]]] = {}
-        for wait, approve in self.root.pauses():
-            found.setdefault(wait, []).append(approve)
+        found: dict[Wait, list[Approval]] = {}
+        for wait, approval in self.root.pauses():
+            found.setdefault(wait, []).append(approval)
         return found
 
 
@@ -120,18 +167,54 @@ class Step:
     graph: Shape | None
     sent: int | None
     held: bool = False
+    paused: bool = False
     approved: bool = False
     over: bool = False
     inner: Graph | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an approval."""
+        return (self.held or self.paused) and not self.approved
+
+
+@dataclass
+class Approval:
+    """What somebody approves: a task, or a breakpoint after a node.
+
+    Attributes:
+        graph: Where.
+        task: The task; None after a node.
+        node: The node, after it.
+    """
+
+    graph: Graph
+    task: Step | None = None
+    node: str = ""
+
+    def give(self) -> None:
+        """Approves it."""
+        if self.task is not None:
+            self.task.approved = True
+        else:
+            self.graph.approve_after(self.node)
 
 
 class Graph:
     """A graph that is at a step."""
 
     def __init__(
-        self, world: World, shape: Shape, path: tuple[str, ...], log: tuple[str, ...]
+        self,
+        world: World,
+        shape: Shape,
+        path: tuple[str, ...],
+        log: tuple[str, ...],
+        *,
+        above: Graph | None = None,
+        owner: int = -1,
     ) -> None:
-        """Stands before the first step."""
+        """Stands before the first step. It is the task `owner` of the graph above."""
+        self.above, self.owner = above, owner
         self._world, self._shape, self._path = world, shape, path
         self.log, self._count, self._step, self._stage = log, 0, 1, 0
         self._made: dict[str, tuple[str, ...]] = {}
@@ -147,7 +230,7 @@ class Graph:
     def go_on(self) -> None:
         """Goes as far as it can."""
         while self._tasks and all(self._after.values()):
-            waiting = [task for task in self._tasks if task.held and not task.approved]
+            waiting = [task for task in self._tasks if task.waits]
             begun = any(task.approved or task.over or task.inner for task in self._tasks)
             if waiting and not begun:
                 return
@@ -158,28 +241,38 @@ class Graph:
                 return
             self._end_step()
 
-    def pauses(self) -> Iterator[tuple[Wait, Callable[[], None]]]:
+    @property
+    def waits_here(self) -> bool:
+        """Whether something waits in this very graph, or did until just now."""
+        return bool(self._after) or any(t.waits and not t.over for t in self._tasks)
+
+    @property
+    def standing(self) -> set[int]:
+        """The numbers of the tasks that have not begun."""
+        return {t.number for t in self._tasks if not t.over and t.inner is None}
+
+    def all(self) -> Iterator[Graph]:
+        """Yields the graph and all that are at work in it."""
+        yield self
+        for task in self._tasks:
+            if task.inner is not None and not task.over:
+                yield from task.inner.all()
+
+    def approve_after(self, node: str) -> None:
+        """Approves a breakpoint after a node."""
+        self._after[node] = True
+
+    def pauses(self) -> Iterator[tuple[Wait, Approval]]:
         """Yields what waits here and below, each with what approves it."""
         for node, approved in self._after.items():
             if not approved:
-                yield ("after", "/".join((*self._path, node))), self._approves_after(node)
+                yield ("after", "/".join((*self._path, node))), Approval(self, node=node)
         for task in self._tasks:
             if task.inner is not None and not task.over:
                 yield from task.inner.pauses()
-            elif task.held and not task.approved and not task.over:
-                yield ("before", "/".join((*self._path, task.name))), self._approves(task)
-
-    def _approves(self, task: Step) -> Callable[[], None]:
-        def approve() -> None:
-            task.approved = True
-
-        return approve
-
-    def _approves_after(self, node: str) -> Callable[[], None]:
-        def approve() -> None:
-            self._after[node] = True
-
-        return approve
+            elif task.waits and not task.over:
+                kind = "before" if task.held else "pause"
+                yield (kind, "/".join((*self._path, task.name))), Approval(self, task)
 
     def _work(self, task: Step) -> None:
         if task.graph is None:
@@ -187,7 +280,8 @@ class Graph:
             return
         if task.inner is None:
             path = (*self._path, task.name)
-            task.inner = Graph(self._world, task.graph, path, self._made.get(task.name, ()))
+            made = self._made.get(task.name, ())
+            task.inner = Graph(self._world, task.graph, path, made, above=self, owner=task.number)
         task.inner.go_on()
         task.over = task.inner.is_over
 
@@ -218,6 +312,7 @@ class Graph:
         ]
         for task in self._tasks:
             task.held = self._is_held(task, after=False)
+            task.paused = self._world.going.holds(self, task.number)
 
     def _is_held(self, task: Step, *, after: bool) -> bool:
         about = About(self.log, self._count, task.name, self._step, task.sent)

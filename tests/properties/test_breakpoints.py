@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from graphwire.v1 import pause_pb2
 from graphwire_server.graphs.breakpoints import Breakpoint
+from graphwire_server.runs.request import ResumeStart, StepMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,8 @@ SETTINGS = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
+
+MODES: st.SearchStrategy[StepMode] = st.sampled_from(["", "", "", "INTO", "OVER", "OUT"])
 
 INPUT: dict[str, Any] = {"log": ["in"]}
 #: How many steps a graph may take, and how often a run may pause.
@@ -57,12 +60,13 @@ def test_pauses_are_where_a_plain_reading_says_and_change_nothing(
 ) -> None:
     shape, breakpoints = case
 
-    def choose(waits: Sequence[Wait]) -> list[int]:
-        """Which of the pauses are resumed: all, or some."""
+    def choose(waits: Sequence[Wait]) -> tuple[StepMode, list[int]]:
+        """How far the run goes, and which of the pauses are resumed: all, or some."""
+        mode = data.draw(MODES, "how far")
         if len(waits) == 1 or data.draw(st.booleans(), "all"):
-            return list(range(len(waits)))
+            return mode, list(range(len(waits)))
         numbers = st.lists(st.sampled_from(range(len(waits))), min_size=1, unique=True)
-        return sorted(data.draw(numbers, "some"))
+        return mode, sorted(data.draw(numbers, "some"))
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(play(Path(folder), shape, breakpoints, choose))
@@ -72,7 +76,7 @@ async def play(
     folder: Path,
     shape: Shape,
     breakpoints: list[Stop],
-    choose: Callable[[Sequence[Wait]], list[int]],
+    choose: Callable[[Sequence[Wait]], tuple[StepMode, list[int]]],
 ) -> None:
     """Runs a graph straight through, and then with breakpoints."""
     straight: Counter[str] = Counter()
@@ -92,17 +96,18 @@ async def play(
             if not waited:
                 break
             names = waits(run)
-            chosen = [names[number] for number in choose(names)]
-            pause_ids = []
+            mode, numbers = choose(names)
+            chosen = [names[number] for number in numbers]
+            pause_ids, approved = [], []
             for wait, many in Counter(chosen).items():
                 # The first ones of several that are alike.
-                for way in waited[wait][:many]:
-                    way()
+                approved += waited[wait][:many]
                 pause_ids += [pause.pause_id for pause in run.pauses if wait_of(pause) == wait][
                     :many
                 ]
-            world.root.go_on()
-            run = await server.resume(run.thread_id, pause_ids=pause_ids)
+            world.go(mode, approved)
+            start = ResumeStart(pause_ids=tuple(pause_ids), step=mode)
+            run = await server.end_of(await server.begin(start, run.thread_id))
         assert run.status == "SUCCEEDED", run.error
         assert await values(server, run.thread_id) == expected
     assert ledger == straight
@@ -129,7 +134,7 @@ def fields(breakpoints: Sequence[Stop]) -> dict[str, Any]:
 
 def wait_of(pause: pause_pb2.Pause) -> Wait:
     """What a pause waits for."""
-    kind = pause_pb2.PauseKind.Name(pause.kind).removeprefix("PAUSE_KIND_BREAKPOINT_").lower()
+    kind = pause_pb2.PauseKind.Name(pause.kind).rpartition("_")[2].lower()
     return kind, "/".join([*(part.partition(":")[0] for part in pause.namespace), pause.node])
 
 

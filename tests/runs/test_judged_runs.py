@@ -258,6 +258,41 @@ async def test_a_lost_lease_forgets_nothing_that_was_asked_of_a_run(
         assert (await server.end_of(run)).waits == [("BREAKPOINT_BEFORE", "b")]
 
 
+async def test_what_another_breakpoint_holds_is_counted_though_a_drain_asks_nobody(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def turn(state: Log) -> Log:
+        ledger.append("turn")
+        begun.set()
+        await go.wait()
+        return {"log": ["turn"]}
+
+    graph: Any = StateGraph(Log)
+    graph.add_node("turn", turn)
+    graph.add_edge(START, "turn")
+    graph.add_conditional_edges("turn", lambda s: "turn" if len(s["log"]) < 3 else "__end__")
+    stops = (
+        at("turn", "state.log.size() == 1", "second"),
+        at("turn", breakpoint_id="third", skip_first=2),
+    )
+    async with serving(tmp_path, graph.compile()) as server:
+        run = await server.begin(InputStart(INPUT), breakpoints=stops)
+        await begun.wait()
+        draining = asyncio.create_task(server.executor.drain(5))
+        while not server.executor.draining:
+            await asyncio.sleep(0)
+        go.set()
+        await draining
+        (pause,) = (await server.end_of(run)).pauses
+        assert [met.breakpoint_id for met in pause.breakpoints] == ["second"]
+    async with serving(tmp_path, graph.compile()) as server:
+        (pause,) = (await server.resume(run.thread_id)).pauses
+        assert [met.breakpoint_id for met in pause.breakpoints] == ["third"]
+        assert ledger == ["turn", "turn"]
+
+
 def judged(judge: Judge, *tasks: Task) -> list[list[str]]:
     """The ids of the breakpoints that hold tasks."""
     verdicts = [judge.before(task, FACTS) for task in tasks]

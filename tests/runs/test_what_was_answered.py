@@ -140,3 +140,26 @@ def test_a_review_or_an_answer_without_an_id_means_what_the_last_run_went_on_fro
     assert checked(ResumeStart(review=decisions), asked) is None
     assert checked(ResumeStart(answer=Given(1)), reviewed) is None
     assert checked(ResumeStart(), reviewed, asked) is None
+
+
+@pytest.mark.parametrize(
+    "count, listed",
+    [
+        (0, ""),
+        (1, "; open: p1 (node 'n1')"),
+        (
+            5,
+            "; open: p1 (node 'n1'), p2 (node 'n2'), p3 (node 'n3'), p4 (node 'n4'), p5 (node 'n5')",
+        ),
+        (
+            7,
+            "; open: p1 (node 'n1'), p2 (node 'n2'), p3 (node 'n3'), p4 (node 'n4'), "
+            "p5 (node 'n5'), 2 more",
+        ),
+    ],
+)
+def test_who_names_no_pause_is_told_which_there_are(count: int, listed: str) -> None:
+    pauses = [replace(a_pause(f"p{i}"), node=f"n{i}") for i in range(1, count + 1)]
+    error = Past().not_open("n1", pauses)
+    assert str(error) == f"no pause or interrupt 'n1' is open on this thread, and none was{listed}"
+    assert error.metadata == {"pause_id": "n1"}

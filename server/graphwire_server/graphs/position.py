@@ -194,6 +194,21 @@ class Position:
             return ()
         return waiting
 
+    def count(self, judge: Judge, known: Known) -> None:
+        """Has breakpoints count what they let pass here, as they do when the gate asks them.
+
+        A task that another breakpoint holds asks nobody any more when it was approved. Where it
+        waits without having asked, in a run that was lost or in a drain, it is counted here.
+        """
+        held: set[Namespace] = set()
+        for standing in self.tasks:
+            task = standing.task
+            asks = not (standing.finished or standing.inside or standing.questions)
+            if not asks or task.task_id in known.approved or task.namespace in held:
+                continue
+            if judge.before(task, standing.facts) and task.namespace not in known.begun:
+                held.add(task.namespace)
+
     def known(self, approved: Collection[str], answers: Mapping[str, Any]) -> Known:
         """Returns what the gate has to know of the position.
 

@@ -5,7 +5,7 @@ Of two people who answer one question the second learns who was first, when, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from graphwire import errors
@@ -21,6 +21,10 @@ from graphwire_server.storage.records import (
     RunRecord,
     RunStatus,
 )
+
+
+#: How many pauses a message lists.
+_LISTED = 5
 
 
 def _nothing(_: str) -> None:
@@ -56,13 +60,16 @@ class Past:
             last_run_id=last.run_id if last else "",
         )
 
-    def not_open(self, key: str) -> errors.PauseNotOpenError:
+    def not_open(
+        self, key: str, open_pauses: Collection[PauseRecord] = ()
+    ) -> errors.PauseNotOpenError:
         """Returns the error for a pause or interrupt that is named and is not open."""
         pause = self.called(key)
         if pause is not None and pause.status is not PauseStatus.OPEN:
             return resolved(pause, key)
         return errors.PauseNotOpenError(
-            f"no pause or interrupt {key!r} is open on this thread, and none was",
+            f"no pause or interrupt {key!r} is open on this thread, and none was"
+            + _instead(open_pauses),
             metadata={"pause_id": key},
             resource=("pause", key),
         )
@@ -103,6 +110,15 @@ class Past:
         """Returns the last pause of a kind from which the last run went on."""
         resumed = self.resumed_by(self.last_run_id) if self.last_run_id else ()
         return next((pause for pause in reversed(resumed) if meant(pause)), None)
+
+
+def _instead(pauses: Collection[PauseRecord]) -> str:
+    """Says which pauses are open, of many the first."""
+    if not pauses:
+        return ""
+    shown = [f"{pause.pause_id} (node {pause.node!r})" for pause in [*pauses][:_LISTED]]
+    more = [f"{len(pauses) - _LISTED} more"] if len(pauses) > _LISTED else []
+    return f"; open: {', '.join([*shown, *more])}"
 
 
 def _asks(pause: PauseRecord) -> bool:

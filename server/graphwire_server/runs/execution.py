@@ -184,6 +184,7 @@ class RunExecution:
         if position is not None and isinstance(start.beginning, GoOn):
             waiting = position.stuck(judge, start.known, start.answers)
             if waiting:
+                position.count(judge, start.known)
                 return Outcome(RunStatus.INTERRUPTED, position, waiting)
         gate, tap = self._connect(doored, judge, start, await self._told(start))
         outcome = await self._run_engine(graph, start, gate, tap)
@@ -343,6 +344,8 @@ class RunExecution:
             waiting = with_unseen(position, waiting, gate.held, tap.asked)
             if not waiting:
                 return Outcome(RunStatus.FAILED, position, error=_unresumable(position))
+            # A gate that was closed has asked nobody.
+            position.count(judge, position.known(approved, {}))
             return Outcome(RunStatus.INTERRUPTED, position, waiting)
         after = tuple(w for w in waiting if w.kind is PauseKind.BREAKPOINT_AFTER)
         if after:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from graphwire_server.graphs.breakpoints import (
     Breakpoint,
@@ -59,16 +59,17 @@ def judge_of(
         spec: What it was accepted with.
         position: Where it begins; None for new input.
     """
+    waiting = open_befores(db, run.thread_id) if position is not None else {}
     stepping = None
     if spec.step is not None and position is not None:
-        stepping = stepping_from(spec.step, position, first=run.attempt == 1)
+        stepping = stepping_from(spec.step, position, waiting, first=run.attempt == 1)
     return Judge(
         places,
         breakpoints_of(spec, run.breakpoints),
         metadata=spec.metadata,
         # Also where none skips any: one may be added that was there before.
         hits=_hits(db, run.thread_id, spec.chain),
-        waiting=open_befores(db, run.thread_id) if position is not None else None,
+        waiting=waiting,
         stepping=stepping,
         run_to=spec.run_to,
         pausing=run.pause_requested,
@@ -121,26 +122,35 @@ def open_befores(db: Reader, thread_id: str) -> dict[str, Verdict]:
     }
 
 
-def stepping_from(step: Step, position: Position, *, first: bool) -> Stepping:
+def stepping_from(
+    step: Step, position: Position, waiting: Collection[str], *, first: bool
+) -> Stepping:
     """Returns how far a step goes from a position.
 
     After a breakpoint after a node, and where no pause was open, what it goes on from are the
-    tasks that come next there.
+    tasks that come next there. Those that have waited beside others and need no approval go, or
+    wait, with them.
 
     Args:
         step: The step.
         position: Where the attempt at the run begins.
+        waiting: The tasks that wait at an open pause.
         first: Whether it is the first attempt. Where no pause was open, a later one can't tell
             what has come next since: it begins nothing.
     """
     stopped = {checkpoint_id: tuple(namespace) for checkpoint_id, namespace in step.checkpoints}
     graphs = {s.namespace for s in position.stopped_after if s.checkpoint_id in stopped}
-    standing = [each.task for each in position.tasks if not each.inside]
+    standing = [each.task for each in position.tasks if not each.inside and not each.finished]
+    stepping = {task_id for task_id, _, _ in step.tasks}
+    graphs |= {each.task.namespace for each in position.tasks if each.task.task_id in stepping}
+    held = {each.task.namespace for each in position.tasks if each.task.task_id in waiting}
+    held |= {each.namespace for each in position.stopped_after}
     if not step.tasks and not step.checkpoints:
         tasks = standing if first else []
     else:
         tasks = [task for task in standing if task.namespace in graphs]
-    resumed = {task.task_id for task in tasks} | {task_id for task_id, _, _ in step.tasks}
+    resumed = stepping | {task.task_id for task in tasks}
+    resumed |= {task.task_id for task in standing if task.namespace in held}
     begins = [(task.namespace, task.node, task.task_id) for task in tasks]
     begins += [(tuple(namespace), node, task_id) for task_id, namespace, node in step.tasks]
     if step.mode == "OUT":

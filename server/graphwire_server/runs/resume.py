@@ -119,7 +119,7 @@ def _answered(
     for key, path, value in given:
         pause = by_id.get(key) or next((p for p in questions if p.interrupt_id == key), None)
         if pause is None:
-            raise past.not_open(key)
+            raise past.not_open(key, by_id.values())
         if pause.kind is not PauseKind.INTERRUPT:
             raise errors.InvalidFieldError(
                 "this pause is a breakpoint, which takes no answer; name it in `pause_ids`",
@@ -159,7 +159,7 @@ def _reviewed(
     for key, path, decisions in given:
         pause = by_id.get(key)
         if pause is None:
-            raise past.not_open(key)
+            raise past.not_open(key, by_id.values())
         if not _takes_review(pause):
             what = "asks a question" if pause.kind is PauseKind.INTERRUPT else "has run already"
             raise errors.InvalidFieldError(
@@ -232,7 +232,7 @@ def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str,
             field=f"{field}.pause_ids[{index}]",
         )
     if pause_id not in by_id:
-        raise past.not_open(pause_id)
+        raise past.not_open(pause_id, by_id.values())
     return pause_id
 
 

@@ -31,7 +31,7 @@ SOON = duration_pb2.Duration(seconds=1)
 JUST_BEFORE = 0.01
 
 
-def expiring(node: str, on_expiry: breakpoint_pb2.OnExpiry, **fields: Any) -> Any:
+def expiring(node: str, on_expiry: breakpoint_pb2.OnExpiry.ValueType, **fields: Any) -> Any:
     """A breakpoint that nobody needs to wait for."""
     return breakpoint_at(node, expires_after=SOON, on_expiry=on_expiry, **fields)
 

@@ -72,11 +72,14 @@ def approval_beside_an_edit(me: Player) -> None:
     gates=[before("b")],
 )
 def approval_beside_new_input(me: Player) -> None:
-    """New input gives up what waits; or it queues behind the run that was approved."""
+    """New input gives up what waits, or comes after the run that was approved."""
     (pause,) = me.paused(me.start(INPUT, interrupt_before=["b"]), AT_B)
     discard = {"on_pause": run_pb2.ON_PAUSE_DISCARD, "interrupt_before": ["b"]}
-    run, other = me.resume_beside(pause, lambda: me.start(entry("input 2"), **discard))
+    run, other = me.resume_beside(
+        pause, lambda: me.start(entry("input 2"), **discard), also_after=True
+    )
     if run is not None:
-        me.done(run)
+        me.ended(run, "SUCCEEDED")
+    if other is None:
         other = me.start(entry("input 2"), **discard)
     me.done(me.resume(*me.paused(other, AT_B)))

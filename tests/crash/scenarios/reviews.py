@@ -16,22 +16,22 @@ GATE = [before("tools")]
 
 def approve() -> review_pb2.ToolCallReview:
     """It runs as it is."""
-    return review_pb2.ToolCallReview(approve={})
+    return review_pb2.ToolCallReview(approve=review_pb2.ApproveToolCall())
 
 
 def edit(n: int) -> review_pb2.ToolCallReview:
     """It runs with another number."""
-    return review_pb2.ToolCallReview(edit={"args": payload({"n": n})})
+    return review_pb2.ToolCallReview(edit=review_pb2.EditToolCall(args=payload({"n": n})))
 
 
 def reject(message: str) -> review_pb2.ToolCallReview:
     """It does not run."""
-    return review_pb2.ToolCallReview(reject={"message": message})
+    return review_pb2.ToolCallReview(reject=review_pb2.RejectToolCall(message=message))
 
 
 def respond(content: Any) -> review_pb2.ToolCallReview:
     """It does not run; this is its result."""
-    return review_pb2.ToolCallReview(respond={"content": payload(content)})
+    return review_pb2.ToolCallReview(respond=review_pb2.RespondToToolCall(content=payload(content)))
 
 
 EACH: Review = {"a": approve(), "b": edit(20), "c": reject("no"), "d": respond("four")}
@@ -60,7 +60,8 @@ def review_that_leaves_nothing_to_run(me: Player) -> None:
 @scenario("agent", log=["input", "model", REVIEWED], gates=[before("tools"), before("report")])
 def review_before_a_further_breakpoint(me: Player) -> None:
     run = me.start(INPUT, interrupt_before=["tools", "report"])
-    run = me.review(*me.paused(run, AT_TOOLS), EACH)
+    (pause,) = me.paused(run, AT_TOOLS)
+    run = me.review(pause, EACH)
     (pause,) = me.paused(run, stands_before("report"))
     me.called("a 1, b 20")
     me.done(me.resume(pause))

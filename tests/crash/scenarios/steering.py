@@ -23,8 +23,8 @@ GATED = ["input", "before", "gate", "after"]
 LINEAR = ["input", "a", "b", "c"]
 LOG = ["input", "before", "after"]
 STEPS = ["one", "two", "three"]
-INSIDE = {"log": LOG, "steps": ["one", "gate", "three"]}
-BESIDE = {"log": ["input", "join"], "steps": ["left1", "left2", "right1", "right2"]}
+INSIDE = ["one", "gate", "three"]
+BESIDE = ["left1", "left2", "right1", "right2"]
 
 
 # --- live breakpoints ---
@@ -41,7 +41,7 @@ def breakpoint_added_while_a_node_works(me: Player) -> None:
     me.done(me.resume(pause))
 
 
-@scenario("gated_inside", **INSIDE, gates=[before("child/three"), before("after")])
+@scenario("gated_inside", log=LOG, steps=INSIDE, gates=[before("child/three"), before("after")])
 def breakpoints_added_inside_and_outside(me: Player) -> None:
     run_id = me.create(INPUT)
     me.wait_begun("child/gate", run_id)
@@ -104,7 +104,7 @@ def pause_while_a_node_works(me: Player) -> None:
     me.done(me.resume(pause))
 
 
-@scenario("gated_inside", **INSIDE, gates=[behind_a_stop("child/three")])
+@scenario("gated_inside", log=LOG, steps=INSIDE, gates=[behind_a_stop("child/three")])
 def pause_in_a_subgraph(me: Player) -> None:
     run_id = me.create(INPUT)
     me.wait_begun("child/gate", run_id)
@@ -126,7 +126,12 @@ def pause_with_nothing_left_to_hold(me: Player) -> None:
     me.done(run)
 
 
-@scenario("gated_beside", **BESIDE, gates=[behind_a_stop("left/left2"), behind_a_stop("join")])
+@scenario(
+    "gated_beside",
+    log=["input", "join"],
+    steps=BESIDE,
+    gates=[behind_a_stop("left/left2"), behind_a_stop("join")],
+)
 def pauses_in_two_branches_resumed_one_by_one(me: Player) -> None:
     run_id = me.create(INPUT)
     me.wait_begun("left/left1", run_id)
@@ -198,7 +203,7 @@ def run_to_a_node_of_a_subgraph(me: Player) -> None:
 @scenario(
     "two_stopping",
     log=["input", "join"],
-    steps=["left1", "left2", "right1", "right2"],
+    steps=BESIDE,
     gates=[before("left/left2"), before("right/right2"), asked_for("join")],
 )
 def step_of_one_of_two_branches(me: Player) -> None:
@@ -208,3 +213,28 @@ def step_of_one_of_two_branches(me: Player) -> None:
     me.same([right], rest)
     run = me.resume(right, step=OVER)
     me.done(me.resume(*me.paused(run, stopped("join"))))
+
+
+# --- breakpoints of the thread ---
+
+
+@scenario("gated", log=GATED, gates=[before("before"), before("after")])
+def breakpoints_of_the_thread(me: Player) -> None:
+    """They hold from the next run on, and `clear_breakpoints` drops only what runs have set."""
+    me.set_breakpoints(breakpoint_at("before"), breakpoint_at("after"))
+    (pause,) = me.paused(me.start(INPUT, interrupt_before=["gate"]), stands_before("before"))
+    me.met(pause, "before")
+    me.open_gate()
+    run = me.resume(pause, clear_breakpoints=True)
+    (pause,) = me.paused(run, stands_before("after"))
+    me.met(pause, "after")
+    me.done(me.resume(pause))
+
+
+@scenario("gated", log=GATED, gates=[before("before")])
+def breakpoints_of_the_thread_that_are_taken_back(me: Player) -> None:
+    me.set_breakpoints(breakpoint_at("*", breakpoint_id="all"))
+    (pause,) = me.paused(me.start(INPUT), stands_before("before"))
+    me.set_breakpoints()  # its pause stays
+    me.open_gate()
+    me.done(me.resume(pause))

@@ -57,6 +57,10 @@ RIGHT: dict[str, dict[str, Any]] = {
     "ListRuns": {"thread_id": "nowhere"},
     "CancelRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
     "DeleteRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
+    "PauseRun": {"run_id": "00000000-0000-4000-8000-000000000000"},
+    "ListRunBreakpoints": {"run_id": "00000000-0000-4000-8000-000000000000"},
+    "AddRunBreakpoints": {"run_id": "00000000-0000-4000-8000-000000000000"},
+    "RemoveRunBreakpoints": {"run_id": "00000000-0000-4000-8000-000000000000"},
     "CreateRuns": {},
     "CancelRuns": {},
 }

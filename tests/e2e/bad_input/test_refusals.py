@@ -5,7 +5,14 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.e2e.bad_input import assistant_cases, inbox_cases, resume_cases, run_cases, thread_cases
+from tests.e2e.bad_input import (
+    assistant_cases,
+    inbox_cases,
+    resume_cases,
+    run_cases,
+    steering_cases,
+    thread_cases,
+)
 from tests.e2e.bad_input.case import Bad
 from tests.e2e.bad_input.requests import in_batch
 from tests.e2e.bad_input.world import World
@@ -18,6 +25,7 @@ EACH = [
     *thread_cases.CASES,
     *assistant_cases.CASES,
     *inbox_cases.CASES,
+    *steering_cases.CASES,
 ]
 CASES = [*EACH, *(in_batch(case) for case in EACH if case.rpc == "CreateRun")]
 

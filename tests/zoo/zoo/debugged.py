@@ -12,6 +12,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 from zoo.log import writes
 from zoo.questions import asks, beside, chain
+from zoo.shapes import fanout
 from zoo.trouble import waits_for_gate as waits
 
 
@@ -139,6 +140,12 @@ gated_child = chain(
 #: A subgraph whose first node waits for `path`, beside one that asks, and `done`.
 gate_beside_ask = beside(
     left=chain(gate=waits, two=writes("two")).compile(), right=asks("right")
+).compile()
+
+
+#: A subgraph that sends to a node, beside one of two nodes.
+sends_beside = beside(
+    left=chain(a=writes("a"), b=writes("b")).compile(), sends=fanout.builder.compile()
 ).compile()
 
 

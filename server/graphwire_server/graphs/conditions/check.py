@@ -128,8 +128,8 @@ class Checker:
         if node.name not in VARIABLES:
             known = [*VARIABLES, *self._scope]
             raise Refusal(
-                f"there is no variable {node.name!r}{_hint(node.name, known)}"
-                f"; there are: {', '.join(known)}",
+                f"there is no variable {node.name!r}"
+                + _instead(node.name, known, f"there are: {', '.join(known)}"),
                 node.at,
             )
         if node.name == "task":
@@ -148,8 +148,8 @@ class Checker:
         """Notes that a key of the state is read."""
         if self._state_keys is not None and key not in self._state_keys:
             raise Refusal(
-                f"the state has no {key!r}{_hint(key, self._state_keys)}"
-                f"; it has: {_list(sorted(self._state_keys))}",
+                f"the state has no {key!r}"
+                + _instead(key, self._state_keys, f"it has: {_list(sorted(self._state_keys))}"),
                 at,
             )
         self.names.add("state")
@@ -325,6 +325,12 @@ def _no_overload(node: Call, overloads: list[Overload], types: list[Type]) -> st
 def _hint(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _instead(name: str, known: Iterable[str], there_is: str) -> str:
+    """Continues what says that there is no such name."""
+    hint = _hint(name, known)
+    return f"{hint} {there_is[0].upper()}{there_is[1:]}" if hint else f"; {there_is}"
 
 
 def _list(names: list[str]) -> str:

@@ -43,7 +43,7 @@ async def _report(state: Talk, config: RunnableConfig) -> dict[str, Any]:
     task.begin(state)
     found = {m.tool_call_id: m for m in state["messages"] if isinstance(m, ToolMessage)}
     calls = _asks(state).tool_calls
-    said = [f"{c['id']} {c['args']['n']}: {_said(found.get(c['id']))}" for c in calls]
+    said = [f"{c['id']} {c['args']['n']}: {_said(found.get(str(c['id'])))}" for c in calls]
     task.end()
     return left(", ".join(said))
 

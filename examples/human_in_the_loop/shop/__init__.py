@@ -1,0 +1,1 @@
+"""A shop's graphs, for the page docs/human-in-the-loop.md."""
