@@ -351,6 +351,7 @@ next        child
 
 1 ▶ before child › ask  a breakpoint
     pause <id>
+    set for the run
 (graphwire) q
 """ in dialogue(run), dialogue(run)
 
