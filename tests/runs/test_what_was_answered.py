@@ -147,10 +147,7 @@ def test_a_review_or_an_answer_without_an_id_means_what_the_last_run_went_on_fro
     [
         (0, ""),
         (1, "; open: p1 (node 'n1')"),
-        (
-            5,
-            "; open: p1 (node 'n1'), p2 (node 'n2'), p3 (node 'n3'), p4 (node 'n4'), p5 (node 'n5')",
-        ),
+        (2, "; open: p1 (node 'n1'), p2 (node 'n2')"),
         (
             7,
             "; open: p1 (node 'n1'), p2 (node 'n2'), p3 (node 'n3'), p4 (node 'n4'), "

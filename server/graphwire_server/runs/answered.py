@@ -22,7 +22,6 @@ from graphwire_server.storage.records import (
     RunStatus,
 )
 
-
 #: How many pauses a message lists.
 _LISTED = 5
 
