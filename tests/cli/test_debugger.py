@@ -351,6 +351,7 @@ next        child
 
 1 ▶ before child › ask  a breakpoint
     pause <id>
+    set for the run
 (graphwire) q
 """ in dialogue(run), dialogue(run)
 
@@ -456,7 +457,9 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
             run.answer(PROMPT, typed)
             run.read_until(f"{said}\n")
         run.read_until(PROMPT)
-        run.type("half a line\x03")
+        run.type("half a line")
+        run.read_until("half a line")
+        run.interrupt()
         run.answer(PROMPT, "help until")
         run.read_until("until NODE  also: u\ngoes on until that node is next\n")
         run.answer(PROMPT, "q")

@@ -49,7 +49,8 @@ def test_a_single_word_is_the_message_unless_it_is_an_assistant(weather: str) ->
 
 def test_of_several_assistants_one_has_to_be_named(zoo: str) -> None:
     result = call("run", "--input", '{"log": []}', server=zoo)
-    assert result.err.startswith("graphwire: which assistant? There are: ask, ")
+    assert result.err.startswith("graphwire: which assistant? There are: ")
+    assert ", ask, ask_at_gates, " in result.err
     assert (result.code, result.out) == (2, "")
 
 
@@ -69,6 +70,42 @@ def test_a_paused_run_says_how_to_go_on_and_that_command_does(weather: str) -> N
         f"agent on thread <id>\n\n{ANSWERS}\n✓ succeeded  <n> s  82 tokens\n"
     )
     assert (resumed.code, resumed.err) == (0, "")
+
+
+def test_step_pauses_before_the_first_node_and_nowhere_else(zoo: str) -> None:
+    paused = call("run", "linear", "--input", '{"log": []}', "--step", server=zoo)
+    assert paused.out.endswith("paused before a\n")
+    assert "● a" not in paused.out
+    assert paused.code == 4
+    resumed = call("run", "-t", thread_of(paused.out), "--resume", server=zoo)
+    assert "● a\n" in resumed.out
+    assert "● c\n" in resumed.out
+    assert resumed.code == 0
+
+
+def test_a_condition_decides_whether_a_run_pauses(zoo: str) -> None:
+    words = ("run", "linear", "--input", '{"log": []}')
+    never = call(*words, "-b", "c if size(state.log) > 2", server=zoo)
+    assert (never.code, never.err) == (0, "")
+    once = call(*words, "-b", "c:after if size(state.log) > 2", server=zoo)
+    assert once.out.endswith("paused after c\n")
+    assert once.code == 4
+    after = call(*words, "--break-after", "a if true", server=zoo)
+    assert after.out.endswith("paused after a\n")
+
+
+def test_a_breakpoint_that_can_not_be_starts_nothing(zoo: str) -> None:
+    words = ("run", "linear", "--input", '{"log": []}')
+    unread = call(*words, "-b", "a if", server=zoo)
+    assert unread.err == "graphwire: --break: 'a if' has no condition after `if`\n"
+    assert (unread.code, unread.out) == (2, "")
+    refused = call(*words, "-b", "a if state.nothing", server=zoo)
+    assert refused.err.startswith("graphwire: breakpoints[0].condition: line 1, column 7: ")
+    assert refused.err.endswith(" [INVALID_CONDITION]\n")
+    assert refused.code == 1
+    resume = call("run", "-t", "x", "--resume", "--step", server=zoo)
+    assert resume.err.startswith("graphwire: --step pauses before the first nodes of a new run: ")
+    assert resume.code == 2
 
 
 def test_yes_goes_on_through_breakpoints(weather: str) -> None:

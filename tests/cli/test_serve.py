@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -430,3 +432,12 @@ def serve(*args: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def test_the_run_that_is_suggested_fits_what_the_graph_takes(server: ServerProcess) -> None:
+    until(lambda: "CreateThread" in server.log)
+    [suggested] = re.findall(r"^  try      graphwire (run .*)$", server.log, re.MULTILINE)
+    words = shlex.split(suggested)
+    assert "--input" in words
+    result = call(*words)
+    assert (result.code, result.err) == (0, "")

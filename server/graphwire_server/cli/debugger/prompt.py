@@ -579,7 +579,7 @@ class Prompt:
                 )
             )
             console.print(Text(f"    pause {pause.pause_id}", style="dim"), soft_wrap=True)
-            for row in screen.reasons(pause):
+            for row in screen.reasons(pause, all_sources=True):
                 console.print(Padding(row, (0, 0, 0, 4), expand=False))
         return None
 
@@ -632,7 +632,7 @@ class Prompt:
             if each.skip_first:
                 details.append(f"skips the first {each.skip_first}")
             if each.source is not BreakpointSource.RUN and each.source is not None:
-                details.append(_SOURCES.get(each.source, ""))
+                details.append(screen.SET_BY.get(each.source, ""))
             if details:
                 row.append(f"  {', '.join(details)}", "dim")
             self._console.print(row, soft_wrap=True)
@@ -658,7 +658,7 @@ class Prompt:
                 raise CommandError(f"there is no breakpoint {rest}")
             meant = self._breakpoints[int(rest) - 1]
             if meant.source is not BreakpointSource.RUN:
-                source = _SOURCES.get(meant.source, "not of the run") if meant.source else ""
+                source = screen.SET_BY.get(meant.source, "not of the run") if meant.source else ""
                 raise CommandError(f"it is {source}: it can't be taken away from here")
             breakpoint_id, text = meant.breakpoint_id, breakpoint_text(meant)
         self._client.runs.remove_breakpoints(run_id, breakpoint_id)
@@ -746,13 +746,6 @@ class Prompt:
             ),
         }
         return [_Command(*row, topic) for topic, group in rows.items() for row in group]
-
-
-_SOURCES = {
-    BreakpointSource.THREAD: "set for the thread",
-    BreakpointSource.ASSISTANT: "set for the assistant",
-    BreakpointSource.COMPILED: "compiled into the graph",
-}
 
 
 def _kind(pause: Pause) -> str:

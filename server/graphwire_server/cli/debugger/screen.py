@@ -26,7 +26,8 @@ from graphwire_server.cli.tables import time_until
 _CHANGES = 10
 #: How many lines of a terminal are left for what is not the drawing.
 _OTHER_LINES = 14
-_SET_BY = {
+#: Who has set a breakpoint, if it was not the run.
+SET_BY = {
     BreakpointSource.THREAD: "set for the thread",
     BreakpointSource.ASSISTANT: "set for the assistant",
     BreakpointSource.COMPILED: "compiled into the graph",
@@ -59,14 +60,21 @@ def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pa
                 console.print(Padding(row, (0, 0, 0, indent), expand=False))
 
 
-def reasons(pause: Pause) -> Iterable[Text]:
-    """Returns what is to be said about the breakpoints that hold a node."""
+def reasons(pause: Pause, *, all_sources: bool = False) -> Iterable[Text]:
+    """Returns what is to be said about the breakpoints that hold a node.
+
+    Args:
+        pause: The pause.
+        all_sources: Say also of the run's own breakpoints who has set them.
+    """
     for met in pause.breakpoints:
         parts = [(f"“{met.label}”", "bold")] if met.label else []
         if met.condition:
             parts.append((f"if {met.condition}", "dim"))
-        if (set_by := _SET_BY.get(met.source)) is not None:
+        if (set_by := SET_BY.get(met.source)) is not None:
             parts.append((set_by, "dim"))
+        elif all_sources:
+            parts.append(("set for the run", "dim"))
         if parts:
             yield Text("  ").join(Text(text, style=style) for text, style in parts)
         if met.condition_error:
