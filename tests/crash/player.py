@@ -29,6 +29,9 @@ from tests.crash.racing import race
 from tests.e2e.drive import namespace, pause_shape, payload, value
 
 Pauses = list[pause_pb2.Pause]
+#: How a call is refused that is about a pause, when somebody else was quicker. RUN_ENDED: where
+#: the run is to give up what it was paused at.
+_TOO_LATE = ("PAUSE_NOT_OPEN", "THREAD_BUSY", "CHECKPOINT_MISMATCH", "RUN_ENDED")
 #: Decisions on tool calls, by their ids.
 Review = Mapping[str, review_pb2.ToolCallReview]
 
@@ -569,8 +572,8 @@ class Player:
             raise BrokenError("held", f"{begun} began while the step was held")
 
     def too_late(self, refused: RefusedError) -> None:
-        """Expects a resume to be refused since somebody was quicker."""
-        if refused.reason not in ("PAUSE_NOT_OPEN", "THREAD_BUSY", "CHECKPOINT_MISMATCH"):
+        """Expects a call to be refused since somebody was quicker."""
+        if refused.reason not in _TOO_LATE:
             raise refused
 
     def _expect_pauses(self, where: str, pauses: Pauses, shapes: Iterable[tuple[Any, ...]]) -> None:
