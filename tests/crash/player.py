@@ -89,7 +89,7 @@ class Player:
     def create_thread(self) -> None:
         """Creates the thread."""
         request = threads_pb2.CreateThreadRequest(
-            thread_id=self.thread_id, request_id=self._request_id()
+            thread_id=self.thread_id, assistant_id=self.graph, request_id=self._request_id()
         )
         self._caller.call(lambda link: link.threads.CreateThread, request)
 

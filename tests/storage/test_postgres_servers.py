@@ -86,7 +86,11 @@ async def test_who_decides_on_a_thread_sees_what_was_decided_before(
     await first.finish()
     seen = await second
     assert seen == a_thread(
-        update_time=7, metadata='{"decided": 1}', checkpoint_id="c", values="{}"
+        update_time=7,
+        state_update_time=7,
+        metadata='{"decided": 1}',
+        checkpoint_id="c",
+        values="{}",
     )
 
 

@@ -122,7 +122,7 @@ CASES = [
             NOT_FOUND,
             "ASSISTANT_NOT_FOUND",
             covers="graph_id",
-            text="langgraph.json has no graph 'liner'; it has: ask, ",
+            text="langgraph.json has no graph 'liner'; it has: account, ask, ",
         )
         for rpc, fields in (
             ("CreateAssistant", {}),
