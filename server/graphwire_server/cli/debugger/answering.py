@@ -8,7 +8,7 @@ from graphwire.reviews import Decision
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
 from graphwire_server.cli.debugger.edits import edited
-from graphwire_server.cli.debugger.going_on import GoingOn, read_answer
+from graphwire_server.cli.debugger.going_on import GoingOn, listed, read_answer
 from graphwire_server.cli.debugger.scene import Scene
 from graphwire_server.cli.debugger.verdicts import WaitingCall
 from graphwire_server.cli.inputs import json_or_text
@@ -127,6 +127,9 @@ class Answering:
         left = [p for p in scene.questions() if p.pause_id not in scene.verdicts.answers]
         if left:
             scene.say(f"not answered yet: {', '.join(map(where, left))}", "dim")
+        elif undecided := scene.undecided_calls():
+            asked = listed(undecided)
+            scene.say(f"kept: continue asks about {asked}, approve lets the rest run", "dim")
         else:
             scene.say("kept: continue sends it, and lets all else go on as it is", "dim")
         return None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from graphwire.enums import StepMode
 from graphwire.values import Pause
 
+from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
 from graphwire_server.cli.debugger.scene import Scene
 from graphwire_server.cli.inputs import input_of_text, json_or_text
 
 
 class GoingOn:
-    """Goes on; asks first for the answers that are missing."""
+    """Goes on; asks first for what is missing: answers, and a yes to calls nobody decided on."""
 
     def __init__(self, scene: Scene) -> None:
         """Acts on a scene."""
@@ -65,6 +67,9 @@ class GoingOn:
             step: How far; None: to the next pause or the end.
             run_to: Until this node is next; empty: any.
 
+        Returns:
+            What is to run; None if calls were not to run as they are.
+
         Raises:
             CommandError: Nothing is next.
         """
@@ -74,6 +79,9 @@ class GoingOn:
             raise CommandError(
                 "nothing is next: give new input with `input`, or `fork` a checkpoint"
             )
+        if not self._may_run_undecided():
+            scene.say("nothing was sent: decide on the rest, or approve all of it", "dim")
+            return None
         for pause in scene.questions():
             if pause.pause_id not in verdicts.answers:
                 verdicts.answers[pause.pause_id] = self.ask_answer(pause)
@@ -81,6 +89,17 @@ class GoingOn:
         return GoOn(
             verdicts.resume(selected, standing.state.checkpoint_id, step=step, run_to=run_to)
         )
+
+    def _may_run_undecided(self) -> bool:
+        """Asks about calls without a verdict, where others have one: one may be forgotten."""
+        scene = self._scene
+        left = scene.undecided_calls()
+        if not left or len(left) == len(scene.calls()):
+            return True
+        for number, waiting in left.items():
+            scene.console.print(screen.call_row(number, waiting), overflow="fold")
+        what = f"{listed(left)} as {'it is' if len(left) == 1 else 'they are'}"
+        return scene.lines.read(f"run {what}? [y/N] ").strip().lower() in ("y", "yes")
 
     def ask_answer(self, pause: Pause) -> Any:
         """Asks until an answer to a question can be read."""
@@ -90,6 +109,12 @@ class GoingOn:
                 return read_answer(pause, text)
             except ValueError as error:
                 self._scene.fail(str(error))
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Returns numbers as in a sentence: `1`, `1 and 2`, `1, 2 and 3`."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def read_answer(pause: Pause, text: str) -> Any:

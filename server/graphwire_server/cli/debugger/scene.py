@@ -76,6 +76,11 @@ class Scene:
             for call in pause.tool_calls
         ]
 
+    def undecided_calls(self) -> dict[int, WaitingCall]:
+        """Returns those without a verdict, by their number."""
+        numbered = enumerate(self.calls(), 1)
+        return {n: each for n, each in numbered if self.verdicts.decision(each) is None}
+
     def namespace(self) -> Path:
         """Returns the graph whose state is meant: the innermost in which there is a pause."""
         return max((pause.namespace for pause in self.selected_pauses()), key=len, default=())
