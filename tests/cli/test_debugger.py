@@ -14,6 +14,7 @@ from tests.e2e.gates import Gate
 
 QUESTION = "What is the weather in San Francisco?"
 TWO_CITIES = "What is the weather in San Francisco and Oslo?"
+THREE_CITIES = "What is the weather in San Francisco, Oslo and Cairo?"
 CONDITION = 'state.messages[-1].tool_calls.exists(t, t.name == "get_weather")'
 PROMPT = "(graphwire) "
 DRAWING = """
@@ -217,7 +218,7 @@ def test_calls_are_rejected_and_answered_one_by_one(weather: str) -> None:
         run.read_until(
             'tool calls\n  1  get_weather(city="San Francisco")\n  2  get_weather(city="Oslo")\n'
             "     ✗ rejected: too cold\n"
-            "kept: continue sends it, and lets all else go on as it is\n"
+            "kept: continue asks about 1, approve lets the rest run\n"
         )
         run.answer(PROMPT, "respond 1 It is sunny.")
         run.read_until("get_weather → ")
@@ -225,6 +226,47 @@ def test_calls_are_rejected_and_answered_one_by_one(weather: str) -> None:
     assert "get_weather → It is sunny." in run.screen
     assert "get_weather → too cold" in run.screen
     assert '"temperature_c"' not in run.screen
+
+
+def test_calls_that_nobody_decided_on_run_beside_others_only_after_a_yes(weather: str) -> None:
+    with AtATerminal("run", "agent", THREE_CITIES, "-b", "action", "-s", weather) as run:
+        run.answer(PROMPT, "reject 2 too cold")
+        run.read_until("kept: continue asks about 1 and 3, approve lets the rest run\n")
+        for typed in ("continue", "step", "until agent"):
+            run.answer(PROMPT, typed)
+            run.read_until(
+                '  1  get_weather(city="San Francisco")\n  3  get_weather(city="Cairo")\n'
+            )
+            run.answer("run 1 and 3 as they are? [y/N] ", "")
+            run.read_until("nothing was sent: decide on the rest, or approve all of it\n")
+        run.answer(PROMPT, "c")
+        run.read_until("run 1 and 3 as they are? [y/N] ")
+        run.type("\x04")
+        run.answer(PROMPT, "approve 3")
+        run.read_until("kept: continue asks about 1, approve lets the rest run\n")
+        assert "● action" not in run.screen
+        run.answer(PROMPT, "c")
+        run.read_until('  1  get_weather(city="San Francisco")\nrun 1 as it is? [y/N] ')
+        run.type("y\n")
+        assert run.wait() == 0
+    results = re.findall(r'get_weather → (?:\{"city": )?"?([^",\n]+)', run.screen)
+    assert sorted(results) == ["Cairo", "San Francisco", "too cold"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "cities"),
+    [(["continue"], ["Oslo", "San Francisco"]), (["edit 1", "approve"], ["Cairo", "Oslo"])],
+)
+def test_calls_run_unasked_with_no_verdict_at_all_or_one_on_each(
+    weather: str, typed: list[str], cities: list[str]
+) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
+    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+        for line in typed:
+            run.answer(PROMPT, line)
+        assert run.wait() == 0
+    assert "[y/N]" not in run.screen
+    assert sorted(re.findall(r'get_weather → \{"city": "([^"]+)', run.screen)) == cities
 
 
 def test_a_single_rejection_goes_on_at_once(weather: str) -> None:

@@ -48,6 +48,16 @@ class RunSession:
 
     def run(self, start: Start) -> ExitCode:
         """Runs to the end, or to a pause at which it does not go on."""
+        try:
+            return self._run(start)
+        except ThreadNotFoundError as error:
+            # With a run id, it was there and was deleted meanwhile.
+            begun = error.metadata.get("run_id", "")
+            if start.resume is not None or start.options.get("checkpoint_id") or begun:
+                raise
+            fail(f"{error}: --create makes it [{error.reason}]", ExitCode.FAILED)
+
+    def _run(self, start: Start) -> ExitCode:
         if start.lone_word and start.lone_word in _assistants(self._client):
             nothing_to_run()
         modes = start.options.get("stream_modes")

@@ -180,11 +180,14 @@ def show_calls(console: Console, calls: Sequence[WaitingCall], verdicts: Verdict
     console.print(Text("tool calls", style="dim"))
     for number, waiting in enumerate(calls, 1):
         decision = verdicts.decision(waiting)
-        row = Text(f"  {number}  ")
-        row += call_text(waiting.call.name, waiting.call.args)
-        console.print(row, overflow="fold")
+        console.print(call_row(number, waiting), overflow="fold")
         if decision is not None:
             console.print(Padding(decision_text(waiting, decision), (0, 0, 0, 5), expand=False))
+
+
+def call_row(number: int, waiting: WaitingCall) -> Text:
+    """Returns a tool call with its number."""
+    return Text(f"  {number}  ") + call_text(waiting.call.name, waiting.call.args)
 
 
 def decision_text(waiting: WaitingCall, decision: Decision) -> Text:

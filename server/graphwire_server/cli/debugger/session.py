@@ -13,7 +13,8 @@ from rich.console import Console
 
 from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import say
-from graphwire_server.cli.debugger.prompt import GoOn, Prompt
+from graphwire_server.cli.debugger.commands import GoOn
+from graphwire_server.cli.debugger.prompt import Prompt
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import Outcome, exit_code, follow
 from graphwire_server.cli.pauses import where
