@@ -69,7 +69,11 @@ class PruneStrategy(_Name):
 
 
 class PauseKind(_Name):
-    """Why a thread is paused: before a node, after one, in one that asks, or on request."""
+    """Why a thread is paused: before a node, after one, in one that asks, or on request.
+
+    PAUSE is on request, by PauseRun or a step; or where an edit of the state of a paused thread
+    has left a node waiting that no breakpoint or question holds.
+    """
 
     BREAKPOINT_BEFORE = "BREAKPOINT_BEFORE"
     BREAKPOINT_AFTER = "BREAKPOINT_AFTER"

@@ -130,8 +130,8 @@ class Thread:
         assistant_id: The assistant that its state belongs to; empty until the first run.
         checkpoint_id: Its head; empty until there is one.
         next: The nodes that come next at the root; empty at the graph's end.
-        pauses: The open pauses. A thread may be INTERRUPTED without one: after an edit
-            of its state, a node that had asked waits to ask again.
+        pauses: The open pauses. A thread may be INTERRUPTED without one after the loss of a
+            server, if its runs are not to be recovered by themselves.
         error: For ERROR: how the last run failed.
         create_time: When it was created.
         update_time: When its status, state or metadata last changed.

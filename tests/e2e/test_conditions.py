@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from graphwire.v1 import pause_pb2
 
 from tests.e2e.drive import value
 from tests.e2e.driven import INPUT, DrivenThread
@@ -336,8 +337,11 @@ def test_an_edit_at_a_conditional_pause_asks_it_anew(thread: DrivenThread) -> No
     assert new.pause_id != old.pause_id
     message["tool_calls"][0]["args"]["amount"] = 5  # type: ignore[index]
     thread.edit({"messages": [message]}, as_node="decide")
-    assert thread.pauses == []
-    assert ended(thread.resume()) == DONE
+    (left,) = thread.pauses
+    assert (left.kind, left.node) == (pause_pb2.PAUSE_KIND_PAUSE, "refund")
+    assert not left.breakpoints
+    assert [value(call.args) for call in left.tool_calls] == [{"amount": 5}]
+    assert ended(thread.resume(pause_ids=[left.pause_id])) == DONE
     assert value(thread.state().values)["refunded"] == [5]
 
 

@@ -290,7 +290,7 @@ def test_an_edit_above_a_paused_subgraph_starts_it_anew_and_it_pauses_anew(
     thread.start("stop_in_child", stream_modes=[TASKS], stream_subgraphs=True)
     (first,) = thread.pauses
     thread.edit({"log": ["edit"]})
-    assert thread.stands() == ("INTERRUPTED", ["child"], [])
+    assert thread.stands() == ("INTERRUPTED", ["child"], [("PAUSE", "child")])
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
         thread.resume(pause_ids=[first.pause_id])
     events = thread.resume()

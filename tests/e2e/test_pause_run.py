@@ -218,7 +218,7 @@ def test_an_edit_where_a_run_was_paused_keeps_the_thread_paused(
     gate.open()
     end_of(thread, run_id)
     thread.edit({"log": ["edited"]})
-    assert thread.status == "INTERRUPTED"
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("PAUSE", "after")])
     assert ended(thread.resume()) == DONE
     assert thread.log == ["in", "before", "gate", "edited", "after"]
 

@@ -308,13 +308,13 @@ def test_cancelling_a_queued_run_does_not_end_the_pause_that_it_waits_behind(
     after = get_thread(threads, thread)
     assert (after.status, list(after.pauses)) == (PAUSED, list(before.pauses))
 
-    # Nor when the question waits without a pause, to be asked again.
+    # Nor when the node waits to ask again.
     edit = threads_pb2.UpdateThreadStateRequest(
         thread_id=thread, values=payload({"log": ["edited"]}), as_node="__start__"
     )
     threads.UpdateThreadState(edit, timeout=DEADLINE)
     edited = get_thread(threads, thread)
-    assert (edited.status, list(edited.next), len(edited.pauses)) == (PAUSED, ["ask"], 0)
+    assert (edited.status, list(edited.next), len(edited.pauses)) == (PAUSED, ["ask"], 1)
     assert status(runs, queued[1]) == PENDING
     cancel(runs, queued[1].run_id)
     left = get_thread(threads, thread)

@@ -282,11 +282,10 @@ def test_a_pause_that_was_given_up_for_new_input_is_back(thread: DrivenThread, g
     assert thread.log == ["in", "before", "gate", "after"]
 
 
-def test_a_thread_that_waited_without_a_pause_waits_again(thread: DrivenThread) -> None:
-    """After an edit, what was asked waits to be asked again."""
+def test_what_an_edit_has_left_waiting_waits_again(thread: DrivenThread) -> None:
     thread.start("ask")
     thread.edit({"log": ["edited"]}, as_node="__start__")
-    assert thread.stands() == ("INTERRUPTED", ["ask"], [])
+    assert thread.stands() == ("INTERRUPTED", ["ask"], [("PAUSE", "ask")])
     run_id = thread.create(
         assistant_id="ask",
         input=payload({"log": ["other"]}),
@@ -294,7 +293,7 @@ def test_a_thread_that_waited_without_a_pause_waits_again(thread: DrivenThread) 
         start_delay={"seconds": 3600},
     )
     assert cancel(thread.runs_stub, run_id, action=ROLLBACK).rolled_back
-    assert thread.stands() == ("INTERRUPTED", ["ask"], [])
+    assert thread.stands() == ("INTERRUPTED", ["ask"], [("PAUSE", "ask")])
 
 
 # --- races ---

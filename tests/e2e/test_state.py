@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from graphwire.v1 import run_pb2, threads_pb2, threads_pb2_grpc
+from graphwire.v1 import breakpoint_pb2, run_pb2, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.drive import DEADLINE, pause_shape, payload, shapes, value
 from tests.e2e.driven import DrivenThread
@@ -206,7 +206,7 @@ def test_an_edit_while_a_node_asks_makes_it_ask_again(thread: DrivenThread) -> N
     thread.start("ask")
     (old,) = thread.pauses
     thread.edit({"log": ["x"]})
-    assert thread.stands() == ("INTERRUPTED", ["ask"], [])
+    assert thread.stands() == ("INTERRUPTED", ["ask"], [("PAUSE", "ask")])
     for fields in (
         {"answer": 1},
         {"answers": {old.pause_id: 1}},
@@ -233,9 +233,66 @@ def test_an_edit_as_the_waiting_node_acts_in_its_place(thread: DrivenThread) -> 
 def test_an_edit_as_the_node_that_asks_answers_in_its_place(thread: DrivenThread) -> None:
     thread.start("ask")
     thread.edit({"log": ["instead"]}, as_node="ask")
-    assert thread.stands() == ("INTERRUPTED", ["after"], [])
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("PAUSE", "after")])
     assert shapes(thread.resume()) == [*ran("after"), DONE]
     assert thread.log == ["in", "instead", "after"]
+
+
+def test_what_an_edit_has_left_waiting_is_resumed_by_its_id(thread: DrivenThread) -> None:
+    thread.start("ask")
+    thread.edit({"log": ["x"]})
+    (first,) = thread.pauses
+    (second,) = thread.edit({"log": ["y"]}).pauses
+    assert (second.kind, second.pause_id != first.pause_id) == (first.kind, True)
+    assert not second.breakpoints
+    with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN") as refusal:
+        thread.resume(pause_ids=[first.pause_id])
+    assert (refusal.metadata["status"], refusal.metadata["principal"]) == (
+        "SUPERSEDED",
+        "anonymous",
+    )
+    assert shapes(thread.resume(pause_ids=[second.pause_id]))[-1] == PAUSED
+    (asked,) = thread.pauses
+    assert pause_shape(asked)[:2] == ("INTERRUPT", "ask")
+    thread.resume(answer=1)
+    assert thread.log == ["in", "x", "y", "name: 1", "after"]
+
+
+def test_of_several_nodes_that_an_edit_leaves_waiting_each_is_resumed_alone(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_parallel")
+    nodes = sorted(pause.node for pause in thread.pauses)
+    assert len(nodes) == 2
+    thread.edit({"log": ["x"]}, as_node="__start__")
+    left = {pause.node: pause for pause in thread.pauses}
+    assert thread.stands()[2] == [("PAUSE", node) for node in nodes]
+    thread.resume(pause_ids=[left[nodes[0]].pause_id])
+    now = {pause.node: pause for pause in thread.pauses}
+    assert [pause_shape(now[node])[0] for node in nodes] == ["INTERRUPT", "PAUSE"]
+    assert now[nodes[1]].pause_id == left[nodes[1]].pause_id
+    thread.resume(pause_ids=[now[nodes[1]].pause_id], answer=1)
+    assert [pause_shape(pause)[:2] for pause in thread.pauses] == [("INTERRUPT", nodes[1])]
+    thread.resume(answer=2)
+    assert thread.status == "IDLE"
+
+
+def test_beside_a_breakpoint_an_edit_leaves_only_those_waiting_that_had_a_pause(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_parallel")
+    nodes = sorted(pause.node for pause in thread.pauses)
+    thread.threads_stub.UpdateThread(
+        threads_pb2.UpdateThreadRequest(
+            thread_id=thread.thread_id,
+            breakpoints=breakpoint_pb2.BreakpointList(
+                breakpoints=[breakpoint_pb2.Breakpoint(node=nodes[0])]
+            ),
+        )
+    )
+    thread.edit({"log": ["x"]}, as_node="__start__")
+    wanted = [("BREAKPOINT_BEFORE", nodes[0]), ("PAUSE", nodes[1])]
+    assert sorted(thread.stands()[2]) == wanted
 
 
 def test_an_edit_as_the_subgraph_that_waits_skips_it(thread: DrivenThread) -> None:
@@ -410,7 +467,7 @@ def test_a_fork_supersedes_what_is_open_at_the_head(thread: DrivenThread) -> Non
     (asked,) = thread.pauses
     start = thread.history()[-2]
     thread.edit({"log": ["fork"]}, checkpoint_id=start.checkpoint_id)
-    assert thread.pauses == []
+    assert thread.stands() == ("INTERRUPTED", ["ask"], [("PAUSE", "ask")])
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
         thread.resume(answers={asked.pause_id: 1})
     thread.resume()

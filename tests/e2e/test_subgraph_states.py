@@ -198,8 +198,10 @@ def test_as_a_node_of_the_subgraph_it_goes_on_behind_that(thread: DrivenThread) 
     thread.start("stop_in_child")
     edited = thread.edit({"log": ["instead"]}, namespace=inside(thread), as_node="two")
     assert (list(edited.next), list(edited.pauses)) == ([], [])
-    assert thread.stands() == ("INTERRUPTED", ["child"], [])
-    assert shapes(thread.resume()) == [
+    # It has only to end.
+    assert thread.stands() == ("INTERRUPTED", ["child"], [("PAUSE", "child")])
+    (pause,) = thread.pauses
+    assert shapes(thread.resume(pause_ids=[pause.pause_id])) == [
         ("updates", "child", {"log": ["in", "one", "instead"]}),
         *ran("after"),
         DONE,
@@ -223,7 +225,7 @@ def test_a_question_in_a_subgraph_is_asked_again_after_an_edit(thread: DrivenThr
     thread.start("ask_in_child")
     (asked,) = thread.pauses
     thread.edit({"log": ["EDITED"]}, namespace=list(asked.namespace), as_node="first")
-    assert thread.stands() == ("INTERRUPTED", ["child"], [])
+    assert thread.stands() == ("INTERRUPTED", ["child"], [("PAUSE", "child/ask")])
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
         thread.resume(answers={asked.interrupt_id: "to the old one"})
     assert shapes(thread.resume())[-1] == PAUSED
@@ -286,6 +288,24 @@ def test_what_waits_beside_the_subgraph_goes_on_to_wait(thread: DrivenThread) ->
     assert {"EDITED", "danger", "beside: 'yes'"} <= {*thread.log}
 
 
+def test_beside_what_goes_on_to_wait_the_edited_subgraph_has_a_pause_of_its_own(
+    thread: DrivenThread,
+) -> None:
+    thread.start("stop_and_ask")
+    (question,) = (p for p in thread.pauses if p.kind == pause_pb2.PAUSE_KIND_INTERRUPT)
+    (stop,) = (p for p in thread.pauses if p.pause_id != question.pause_id)
+    thread.edit({"log": ["instead"]}, namespace=list(stop.namespace), as_node="danger")
+    now = {pause.node: pause for pause in thread.pauses}
+    assert now.keys() == {"ask", "child"}
+    assert now["ask"].pause_id == question.pause_id
+    assert (now["child"].kind, list(now["child"].namespace)) == (pause_pb2.PAUSE_KIND_PAUSE, [])
+    thread.resume(pause_ids=[now["child"].pause_id])
+    assert [pause.pause_id for pause in thread.pauses] == [question.pause_id]
+    thread.resume(answer="yes")
+    assert {"instead", "beside: 'yes'"} <= {*thread.log}
+    assert "danger" not in thread.log
+
+
 def test_breakpoints_in_the_subgraph_hold_where_the_edit_leads(thread: DrivenThread) -> None:
     condition = "state.log.exists(entry, entry == 'stop')"
     inner = breakpoint_pb2.Breakpoint(node="child/ask", condition=condition)
@@ -293,7 +313,7 @@ def test_breakpoints_in_the_subgraph_hold_where_the_edit_leads(thread: DrivenThr
     namespace, asked = inside(thread), [("INTERRUPT", "child/ask", {"question": "child"})]
     assert thread.stands()[2] == asked
     thread.edit({"log": ["EDITED"]}, namespace=namespace, as_node="first")
-    assert thread.stands()[2] == []
+    assert thread.stands()[2] == [("PAUSE", "child/ask")]
     thread.edit({"log": ["stop"]}, namespace=namespace, as_node="first")
     assert thread.stands()[2] == [("BREAKPOINT_BEFORE", "child/ask")]
     thread.resume()

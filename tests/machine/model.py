@@ -199,8 +199,18 @@ class Model:
         else:
             self.log.append(entry)
         self._move(_FOLLOWING[as_node])
-        self._settle(self._waiting(self.last), ())
-        if self.open or (self.status == "INTERRUPTED" and self.tasks):
+        waiting = self._waiting(self.last)
+        if self.status == "INTERRUPTED":
+            # What was paused stays so, until somebody lets it run.
+            lost = {p.of.node for p in self.open if p.kind != "BREAKPOINT_AFTER"}
+            held = [of for _, of in waiting]
+            waiting += [
+                ("PAUSE", task)
+                for task in self.unfinished
+                if task not in held and (not held or task.node in lost)
+            ]
+        self._settle(waiting, ())
+        if self.open:
             self.status = "INTERRUPTED"
         else:
             self.status = "BUSY" if self.active else "IDLE"
@@ -395,14 +405,27 @@ class Model:
 
     def _barred(self, run: Run | None) -> list[Task]:
         before = run.before if run else frozenset[str]()
-        return [t for t in self.unfinished if t.node in before and not t.approved and not t.asks]
+        paused = self._paused()
+        return [
+            task
+            for task in self.unfinished
+            if (task.node in before or task in paused) and not task.approved and not task.asks
+        ]
+
+    def _paused(self) -> list[Task | Stop]:
+        """The tasks that an edit has left waiting."""
+        return [pause.of for pause in self.open if pause.kind == "PAUSE"]
 
     def _waiting(self, run: Run | None) -> list[tuple[Kind, Task | Stop]]:
         """Why the thread waits, given the breakpoints of a run."""
+        paused = self._paused()
         return [
             *(("BREAKPOINT_AFTER", stop) for stop in self.stops if not stop.approved),
             *(("INTERRUPT", task) for task in self.unfinished if task.asks),
-            *(("BREAKPOINT_BEFORE", task) for task in self._barred(run)),
+            *(
+                ("PAUSE" if task in paused else "BREAKPOINT_BEFORE", task)
+                for task in self._barred(run)
+            ),
         ]
 
     def _settle(

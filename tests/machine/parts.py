@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["BREAKPOINT_BEFORE", "BREAKPOINT_AFTER", "INTERRUPT"]
+Kind = Literal["BREAKPOINT_BEFORE", "BREAKPOINT_AFTER", "INTERRUPT", "PAUSE"]
 
 
 @dataclass(eq=False)

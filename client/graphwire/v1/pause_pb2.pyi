@@ -38,7 +38,10 @@ class _PauseKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseKind.V
     PAUSE_KIND_INTERRUPT: _PauseKind.ValueType  # 3
     """The node called interrupt() and waits for an answer."""
     PAUSE_KIND_PAUSE: _PauseKind.ValueType  # 4
-    """Somebody asked for it, with PauseRun or a step: the node is about to run."""
+    """The node is about to run. Somebody asked for it, with PauseRun or a step; or an
+    edit of a paused thread has left the node waiting, held by no breakpoint or
+    question (a subgraph may have only to end).
+    """
 
 class PauseKind(_PauseKind, metaclass=_PauseKindEnumTypeWrapper):
     """Why a thread is paused."""
@@ -52,7 +55,10 @@ PAUSE_KIND_BREAKPOINT_AFTER: PauseKind.ValueType  # 2
 PAUSE_KIND_INTERRUPT: PauseKind.ValueType  # 3
 """The node called interrupt() and waits for an answer."""
 PAUSE_KIND_PAUSE: PauseKind.ValueType  # 4
-"""Somebody asked for it, with PauseRun or a step: the node is about to run."""
+"""The node is about to run. Somebody asked for it, with PauseRun or a step; or an
+edit of a paused thread has left the node waiting, held by no breakpoint or
+question (a subgraph may have only to end).
+"""
 Global___PauseKind: _TypeAlias = PauseKind  # noqa: Y015
 
 class _PauseStatus:

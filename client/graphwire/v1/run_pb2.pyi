@@ -431,7 +431,7 @@ class Resume(_message.Message):
     once.
 
     A thread without open pauses can be resumed only where a failed or cancelled
-    run, or an edit of its state, left nodes waiting. A node that failed after its
+    run, or an edit after one, left nodes waiting. A node that failed after its
     question was answered runs again with that answer; to be asked anew, edit the
     state first. With `checkpoint_id` in the
     request, the run goes on from a copy of that checkpoint; where it stands before a

@@ -270,9 +270,10 @@ class Thread(_message.Message):
 
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
-        """The open pauses. A thread may be INTERRUPTED without one: after an edit of its
-        state, nodes wait that no breakpoint holds, to ask again for example; and after
-        the loss of a server, with RECOVERY_POLICY_MANUAL.
+        """The open pauses. A paused thread that is edited stays so while nodes come next:
+        those that no breakpoint or question holds any more have pauses of kind
+        PAUSE_KIND_PAUSE. A thread may be INTERRUPTED without a pause after the loss of a
+        server, with RECOVERY_POLICY_MANUAL.
         """
 
     @_builtins.property

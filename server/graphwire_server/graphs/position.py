@@ -129,6 +129,51 @@ class Position:
         """
         return (*self._after(approved), *self._questions_and_befores(judge, approved))
 
+    def left_waiting(self, held: Collection[str], approved: Collection[str]) -> list[Waiting]:
+        """Returns what waits here that neither a breakpoint nor a question holds.
+
+        Args:
+            held: The ids of the tasks that one of those holds.
+            approved: The ids of approved tasks: they begin as soon as anything does.
+        """
+        free = [
+            standing
+            for standing in self.tasks
+            if not (standing.finished or standing.inside or standing.questions)
+            and standing.task.task_id not in held
+            and standing.task.task_id not in approved
+        ]
+        return [
+            Waiting(
+                PauseKind.PAUSE,
+                standing.task.node,
+                standing.task.namespace,
+                standing.task.task_id,
+                tool_calls=standing.tool_calls(),
+            )
+            for standing in free
+        ]
+
+    def left_inside(self, within: Namespace) -> list[Waiting]:
+        """Returns the subgraphs of whose tasks none is left: they have only to end.
+
+        Args:
+            within: Only those that are this one, or below it.
+        """
+        return [
+            Waiting(
+                PauseKind.PAUSE,
+                standing.task.node,
+                standing.task.namespace,
+                standing.task.task_id,
+            )
+            for standing in self.tasks
+            if standing.inside
+            and not standing.finished
+            and not self._left_in(standing.task)
+            and any(inner[: len(within)] == within for inner in _inner(standing.task))
+        ]
+
     def questions(self) -> tuple[Waiting, ...]:
         """Returns the questions that wait for an answer."""
         return tuple(
@@ -254,13 +299,14 @@ class Position:
             return False
         if standing.inside:
             # Its own tasks decide; where it has none left, it has only to end.
-            inner = (*task.namespace, f"{task.node}:{task.task_id}")
-            # One with `checkpointer=True` has its namespace without task ids.
-            either = (inner, path_of(inner))
-            return not any(namespace in held for namespace in either) and not any(
-                other.task.namespace in either and not other.finished for other in self.tasks
-            )
+            either = _inner(task)
+            return not any(namespace in held for namespace in either) and not self._left_in(task)
         return task.task_id not in known.asking and task.task_id not in barred
+
+    def _left_in(self, task: Task) -> bool:
+        """Returns whether tasks are left of the subgraph that a task is."""
+        either = _inner(task)
+        return any(other.task.namespace in either and not other.finished for other in self.tasks)
 
     def _after(self, approved: Collection[str]) -> Iterator[Waiting]:
         for stopped in self.stopped_after:
@@ -294,6 +340,13 @@ class Position:
                         met=verdict.met,
                         tool_calls=standing.tool_calls(),
                     )
+
+
+def _inner(task: Task) -> tuple[Namespace, Namespace]:
+    """Returns the namespace of the subgraph that a task is: one of these."""
+    inner = (*task.namespace, f"{task.node}:{task.task_id}")
+    # One with `checkpointer=True` has its namespace without task ids.
+    return inner, path_of(inner)
 
 
 def with_unseen(

@@ -266,6 +266,7 @@ class ThreadsServicer(InboxRpcs):
             ),
             assistant_id=request.assistant_id,
             namespace=_namespace(request.namespace),
+            principal=current_principal(),
         )
         key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
         view = await self._threads.edit(edit, key=key)

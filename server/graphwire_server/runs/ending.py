@@ -152,11 +152,13 @@ def settle_pauses(
     keep: Collection[str] = (),
     assistant_id: str = "",
     by_run_id: str = "",
+    principal: str = "",
 ) -> list[PauseRecord]:
     """Makes the thread's open pauses those that it waits for, and returns them.
 
     What still waits keeps its pause, as does a breakpoint at one of the tasks `keep`; what
-    does not wait any more is superseded, by a run or by an edit (`by_run_id` empty).
+    does not wait any more is superseded, by a run or by an edit (`by_run_id` empty, and the
+    `principal` who made it).
     """
     kept: list[PauseRecord] = []
     new = list(waiting)
@@ -168,7 +170,13 @@ def settle_pauses(
         elif pause.kind is not PauseKind.INTERRUPT and pause.task_id in keep:
             kept.append(pause)
         else:
-            tx.resolve_pause(pause.pause_id, PauseStatus.SUPERSEDED, now=now, by_run_id=by_run_id)
+            tx.resolve_pause(
+                pause.pause_id,
+                PauseStatus.SUPERSEDED,
+                now=now,
+                by_run_id=by_run_id,
+                principal=principal,
+            )
     made = [
         PauseRecord(
             pause_id=new_id(),
@@ -231,8 +239,8 @@ def _is_about(pause: PauseRecord, reason: Waiting) -> bool:
 def _thread_status(
     thread: ThreadRecord, outcome: Outcome, pauses: Sequence[PauseRecord], *, queued: bool
 ) -> ThreadStatus:
-    # A thread can be paused without a pause, until what it asked is asked again: a run that
-    # has not begun, and ends, changes nothing about that.
+    # A thread can be paused without a pause, after the loss of a server: a run that has not
+    # begun, and ends, changes nothing about that.
     if pauses or (outcome.position is None and thread.status is ThreadStatus.INTERRUPTED):
         return ThreadStatus.INTERRUPTED
     if outcome.holds and outcome.position is not None and outcome.position.next:

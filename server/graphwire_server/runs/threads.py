@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -17,9 +17,9 @@ from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.inside import check_stands_in, graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.places import Namespace, Path, Place, text_of
+from graphwire_server.graphs.places import Namespace, Path, Place, path_of, text_of
 from graphwire_server.graphs.position import Position as GraphPosition
-from graphwire_server.graphs.position import read_position
+from graphwire_server.graphs.position import Waiting, read_position
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import (
     StateView,
@@ -55,6 +55,7 @@ from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     Inheritance,
+    PauseKind,
     PauseRecord,
     ThreadFilter,
     ThreadPosition,
@@ -87,7 +88,7 @@ class ThreadStateView:
 
 @dataclass(frozen=True, slots=True)
 class StateEdit:
-    """An edit of a thread's state; "" where the caller left it out."""
+    """An edit of a thread's state; "" where the caller left it out. `principal` makes it."""
 
     thread_id: str
     values: Any
@@ -96,10 +97,12 @@ class StateEdit:
     expected_checkpoint_id: str = ""
     assistant_id: str = ""
     namespace: Namespace = ()
+    principal: str = ""
 
     def meaning(self) -> dict[str, Any]:
         """Returns it as a JSON object, to compare requests by meaning."""
         meaning = {field.name: getattr(self, field.name) for field in fields(self)}
+        del meaning["principal"]
         if not self.namespace:
             # At the root a request means what it always did.
             del meaning["namespace"]
@@ -587,6 +590,7 @@ class ThreadService:
                 last_run,
                 now=now,
                 inside=inside,
+                principal=edit.principal,
             )
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
@@ -622,15 +626,20 @@ def _stand(
     *,
     now: int,
     inside: Namespace = (),
+    principal: str = "",
 ) -> list[PauseRecord]:
     """Notes where a thread stands after an edit, and returns the pauses at which it does.
 
-    After one `inside` a subgraph, what waits elsewhere goes on to wait.
+    After one `inside` a subgraph, what waits elsewhere goes on to wait. A thread that was paused
+    stays so, whatever the edit has done to its breakpoints and questions.
     """
     thread_id, head = thread.thread_id, position.checkpoint_id
-    keep = {p.task_id for p in tx.open_pauses(thread_id) if not _is_in(p, inside)}
+    opened = tx.open_pauses(thread_id)
+    keep = {p.task_id for p in opened if not _is_in(p, inside)}
     approved = approvals(tx, thread_id, position.approvable(), head=head)
     waiting = position.waiting(judge_at_rest(tx, places, thread, last_run), approved)
+    if thread.status is ThreadStatus.INTERRUPTED:
+        waiting = (*waiting, *_left_waiting(position, waiting, approved, opened, inside))
     run_id = last_run.run_id if last_run else ""
     pauses = settle_pauses(
         tx,
@@ -641,6 +650,7 @@ def _stand(
         now=now,
         keep=keep,
         assistant_id=thread.assistant_id,
+        principal=principal,
     )
     tx.update_thread(
         thread_id,
@@ -651,6 +661,39 @@ def _stand(
         head=(head, position.next, position.values),
     )
     return pauses
+
+
+def _left_waiting(
+    position: GraphPosition,
+    waiting: Sequence[Waiting],
+    approved: Collection[str],
+    opened: Sequence[PauseRecord],
+    inside: Namespace,
+) -> list[Waiting]:
+    """Returns what is to wait besides on a thread that was paused before an edit.
+
+    Where nothing else does, all that comes next. Else the nodes that had a pause themselves: what
+    only waits beside a breakpoint needs no approval.
+
+    Args:
+        position: Where the thread stands now.
+        waiting: The breakpoints and questions that hold something there.
+        approved: What was approved there.
+        opened: The pauses that were open before the edit.
+        inside: The subgraph that was edited; this is about it, and what is below it.
+    """
+    held = {reason.task_id for reason in waiting if _is_in(reason, inside)}
+    left = [each for each in position.left_waiting(held, approved) if _is_in(each, inside)]
+    if not held:
+        return left or position.left_inside(inside)
+    lost = {
+        (path_of(pause.namespace), pause.node)
+        for pause in opened
+        if _is_in(pause, inside)
+        and pause.kind is not PauseKind.BREAKPOINT_AFTER
+        and pause.task_id not in held
+    }
+    return [each for each in left if (path_of(each.namespace), each.node) in lost]
 
 
 def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
@@ -669,7 +712,7 @@ def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
     return _view(db, thread_id)
 
 
-def _is_in(pause: PauseRecord, namespace: Namespace) -> bool:
+def _is_in(pause: PauseRecord | Waiting, namespace: Namespace) -> bool:
     """Returns whether a pause is in a subgraph, or in one below it; all are in the root."""
     return pause.namespace[: len(namespace)] == namespace
 
@@ -690,7 +733,7 @@ def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
 def _status_after_edit(
     db: Reader, thread: ThreadRecord, position: GraphPosition, pauses: Sequence[PauseRecord]
 ) -> ThreadStatus:
-    # Nodes that waited for an answer still wait, to ask again: the thread stays paused.
+    # What waited still waits, if only to ask again: the thread stays paused.
     if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
         return ThreadStatus.INTERRUPTED
     return ThreadStatus.BUSY if db.has_active_run(thread.thread_id) else ThreadStatus.IDLE

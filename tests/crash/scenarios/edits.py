@@ -37,8 +37,8 @@ def edit_in_the_place_of_a_node(me: Player) -> None:
 @scenario("ask_in_turn", log=["input", "edit", "two? answer 1", "after"])
 def edit_in_the_place_of_an_answer(me: Player) -> None:
     me.paused(me.start(INPUT), question("one", "one?"))
-    me.edit(EDIT, as_node="one")
-    run = me.resume()
+    (pause,) = me.edit(EDIT, as_node="one").pauses
+    run = me.resume(pause)
     me.done(me.resume(*me.paused(run, question("two", "two?"))))
 
 
