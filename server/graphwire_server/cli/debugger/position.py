@@ -68,7 +68,7 @@ def _kind(pause: Pause) -> str:
         case PauseKind.INTERRUPT:
             return "a question"
         case PauseKind.PAUSE:
-            return "a step, or a pause that was asked for"
+            return "a step, an edit, or a pause that was asked for"
         case PauseKind.BREAKPOINT_AFTER | PauseKind.BREAKPOINT_BEFORE:
             return "a breakpoint"
     return ""
