@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphwire_server.runs.acceptance import thread_busy, thread_exists, thread_not_found
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.inheritance import inherited, without_start
+from graphwire_server.runs.refusals import thread_busy, thread_exists, thread_not_found
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import ThreadStatus
 
