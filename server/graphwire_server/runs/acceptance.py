@@ -32,6 +32,7 @@ from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
+    Found,
     InputStart,
     ResumeStart,
     RunRequest,
@@ -201,6 +202,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         chain=_chain(previous) if previous is not None else run_id,
         graph_id=context.graph_id,
         assistant_version=context.assistant_version,
+        found=_found(thread, active),
     )
     run = RunRecord(
         run_id=run_id,
@@ -246,6 +248,13 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
 def _chain(run: RunRecord | Inheritance) -> str:
     """Returns by what the chain of runs is known to which a run belongs."""
     return RunSpec.from_json(run.spec).chain
+
+
+def _found(thread: ThreadRecord, active: Sequence[RunRecord]) -> Found:
+    """Returns how a run finds its thread, on which others may be active."""
+    if active:
+        return replace(RunSpec.from_json(active[0].spec).found, error=None)
+    return Found(thread.assistant_id, thread.graph_id, thread.error)
 
 
 def _forget_hits(tx: Transaction, thread_id: str) -> None:
