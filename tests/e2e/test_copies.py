@@ -13,6 +13,7 @@ from graphwire.v1 import breakpoint_pb2, pause_pb2, run_pb2, runs_pb2, threads_p
 from tests.e2e.callers import at_once
 from tests.e2e.drive import DEADLINE, delete_thread, payload, reason_of, refused, shapes, value
 from tests.e2e.driven import DrivenThread
+from tests.e2e.following import Watched
 from tests.e2e.gates import Gate
 
 Threads = threads_pb2_grpc.ThreadsStub
@@ -318,6 +319,20 @@ def test_one_of_those_who_want_the_same_id_gets_it(thread: DrivenThread) -> None
     with refused("ALREADY_EXISTS", "THREAD_EXISTS") as refusal:
         copy_of(thread, new_thread_id=thread.thread_id)
     assert refusal.resource == ("thread", thread.thread_id)
+
+
+def test_who_watches_is_told_of_the_pauses_of_a_copy_when_it_is_made(
+    thread: DrivenThread,
+) -> None:
+    thread.start("linear", interrupt_before=["b"])
+    new_id, watched = f"copy-of-{thread.thread_id}", threads_pb2.THREAD_CHANGE_KIND_PAUSED
+    with Watched(thread.threads_stub, thread_ids=[new_id], kinds=[watched]) as watching:
+        copy = copy_of(thread, new_thread_id=new_id)
+        change = watching.change()
+    (pause,) = copy.pauses
+    assert change.pause == pause
+    assert change.time == copy.now.create_time
+    assert change.time.ToMicroseconds() > pause.create_time.ToMicroseconds()
 
 
 def test_the_pauses_of_a_copy_are_in_the_inbox(thread: DrivenThread) -> None:

@@ -47,7 +47,8 @@ def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int
         [
             replace(pause, pause_id=new_id(), thread_id=copy.thread_id)
             for pause in tx.open_pauses(thread_id)
-        ]
+        ],
+        now=now,
     )
     inheritance = inherited(tx, thread_id)
     if inheritance is not None:
