@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from graphwire.v1 import (
     assistants_pb2,
     assistants_pb2_grpc,
@@ -178,7 +179,7 @@ def test_a_thread_whose_run_has_failed_says_so_again(thread: DrivenThread) -> No
 def test_of_what_had_expired_the_time_begins_anew(thread: DrivenThread, gate: Gate) -> None:
     """Else it would go on at once, by itself, with what somebody has just taken back."""
     stop = breakpoint_pb2.Breakpoint(
-        node="gate", expires_after={"seconds": 1}, on_expiry=breakpoint_pb2.ON_EXPIRY_RESUME
+        node="gate", expires_after=Duration(seconds=1), on_expiry=breakpoint_pb2.ON_EXPIRY_RESUME
     )
     thread.stream(assistant_id="gated", input=gate.input, breakpoints=[stop])
     gate.wait_begun()
