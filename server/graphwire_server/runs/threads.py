@@ -570,8 +570,11 @@ class ThreadService:
                 current_sink.reset(sink)
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
-            now_there, _, repeated = check(tx)
+            now_there, last_run_now, repeated = check(tx)
             if repeated or now_there.checkpoint_id != thread.checkpoint_id:
+                return None
+            # A run that has failed may have left the head, and some of its tasks' results there.
+            if _key(last_run_now) != _key(last_run):
                 return None
             if inner_head_of(tx) != inner_head:
                 return None
@@ -651,6 +654,10 @@ def _stand(
         head=(head, position.next, position.values),
     )
     return pauses
+
+
+def _key(last_run: Inheritance | None) -> str:
+    return last_run.key if last_run is not None else ""
 
 
 def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
