@@ -90,7 +90,11 @@ class Expiry:
         try:
             if giving_up:
                 return await self._give_up(thread_id, giving_up)
-            await self._go_on(thread_id, pauses)
+            try:
+                await self._go_on(thread_id, pauses)
+            except errors.ReviewMismatchError:
+                # A breakpoint at all nodes has held one that has to run, to say what comes next.
+                return await self._give_up(thread_id, [p.pause_id for p in pauses])
         except (errors.PauseNotOpenError, errors.ThreadBusyError, errors.ShuttingDownError):
             return False  # somebody was quicker, or will see to it
         except errors.GraphwireError as error:
