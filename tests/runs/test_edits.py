@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphwire_server.runs import threads
+from graphwire_server.graphs.state import read_state
 from graphwire_server.runs.threads import StateEdit
 
 from tests.runs.in_process import DEADLINE, INPUT, Ledger, serving
@@ -25,7 +25,6 @@ async def test_an_edit_loses_nothing_that_a_run_did_which_left_the_head_as_it_wa
         return await ledger.node("two")(state)
 
     looked, go_on = asyncio.Event(), asyncio.Event()
-    read_state = threads.read_state
 
     async def slow(*args: Any, **given: Any) -> Any:
         state = await read_state(*args, **given)
@@ -37,7 +36,7 @@ async def test_an_edit_loses_nothing_that_a_run_did_which_left_the_head_as_it_wa
     graph = builder.compile(interrupt_before=["one", "two"])
     async with serving(tmp_path, graph) as server, asyncio.timeout(DEADLINE):
         ended = await server.start(INPUT)
-        monkeypatch.setattr(threads, "read_state", slow)
+        monkeypatch.setattr("graphwire_server.runs.threads.read_state", slow)
         edit = StateEdit(ended.thread_id, None, as_node="__end__")
         editing = asyncio.create_task(server.threads.edit(edit, key=None))
         await looked.wait()
