@@ -42,9 +42,11 @@ from graphwire_server.runs.refusals import (
 )
 from graphwire_server.runs.request import (
     CommandStart,
+    Found,
     InputStart,
     ResumeStart,
     RunRequest,
+    RunSpec,
 )
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.interface import Reader, Transaction
@@ -145,6 +147,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         chain=chain_of(previous) if previous is not None else run_id,
         graph_id=context.graph_id,
         assistant_version=context.assistant_version,
+        found=_found(thread, active),
     )
     run = RunRecord(
         run_id=run_id,
@@ -185,6 +188,13 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
     return Accepted(run=run, cancelled=cancelled)
+
+
+def _found(thread: ThreadRecord, active: Sequence[RunRecord]) -> Found:
+    """Returns how a run finds its thread, on which others may be active."""
+    if active:
+        return replace(RunSpec.from_json(active[0].spec).found, error=None)
+    return Found(thread.assistant_id, thread.graph_id, thread.error)
 
 
 def _forget_hits(tx: Transaction, thread_id: str) -> None:
