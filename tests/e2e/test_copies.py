@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from graphwire.v1 import breakpoint_pb2, pause_pb2, run_pb2, runs_pb2, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.callers import at_once
@@ -353,7 +354,7 @@ def test_a_copy_does_nothing_by_itself_when_the_time_of_the_original_is_over(
     thread: DrivenThread,
 ) -> None:
     hurried = breakpoint_pb2.Breakpoint(
-        node="b", expires_after={"seconds": 1}, on_expiry=breakpoint_pb2.ON_EXPIRY_RESUME
+        node="b", expires_after=Duration(seconds=1), on_expiry=breakpoint_pb2.ON_EXPIRY_RESUME
     )
     thread.start("linear", breakpoints=[hurried])
     copy = copy_of(thread)
