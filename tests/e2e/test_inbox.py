@@ -238,6 +238,22 @@ def test_pauses_in_subgraphs_and_after_an_edit_name_their_assistant(inbox: Inbox
     assert pause.node == "c"
 
 
+def test_what_an_edit_has_left_waiting_is_there_to_be_resumed(inbox: Inbox) -> None:
+    thread = inbox.thread()
+    thread.start("ask")
+    (asked,) = inbox.list(assistant_id="ask")
+    thread.edit({"log": ["edited"]})
+    (left,) = inbox.list(assistant_id="ask")
+    assert (left.kind, left.node) == (pause_pb2.PAUSE_KIND_PAUSE, "ask")
+    assert left.checkpoint_id == thread.now.checkpoint_id
+    superseded = inbox.get(asked.pause_id)
+    assert superseded.status == SUPERSEDED
+    assert (superseded.resolution.principal, superseded.resolution.run_id) == ("anonymous", "")
+    thread.resume(pause_ids=[left.pause_id])
+    (again,) = inbox.list(assistant_id="ask")
+    assert (again.kind, again.node) == (pause_pb2.PAUSE_KIND_INTERRUPT, "ask")
+
+
 def test_there_is_no_pause_that_never_was(inbox: Inbox) -> None:
     unknown = str(uuid.uuid4())
     with refused("NOT_FOUND", "PAUSE_NOT_FOUND") as refusal:
