@@ -137,6 +137,43 @@ def test_a_call_is_edited_in_the_editor_and_runs_so(weather: str) -> None:
         assert run.wait() == 0
 
 
+@pytest.mark.parametrize("approval", ["approve 1", "ok", "approve"])
+def test_an_edited_call_that_is_approved_runs_as_edited(weather: str, approval: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit 1")
+        run.read_until('     ✎ get_weather(city="Oslo")\nkept: continue runs it as edited\n')
+        run.answer(PROMPT, approval)
+        assert run.wait() == 0
+    assert re.findall(r'get_weather → \{"city": "([^"]+)', run.screen) == ["Oslo"]
+
+
+@pytest.mark.parametrize("last", ["reject 2 too cold", "respond 2 too cold"])
+def test_an_edit_is_sent_only_after_a_yes_to_it(weather: str, last: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
+    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit 1")
+        run.read_until("kept: continue asks about 2, approve lets the rest run\n")
+        run.answer(PROMPT, last)
+        run.read_until('     ✎ get_weather(city="Cairo")\n')
+        run.read_until("kept: continue runs it as edited\n")
+        run.read_until(PROMPT)
+        assert "● action" not in run.screen
+        run.type("continue\n")
+        assert run.wait() == 0
+    results = re.findall(r'get_weather → (?:\{"city": )?"?([^",\n]+)', run.screen)
+    assert sorted(results) == ["Cairo", "too cold"]
+
+
+def test_a_call_that_was_edited_and_approved_waits_for_the_others_only(weather: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
+    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+        for line in ("edit 1", "approve 1", "approve 2"):
+            run.answer(PROMPT, line)
+        assert run.wait() == 0
+    assert sorted(re.findall(r'get_weather → \{"city": "([^"]+)', run.screen)) == ["Cairo", "Oslo"]
+
+
 def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
     editor = {"EDITOR": "sed -i s/}//"}
     with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:

@@ -107,7 +107,13 @@ class Table:
             ),
             "what waits": (
                 ("answer", ("a",), "[N] TEXT|JSON", "answers a question", waits.answer),
-                ("approve", ("ok",), "[N]", "lets a tool call run, or all", waits.approve),
+                (
+                    "approve",
+                    ("ok",),
+                    "[N]",
+                    "lets a call run, as edited if it was, or all",
+                    waits.approve,
+                ),
                 ("edit", ("e",), "N", "edits a call in $EDITOR; without N the state", self._edit),
                 ("reject", ("r",), "[N] [REASON]", "keeps a call from running", waits.reject),
                 ("respond", ("re",), "[N] TEXT", "answers in the tool's place", waits.respond),
