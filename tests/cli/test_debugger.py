@@ -330,6 +330,48 @@ def test_an_answer_that_does_not_fit_leaves_the_question_open(zoo: str) -> None:
         assert run.wait() == 0
 
 
+def test_until_checks_its_node_before_it_asks_for_an_answer(zoo: str) -> None:
+    with AtATerminal("run", "ask", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "until nowhere")
+        run.read_until("the graph has no node 'nowhere'; it has: ask, after\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    with AtATerminal("run", "ask_in_child", *LOG, "-s", zoo) as child:
+        child.answer(PROMPT, "until child/nowhere")
+        child.read_until("the graph has no node 'child/nowhere'; it has: child/")
+        child.answer(PROMPT, "q")
+        assert child.wait() == 4
+    assert "ask › " not in run.screen
+
+
+@pytest.mark.parametrize("typed", ["w", "b", "h", "q", "?", "where", "until ask", "state log"])
+def test_a_command_is_no_answer_unless_it_is_meant_as_one(zoo: str, typed: str) -> None:
+    with AtATerminal("run", "ask", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "c")
+        run.answer("ask › ", typed)
+        run.answer(f"send '{typed}' as the answer? [y/N] ", "")
+        run.read_until("nothing was sent: commands are typed here, at (graphwire)\n")
+        run.answer(PROMPT, "c")
+        run.answer("ask › ", typed)
+        run.answer(f"send '{typed}' as the answer? [y/N] ", "y")
+        run.read_until(f"log [\"name: '{typed}'\"]")
+        assert run.wait() == 0
+
+
+@pytest.mark.parametrize("typed", ["a trip to Oslo", "next", "quit smoking", "whereabouts"])
+def test_what_only_begins_like_a_command_is_an_answer(zoo: str, typed: str) -> None:
+    with AtATerminal("run", "ask", *LOG, "-s", zoo) as run:
+        # What follows `answer` is an answer, whatever it is.
+        if typed == "next":
+            run.answer(PROMPT, f"answer {typed}")
+        else:
+            run.answer(PROMPT, "c")
+            run.answer("ask › ", typed)
+        run.read_until(f"log [\"name: '{typed}'\"]")
+        assert run.wait() == 0
+    assert "[y/N]" not in run.screen
+
+
 def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
     with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
         run.read_until("1 ? at a question of left\n")

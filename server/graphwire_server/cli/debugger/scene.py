@@ -183,3 +183,8 @@ class Scene:
         if graph is not None:
             opened = self.graph(levels) if levels else None
             screen.show_graph(self.console, graph, opened, pauses)
+
+
+def node_names(graph: AssistantGraph) -> list[str]:
+    """Returns the nodes of a drawing that can run."""
+    return [node.node_id for node in graph.nodes if node.node_id[:2] != "__"]
