@@ -387,6 +387,22 @@ def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
     assert "  log [\"right: 'yes'\"]\n" in run.screen
 
 
+def test_an_answer_that_is_kept_is_shown_with_its_question(zoo: str) -> None:
+    with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "answer 2 yes")
+        run.answer(PROMPT, "show")
+        run.read_until("1 ? at a question of left\n")
+        run.read_until("2 ? at a question of right\n")
+        run.read_until("\n    ↩ answered: yes\n")
+        run.answer(PROMPT, "where")
+        run.read_until("1 ? at a question of left  a question\n")
+        run.read_until("2 ? at a question of right  a question\n")
+        run.read_until("\n    ↩ answered: yes\n")
+        run.answer(PROMPT, "answer 1 no")
+        assert run.wait() == 0
+    assert run.screen.count("↩ answered") == 2
+
+
 def test_the_pauses_that_commands_are_about_are_chosen_by_number(zoo: str) -> None:
     with AtATerminal("run", "both_stop", *LOG, "-s", zoo) as run:
         run.read_until("1 ▶ before left › danger\n")

@@ -99,7 +99,7 @@ class Answering:
             scene.select(*(pauses[int(number) - 1].pause_id for number in numbers))
         else:
             raise CommandError(f"use which pauses? Numbers from 1 to {len(pauses)}, or all")
-        screen.show_pauses(scene.console, pauses, scene.selected_pauses())
+        screen.show_pauses(scene.console, pauses, scene.selected_pauses(), scene.verdicts)
         scene.show_calls()
         return None
 

@@ -128,7 +128,8 @@ class Scene:
         console, standing = self.console, self.standing
         console.print()
         if standing.pauses:
-            screen.show_pauses(console, standing.pauses, self.selected_pauses())
+            selected = self.selected_pauses()
+            screen.show_pauses(console, standing.pauses, selected, self.verdicts)
             self._show_graph()
             self.show_calls()
             screen.show_changes(console, self._seen, standing.values(self._shown_graphs()))
