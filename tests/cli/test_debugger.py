@@ -82,14 +82,14 @@ def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
     with AtATerminal("run", "stop_after_child", *LOG, "--step", "-s", zoo) as run:
         run.answer(PROMPT, "step")
         run.read_until("▶ before child › one\n")
-        run.read_until("┃ ▶ child:one ┃")
+        run.read_until("┃ ▶ child/one ┃")
         run.answer(PROMPT, "breakpoints")
         run.read_until("1  child/two:after  compiled into the graph\n")
         run.answer(PROMPT, "finish")
         # The breakpoint that is compiled in holds on the way.
         run.read_until("▶ after child › two\n")
         run.read_until("  compiled into the graph\n")
-        run.read_until("┃ child:two ▶ ┃")
+        run.read_until("┃ child/two ▶ ┃")
         run.answer(PROMPT, "next")
         run.read_until("▶ before after\n")
         run.answer(PROMPT, "c")
@@ -450,7 +450,7 @@ def test_breakpoints_are_listed_set_and_deleted(weather: str) -> None:
         run.answer(PROMPT, "break agent if state.nothing > 3")
         run.read_until("line 1, column 7: the state has no 'nothing'; it has: messages\n")
         run.answer(PROMPT, "break agent:beside")
-        run.read_until("'agent:beside': a node is followed by :before or :after\n")
+        run.read_until("'agent:beside': a node is followed by :before or :after; ")
         run.answer(PROMPT, "breakpoints")
         run.read_until("1  action\n2  agent:after if size(state.messages) > 3\n")
         run.answer(PROMPT, "delete 1")
@@ -589,6 +589,11 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
             ("input x", "the thread is paused: go on from there, or leave with quit"),
             ("delete", "delete which breakpoint? By its number in `breakpoints`, or its id"),
             ("help fly", "there is no command 'fly'"),
+            (
+                "break report:confirm",
+                "'report:confirm': a node is followed by :before or :after; a node of a subgraph \n"
+                "is written as a path, report/confirm",
+            ),
             ("break b if", "'b if' has no condition after `if`"),
         ):
             run.answer(PROMPT, typed)

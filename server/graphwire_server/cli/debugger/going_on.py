@@ -11,6 +11,7 @@ from graphwire.values import Pause
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
 from graphwire_server.cli.debugger.scene import Scene, node_names
+from graphwire_server.cli.drawing import node_path
 from graphwire_server.cli.inputs import input_of_text, json_or_text
 
 
@@ -108,7 +109,7 @@ class GoingOn:
     def _check_node(self, name: str) -> None:
         """Refuses what is no node; where the drawing does not open a subgraph the server does."""
         graph = self._scene.graph(name.count("/"))
-        known = [] if graph is None else [each.replace(":", "/") for each in node_names(graph)]
+        known = [] if graph is None else [node_path(each) for each in node_names(graph)]
         parent = name.rpartition("/")[0]
         beside = [each for each in known if each.rpartition("/")[0] == parent]
         if parent and not beside and parent.partition("/")[0] in known:

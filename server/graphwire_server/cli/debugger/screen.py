@@ -17,7 +17,7 @@ from rich.text import Text
 from graphwire_server.cli.debugger.standing import Path, Standing, path_of
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.differences import difference_text, differences
-from graphwire_server.cli.drawing import draw_graph
+from graphwire_server.cli.drawing import draw_graph, node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import where
 from graphwire_server.cli.tables import time_until
@@ -154,7 +154,8 @@ def marks(graph: AssistantGraph, pauses: Sequence[Pause]) -> dict[str, str]:
             continue
         node_id = ":".join(names)
         after = pause.kind is PauseKind.BREAKPOINT_AFTER and len(names) == whole
-        captions[node_id] = f"{node_id} ▶" if after else f"{sign(pause)} {node_id}"
+        path = node_path(node_id)
+        captions[node_id] = f"{path} ▶" if after else f"{sign(pause)} {path}"
     return captions
 
 
