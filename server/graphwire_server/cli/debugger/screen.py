@@ -62,12 +62,13 @@ def show_pauses(
                 console.print(Padding(row, (0, 0, 0, indent), expand=False))
 
 
-def reasons(pause: Pause, *, all_sources: bool = False) -> Iterable[Text]:
+def reasons(pause: Pause, *, all_sources: bool = False, with_expiry: bool = True) -> Iterable[Text]:
     """Returns what is to be said about the breakpoints that hold a node.
 
     Args:
         pause: The pause.
         all_sources: Say also of the run's own breakpoints who has set them.
+        with_expiry: Say when its time is over.
     """
     for met in pause.breakpoints:
         parts = [(f"“{met.label}”", "bold")] if met.label else []
@@ -81,7 +82,7 @@ def reasons(pause: Pause, *, all_sources: bool = False) -> Iterable[Text]:
             yield Text("  ").join(Text(text, style=style) for text, style in parts)
         if met.condition_error:
             yield Text(f"the condition failed: {met.condition_error}", style="red")
-    if pause.expire_time is not None:
+    if with_expiry and pause.expire_time is not None:
         then = _ON_EXPIRY.get(pause.on_expiry or OnExpiry.UNKNOWN, "ends")
         yield Text(f"{then} {time_until(pause.expire_time)}", style="yellow")
 
