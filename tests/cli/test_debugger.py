@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from graphwire import Client
+from graphwire.enums import RunStatus
 
 from tests.cli.command import COMMAND, ID, AtATerminal, call, environment, in_order, masked
 from tests.e2e.gates import Gate
@@ -550,6 +553,70 @@ def test_attaching_to_a_run_shows_it_and_ctrl_c_pauses_it(zoo: str, tmp_path: Pa
             assert attached.wait() == 4
         started.communicate()
     assert started.returncode == 4
+
+
+def test_attaching_shows_runs_that_are_queued_one_after_the_other(zoo: str, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
+    given = json.loads(gate.input.json)
+    with Client(zoo) as client:
+        thread = client.threads.create().thread_id
+        client.runs.create(thread, "gated", input=given)
+        gate.wait_begun()
+        client.runs.create(thread, "gated", input=given, multitask_strategy="ENQUEUE")
+        with AtATerminal("attach", thread, "-s", zoo) as attached:
+            attached.read_until("● before\n")
+            gate.open()
+            for _ in range(2):
+                attached.read_until("● after\n")
+                attached.read_until("✓ succeeded")
+            attached.read_until("■ idle  nothing is next\n")
+            attached.answer(PROMPT, "q")
+            assert attached.wait() == 0
+
+
+def test_attaching_asks_about_a_pause_though_a_run_is_queued_behind_it(
+    zoo: str, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path / "gate")
+    given = json.loads(gate.input.json)
+    with Client(zoo) as client:
+        thread = client.threads.create().thread_id
+        first = client.runs.create(thread, "gated", input=given, interrupt_before=["after"])
+        gate.wait_begun()
+        queued = client.runs.create(thread, "gated", input=given, multitask_strategy="ENQUEUE")
+        gate.open()
+        assert client.runs.wait(first.run_id).run.status is RunStatus.INTERRUPTED
+        with AtATerminal("attach", thread, "-s", zoo) as attached:
+            attached.read_until("▶ before after\n")
+            attached.read_until(PROMPT)
+            assert client.runs.get(queued.run_id).status is RunStatus.PENDING
+            attached.type("c\n")
+            attached.read_until("✓ succeeded")
+            # Now it is the turn of the other one.
+            attached.read_until("● before\n")
+            attached.read_until("✓ succeeded")
+            attached.read_until("■ idle  nothing is next\n")
+            attached.answer(PROMPT, "q")
+            assert attached.wait() == 0
+
+
+@pytest.mark.parametrize("typed", ["show", "continue"])
+def test_what_others_set_going_is_watched(zoo: str, tmp_path: Path, typed: str) -> None:
+    gate = Gate(tmp_path / "gate")
+    words = ("run", "gated", "--input", gate.input.json, "-b", "before")
+    with AtATerminal(*words, "-s", zoo) as run, Client(zoo) as client:
+        run.read_until(PROMPT)
+        [thread] = ID.findall(run.screen)[:1]
+        client.runs.create(thread, resume=True)
+        gate.wait_begun()
+        run.type(f"{typed}\n")
+        run.read_until("● before\n")
+        run.read_until("Ctrl-C pauses it")
+        gate.open()
+        run.read_until("● after\n")
+        run.read_until("■ idle  nothing is next\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 0
 
 
 def test_attach_needs_a_terminal_and_a_thread(zoo: str) -> None:

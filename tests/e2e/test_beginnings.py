@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from graphwire.v1 import (
+    assistants_pb2,
+    assistants_pb2_grpc,
     breakpoint_pb2,
     run_pb2,
     runs_pb2_grpc,
@@ -284,6 +286,26 @@ def test_a_state_to_begin_with_stands_before_breakpoints_of_the_thread(begin: An
         thread = begin("linear", *steps, breakpoints=[before("b", condition=condition)])
         pauses = [("BREAKPOINT_BEFORE", "b")] if holds else []
         assert thread.stands() == ("INTERRUPTED" if holds else "IDLE", ["b"], pauses)
+
+
+def test_a_state_to_begin_with_stands_before_breakpoints_of_the_assistant(
+    begin: Any, assistants: assistants_pb2_grpc.AssistantsStub
+) -> None:
+    def made(*breakpoints: breakpoint_pb2.Breakpoint) -> str:
+        new = assistants_pb2.CreateAssistantRequest(graph_id="linear", breakpoints=breakpoints)
+        return assistants.CreateAssistant(new, timeout=DEADLINE).assistant.assistant_id
+
+    careful, careless = made(before("b"), before("c")), made()
+    thread = begin(careful, INPUT, {"a": {"log": ["A"]}})
+    assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
+    # Nobody gets rid of them by going on as another assistant.
+    with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH"):
+        thread.resume(assistant_id=careless)
+    assert shapes(thread.resume()) == [*ran("b"), *paused_before("c")]
+    # After an edit they hold as well.
+    thread = begin(careful, INPUT)
+    thread.edit({"log": ["A"]}, as_node="a")
+    assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
 
 
 def test_before_the_first_run_nobody_can_tell_which_nodes_a_thread_has(

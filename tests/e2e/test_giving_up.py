@@ -39,6 +39,22 @@ def test_nothing_is_approved_by_it(thread: DrivenThread) -> None:
     assert thread.log == ["in", "a", "b", "c"]
 
 
+def test_of_two_breakpoints_after_a_step_the_one_given_up_is_not_approved(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_parallel", interrupt_after=["left", "right"])
+    thread.resume(answers={pause.pause_id: "yes" for pause in thread.pauses})
+    left, right = thread.pauses
+    run_id = thread.resume(pause_ids=[left.pause_id])[0].run_id
+    assert [pause.pause_id for pause in thread.pauses] == [right.pause_id]
+    cancel(thread.runs_stub, run_id)
+    assert thread.stands() == ("IDLE", ["done"], [])
+    thread.resume()
+    assert thread.stands() == ("INTERRUPTED", ["done"], [("BREAKPOINT_AFTER", "right")])
+    thread.resume()
+    assert thread.log[-1] == "done"
+
+
 def test_a_question_is_asked_again_in_a_new_pause(thread: DrivenThread) -> None:
     run_id = thread.start("ask")[0].run_id
     (pause,) = thread.pauses

@@ -7,9 +7,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from graphwire.v1 import (
     assistants_pb2,
     assistants_pb2_grpc,
+    breakpoint_pb2,
     run_event_pb2,
     run_pb2,
     runs_pb2,
@@ -23,6 +25,7 @@ from tests.e2e.drive import (
     checked,
     get_run,
     join,
+    new_thread,
     payload,
     refused,
     shapes,
@@ -31,6 +34,7 @@ from tests.e2e.drive import (
 )
 from tests.e2e.driven import DrivenThread
 from tests.e2e.gates import Gate
+from tests.e2e.test_copies import copy_of
 
 ROLLBACK = runs_pb2.CANCEL_ACTION_ROLLBACK
 DISCARD = run_pb2.ON_PAUSE_DISCARD
@@ -119,6 +123,86 @@ def test_the_thread_belongs_to_the_assistant_that_it_belonged_to(
     assert thread.now.assistant_id == other
     roll_back(thread, run_id)
     assert thread.now.assistant_id == "gated"
+
+
+def test_the_first_run_of_a_copy_leaves_it_to_the_assistant_of_the_original(
+    thread: DrivenThread, gate: Gate, assistants: assistants_pb2_grpc.AssistantsStub
+) -> None:
+    gate.open()
+    thread.stream(assistant_id="gated", input=gate.input, interrupt_before=["after"])
+    gate.close()
+    copy = copy_of(thread)
+    request = assistants_pb2.CreateAssistantRequest(graph_id="gated", name="other")
+    other = assistants.CreateAssistant(request, timeout=DEADLINE).assistant.assistant_id
+    run_id = copy.create(assistant_id=other, input=gate.input, on_pause=DISCARD)
+    gate.wait_begun()
+    roll_back(copy, run_id)
+    assert copy.now.assistant_id == "gated"
+    assert copy.stands() == thread.stands()
+    copy.resume()
+    assert copy.log == ["in", "before", "gate", "after"]
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_a_thread_that_was_created_for_an_assistant_still_belongs_to_it(
+    thread: DrivenThread, gate: Gate, *, queued: bool
+) -> None:
+    thread_id = new_thread(thread.threads_stub, assistant_id="gated")
+    thread = DrivenThread(thread.runs_stub, thread.threads_stub, thread_id)
+    before = where(thread)
+    run_ids = [thread.create(assistant_id="gated", input=gate.input)]
+    gate.wait_begun()
+    if queued:
+        strategy = run_pb2.MULTITASK_STRATEGY_ENQUEUE
+        fields = {"input": gate.input, "multitask_strategy": strategy}
+        run_ids.append(thread.create(assistant_id="gated", **fields))
+    for run_id in run_ids:
+        roll_back(thread, run_id)
+    assert where(thread) == before
+    with refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH"):
+        thread.start("linear")
+
+
+def test_what_is_inherited_of_a_run_that_was_deleted_meanwhile_is_inherited_again(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    first = thread.stream(
+        assistant_id="gated", input=gate.input, interrupt_before=["gate", "after"]
+    )[0].run_id
+    run_id = thread.create(resume={})
+    gate.wait_begun()
+    thread.runs_stub.DeleteRun(runs_pb2.DeleteRunRequest(run_id=first), timeout=DEADLINE)
+    roll_back(thread, run_id)
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [("BREAKPOINT_BEFORE", "gate")])
+    gate.open()
+    thread.resume()
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_BEFORE", "after")])
+
+
+def test_a_thread_whose_run_has_failed_says_so_again(thread: DrivenThread) -> None:
+    thread.start("boom")
+    before = thread.now
+    assert thread.status == "ERROR"
+    delay = {"seconds": 3600}
+    run_id = thread.create(assistant_id="boom", input=payload({"log": ["in"]}), start_delay=delay)
+    assert roll_back(thread, run_id).rolled_back
+    after = thread.now
+    after.ClearField("update_time")
+    before.ClearField("update_time")
+    assert after == before
+
+
+def test_of_what_had_expired_the_time_begins_anew(thread: DrivenThread, gate: Gate) -> None:
+    """Else it would go on at once, by itself, with what somebody has just taken back."""
+    stop = breakpoint_pb2.Breakpoint(
+        node="gate", expires_after=Duration(seconds=1), on_expiry=breakpoint_pb2.ON_EXPIRY_RESUME
+    )
+    thread.stream(assistant_id="gated", input=gate.input, breakpoints=[stop])
+    gate.wait_begun()
+    roll_back(thread, thread.runs()[0].run_id)
+    (again,) = thread.pauses
+    assert again.expire_time.ToMicroseconds() == again.create_time.ToMicroseconds() + 10**6
+    gate.wait_begun()
 
 
 def test_a_run_that_is_only_queued_can_be_rolled_back(thread: DrivenThread, gate: Gate) -> None:

@@ -13,7 +13,7 @@ from graphwire.v1 import breakpoint_pb2, pause_pb2, runs_pb2_grpc, threads_pb2, 
 from tests.e2e.drive import DEADLINE, refused
 from tests.e2e.gates import until
 from tests.reviews.conftest import PROJECT
-from tests.reviews.reviewed import MAIL, REFUND, Conversation
+from tests.reviews.reviewed import MAIL, REFUND, Conversation, waiting
 from tests.servers import ServerProcess
 
 OPEN, RESUMED, SUPERSEDED, CANCELLED = 1, 2, 3, 4
@@ -114,6 +114,19 @@ def test_where_no_tool_call_waits_that_could_be_rejected_it_is_given_up(
     (pause,) = talk.ask("prebuilt", REFUND, interrupt_before=[], breakpoints=[before_model])
     assert resolved(talk, pause.pause_id).status == CANCELLED
     assert talk.stands() == ("IDLE", ["model"], [])
+
+
+def test_where_the_node_alone_says_where_to_go_next_it_is_given_up(talk: Conversation) -> None:
+    """At such a node REJECT is refused; a breakpoint at all nodes holds it too."""
+    everywhere = expiring("REJECT", 2)
+    everywhere.node = "*"
+    talk.ask("chosen_of_two", REFUND, interrupt_before=[], breakpoints=[everywhere])
+    talk.resume()
+    (pause,) = talk.pauses
+    assert (pause.node, waiting(pause)) == ("tools", [REFUND])
+    after = resolved(talk, pause.pause_id)
+    assert (after.status, after.resolution.expired) == (CANCELLED, True)
+    assert talk.stands() == ("IDLE", ["tools"], [])
 
 
 def test_an_answer_in_time_is_the_end_of_it(talk: Conversation) -> None:

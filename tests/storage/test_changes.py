@@ -133,6 +133,13 @@ async def test_old_changes_are_removed_and_the_log_says_up_to_where(storage: Sto
     assert (page.changes, page.removed) == (tuple(whole[3:]), whole[2].place)
 
 
+async def test_a_pause_that_was_made_long_ago_is_told_of_when_it_comes(storage: Storage) -> None:
+    """As in a copy: else it would be removed as old, with all that is known before it."""
+    await add(storage, a_thread())
+    await storage.write(lambda tx: tx.insert_pauses([a_pause("p", create_time=1)], now=9))
+    assert await said(storage) == [(ChangeKind.PAUSED, "p", 9)]
+
+
 async def test_the_last_change_stays_so_that_no_number_is_used_twice(storage: Storage) -> None:
     await add(storage, a_thread(), a_pause("a"), a_pause("b"))
     whole = await read_all(storage)

@@ -311,6 +311,9 @@ class _Inbox:
         pause_id = pause.pause_id
         while (going := prompt.ask(pause.thread_id, pause_id=pause_id)) is not None:
             try:
+                if going.watches:
+                    debugger.watch(pause.thread_id)
+                    continue
                 if _is_final(going):
                     run = self._client.runs.create(pause.thread_id, resume=going.resume)
                     self._console.print(Text(f"goes on: run {run.run_id}", style="green"))

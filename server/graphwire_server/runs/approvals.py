@@ -24,21 +24,22 @@ def approvals(
 
     An approval is for one task, whose id its position gives it: what is reached anew, by
     another branch, a fork or an edit, is another task. Where a step has ended in several
-    breakpoints after its nodes, its checkpoint is approved once none of them is open; those of
-    the nodes that were approved have ids of their own.
+    breakpoints after its nodes, its checkpoint is approved once each of them is: one that was
+    given up never was. Those of the nodes that were approved have ids of their own.
     """
     found = (
         *db.pauses_of_tasks(thread_id, task_ids),
         *db.resumed_pauses(thread_id, head),
     )
     after = PauseKind.BREAKPOINT_AFTER
-    waiting = {p.task_id for p in found if p.kind is after and p.status is PauseStatus.OPEN}
     resumed = [p for p in found if p.status is PauseStatus.RESUMED]
+    passed = {(p.task_id, p.node) for p in resumed if p.kind is after}
+    waiting = {p.task_id for p in found if p.kind is after and (p.task_id, p.node) not in passed}
     return frozenset(
         (
             *(p.task_id for p in resumed if p.kind in BEFORE),
-            *(p.task_id for p in resumed if p.kind is after and p.task_id not in waiting),
-            *(after_id(p.task_id, p.node) for p in resumed if p.kind is after),
+            *(checkpoint_id for checkpoint_id, _ in passed if checkpoint_id not in waiting),
+            *(after_id(*each) for each in passed),
         )
     )
 

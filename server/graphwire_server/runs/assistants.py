@@ -314,6 +314,16 @@ def runnable(db: Reader, registry: GraphRegistry, request: RunRequest) -> Runnab
                 f"nothing has run on thread {request.thread_id} yet",
                 resource=("thread", request.thread_id),
             )
+    if thread is not None and thread.checkpoint_id and assistant_id != thread.assistant_id:
+        # Its state was made for that one, whose breakpoints hold.
+        resolve(db, registry, assistant_id)
+        raise errors.AssistantMismatchError(
+            f"the state of thread {thread.thread_id} was made for assistant "
+            f"{thread.assistant_id!r}; what goes on with it goes on as that one, and not as "
+            f"{assistant_id!r}",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
     if not assistant_id:
         raise errors.MissingFieldError(
             "name an assistant: " + ", ".join(registry.names), field="assistant_id"

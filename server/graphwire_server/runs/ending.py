@@ -13,6 +13,7 @@ from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.events import end_event, interrupted_event
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import discard
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.runs.rollback import roll_back
 from graphwire_server.storage.interface import Transaction
@@ -78,7 +79,8 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     tx.append_events(seal(events))
     queued = tx.has_active_run(thread.thread_id)
     status = _thread_status(thread, outcome, pauses, queued=queued)
-    cancelled = outcome.status is RunStatus.CANCELLED
+    # One that had not begun was in nobody's place.
+    cancelled = outcome.status is RunStatus.CANCELLED and run.status is RunStatus.RUNNING
     if queued and _is_given_up(tx, thread, status, cancelled=cancelled, now=now):
         status = ThreadStatus.BUSY
     tx.update_thread(
@@ -101,21 +103,29 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
     pauses = roll_back(tx, run, now=now)
     tx.append_events(seal([end_event(status, None, head)]))
     queued = tx.has_active_run(thread.thread_id)
-    left = ThreadStatus.IDLE
-    if pauses or RunSpec.from_json(run.spec).waited:
+    spec = RunSpec.from_json(run.spec)
+    found = spec.found
+    left = ThreadStatus.ERROR if found.error is not None else ThreadStatus.IDLE
+    if pauses or spec.waited:
         left = ThreadStatus.INTERRUPTED
     elif queued:
         left = ThreadStatus.BUSY
-    if queued and _is_given_up(tx, thread, left, cancelled=True, now=now):
+    began = run.status is RunStatus.RUNNING
+    if queued and _is_given_up(tx, thread, left, cancelled=began, now=now):
         left = ThreadStatus.BUSY
-    last, assistant_id, graph_id = tx.last_run(thread.thread_id), None, None
+    last, assistant_id, graph_id = inherited(tx, thread.thread_id), None, None
     if last is not None and not queued:
         assistant_id = last.assistant_id
-    elif not head and left is ThreadStatus.IDLE and thread.breakpoints == "[]":
+    elif not queued and (found.assistant_id or (not head and thread.breakpoints == "[]")):
         # It belonged to the run's assistant only for the run.
-        assistant_id = graph_id = ""
+        assistant_id, graph_id = found.assistant_id, found.graph_id
     tx.update_thread(
-        thread.thread_id, now=now, status=left, assistant_id=assistant_id, graph_id=graph_id
+        thread.thread_id,
+        now=now,
+        status=left,
+        assistant_id=assistant_id,
+        graph_id=graph_id,
+        error=None if left is ThreadStatus.BUSY else found.error,
     )
     return queued
 

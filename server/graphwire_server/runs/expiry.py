@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from graphwire import errors
@@ -59,51 +60,62 @@ class Expiry:
     async def act(self) -> float:
         """Acts on all pauses whose time is over; returns in how many seconds to look again."""
 
-        def read(db: Reader) -> tuple[list[PauseRecord], float | None]:
+        def read(db: Reader, skip: int) -> tuple[list[PauseRecord], float | None]:
             now = db.now()
             next_ = db.next_expiry(now=now)
-            return db.expired_pauses(now=now, limit=_PAGE), (
+            return db.expired_pauses(now=now, limit=_PAGE, skip=skip), (
                 None if next_ is None else (next_ - now) / 1e6
             )
 
-        expired, next_in = await self._storage.read(read, short=True)
-        by_thread: dict[str, list[PauseRecord]] = defaultdict(list)
-        for pause in expired:
-            by_thread[pause.thread_id].append(pause)
-        now = asyncio.get_running_loop().time()
-        for thread_id, pauses in by_thread.items():
-            if self._stopping.is_set():
+        left, seen = 0, set[str]()
+        while True:
+            expired, next_in = await self._storage.read(partial(read, skip=left), short=True)
+            by_thread: dict[str, list[PauseRecord]] = defaultdict(list)
+            for pause in expired:
+                by_thread[pause.thread_id].append(pause)
+            for thread_id, pauses in by_thread.items():
+                if self._stopping.is_set() or not await self._act_on(thread_id, pauses):
+                    left += len(pauses)  # for later; what comes after them is not
+            seen |= by_thread.keys()
+            if len(expired) < _PAGE or self._stopping.is_set():
                 break
-            if self._retries.get(thread_id, (0.0, 0.0))[0] <= now:
-                await self._act_on(thread_id, pauses)
-        self._retries = {key: each for key, each in self._retries.items() if key in by_thread}
+        self._retries = {key: each for key, each in self._retries.items() if key in seen}
         return self._poll_seconds if next_in is None else min(self._poll_seconds, next_in)
 
-    async def _act_on(self, thread_id: str, pauses: Sequence[PauseRecord]) -> None:
+    async def _act_on(self, thread_id: str, pauses: Sequence[PauseRecord]) -> bool:
+        """Acts on pauses of a thread; returns whether they are seen to."""
+        if self._retries.get(thread_id, (0.0, 0.0))[0] > asyncio.get_running_loop().time():
+            return False
+        giving_up = [pause.pause_id for pause in pauses if _gives_up(pause)]
         try:
-            if any(_gives_up(pause) for pause in pauses):
-                await self._give_up(thread_id, [p.pause_id for p in pauses])
-            else:
+            if giving_up:
+                return await self._give_up(thread_id, giving_up)
+            try:
                 await self._go_on(thread_id, pauses)
+            except errors.ReviewMismatchError:
+                # A breakpoint at all nodes has held one that has to run, to say what comes next.
+                return await self._give_up(thread_id, [p.pause_id for p in pauses])
         except (errors.PauseNotOpenError, errors.ThreadBusyError, errors.ShuttingDownError):
-            pass  # somebody was quicker, or will see to it
+            return False  # somebody was quicker, or will see to it
         except errors.GraphwireError as error:
             self._retry_later(thread_id)
             _log.warning(
                 "expiry_failed", thread_id=thread_id, reason=error.reason, error=str(error)
             )
+            return False
+        except StorageError:
+            raise
+        except Exception:  # noqa: BLE001  # whatever a graph raises that is opened for this
+            self._retry_later(thread_id)
+            _log.warning("expiry_failed", thread_id=thread_id, exc_info=True)
+            return False
+        return True
 
     async def _go_on(self, thread_id: str, pauses: Sequence[PauseRecord]) -> None:
         rejected = [pause for pause in pauses if pause.on_expiry == OnExpiry.REJECT]
         resume = ResumeStart(
             pause_ids=tuple(pause.pause_id for pause in pauses),
-            reviews=tuple(
-                (
-                    pause.pause_id,
-                    rejecting(pause.tool_calls, pause.expiry_message or NOBODY_ANSWERED),
-                )
-                for pause in rejected
-            ),
+            reviews=tuple((pause.pause_id, _rejection(pause)) for pause in rejected),
         )
         request = RunRequest(resume, thread_id=thread_id, expired=True)
         accepted = await self._runs.start(request, principal="", method="")
@@ -115,7 +127,7 @@ class Expiry:
             run_id=accepted.run.run_id,
         )
 
-    async def _give_up(self, thread_id: str, pause_ids: Sequence[str]) -> None:
+    async def _give_up(self, thread_id: str, pause_ids: Sequence[str]) -> bool:
         def work(tx: Transaction) -> bool:
             thread = tx.thread(thread_id)
             open_ids = {pause.pause_id for pause in tx.open_pauses(thread_id)}
@@ -126,9 +138,11 @@ class Expiry:
             give_up(tx, thread, now=tx.now(), expired=True)
             return True
 
-        if await self._storage.write(work):
-            _log.info("pauses_given_up", thread_id=thread_id)
-            self._storage.announce(topics.QUEUE)
+        if not await self._storage.write(work):
+            return False
+        _log.info("pauses_given_up", thread_id=thread_id)
+        self._storage.announce(topics.QUEUE)
+        return True
 
     def _retry_later(self, thread_id: str) -> None:
         _, before = self._retries.get(thread_id, (0.0, _FIRST_RETRY / 2))

@@ -96,15 +96,23 @@ def judge_of(
 
 
 def judge_at_rest(
-    db: Reader, places: Mapping[Path, Place], thread: ThreadRecord, last_run: Inheritance | None
+    db: Reader,
+    places: Mapping[Path, Place],
+    thread: ThreadRecord,
+    last_run: Inheritance | None,
+    *,
+    of_assistant: Collection[Breakpoint] = (),
 ) -> Judge:
     """Returns who knows the breakpoints in force on a thread of which no run is active.
 
-    Those that the graph has no place for any more are left out.
+    Those that the graph has no place for any more are left out. `of_assistant` are those of the
+    thread's assistant, which hold where nothing has run yet.
     """
     breakpoints = list(breakpoints_in(thread.breakpoints))
     spec = None
-    if last_run is not None:
+    if last_run is None:
+        breakpoints += of_assistant
+    else:
         spec = RunSpec.from_json(last_run.spec)
         before = breakpoints_of(spec, last_run.breakpoints)
         breakpoints += [each for each in before if each.source is not BreakpointSource.THREAD]

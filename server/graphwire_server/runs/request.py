@@ -17,6 +17,7 @@ import orjson
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint
 from graphwire_server.graphs.tool_calls import Decision
+from graphwire_server.storage.records import Failure
 
 
 class StreamMode(StrEnum):
@@ -176,6 +177,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """How a run found its thread: what that is again where nothing but the run says otherwise.
+
+    Attributes:
+        assistant_id: The assistant to which it belonged; empty: to none.
+        graph_id: The graph of its state.
+        error: How the run before had failed, if the thread stood at that.
+    """
+
+    assistant_id: str = ""
+    graph_id: str = ""
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """How a run executes.
 
@@ -210,6 +226,8 @@ class RunSpec:
             continues.
         chain: The run with new input that it continues, or its own id: what breakpoints let
             pass is counted over all runs of a chain.
+        found: How it found its thread; of one that was queued, as the run before it did, but for
+            the error, of which it knows nothing.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -239,6 +257,7 @@ class RunSpec:
     waited: bool = False
     known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
+    found: Found = field(default_factory=Found)
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""
@@ -250,6 +269,10 @@ class RunSpec:
         fields_ = orjson.loads(text)
         if fields_.get("step") is not None:
             fields_["step"] = Step(**fields_["step"])
+        if "found" in fields_:
+            found = fields_["found"]
+            error = found["error"] and Failure(**found["error"])
+            fields_["found"] = Found(found["assistant_id"], found["graph_id"], error)
         return cls(**fields_)
 
 

@@ -3,7 +3,9 @@
 The thread's row says that already: its head, what comes next and its values change only when a
 run has ended. What has to go is what the run has made below it: checkpoints, writes, and its
 approvals. What waited before waits again, in pauses of new ids: an answer that was given to the
-run must never count again, nor one that somebody is about to give to a pause he saw then.
+run must never count again, nor one that somebody is about to give to a pause he saw then. Where
+a pause expires, its time begins anew: it may be over, and the run that is rolled back may be what
+came of that.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ def roll_back(tx: Transaction, run: RunRecord, *, now: int) -> list[PauseRecord]
             pause,
             pause_id=new_id(),
             create_time=now,
+            expire_time=_anew(pause, now),
             status=PauseStatus.OPEN,
             resolved_by_run_id="",
             resolve_time=None,
@@ -42,3 +45,8 @@ def roll_back(tx: Transaction, run: RunRecord, *, now: int) -> list[PauseRecord]
     if resumed is not None and resumed.resumed_by_run_id == run.run_id:
         tx.link_resume(resumed.run_id, resumed_by_run_id="")
     return tx.open_pauses(thread_id)
+
+
+def _anew(pause: PauseRecord, now: int) -> int | None:
+    """Returns when the time of a pause that is made anew is over; None if it does not expire."""
+    return None if pause.expire_time is None else now + pause.expire_time - pause.create_time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -12,7 +12,7 @@ import orjson
 from graphwire import errors
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_text
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in, breakpoints_text
 from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.inside import check_stands_in, graph_at
@@ -31,15 +31,8 @@ from graphwire_server.graphs.state import (
 )
 from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
-from graphwire_server.runs.acceptance import (
-    check_assistant,
-    check_expected,
-    thread_busy,
-    thread_exists,
-    thread_not_found,
-)
 from graphwire_server.runs.approvals import approvals
-from graphwire_server.runs.assistants import to_open
+from graphwire_server.runs.assistants import find, to_open
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.copying import copy_thread
@@ -48,6 +41,13 @@ from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import judge_at_rest
+from graphwire_server.runs.refusals import (
+    check_assistant,
+    check_expected,
+    thread_busy,
+    thread_exists,
+    thread_not_found,
+)
 from graphwire_server.runs.retention import prune_thread
 from graphwire_server.runs.state_paths import StatePath, part
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
@@ -203,7 +203,16 @@ class ThreadService:
                 tx.insert_thread(thread)
                 if beginning is not None and beginning.position is not None:
                     beginning.batch.apply(tx)
-                    _stand(tx, thread, beginning.places, beginning.position, None, now=now)
+                    of_assistant = self._breakpoints_of(tx, new.assistant_id)
+                    _stand(
+                        tx,
+                        thread,
+                        beginning.places,
+                        beginning.position,
+                        None,
+                        now=now,
+                        of_assistant=of_assistant,
+                    )
                 there = _view(tx, thread_id)
             elif key is None or remembered(tx, key) is not None:
                 return there
@@ -570,8 +579,11 @@ class ThreadService:
                 current_sink.reset(sink)
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
-            now_there, _, repeated = check(tx)
+            now_there, last_run_now, repeated = check(tx)
             if repeated or now_there.checkpoint_id != thread.checkpoint_id:
+                return None
+            # A run that has failed may have left the head, and some of its tasks' results there.
+            if _key(last_run_now) != _key(last_run):
                 return None
             if inner_head_of(tx) != inner_head:
                 return None
@@ -587,6 +599,7 @@ class ThreadService:
                 last_run,
                 now=now,
                 inside=inside,
+                of_assistant=self._breakpoints_of(tx, assistant_id),
             )
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
@@ -597,6 +610,11 @@ class ThreadService:
             return None
         self._storage.announce(topics.QUEUE)
         return ThreadStateView(state, [pause for pause in pauses if _is_in(pause, inside)])
+
+    def _breakpoints_of(self, db: Reader, assistant_id: str) -> Sequence[Breakpoint]:
+        """Returns the breakpoints of an assistant, as it is now."""
+        assistant = find(db, self._registry, assistant_id)
+        return breakpoints_in(assistant.breakpoints) if assistant is not None else ()
 
     @asynccontextmanager
     async def _open(
@@ -622,15 +640,18 @@ def _stand(
     *,
     now: int,
     inside: Namespace = (),
+    of_assistant: Collection[Breakpoint] = (),
 ) -> list[PauseRecord]:
     """Notes where a thread stands after an edit, and returns the pauses at which it does.
 
-    After one `inside` a subgraph, what waits elsewhere goes on to wait.
+    After one `inside` a subgraph, what waits elsewhere goes on to wait. Where nothing has run
+    yet, the breakpoints hold that the assistant has now.
     """
     thread_id, head = thread.thread_id, position.checkpoint_id
     keep = {p.task_id for p in tx.open_pauses(thread_id) if not _is_in(p, inside)}
     approved = approvals(tx, thread_id, position.approvable(), head=head)
-    waiting = position.waiting(judge_at_rest(tx, places, thread, last_run), approved)
+    judge = judge_at_rest(tx, places, thread, last_run, of_assistant=of_assistant)
+    waiting = position.waiting(judge, approved)
     run_id = last_run.run_id if last_run else ""
     pauses = settle_pauses(
         tx,
@@ -651,6 +672,10 @@ def _stand(
         head=(head, position.next, position.values),
     )
     return pauses
+
+
+def _key(last_run: Inheritance | None) -> str:
+    return last_run.key if last_run is not None else ""
 
 
 def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:

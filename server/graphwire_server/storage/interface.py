@@ -284,10 +284,10 @@ class Reader(CheckpointReader, Protocol):
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
         """Returns the run of a thread at a place, or None if there is none any more."""
 
-    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
+    def expired_pauses(self, *, now: int, limit: int, skip: int = 0) -> list[PauseRecord]:
         """Returns OPEN pauses whose time was over by `now`, of threads that are not BUSY.
 
-        Those whose time was over first come first.
+        Those whose time was over first come first; so many of them are skipped.
         """
 
     def next_expiry(self, *, now: int) -> int | None:
@@ -566,8 +566,11 @@ class Transaction(Reader, CheckpointKeeper, Protocol):
         The answers that stand after it go on to stand.
         """
 
-    def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
-        """Adds pauses."""
+    def insert_pauses(self, pauses: Sequence[PauseRecord], *, now: int | None = None) -> None:
+        """Adds pauses.
+
+        `now`: when that happens, for the log of changes; None: at their create_time.
+        """
 
     def resolve_pause(
         self,

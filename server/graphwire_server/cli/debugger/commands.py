@@ -20,6 +20,7 @@ class GoOn:
         assistant_id: The assistant for that input; empty for a resume.
         options: The options of the run.
         stops_at_start: Whether the run is to pause before its first nodes.
+        watches: Nothing of one's own: what others have set going is to be shown.
     """
 
     resume: Resume | None = None
@@ -27,6 +28,7 @@ class GoOn:
     assistant_id: str = ""
     options: RunOptions = field(default_factory=lambda: RunOptions())
     stops_at_start: bool = False
+    watches: bool = False
 
 
 class CommandError(Exception):

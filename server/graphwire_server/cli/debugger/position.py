@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwire.enums import PauseKind
+from graphwire.enums import PauseKind, ThreadStatus
 from graphwire.values import Pause
 from rich.padding import Padding
 from rich.text import Text
@@ -57,9 +57,11 @@ class Position:
         return None
 
     def show(self, rest: str) -> GoOn | None:
-        """Shows the pause again."""
+        """Shows the pause again, or the run that others have set going meanwhile."""
         nothing_after(rest)
         self._scene.look(self._scene.thread_id)
+        if self._scene.standing.thread.status is ThreadStatus.BUSY:
+            return GoOn(watches=True)
         self._scene.show()
         return None
 

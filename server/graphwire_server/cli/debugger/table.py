@@ -142,7 +142,7 @@ class Table:
             ),
             "where": (
                 ("where", ("w",), "", "says where the thread stands, and why", position.tell),
-                ("show", ("l",), "", "shows the pause again", position.show),
+                ("show", ("l",), "", "shows the pause again, or what runs now", position.show),
                 ("breakpoints", ("b",), "", "lists them", breakpoints.show),
                 (
                     "break",

@@ -127,8 +127,9 @@ class SqlReader(CheckpointReads, AssistantReads):
         rows = self._execute(sql.HELD_RUNS, (server_id,))
         return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
 
-    def expired_pauses(self, *, now: int, limit: int) -> list[PauseRecord]:
-        return [rows.pause_record(row) for row in self._execute(sql.EXPIRED_PAUSES, (now, limit))]
+    def expired_pauses(self, *, now: int, limit: int, skip: int = 0) -> list[PauseRecord]:
+        found = self._execute(sql.EXPIRED_PAUSES, (now, limit, skip))
+        return [rows.pause_record(row) for row in found]
 
     def next_expiry(self, *, now: int) -> int | None:
         found: int | None = self._execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]

@@ -551,12 +551,12 @@ RESUMED_PAUSES = f"""
 
 PAUSES_OF_RUN = f"SELECT {PAUSE_COLUMNS} FROM gw_pauses WHERE run_id = ? ORDER BY number"
 
-#: Parameters: the time, the limit.
+#: Parameters: the time, the limit, how many to skip.
 EXPIRED_PAUSES = f"""
     SELECT {", ".join(f"p.{column}" for column in PAUSE_COLUMNS.split(", "))} FROM gw_pauses p
     WHERE p.status = 'OPEN' AND p.expire_time <= ? AND EXISTS (
         SELECT 1 FROM gw_threads t WHERE t.thread_id = p.thread_id AND t.status <> 'BUSY')
-    ORDER BY p.expire_time, p.number LIMIT ?
+    ORDER BY p.expire_time, p.number LIMIT ? OFFSET ?
 """
 NEXT_EXPIRY = "SELECT MIN(expire_time) FROM gw_pauses WHERE status = 'OPEN' AND expire_time > ?"
 PAUSES_RESOLVED_BY = f"""

@@ -256,12 +256,13 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
         self._execute(sql.NOTE_REMOVED_PLACE, (run_id,))
         return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
 
-    def insert_pauses(self, pauses: Sequence[PauseRecord]) -> None:
+    def insert_pauses(self, pauses: Sequence[PauseRecord], *, now: int | None = None) -> None:
         if pauses:
             self._execute_many(sql.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
         for pause in pauses:
             if pause.status is PauseStatus.OPEN:
-                self._changes.note(ChangeKind.PAUSED, pause.pause_id, pause.create_time)
+                time = pause.create_time if now is None else now
+                self._changes.note(ChangeKind.PAUSED, pause.pause_id, time)
 
     def resolve_pause(
         self,

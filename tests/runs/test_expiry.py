@@ -1,0 +1,80 @@
+"""Pauses whose time is over, beside others that can't be seen to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphwire import errors
+from graphwire_server.graphs.breakpoints import OnExpiry
+from graphwire_server.runs.expiry import Expiry
+from graphwire_server.runs.request import RunRequest
+from graphwire_server.storage.records import PauseKind, PauseRecord, ThreadStatus
+from graphwire_server.storage.sqlite import SqliteStorage
+
+from tests.storage.builders import a_pause, a_thread, add
+
+
+class Runs:
+    """Starts no runs: notes on which threads some are wanted, and raises for some of these."""
+
+    def __init__(self) -> None:
+        self.wanted: list[str] = []
+        self.broken: dict[str, type[Exception]] = {}
+
+    async def start(self, request: RunRequest, **_: Any) -> Any:
+        self.wanted.append(request.thread_id)
+        raise self.broken.get(request.thread_id, errors.PauseNotOpenError)("not now")
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
+    storage = await SqliteStorage.open(tmp_path / "graphwire.db")
+    yield storage
+    await storage.close()
+
+
+def expired(thread_id: str, on_expiry: str, name: str = "p") -> PauseRecord:
+    return a_pause(
+        f"{thread_id} {name}",
+        thread_id=thread_id,
+        kind=PauseKind.BREAKPOINT_BEFORE,
+        expire_time=1,
+        on_expiry=on_expiry,
+    )
+
+
+async def paused(storage: SqliteStorage, thread_id: str, *pauses: PauseRecord) -> None:
+    await add(storage, a_thread(thread_id, status=ThreadStatus.INTERRUPTED), *pauses)
+
+
+@pytest.mark.parametrize("error", [errors.GraphUnavailableError, RuntimeError])
+async def test_those_that_fail_keep_no_others_waiting(
+    sqlite: SqliteStorage, error: type[Exception]
+) -> None:
+    runs = Runs()
+    names = [f"{number:03}" for number in range(250)]
+    for name in names:
+        await paused(sqlite, name, expired(name, OnExpiry.RESUME))
+    await paused(sqlite, "last", expired("last", OnExpiry.CANCEL))
+    runs.broken = dict.fromkeys(names, error)
+    expiry = Expiry(sqlite, runs, poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
+    assert await expiry.act() == 60
+    assert runs.wanted == names
+    assert await sqlite.read(lambda db: db.open_pauses("last")) == []
+    # They are tried again, but not at once.
+    await expiry.act()
+    assert runs.wanted == names
+
+
+async def test_of_those_that_expire_together_one_may_be_seen_to_by_somebody_else(
+    sqlite: SqliteStorage,
+) -> None:
+    """What gave the thread up is gone; what would go on by itself does not give it up."""
+    both = [expired("t", OnExpiry.CANCEL, "a"), expired("t", OnExpiry.RESUME, "b")]
+    await paused(sqlite, "t", both[1])
+    expiry = Expiry(sqlite, Runs(), poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
+    assert not await expiry._act_on("t", both)  # as they were read a moment ago
+    assert await sqlite.read(lambda db: db.open_pauses("t")) == [both[1]]
