@@ -141,8 +141,20 @@ def _command(command: Command) -> pb.Command:
     return pb.Command(
         update=encode_if_given(command.update, "command.update"),
         goto=[_goto(goto, f"command.goto[{i}]") for i, goto in enumerate(several)],
-        resume=None if command.resume is None else _resume(command.resume, "command.resume"),
+        resume=_resume_of(command),
     )
+
+
+def _resume_of(command: Command) -> pb.Resume | None:
+    match command.resume:
+        case None:
+            return None
+        case Resume() as resume:
+            return _resume(resume, "command.resume")
+        case other:
+            raise TypeError(
+                f"command.resume is {other!r}: it must be Resume(…), for an answer Resume(answer=…)"
+            )
 
 
 def _goto(goto: str | Goto, field: str) -> pb.Goto:

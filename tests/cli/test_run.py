@@ -63,7 +63,7 @@ def test_a_paused_run_says_how_to_go_on_and_that_command_does(weather: str) -> N
         'paused before action\nget_weather(city="San Francisco")\n'
     )
     words = f"run --thread {thread[0]} --resume --server {weather}"
-    assert paused.err == f"graphwire: paused before action; to go on:\n    graphwire {words}\n"
+    assert paused.err == f"graphwire: to go on:\n    graphwire {words}\n"
     assert paused.code == 4
     resumed = call(*words.split())
     assert masked(resumed.out) == (
@@ -182,7 +182,7 @@ def test_json_is_one_flat_object_an_event_and_nothing_else(weather: str) -> None
     assert interrupted["pauses"][0]["kind"] == "BREAKPOINT_BEFORE"
     assert (end["status"], end["error"]) == ("INTERRUPTED", None)
     assert result.code == 4
-    assert result.err.startswith("graphwire: paused before action; to go on:\n")
+    assert result.err.startswith("graphwire: to go on:\n")
 
 
 def test_mode_says_which_events_are_recorded(zoo: str) -> None:
@@ -248,8 +248,18 @@ def test_config_context_and_metadata_reach_the_graph(zoo: str) -> None:
 
 def test_a_thread_is_created_only_if_asked_for(weather: str) -> None:
     missing = call("run", "agent", "Hi", "--thread", "trip-1", server=weather)
-    assert missing.err == "graphwire: there is no thread trip-1 [THREAD_NOT_FOUND]\n"
+    assert missing.err == (
+        "graphwire: there is no thread trip-1: --create makes it [THREAD_NOT_FOUND]\n"
+    )
     assert missing.code == 1
+    # Without an assistant, the thread is asked for one first.
+    unnamed = call("run", "--input", '{"messages": []}', "-t", "trip-1", server=weather)
+    assert (unnamed.err, unnamed.code) == (missing.err, 1)
+    for words in (("--resume",), ("Hi", "--checkpoint", "01a215e5-f191-718a-8329-5caa99402c38")):
+        # What is to go on, or start from a checkpoint, can't do so on a new thread.
+        result = call("run", *words, "--thread", "trip-1", server=weather)
+        assert result.err == "graphwire: there is no thread trip-1 [THREAD_NOT_FOUND]\n"
+        assert result.code == 1
     created = call("run", "agent", "Hi", "--thread", "trip-1", "--create", server=weather)
     assert created.out.startswith("agent on thread trip-1\n")
     # Its assistant is known now.

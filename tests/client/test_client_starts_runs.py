@@ -91,6 +91,14 @@ async def test_command_goes_to_nodes(
     assert request == expected(command=run_pb2.Command(goto=messages))
 
 
+async def test_a_command_answers_with_a_resume_and_not_with_a_plain_value(
+    client: AsyncClient,
+) -> None:
+    command = Command(resume="yes")  # type: ignore[arg-type]  # as LangGraph takes it
+    with pytest.raises(TypeError, match=r"command.resume is 'yes': it must be Resume\(…\)"):
+        await client.runs.create("t", command=command)
+
+
 async def test_command_updates_and_answers(client: AsyncClient, scripted: ScriptedServer) -> None:
     command = Command(update={"n": 2}, resume=Resume(answer=1))
     assert await created(client, scripted, command=command) == expected(

@@ -8,13 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from graphwire.v1 import breakpoint_pb2, pause_pb2, run_pb2, runs_pb2, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.callers import at_once
 from tests.e2e.drive import DEADLINE, delete_thread, payload, reason_of, refused, shapes, value
 from tests.e2e.driven import DrivenThread
 from tests.e2e.following import Watched
-from tests.e2e.gates import Gate
+from tests.e2e.gates import Gate, until
 
 Threads = threads_pb2_grpc.ThreadsStub
 Copy = Callable[[DrivenThread], DrivenThread]
@@ -347,3 +348,19 @@ def test_the_pauses_of_a_copy_are_in_the_inbox(thread: DrivenThread) -> None:
     for pause in listed:
         one = threads_pb2.GetPauseRequest(pause_id=pause.pause_id)
         assert thread.threads_stub.GetPause(one, timeout=DEADLINE).pause == pause
+
+
+def test_a_copy_does_nothing_by_itself_when_the_time_of_the_original_is_over(
+    thread: DrivenThread,
+) -> None:
+    hurried = breakpoint_pb2.Breakpoint(
+        node="b", expires_after=Duration(seconds=1), on_expiry=breakpoint_pb2.ON_EXPIRY_RESUME
+    )
+    thread.start("linear", breakpoints=[hurried])
+    copy = copy_of(thread)
+    (pause,) = copy.pauses
+    assert (pause.HasField("expire_time"), pause.on_expiry) == (False, 0)
+    until(lambda: thread.status == "IDLE")
+    assert thread.log == ["in", "a", "b", "c"]
+    assert copy.log == ["in", "a"]
+    assert copy.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])

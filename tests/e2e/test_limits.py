@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -207,6 +208,8 @@ def test_time_in_the_queue_and_time_paused_do_not_count(hasty: Stubs, gate: Gate
         multitask_strategy=run_pb2.MULTITASK_STRATEGY_ENQUEUE,
     )
     assert wait(runs, first.run_id).run.status == TIMED_OUT
+    # In the queue and at work together it takes longer than the limit.
+    time.sleep(0.3)
     gate.open()
     ended = wait(runs, second.run_id).run
     assert ended.status == SUCCEEDED

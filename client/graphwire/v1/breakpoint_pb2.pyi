@@ -57,8 +57,8 @@ class _OnExpiryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnExpiry.Val
     ON_EXPIRY_REJECT: _OnExpiry.ValueType  # 2
     """The node does not run. Each tool call that waits is answered in its place, with
     `expiry_message`, and the graph goes on. Only before a node, and where the state has
-    messages. Where
-    no tool call waits when the time comes, there is nobody to tell: CANCEL.
+    messages. Where no tool call waits when the time comes, as before a node that runs no
+    tools, there is nobody to tell: CANCEL.
     """
     ON_EXPIRY_CANCEL: _OnExpiry.ValueType  # 3
     """What waits is given up: the thread's pauses are CANCELLED and the thread is IDLE.
@@ -75,8 +75,8 @@ ON_EXPIRY_RESUME: OnExpiry.ValueType  # 1
 ON_EXPIRY_REJECT: OnExpiry.ValueType  # 2
 """The node does not run. Each tool call that waits is answered in its place, with
 `expiry_message`, and the graph goes on. Only before a node, and where the state has
-messages. Where
-no tool call waits when the time comes, there is nobody to tell: CANCEL.
+messages. Where no tool call waits when the time comes, as before a node that runs no
+tools, there is nobody to tell: CANCEL.
 """
 ON_EXPIRY_CANCEL: OnExpiry.ValueType  # 3
 """What waits is given up: the thread's pauses are CANCELLED and the thread is IDLE.

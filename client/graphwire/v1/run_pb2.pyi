@@ -249,7 +249,9 @@ class _StepModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StepMode.Val
     STEP_MODE_OVER: _StepMode.ValueType  # 2
     """As INTO, but subgraphs that the resumed tasks enter run to their end."""
     STEP_MODE_OUT: _StepMode.ValueType  # 3
-    """As OVER, and the subgraph that the resumed tasks are in runs to its end as well."""
+    """As OVER, and the subgraph that the resumed tasks are in runs to its end as well. At
+    the root that is as far as the run goes.
+    """
 
 class StepMode(_StepMode, metaclass=_StepModeEnumTypeWrapper):
     """How far a resume goes before it pauses again, whatever breakpoints there are. All
@@ -265,7 +267,9 @@ a subgraph that they enter.
 STEP_MODE_OVER: StepMode.ValueType  # 2
 """As INTO, but subgraphs that the resumed tasks enter run to their end."""
 STEP_MODE_OUT: StepMode.ValueType  # 3
-"""As OVER, and the subgraph that the resumed tasks are in runs to its end as well."""
+"""As OVER, and the subgraph that the resumed tasks are in runs to its end as well. At
+the root that is as far as the run goes.
+"""
 Global___StepMode: _TypeAlias = StepMode  # noqa: Y015
 
 class _RecoveryPolicy:
@@ -524,7 +528,8 @@ class Resume(_message.Message):
     @_builtins.property
     def reviews(self) -> _containers.MessageMap[_builtins.str, _review_pb2.Review]:
         """Decisions on tool calls, by the id of the pause before the node that would run
-        them. A breakpoint that is resumed without one lets its node run as it is.
+        them. Edited arguments are not checked against the tool: what does not fit it, the
+        tool refuses, and the model is told. A breakpoint that is resumed without one lets its node run as it is.
         """
 
     @_builtins.property

@@ -153,7 +153,8 @@ class StreamRunRequest(_message.Message):
 
     @_builtins.property
     def interrupt_before(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pause before these nodes; "*" for all. Added to the breakpoints compiled into
+        """Pause before these nodes: names, "*" for each node of the root, and in a subgraph
+        paths as in Breakpoint.node. Added to the breakpoints compiled into
         the graph, and for a resume or a command to those of the run before it. A
         name that is no node of the graph is refused with UNKNOWN_NODE.
         """
@@ -354,7 +355,8 @@ class CreateRunRequest(_message.Message):
 
     @_builtins.property
     def interrupt_before(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pause before these nodes; "*" for all. Added to the breakpoints compiled into
+        """Pause before these nodes: names, "*" for each node of the root, and in a subgraph
+        paths as in Breakpoint.node. Added to the breakpoints compiled into
         the graph, and for a resume or a command to those of the run before it. A
         name that is no node of the graph is refused with UNKNOWN_NODE.
         """

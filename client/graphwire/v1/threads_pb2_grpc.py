@@ -190,7 +190,7 @@ class ThreadsServicer(object):
     def CopyThread(self, request, context):
         """Copies a thread: its state with its whole history, its metadata, its breakpoints
         and its pauses, which wait in the copy as they do in the original, with ids of their
-        own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+        own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.

@@ -78,7 +78,7 @@ class ThreadsStub:
     CopyThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CopyThreadRequest, _threads_pb2.CopyThreadResponse]
     """Copies a thread: its state with its whole history, its metadata, its breakpoints
     and its pauses, which wait in the copy as they do in the original, with ids of their
-    own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+    own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
@@ -204,7 +204,7 @@ class ThreadsAsyncStub(ThreadsStub):
     CopyThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.CopyThreadRequest, _threads_pb2.CopyThreadResponse]  # type: ignore[assignment]
     """Copies a thread: its state with its whole history, its metadata, its breakpoints
     and its pauses, which wait in the copy as they do in the original, with ids of their
-    own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+    own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
@@ -369,7 +369,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_threads_pb2.CopyThreadResponse, _abc.Awaitable[_threads_pb2.CopyThreadResponse]]:
         """Copies a thread: its state with its whole history, its metadata, its breakpoints
         and its pauses, which wait in the copy as they do in the original, with ids of their
-        own. Its runs stay behind; what goes on in the copy inherits from the last of them.
+        own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.

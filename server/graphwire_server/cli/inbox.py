@@ -19,7 +19,8 @@ from graphwire_server.cli import jsonlines
 from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import at_terminal, fail, out
 from graphwire_server.cli.debugger import screen
-from graphwire_server.cli.debugger.prompt import GoOn, Prompt
+from graphwire_server.cli.debugger.commands import GoOn
+from graphwire_server.cli.debugger.prompt import Prompt
 from graphwire_server.cli.debugger.session import Debugger
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.inputs import read_answer, read_object
@@ -290,6 +291,9 @@ class _Inbox:
         pause_id = pause.pause_id
         while (going := prompt.ask(pause.thread_id, pause_id=pause_id)) is not None:
             try:
+                if going.watches:
+                    debugger.watch(pause.thread_id)
+                    continue
                 if _is_final(going):
                     run = self._client.runs.create(pause.thread_id, resume=going.resume)
                     self._console.print(Text(f"goes on: run {run.run_id}", style="green"))

@@ -15,7 +15,7 @@ from graphwire_server.cli.console import at_terminal, fail, out, say
 from graphwire_server.cli.debugger.session import MODES_FOR_PEOPLE, Debugger, stop_at_start
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import Outcome, exit_code, follow
-from graphwire_server.cli.pauses import show_pauses, where
+from graphwire_server.cli.pauses import show_pauses
 from graphwire_server.cli.start import Start, nothing_to_run
 from graphwire_server.cli.view import HumanView, JsonView, View
 
@@ -48,6 +48,16 @@ class RunSession:
 
     def run(self, start: Start) -> ExitCode:
         """Runs to the end, or to a pause at which it does not go on."""
+        try:
+            return self._run(start)
+        except ThreadNotFoundError as error:
+            # With a run id, it was there and was deleted meanwhile.
+            begun = error.metadata.get("run_id", "")
+            if start.resume is not None or start.options.get("checkpoint_id") or begun:
+                raise
+            fail(f"{error}: --create makes it [{error.reason}]", ExitCode.FAILED)
+
+    def _run(self, start: Start) -> ExitCode:
         if start.lone_word and start.lone_word in _assistants(self._client):
             nothing_to_run()
         modes = start.options.get("stream_modes")
@@ -152,7 +162,7 @@ class RunSession:
 
 
 def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause]) -> None:
-    """Says on stderr where a thread is paused, and by which command it goes on."""
+    """Says on stderr by which command a paused thread goes on; where it is paused is on stdout."""
     questions = [pause for pause in pauses if pause.kind is PauseKind.INTERRUPT]
     words = ["run", "--thread", thread_id, "--resume"]
     if questions:
@@ -163,10 +173,7 @@ def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause
     elif questions:
         inside = ", ".join(f'"{pause.pause_id}": ANSWER' for pause in questions)
         words += ["--answers", f"{{{inside}}}"]
-    say(
-        f"paused {', '.join(where(pause) for pause in pauses)}; to go on:",
-        connection.command(*words),
-    )
+    say("to go on:", connection.command(*words))
 
 
 def only_assistant(client: Client) -> str:

@@ -250,6 +250,7 @@ class ThreadsServicer(InboxRpcs):
         self, request: pb.UpdateThreadStateRequest, context: Any
     ) -> pb.UpdateThreadStateResponse:
         """Edits a thread's state."""
+        thread_id = validation.thread_id(request.thread_id)
         values = None
         if request.HasField("values"):
             values = self._codec.read(request.values, "values")
@@ -257,7 +258,7 @@ class ThreadsServicer(InboxRpcs):
             text = 'required, and not null, unless as_node is "__end__"'
             raise errors.MissingFieldError(text, field="values")
         edit = StateEdit(
-            thread_id=validation.thread_id(request.thread_id),
+            thread_id=thread_id,
             values=values,
             as_node=request.as_node,
             checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from graphwire import errors
 
-from graphwire_server.runs.acceptance import thread_not_found
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.ending import end_run
 from graphwire_server.runs.event_log import run_not_found
@@ -14,6 +13,7 @@ from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import give_up
 from graphwire_server.runs.inheritance import inherited
+from graphwire_server.runs.refusals import thread_not_found
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import RunRecord, RunStatus, ThreadStatus
 

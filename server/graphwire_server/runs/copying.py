@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphwire_server.runs.acceptance import thread_busy, thread_exists, thread_not_found
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.inheritance import inherited, without_start
+from graphwire_server.runs.refusals import thread_busy, thread_exists, thread_not_found
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import ThreadStatus
 
@@ -15,7 +15,8 @@ def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int
     """Copies a thread as it stands, and returns the id of the copy.
 
     What was approved stays approved, since tasks have the same ids in the copy; what is open is
-    open in both, under ids of its own. The runs stay behind, and so does what waits in the queue.
+    open in both, under ids of its own, and never expires in the copy. The runs stay behind, and so
+    does what waits in the queue.
 
     Args:
         tx: The database.
@@ -45,7 +46,15 @@ def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int
     tx.copy_thread(thread_id, copy, new_id)
     tx.insert_pauses(
         [
-            replace(pause, pause_id=new_id(), thread_id=copy.thread_id)
+            replace(
+                pause,
+                pause_id=new_id(),
+                thread_id=copy.thread_id,
+                # The deadline is about the original: a copy must do nothing by itself.
+                expire_time=None,
+                on_expiry="",
+                expiry_message="",
+            )
             for pause in tx.open_pauses(thread_id)
         ],
         now=now,

@@ -44,10 +44,12 @@ from graphwire_server.runs.assistants import graph_of_run
 from graphwire_server.runs.events import latest_checkpoints
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.judging import (
+    Noted,
     breakpoints_of,
     counting,
     judge_of,
     lost_breakpoints,
+    read_noted,
 )
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.serde import UnserializableError
@@ -194,9 +196,10 @@ class RunExecution:
 
     async def _make_judge(self, doored: DooredGraph, position: Position | None) -> Judge:
         run, spec = self._run, self._spec
-        judge = await self._storage.read(
-            lambda db: judge_of(db, doored.places, run, spec, position), short=True
-        )
+        noted = Noted()
+        if position is not None or run.attempt > 1:
+            noted = await self._storage.read(lambda db: read_noted(db, run, spec), short=True)
+        judge = judge_of(noted, doored.places, run, spec, position)
         judge.count_hits(counting(spec, self._journal.count_hit))
         self._judge = judge
         if self._run is not run:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from graphwire import errors
 
-from graphwire_server.runs.acceptance import thread_not_found
 from graphwire_server.runs.event_log import EventLog
+from graphwire_server.runs.refusals import thread_not_found
 from graphwire_server.runs.wake import Wake
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, Place, RunRecord, RunStatus

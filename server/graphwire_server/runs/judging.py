@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from graphwire_server.graphs.breakpoints import (
     Breakpoint,
@@ -43,8 +44,28 @@ def lost_breakpoints(places: Mapping[Path, Place], spec: RunSpec, own: str) -> l
     return sorted(name for name in names if locate(name, places) is None)
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the database knows of a thread that a judge has to know.
+
+    Attributes:
+        hits: By breakpoint, the tasks that it has let pass in the run's chain.
+        waiting: The tasks that wait at an open pause before they begin.
+    """
+
+    hits: Mapping[str, set[str]] = field(default_factory=dict)
+    waiting: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+def read_noted(db: Reader, run: RunRecord, spec: RunSpec) -> Noted:
+    """Returns what is known where a run goes on. New input that begins finds nothing."""
+    # Hits also where no breakpoint skips any: one may be added that was there before.
+    hits = _hits(db, run.thread_id, spec.chain)
+    return Noted(hits, open_befores(db, run.thread_id))
+
+
 def judge_of(
-    db: Reader,
+    noted: Noted,
     places: Mapping[Path, Place],
     run: RunRecord,
     spec: RunSpec,
@@ -53,23 +74,21 @@ def judge_of(
     """Returns the judge of a run.
 
     Args:
-        db: The database, for what is known of the thread.
+        noted: What is known of the thread.
         places: The graph.
         run: The run, as it is now.
         spec: What it was accepted with.
         position: Where it begins; None for new input.
     """
-    waiting = open_befores(db, run.thread_id) if position is not None else {}
     stepping = None
     if spec.step is not None and position is not None:
-        stepping = stepping_from(spec.step, position, waiting, first=run.attempt == 1)
+        stepping = stepping_from(spec.step, position, noted.waiting, first=run.attempt == 1)
     return Judge(
         places,
         breakpoints_of(spec, run.breakpoints),
         metadata=spec.known_metadata,
-        # Also where none skips any: one may be added that was there before.
-        hits=_hits(db, run.thread_id, spec.chain),
-        waiting=waiting,
+        hits=noted.hits,
+        waiting=noted.waiting,
         stepping=stepping,
         run_to=spec.run_to,
         pausing=run.pause_requested,

@@ -75,7 +75,8 @@ def plan_resume(
         if is_question and pause.pause_id in meant and pause.pause_id not in answered:
             raise errors.AnswerRequiredError(
                 f"node {pause.node!r} asks, and waits for an answer "
-                f"(pause {pause.pause_id}); give it in `answers`, or in `answer`",
+                f"(pause {pause.pause_id}); give it in `answers`, or in `answer`; to go on from "
+                "other pauses alone, name them in `pause_ids`",
                 field=field,
                 metadata={"pause_id": pause.pause_id, "node": pause.node},
             )

@@ -28,15 +28,11 @@ from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     Accepted,
-    Context,
-    GraphFacts,
     MovedOnError,
     accept,
-    check_graph,
     started_earlier,
-    thread_busy,
-    thread_not_found,
 )
+from graphwire_server.runs.adding_up import Context, GraphFacts
 from graphwire_server.runs.assistants import (
     RunnableAssistant,
     graph_of_run,
@@ -57,6 +53,7 @@ from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
+from graphwire_server.runs.refusals import check_graph, thread_busy, thread_not_found
 from graphwire_server.runs.request import (
     CommandStart,
     InputStart,

@@ -24,7 +24,7 @@ from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
-from graphwire_server.runs.acceptance import MAX_RUN_BREAKPOINTS
+from graphwire_server.runs.adding_up import MAX_RUN_BREAKPOINTS
 from graphwire_server.runs.assistants import loaded_of_run
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion

@@ -31,13 +31,6 @@ from graphwire_server.graphs.state import (
 )
 from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
-from graphwire_server.runs.acceptance import (
-    check_assistant,
-    check_expected,
-    thread_busy,
-    thread_exists,
-    thread_not_found,
-)
 from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import find, to_open
 from graphwire_server.runs.clock import new_id, now_us
@@ -48,6 +41,13 @@ from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import judge_at_rest
+from graphwire_server.runs.refusals import (
+    check_assistant,
+    check_expected,
+    thread_busy,
+    thread_exists,
+    thread_not_found,
+)
 from graphwire_server.runs.retention import prune_thread
 from graphwire_server.runs.state_paths import StatePath, part
 from graphwire_server.storage.checkpoints.records import CheckpointFilter

@@ -1,4 +1,4 @@
-"""Edits of a thread's state: what was saved in the editor becomes the state."""
+"""Edits: a person changes a value in the editor, and what was saved becomes the state."""
 
 from __future__ import annotations
 
@@ -8,10 +8,38 @@ from typing import Any
 from graphwire import Client
 from graphwire.values import ThreadState
 
+from graphwire_server.cli.debugger.commands import CommandError
+from graphwire_server.cli.debugger.scene import Scene
+from graphwire_server.cli.editor import EditorError, NotJsonError, edit_json, json_text
+
 #: How LangGraph is told that a channel's reducer is not to be asked.
 _OVERWRITE = "__overwrite__"
 #: What a message says. LangChain moves other fields about when it reads one.
 _SAID = ("type", "content", "id", "name", "tool_calls", "tool_call_id", "status")
+
+
+def edited(scene: Scene, value: Any, name: str) -> Any:
+    """Returns what a person has made of a value.
+
+    Args:
+        scene: Where the person is asked.
+        value: What stands in the editor at first, as JSON.
+        name: What the file is called.
+
+    Raises:
+        CommandError: The editor does not work, or the person has given up.
+    """
+    text = json_text(value)
+    while True:
+        try:
+            return edit_json(text, name)
+        except EditorError as error:
+            raise CommandError(str(error)) from error
+        except NotJsonError as error:
+            scene.fail(str(error))
+            if scene.lines.read("edit it again? [y/n] ").strip().lower() not in ("", "y", "yes"):
+                raise CommandError("nothing was changed") from error
+            text = error.text
 
 
 def update_state(

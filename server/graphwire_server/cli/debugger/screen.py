@@ -17,7 +17,7 @@ from rich.text import Text
 from graphwire_server.cli.debugger.standing import Path, Standing, path_of
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.differences import difference_text, differences
-from graphwire_server.cli.drawing import draw_graph
+from graphwire_server.cli.drawing import draw_graph, node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import where
 from graphwire_server.cli.tables import time_until
@@ -44,8 +44,10 @@ def sign(pause: Pause) -> str:
     return "?" if pause.kind is PauseKind.INTERRUPT else "▶"
 
 
-def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pause]) -> None:
-    """Shows why a thread is paused; several pauses with their numbers."""
+def show_pauses(
+    console: Console, pauses: Sequence[Pause], selected: Sequence[Pause], verdicts: Verdicts
+) -> None:
+    """Shows why a thread is paused, several pauses with their numbers, and answers given so far."""
     for number, pause in enumerate(pauses, 1):
         chosen = pause in selected
         style = "bold yellow" if chosen else "dim"
@@ -56,7 +58,7 @@ def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pa
         for row in reasons(pause):
             console.print(Padding(row, (0, 0, 0, indent), expand=False))
         if pause.kind is PauseKind.INTERRUPT:
-            for row in question(pause):
+            for row in [*question(pause), *kept_answer(pause, verdicts)]:
                 console.print(Padding(row, (0, 0, 0, indent), expand=False))
 
 
@@ -95,6 +97,18 @@ def question(pause: Pause) -> Iterable[Text]:
         yield shown
     if pause.response_schema is not None:
         yield Text(f"answer: {compact(pause.response_schema)}", style="dim")
+
+
+def kept_answer(pause: Pause, verdicts: Verdicts) -> Iterable[Text]:
+    """Returns the answer that a question was given, and that was not sent yet."""
+    if pause.pause_id in verdicts.answers:
+        yield answered_text(verdicts.answers[pause.pause_id])
+
+
+def answered_text(content: Any) -> Text:
+    """Returns what a question, or a tool call, was answered with."""
+    shown = content if isinstance(content, str) else compact(content)
+    return Text(f"↩ answered: {shown}", style="cyan")
 
 
 def show_graph(
@@ -140,7 +154,8 @@ def marks(graph: AssistantGraph, pauses: Sequence[Pause]) -> dict[str, str]:
             continue
         node_id = ":".join(names)
         after = pause.kind is PauseKind.BREAKPOINT_AFTER and len(names) == whole
-        captions[node_id] = f"{node_id} ▶" if after else f"{sign(pause)} {node_id}"
+        path = node_path(node_id)
+        captions[node_id] = f"{path} ▶" if after else f"{sign(pause)} {path}"
     return captions
 
 
@@ -180,11 +195,14 @@ def show_calls(console: Console, calls: Sequence[WaitingCall], verdicts: Verdict
     console.print(Text("tool calls", style="dim"))
     for number, waiting in enumerate(calls, 1):
         decision = verdicts.decision(waiting)
-        row = Text(f"  {number}  ")
-        row += call_text(waiting.call.name, waiting.call.args)
-        console.print(row, overflow="fold")
+        console.print(call_row(number, waiting), overflow="fold")
         if decision is not None:
             console.print(Padding(decision_text(waiting, decision), (0, 0, 0, 5), expand=False))
+
+
+def call_row(number: int, waiting: WaitingCall) -> Text:
+    """Returns a tool call with its number."""
+    return Text(f"  {number}  ") + call_text(waiting.call.name, waiting.call.args)
 
 
 def decision_text(waiting: WaitingCall, decision: Decision) -> Text:
@@ -196,8 +214,7 @@ def decision_text(waiting: WaitingCall, decision: Decision) -> Text:
         case Reject(message):
             return Text(f"✗ rejected{f': {message}' if message else ''}", style="red")
         case Respond(content):
-            shown = content if isinstance(content, str) else compact(content)
-            return Text(f"↩ answered: {shown}", style="cyan")
+            return answered_text(content)
         case Approve():
             pass
     return Text("✓ approved", style="green")

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from graphwire import Breakpoint, Client, Resume, RunStream
-from graphwire.enums import PauseKind, RunStatus, StreamMode
+from graphwire.enums import PauseKind, RunStatus, StreamMode, ThreadStatus
 from graphwire.errors import ConnectionLostError, GraphwireError, ShuttingDownError
-from graphwire.values import Pause
+from graphwire.values import Pause, Run
 from rich.console import Console
 
 from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import say
-from graphwire_server.cli.debugger.prompt import GoOn, Prompt
+from graphwire_server.cli.debugger.commands import GoOn
+from graphwire_server.cli.debugger.prompt import Prompt
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import Outcome, exit_code, follow
 from graphwire_server.cli.pauses import where
@@ -87,9 +88,6 @@ class Debugger:
 
     def attach(self, thread_id: str) -> ExitCode:
         """Joins a thread, and stays when its runs have ended, until the person leaves."""
-        active = next(iter(self._client.runs.list(thread_id, statuses=_ACTIVE, limit=1)), None)
-        if active is not None:
-            exit_code(self.follow(self._client.runs.join(active.run_id)))
         while (outcome := self._ask(thread_id)) is not None:
             exit_code(outcome)
         return self._leave(thread_id)
@@ -105,8 +103,15 @@ class Debugger:
         return self._ask(outcome.thread_id)
 
     def _ask(self, thread_id: str) -> Outcome | None:
-        """Asks how a thread goes on until a run of it has begun, and follows that to its end."""
+        """Asks how a thread goes on until a run of it has begun, and follows that to its end.
+
+        Before it asks, it shows what others have set going.
+        """
+        self.watch(thread_id)
         while (going := self.prompt.ask(thread_id)) is not None:
+            if going.watches:
+                self.watch(thread_id)
+                continue
             try:
                 return self.run(thread_id, going)
             except (ConnectionLostError, ShuttingDownError):
@@ -114,7 +119,25 @@ class Debugger:
             except GraphwireError as error:
                 # Refused: nothing has begun, and the person may try something else.
                 self.prompt.refused(error)
+            self.watch(thread_id)
         return None
+
+    def watch(self, thread_id: str) -> None:
+        """Shows the runs that are at work on a thread, one after the other, to the last end."""
+        while (run := self._at_work(thread_id)) is not None:
+            exit_code(self.follow(self._client.runs.join(run.run_id)))
+
+    def _at_work(self, thread_id: str) -> Run | None:
+        """Returns the run that executes, or is to be the next; None if the thread waits or rests.
+
+        What is queued behind a pause does not count: it waits until that is answered.
+        """
+        if self._client.threads.get(thread_id).status is not ThreadStatus.BUSY:
+            return None
+        active = list(self._client.runs.list(thread_id, statuses=_ACTIVE))
+        running = [run for run in active if run.status is RunStatus.RUNNING]
+        # The newest come first.
+        return next(iter(running or reversed(active)), None)
 
     def run(self, thread_id: str, going: GoOn) -> Outcome:
         """Runs what a person has asked for, and shows it to its end."""

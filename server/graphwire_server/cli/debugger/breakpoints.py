@@ -1,0 +1,78 @@
+"""Commands about the breakpoints of the run that a thread is paused in."""
+
+from __future__ import annotations
+
+from graphwire import Breakpoint
+from graphwire.enums import BreakpointSource
+from rich.text import Text
+
+from graphwire_server.cli.breakspec import breakpoint_text, read_breakpoint
+from graphwire_server.cli.debugger import screen
+from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
+from graphwire_server.cli.debugger.scene import Scene
+
+
+class Breakpoints:
+    """Lists, sets and deletes them. Numbers are those of the list."""
+
+    def __init__(self, scene: Scene) -> None:
+        """Acts on a scene."""
+        self._scene = scene
+        self._listed: list[Breakpoint] = []
+
+    def show(self, rest: str) -> GoOn | None:
+        """Lists them."""
+        nothing_after(rest)
+        self._listed = self._scene.client.runs.breakpoints(self._run_id())
+        if not self._listed:
+            self._scene.say("there are none: break NODE adds one", "dim")
+        for number, each in enumerate(self._listed, 1):
+            row = Text(f"{number}  ", style="bold")
+            row.append(breakpoint_text(each), "")
+            row.stylize("not bold", len(str(number)))
+            details = [f"“{each.label}”"] if each.label else []
+            if each.skip_first:
+                details.append(f"skips the first {each.skip_first}")
+            if each.source is not BreakpointSource.RUN and each.source is not None:
+                details.append(screen.SET_BY.get(each.source, ""))
+            if details:
+                row.append(f"  {', '.join(details)}", "dim")
+            self._scene.console.print(row, soft_wrap=True)
+        return None
+
+    def set(self, rest: str) -> GoOn | None:
+        """Sets one; without words, lists them."""
+        if not rest:
+            return self.show("")
+        runs = self._scene.client.runs
+        [added] = runs.add_breakpoints(self._run_id(), read_breakpoint(rest))
+        self._scene.say(f"set: {breakpoint_text(added)}", "dim")
+        self._listed = []
+        return None
+
+    def delete(self, rest: str) -> GoOn | None:
+        """Deletes one of the run's own."""
+        if not rest:
+            raise CommandError("delete which breakpoint? By its number in `breakpoints`, or its id")
+        runs, run_id = self._scene.client.runs, self._run_id()
+        breakpoint_id, text = rest, rest
+        if rest.isdecimal():
+            if not self._listed:
+                self._listed = runs.breakpoints(run_id)
+            if not 1 <= int(rest) <= len(self._listed):
+                raise CommandError(f"there is no breakpoint {rest}")
+            meant = self._listed[int(rest) - 1]
+            if meant.source is not BreakpointSource.RUN:
+                source = screen.SET_BY.get(meant.source, "not of the run") if meant.source else ""
+                raise CommandError(f"it is {source}: it can't be taken away from here")
+            breakpoint_id, text = meant.breakpoint_id, breakpoint_text(meant)
+        runs.remove_breakpoints(run_id, breakpoint_id)
+        self._scene.say(f"deleted: {text}", "dim")
+        self._listed = []
+        return None
+
+    def _run_id(self) -> str:
+        run = self._scene.standing.run
+        if run is None:
+            raise CommandError("nothing has run on this thread yet")
+        return run.run_id

@@ -1,0 +1,128 @@
+"""Commands about the state of a thread and its history: looks, edits, new branches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphwire import Resume
+from graphwire.start import RunOptions
+from graphwire.values import ThreadState
+from rich.json import JSON
+from rich.text import Text
+
+from graphwire_server.cli.debugger.commands import CommandError, GoOn
+from graphwire_server.cli.debugger.edits import edited, unmet, update_state
+from graphwire_server.cli.debugger.scene import Scene
+from graphwire_server.cli.debugger.standing import value_at
+from graphwire_server.cli.tables import show_table, time_text
+
+_COUNT = 20
+#: From so many columns on, ids have room in a table.
+_WIDE = 100
+
+
+class History:
+    """Shows and edits the state, lists the checkpoints, and forks at one.
+
+    Numbers of checkpoints are those that were listed last.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        """Acts on a scene."""
+        self._scene = scene
+        self._states: list[ThreadState] = []
+
+    def show_state(self, rest: str) -> GoOn | None:
+        """Shows the state, or a part."""
+        values = self._scene.standing.state_at(self._scene.namespace()).values
+        shown = value_at(values, rest) if rest else values
+        text = JSON.from_data(shown, ensure_ascii=False).text
+        text.no_wrap, text.overflow = False, "fold"
+        self._scene.console.print(text)
+        return None
+
+    def edit_state(self, *, as_node: str) -> None:
+        """Edits the state that `show_state` shows.
+
+        Args:
+            as_node: The node that is taken to have returned it; empty: the one that ran last.
+
+        Raises:
+            CommandError: There is none, or what was saved can't be one.
+        """
+        scene, standing = self._scene, self._scene.standing
+        state = standing.state_at(scene.namespace())
+        if not isinstance(state.values, dict):
+            raise CommandError("there is no state to edit")
+        wanted = edited(scene, state.values, "state")
+        if not isinstance(wanted, dict):
+            raise CommandError("a state is a JSON object")
+        if gone := [key for key in state.values if key not in wanted]:
+            raise CommandError(f"a key can't be taken away: {', '.join(gone)}; it can be null")
+        if wanted == state.values and not as_node:
+            scene.say("nothing was changed", "dim")
+            return
+        made = update_state(
+            scene.client,
+            scene.thread_id,
+            state,
+            wanted,
+            head=standing.state.checkpoint_id,
+            as_node=as_node,
+        )
+        if missed := unmet(wanted, made):
+            scene.say(f"the graph has made something else of: {', '.join(missed)}", "yellow")
+        scene.look_again()
+
+    def show(self, rest: str) -> GoOn | None:
+        """Lists the checkpoints."""
+        self._read(int(rest) if rest.isdecimal() else _COUNT)
+        console, head = self._scene.console, self._scene.standing.state.checkpoint_id
+        rows: list[Sequence[Text]] = []
+        for number, state in enumerate(self._states, 1):
+            metadata = state.metadata or {}
+            here = state.checkpoint_id == head
+            rows.append(
+                (
+                    Text(f"{number}{' ▶' if here else ''}", style="bold" if here else ""),
+                    Text(str(metadata.get("step", ""))),
+                    Text(str(metadata.get("source", ""))),
+                    Text(", ".join(state.next) or "—"),
+                    time_text(console, state.create_time),
+                    Text(state.checkpoint_id, style="dim"),
+                )
+            )
+        columns: Sequence[str] = ("", "step", "made by", "next", "made", "checkpoint")
+        if console.width < _WIDE:
+            # Its number does, and `where` has the id.
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        show_table(console, columns, rows)
+        return None
+
+    def fork(self, rest: str) -> GoOn | None:
+        """Starts a new branch at a checkpoint."""
+        state = self._checkpoint(rest)
+        if not state.next:
+            raise CommandError(
+                "nothing is next at that checkpoint: the graph had come to its end there"
+            )
+        self._scene.say(f"a new branch from {state.checkpoint_id}", "dim")
+        self._scene.remember(state.values)
+        return GoOn(
+            Resume(), options=RunOptions(checkpoint_id=state.checkpoint_id), stops_at_start=True
+        )
+
+    def _checkpoint(self, rest: str) -> ThreadState:
+        if not rest:
+            raise CommandError("which checkpoint? Its number in `history`, or its id")
+        if not rest.isdecimal():
+            return self._scene.client.threads.state(self._scene.thread_id, checkpoint_id=rest)
+        if not self._states:
+            self._read()
+        if not 1 <= int(rest) <= len(self._states):
+            raise CommandError(f"history has no number {rest}")
+        return self._states[int(rest) - 1]
+
+    def _read(self, limit: int = _COUNT) -> None:
+        thread_id = self._scene.thread_id
+        self._states = list(self._scene.client.threads.history(thread_id, limit=max(1, limit)))

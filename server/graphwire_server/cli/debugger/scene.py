@@ -1,0 +1,191 @@
+"""What a person at the prompt has before them: where the thread stands, and what was shown of it.
+
+All commands look at it, and some change it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from graphwire import Client
+from graphwire.enums import PauseKind
+from graphwire.errors import ConnectionLostError, GraphwireError
+from graphwire.values import AssistantGraph, Pause
+from rich.console import Console
+from rich.text import Text
+
+from graphwire_server.cli.debugger import screen
+from graphwire_server.cli.debugger.standing import Path, Standing, stand
+from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
+from graphwire_server.cli.lines import LineReader
+
+_IN_REQUEST = re.compile(r"^(breakpoints\[0\]\.\w+|resume\.[\w.]+(\[[^]]*\])*): ")
+
+
+class Scene:
+    """Where the thread stands, and what was shown and decided so far.
+
+    Attributes:
+        console: Where it is shown.
+        client: The client.
+        lines: Where the person types.
+        standing: Where the thread stood when it was looked at last.
+        verdicts: What was decided on what waits.
+    """
+
+    standing: Standing
+
+    def __init__(self, console: Console, client: Client, lines: LineReader) -> None:
+        """Begins without a thread: `look` takes one."""
+        self.console = console
+        self.client = client
+        self.lines = lines
+        self.verdicts = Verdicts()
+        self._graphs: dict[tuple[str, int], AssistantGraph | None] = {}
+        self._seen: dict[Path, Any] | None = None
+        self._selected: list[str] = []
+        self._explained = False
+
+    @property
+    def thread_id(self) -> str:
+        """Returns the thread."""
+        return self.standing.thread.thread_id
+
+    # What commands are about
+
+    def select(self, *pause_ids: str) -> None:
+        """Chooses the pauses that commands are about; none: all that are open."""
+        self._selected = list(pause_ids)
+
+    def selected_pauses(self) -> list[Pause]:
+        """Returns the pauses that commands are about."""
+        pauses = list(self.standing.pauses)
+        return [p for p in pauses if p.pause_id in self._selected] or pauses
+
+    def questions(self) -> list[Pause]:
+        """Returns those at which a node asks."""
+        return [p for p in self.selected_pauses() if p.kind is PauseKind.INTERRUPT]
+
+    def calls(self) -> list[WaitingCall]:
+        """Returns the tool calls that a verdict can be given on."""
+        return [
+            WaitingCall(pause, call)
+            for pause in self.selected_pauses()
+            if pause.kind in (PauseKind.BREAKPOINT_BEFORE, PauseKind.PAUSE)
+            for call in pause.tool_calls
+        ]
+
+    def undecided_calls(self) -> dict[int, WaitingCall]:
+        """Returns those without a verdict, by their number."""
+        numbered = enumerate(self.calls(), 1)
+        return {n: each for n, each in numbered if self.verdicts.decision(each) is None}
+
+    def namespace(self) -> Path:
+        """Returns the graph whose state is meant: the innermost in which there is a pause."""
+        return max((pause.namespace for pause in self.selected_pauses()), key=len, default=())
+
+    def graph(self, depth: int) -> AssistantGraph | None:
+        """Returns the drawing of the graph; None if there is no more such assistant.
+
+        Args:
+            depth: How many levels of subgraphs are opened.
+        """
+        key = (self.standing.assistant_id, depth)
+        if key not in self._graphs:
+            try:
+                self._graphs[key] = self.client.assistants.graph(key[0], depth=depth)
+            except ConnectionLostError:
+                raise
+            except GraphwireError:
+                self._graphs[key] = None
+        return self._graphs[key]
+
+    # What is shown
+
+    def look(self, thread_id: str) -> None:
+        """Asks where a thread stands."""
+        self.standing = stand(self.client, thread_id)
+        known = {pause.pause_id for pause in self.standing.pauses}
+        self._selected = [each for each in self._selected if each in known]
+
+    def look_again(self) -> None:
+        """Shows what has come of an edit, or of what others did meanwhile."""
+        self.remember_shown()
+        self.look(self.thread_id)
+        self.show()
+
+    def remember(self, values: Any) -> None:
+        """Takes the state that the next one is compared with."""
+        self._seen = {(): values}
+
+    def remember_shown(self) -> None:
+        """Takes the states that were shown as those that the next ones are compared with."""
+        self._seen = {**(self._seen or {}), **self.standing.values(self._shown_graphs())}
+
+    def show(self) -> None:
+        """Shows why the thread is paused, the graph, what waits, and what has changed."""
+        console, standing = self.console, self.standing
+        console.print()
+        if standing.pauses:
+            selected = self.selected_pauses()
+            screen.show_pauses(console, standing.pauses, selected, self.verdicts)
+            self._show_graph()
+            self.show_calls()
+            screen.show_changes(console, self._seen, standing.values(self._shown_graphs()))
+        else:
+            screen.show_end(console, standing)
+        if not self._explained:
+            self._explained = True
+            console.print()
+            console.print(self._hint())
+
+    def show_calls(self) -> None:
+        """Shows the tool calls that wait, and what was decided on them."""
+        screen.show_calls(self.console, self.calls(), self.verdicts)
+
+    def say(self, text: str, style: str = "") -> None:
+        """Writes a line."""
+        self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def fail(self, text: str) -> None:
+        """Writes what is wrong with what was typed."""
+        self.console.print(Text(text, style="red"))
+
+    def fail_by(self, error: GraphwireError) -> None:
+        """Writes why the server has refused something."""
+        # The place in a request says nothing to who typed a command.
+        self.fail(_IN_REQUEST.sub("", str(error)))
+
+    def _shown_graphs(self) -> set[Path]:
+        return {(), *(pause.namespace for pause in self.standing.pauses)}
+
+    def _hint(self) -> Text:
+        pauses = self.standing.pauses
+        keys = [("c", "continue"), ("s", "step"), ("u", "until NODE"), ("e", "edit the state")]
+        if any(pause.kind is PauseKind.INTERRUPT for pause in pauses):
+            keys[0:1] = [("a", "answer")]
+        if self.calls():
+            keys[1:1] = [("e 1", "edit a call"), ("r 1", "reject it")]
+            keys.remove(("e", "edit the state"))
+        if not pauses:
+            keys = [("i", "input"), ("hi", "history"), ("f", "fork N"), ("e", "edit the state")]
+            if self.standing.state.next:
+                keys[0:0] = [("c", "continue")]
+        keys += [("h", "help"), ("q", "quit")]
+        return Text("  ").join(
+            Text.assemble((key, "bold yellow"), f" {about}") for key, about in keys
+        )
+
+    def _show_graph(self) -> None:
+        pauses = self.standing.pauses
+        levels = max(len(pause.namespace) for pause in pauses)
+        graph = self.graph(0)
+        if graph is not None:
+            opened = self.graph(levels) if levels else None
+            screen.show_graph(self.console, graph, opened, pauses)
+
+
+def node_names(graph: AssistantGraph) -> list[str]:
+    """Returns the nodes of a drawing that can run."""
+    return [node.node_id for node in graph.nodes if node.node_id[:2] != "__"]

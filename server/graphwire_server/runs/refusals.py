@@ -1,0 +1,74 @@
+"""Why a thread, as it is now, refuses what somebody asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphwire import errors
+
+from graphwire_server.runs.assistants import graph_of_thread
+from graphwire_server.storage.interface import Reader
+from graphwire_server.storage.records import RunRecord, ThreadRecord
+
+
+def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
+    """Returns the error for a thread that does not exist."""
+    return errors.ThreadNotFoundError(
+        f"there is no thread {thread_id}", resource=("thread", thread_id)
+    )
+
+
+def thread_exists(thread_id: str) -> errors.ThreadExistsError:
+    """Returns the error for the id of a new thread that is taken."""
+    return errors.ThreadExistsError(
+        f"thread {thread_id} exists already", resource=("thread", thread_id)
+    )
+
+
+def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
+    """Returns the error for a thread that has an active run."""
+    run_id = active[0].run_id if active else ""
+    doing = f"is busy with run {run_id}; wait for its end, or cancel it"
+    return errors.ThreadBusyError(
+        f"thread {thread_id} {doing if active else 'is being changed by others; try again'}",
+        metadata={"thread_id": thread_id, "run_id": run_id},
+        resource=("thread", thread_id),
+    )
+
+
+def check_expected(thread: ThreadRecord, expected_checkpoint_id: str) -> None:
+    """Raises CheckpointMismatchError unless the thread is at the expected checkpoint."""
+    if expected_checkpoint_id and expected_checkpoint_id != thread.checkpoint_id:
+        raise errors.CheckpointMismatchError(
+            f"thread {thread.thread_id} is at checkpoint {thread.checkpoint_id or '(none)'}, "
+            f"not at {expected_checkpoint_id}",
+            metadata={"checkpoint_id": thread.checkpoint_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
+def check_assistant(thread: ThreadRecord, assistant_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another assistant."""
+    if thread.assistant_id and thread.assistant_id != assistant_id:
+        raise errors.AssistantMismatchError(
+            f"thread {thread.thread_id} belongs to assistant {thread.assistant_id!r}, "
+            f"its state does not fit {assistant_id!r}; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
+
+
+def check_graph(db: Reader, thread: ThreadRecord, assistant_id: str, graph_id: str) -> None:
+    """Raises AssistantMismatchError if the thread's state belongs to another graph.
+
+    Of one graph, any assistant may go on with it.
+    """
+    there = graph_of_thread(db, thread)
+    if there and there != graph_id:
+        check_assistant(thread, assistant_id)
+        raise errors.AssistantMismatchError(
+            f"the state of thread {thread.thread_id} belongs to the graph {there!r}, and assistant "
+            f"{assistant_id!r} has come to run {graph_id!r} since; use another thread",
+            metadata={"assistant_id": thread.assistant_id},
+            resource=("thread", thread.thread_id),
+        )
