@@ -26,7 +26,7 @@ def keep_inherited(tx: Transaction, run: RunRecord) -> None:
 
     Also where another one has gone on from it: that may be rolled back.
     """
-    if run.start_time is None or run.rolled_back:
+    if run.start_time is None or run.left_nothing:
         return
     noted, last = tx.inheritance(run.thread_id), _of(run)
     if noted is None or noted.start_time < last.start_time:
