@@ -85,14 +85,14 @@ def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
     with AtATerminal("run", "stop_after_child", *LOG, "--step", "-s", zoo) as run:
         run.answer(PROMPT, "step")
         run.read_until("▶ before child › one\n")
-        run.read_until("┃ ▶ child:one ┃")
+        run.read_until("┃ ▶ child/one ┃")
         run.answer(PROMPT, "breakpoints")
         run.read_until("1  child/two:after  compiled into the graph\n")
         run.answer(PROMPT, "finish")
         # The breakpoint that is compiled in holds on the way.
         run.read_until("▶ after child › two\n")
         run.read_until("  compiled into the graph\n")
-        run.read_until("┃ child:two ▶ ┃")
+        run.read_until("┃ child/two ▶ ┃")
         run.answer(PROMPT, "next")
         run.read_until("▶ before after\n")
         run.answer(PROMPT, "c")
@@ -138,6 +138,43 @@ def test_a_call_is_edited_in_the_editor_and_runs_so(weather: str) -> None:
         run.read_until('get_weather → {"city": "Oslo"')
         run.read_until("It is -2 °C and snowy in Oslo")
         assert run.wait() == 0
+
+
+@pytest.mark.parametrize("approval", ["approve 1", "ok", "approve"])
+def test_an_edited_call_that_is_approved_runs_as_edited(weather: str, approval: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit 1")
+        run.read_until('     ✎ get_weather(city="Oslo")\nkept: continue runs it as edited\n')
+        run.answer(PROMPT, approval)
+        assert run.wait() == 0
+    assert re.findall(r'get_weather → \{"city": "([^"]+)', run.screen) == ["Oslo"]
+
+
+@pytest.mark.parametrize("last", ["reject 2 too cold", "respond 2 too cold"])
+def test_an_edit_is_sent_only_after_a_yes_to_it(weather: str, last: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
+    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+        run.answer(PROMPT, "edit 1")
+        run.read_until("kept: continue asks about 2, approve lets the rest run\n")
+        run.answer(PROMPT, last)
+        run.read_until('     ✎ get_weather(city="Cairo")\n')
+        run.read_until("kept: continue runs it as edited\n")
+        run.read_until(PROMPT)
+        assert "● action" not in run.screen
+        run.type("continue\n")
+        assert run.wait() == 0
+    results = re.findall(r'get_weather → (?:\{"city": )?"?([^",\n]+)', run.screen)
+    assert sorted(results) == ["Cairo", "too cold"]
+
+
+def test_a_call_that_was_edited_and_approved_waits_for_the_others_only(weather: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
+    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+        for line in ("edit 1", "approve 1", "approve 2"):
+            run.answer(PROMPT, line)
+        assert run.wait() == 0
+    assert sorted(re.findall(r'get_weather → \{"city": "([^"]+)', run.screen)) == ["Cairo", "Oslo"]
 
 
 def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
@@ -296,6 +333,48 @@ def test_an_answer_that_does_not_fit_leaves_the_question_open(zoo: str) -> None:
         assert run.wait() == 0
 
 
+def test_until_checks_its_node_before_it_asks_for_an_answer(zoo: str) -> None:
+    with AtATerminal("run", "ask", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "until nowhere")
+        run.read_until("the graph has no node 'nowhere'; it has: ask, after\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    with AtATerminal("run", "ask_in_child", *LOG, "-s", zoo) as child:
+        child.answer(PROMPT, "until child/nowhere")
+        child.read_until("the graph has no node 'child/nowhere'; it has: child/")
+        child.answer(PROMPT, "q")
+        assert child.wait() == 4
+    assert "ask › " not in run.screen
+
+
+@pytest.mark.parametrize("typed", ["w", "b", "h", "q", "?", "where", "until ask", "state log"])
+def test_a_command_is_no_answer_unless_it_is_meant_as_one(zoo: str, typed: str) -> None:
+    with AtATerminal("run", "ask", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "c")
+        run.answer("ask › ", typed)
+        run.answer(f"send '{typed}' as the answer? [y/N] ", "")
+        run.read_until("nothing was sent: commands are typed here, at (graphwire)\n")
+        run.answer(PROMPT, "c")
+        run.answer("ask › ", typed)
+        run.answer(f"send '{typed}' as the answer? [y/N] ", "y")
+        run.read_until(f"log [\"name: '{typed}'\"]")
+        assert run.wait() == 0
+
+
+@pytest.mark.parametrize("typed", ["a trip to Oslo", "next", "quit smoking", "whereabouts"])
+def test_what_only_begins_like_a_command_is_an_answer(zoo: str, typed: str) -> None:
+    with AtATerminal("run", "ask", *LOG, "-s", zoo) as run:
+        # What follows `answer` is an answer, whatever it is.
+        if typed == "next":
+            run.answer(PROMPT, f"answer {typed}")
+        else:
+            run.answer(PROMPT, "c")
+            run.answer("ask › ", typed)
+        run.read_until(f"log [\"name: '{typed}'\"]")
+        assert run.wait() == 0
+    assert "[y/N]" not in run.screen
+
+
 def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
     with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
         run.read_until("1 ? at a question of left\n")
@@ -309,6 +388,22 @@ def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
         assert run.wait() == 0
     assert '  log ["left: 1"]\n' in run.screen
     assert "  log [\"right: 'yes'\"]\n" in run.screen
+
+
+def test_an_answer_that_is_kept_is_shown_with_its_question(zoo: str) -> None:
+    with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "answer 2 yes")
+        run.answer(PROMPT, "show")
+        run.read_until("1 ? at a question of left\n")
+        run.read_until("2 ? at a question of right\n")
+        run.read_until("\n    ↩ answered: yes\n")
+        run.answer(PROMPT, "where")
+        run.read_until("1 ? at a question of left  a question\n")
+        run.read_until("2 ? at a question of right  a question\n")
+        run.read_until("\n    ↩ answered: yes\n")
+        run.answer(PROMPT, "answer 1 no")
+        assert run.wait() == 0
+    assert run.screen.count("↩ answered") == 2
 
 
 def test_the_pauses_that_commands_are_about_are_chosen_by_number(zoo: str) -> None:
@@ -358,7 +453,7 @@ def test_breakpoints_are_listed_set_and_deleted(weather: str) -> None:
         run.answer(PROMPT, "break agent if state.nothing > 3")
         run.read_until("line 1, column 7: the state has no 'nothing'; it has: messages\n")
         run.answer(PROMPT, "break agent:beside")
-        run.read_until("'agent:beside': a node is followed by :before or :after\n")
+        run.read_until("'agent:beside': a node is followed by :before or :after; ")
         run.answer(PROMPT, "breakpoints")
         run.read_until("1  action\n2  agent:after if size(state.messages) > 3\n")
         run.answer(PROMPT, "delete 1")
@@ -561,6 +656,11 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
             ("input x", "the thread is paused: go on from there, or leave with quit"),
             ("delete", "delete which breakpoint? By its number in `breakpoints`, or its id"),
             ("help fly", "there is no command 'fly'"),
+            (
+                "break report:confirm",
+                "'report:confirm': a node is followed by :before or :after; a node of a subgraph \n"
+                "is written as a path, report/confirm",
+            ),
             ("break b if", "'b if' has no condition after `if`"),
         ):
             run.answer(PROMPT, typed)

@@ -93,14 +93,20 @@ def test_a_breakpoint_is_read_and_shown_as_it_is_typed(typed: str, meant: Breakp
     assert read_breakpoint(breakpoint_text(read)) == read
 
 
+_NO_SIDE = (
+    "'{}': a node is followed by :before or :after; a node of a subgraph is written as a path, {}"
+)
+
+
 @pytest.mark.parametrize(
     ("typed", "wrong"),
     [
         ("", "name a node, as in: action if state.count > 3"),
         (":after", "name a node, as in: action if state.count > 3"),
         ("a if", "'a if' has no condition after `if`"),
-        ("a:beside", "'a:beside': a node is followed by :before or :after"),
-        ("a:unknown", "'a:unknown': a node is followed by :before or :after"),
+        ("a:beside", _NO_SIDE.format("a:beside", "a/beside")),
+        ("a:unknown", _NO_SIDE.format("a:unknown", "a/unknown")),
+        ("a:b:after", _NO_SIDE.format("a:b:after", "a/b:after")),
     ],
 )
 def test_what_is_no_breakpoint_says_what_is_missing(typed: str, wrong: str) -> None:

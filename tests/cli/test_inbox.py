@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from graphwire import Breakpoint, Client
 
 from tests.cli.command import COMMAND, ID, AtATerminal, call, environment, masked
 from tests.servers import ZOO, ServerProcess
@@ -59,7 +60,15 @@ def test_what_waits_is_listed_across_threads_the_oldest_first(zoo_alone: str) ->
     thread, _ = paused(zoo_alone, "linear", *INPUT, "--break", "b:after")
     result = call("inbox", server=zoo_alone)
     lines = [re.split(r" {2,}", line) for line in result.out.splitlines()]
-    assert lines[0] == ["pause", "where", "waits", "since", "expires", "thread"]
+    assert lines[0] == [
+        "pause",
+        "where",
+        "waits",
+        "since",
+        "expires",
+        "thread",
+        "assistant",
+    ]
     assert [line[1] for line in lines[1:]] == [
         "at a question of ask",
         "at a question of ask",
@@ -67,7 +76,7 @@ def test_what_waits_is_listed_across_threads_the_oldest_first(zoo_alone: str) ->
     ]
     assert [line[0] for line in lines[1:3]] == [pause_id for _, pause_id in call_ids]
     assert lines[1][2] == '{"question": "name"}'
-    assert lines[3][-1] == thread
+    assert lines[3][-2:] == [thread, "linear"]
     assert (result.code, result.err) == (0, "")
     assert call("inbox", "list", server=zoo_alone).out == result.out
     only = call("inbox", "--node", "b", "--json", server=zoo_alone).objects
@@ -98,6 +107,67 @@ def test_a_pause_is_shown_with_how_to_answer_it(weather: str) -> None:
     assert "became     resumed before action  by anonymous\n" in after.out
     assert "inbox approve" not in after.out
     assert call("runs", "list", thread, server=weather).code == 0
+
+
+def expiring(server: str) -> tuple[str, str]:
+    """Has the weather agent wait for ten minutes; returns thread and pause."""
+    waits = Breakpoint("action", expires_after=630, on_expiry="REJECT")
+    said = {"messages": [{"role": "user", "content": "What is the weather in Oslo?"}]}
+    with Client(server) as client:
+        thread = client.threads.create().thread_id
+        for _ in client.runs.stream(thread, "agent", input=said, breakpoints=[waits]):
+            pass
+        [pause] = client.threads.get(thread).pauses
+    return thread, pause.pause_id
+
+
+def test_an_open_pause_says_when_its_time_is_over_and_what_happens_then(weather: str) -> None:
+    thread, pause = expiring(weather)
+    shown = call("inbox", "show", pause, server=weather)
+    assert "expires    <time>  rejected\n" in timeless(shown.out)
+    assert " in 10 min" not in shown.out
+    columns = re.split(r" {2,}", timeless(call("inbox", "-t", thread, server=weather).out))
+    assert columns[-4:] == ["<time>", "<time>", "<id>", "agent\n"]
+    with AtATerminal("inbox", "-t", thread, "-s", weather) as inbox:
+        inbox.answer(INBOX, "q")
+        assert inbox.wait() == 0
+    [header, first, second] = re.findall(
+        r"^ +pause .*|^ 1 .*|^ +agent .*", inbox.screen, re.MULTILINE
+    )
+    assert header.split() == ["pause", "where", "waits", "since"]
+    assert re.split(r" {2,}", first.strip())[1:4] == [
+        pause[-8:],
+        "before action",
+        'get_weather(city="Oslo")',
+    ]
+    assert re.split(r" {2,}", second.strip()) == [
+        f"agent on {thread[-8:]}",
+        "rejected in 10 min",
+    ]
+    with AtATerminal("inbox", "show", pause, "-s", weather) as show:
+        assert show.wait() == 0
+    assert show.screen.count("rejected in 10 min") == 1
+
+
+def test_a_resolved_pause_says_when_by_whom_and_why_and_no_more_when_it_expires(
+    weather: str,
+) -> None:
+    _, pause = expiring(weather)
+    rejected = call("inbox", "reject", pause, "not today", "--as", "ann", server=weather)
+    assert rejected.code == 0
+    shown = call("inbox", "show", pause[-8:], server=weather)
+    assert timeless(shown.out) == (
+        "pause      <id>\nthread     <id>\nrun        <id>\nassistant  agent\n"
+        "where      before action\n"
+        "became     resumed before action  by ann  rejected: not today\n"
+        "since      <time>\nresolved   <time>\n\n"
+        '  get_weather(city="Oslo")\n'
+    )
+    [there] = call("inbox", "show", pause, "--json", server=weather).objects
+    assert there["resolution"]["time"][:19] in shown.out
+    again = call("inbox", "approve", pause[-8:], server=weather)
+    assert "is not open any more: it was resumed at " in again.err
+    assert again.code == 1
 
 
 def test_a_question_is_answered_with_text_or_json(zoo: str) -> None:
@@ -157,14 +227,33 @@ def test_what_does_not_fit_a_pause_says_what_would(zoo: str, weather: str) -> No
     )
     assert (approved.code, rejected.code, answered.code) == (2, 2, 2)
     none = call("inbox", "show", "no-such-pause", server=zoo)
-    assert none.err == "graphwire: there is no open pause with the id …no-such-pause\n"
+    assert none.err == (
+        "graphwire: no open pause has an id that ends in no-such-pause, and none of the newest "
+        "1000 that are resolved\n"
+    )
     assert none.code == 1
+    # Two of seventeen have the same last digit.
+    for _ in range(17):
+        paused(zoo, "ask", *INPUT)
+    end = next(
+        end
+        for end in "0123456789abcdef"
+        if call("inbox", "show", end, server=zoo).err.startswith("graphwire: several pauses have")
+    )
+    several = call("inbox", "approve", end, server=zoo)
+    assert f"have an id that ends in {end}\n    " in several.err
+    assert {each[-1] for each in ID.findall(several.err)} == {end}
+    assert several.code == 1
+    empty = call("inbox", "approve", "", server=zoo)
+    assert (empty.code, empty.err) == (2, "graphwire: which pause? Its id is empty\n")
 
 
 def test_at_a_terminal_pauses_are_picked_shown_and_answered(weather: str) -> None:
     for city in ("Oslo", "Bonn"):
         weather_question(weather, city)
-    with AtATerminal("inbox", "--tool", "get_weather", "-n", "1000", "-s", weather) as inbox:
+    with AtATerminal(
+        "inbox", "--tool", "get_weather", "-n", "1000", "-s", weather, columns=120
+    ) as inbox:
         inbox.read_until("N open  l list again  q quit\n")
         rows = re.findall(r" (\d+) +\w{8} +before action +(get_weather\(.*?\))", inbox.screen)
         numbers = {call_: number for number, call_ in rows}

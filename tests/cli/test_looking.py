@@ -35,7 +35,7 @@ def test_breakpoints_and_opened_subgraphs_are_drawn(zoo: str) -> None:
     assert "│  ◆ b  │" in stops.replace("   ", "  ")
     assert stops.endswith("\n◆ breakpoint before or after the node\n")
     opened = call("graph", "ask_in_child", "--depth", "1", server=zoo).out
-    assert "│ child:first │" in opened
+    assert "│ child/first │" in opened
 
 
 def test_a_graph_comes_as_mermaid_or_json(weather: str) -> None:

@@ -63,7 +63,7 @@ def test_a_paused_run_says_how_to_go_on_and_that_command_does(weather: str) -> N
         'paused before action\nget_weather(city="San Francisco")\n'
     )
     words = f"run --thread {thread[0]} --resume --server {weather}"
-    assert paused.err == f"graphwire: paused before action; to go on:\n    graphwire {words}\n"
+    assert paused.err == f"graphwire: to go on:\n    graphwire {words}\n"
     assert paused.code == 4
     resumed = call(*words.split())
     assert masked(resumed.out) == (
@@ -182,7 +182,7 @@ def test_json_is_one_flat_object_an_event_and_nothing_else(weather: str) -> None
     assert interrupted["pauses"][0]["kind"] == "BREAKPOINT_BEFORE"
     assert (end["status"], end["error"]) == ("INTERRUPTED", None)
     assert result.code == 4
-    assert result.err.startswith("graphwire: paused before action; to go on:\n")
+    assert result.err.startswith("graphwire: to go on:\n")
 
 
 def test_mode_says_which_events_are_recorded(zoo: str) -> None:

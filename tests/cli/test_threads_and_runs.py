@@ -52,7 +52,7 @@ def test_a_thread_shows_what_it_is_paused_at_and_how_to_go_on(weather: str, paus
         'paused before action\nget_weather(city="San Francisco")\n'
     )
     command = f"graphwire run --thread {paused} --resume --server {weather}"
-    assert result.err == f"graphwire: paused before action; to go on:\n    {command}\n"
+    assert result.err == f"graphwire: to go on:\n    {command}\n"
     assert result.code == 0
 
 
@@ -142,10 +142,19 @@ def test_a_run_that_is_over_is_joined_from_any_event(weather: str, paused: str) 
         (last - 1, "interrupted"),
         (last, "end"),
     ]
-    assert result.err.startswith("graphwire: paused before action; to go on:\n")
+    assert result.err.startswith("graphwire: to go on:\n")
     assert result.code == 4
     beyond = call("runs", "join", run["run_id"], "--after", str(last + 1), server=weather)
     assert beyond.err.endswith("[SEQUENCE_OUT_OF_RANGE]\n")
+
+
+def test_a_joined_run_tells_what_its_thread_is_paused_at(weather: str, paused: str) -> None:
+    [run] = call("runs", "list", paused, "--json", server=weather).objects
+    result = call("runs", "join", run["run_id"], server=weather)
+    assert result.out.endswith('\npaused before action\nget_weather(city="San Francisco")\n')
+    command = f"graphwire run --thread {paused} --resume --server {weather}"
+    assert result.err == f"graphwire: to go on:\n    {command}\n"
+    assert result.code == 4
 
 
 def test_a_joined_run_that_was_resumed_long_ago_does_not_ask_to_be_resumed(weather: str) -> None:

@@ -163,6 +163,22 @@ def test_a_thread_that_was_created_for_an_assistant_still_belongs_to_it(
         thread.start("linear")
 
 
+def test_what_is_inherited_of_a_run_that_was_deleted_meanwhile_is_inherited_again(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    first = thread.stream(
+        assistant_id="gated", input=gate.input, interrupt_before=["gate", "after"]
+    )[0].run_id
+    run_id = thread.create(resume={})
+    gate.wait_begun()
+    thread.runs_stub.DeleteRun(runs_pb2.DeleteRunRequest(run_id=first), timeout=DEADLINE)
+    roll_back(thread, run_id)
+    assert thread.stands() == ("INTERRUPTED", ["gate"], [("BREAKPOINT_BEFORE", "gate")])
+    gate.open()
+    thread.resume()
+    assert thread.stands() == ("INTERRUPTED", ["after"], [("BREAKPOINT_BEFORE", "after")])
+
+
 def test_a_thread_whose_run_has_failed_says_so_again(thread: DrivenThread) -> None:
     thread.start("boom")
     before = thread.now

@@ -108,6 +108,19 @@ async def test_interrupt_waits_behind_a_pause_that_the_run_came_to_by_itself(
     assert await claimed(storage) == []
 
 
+async def test_it_goes_on_to_wait_there_when_another_one_that_waits_is_cancelled(
+    storage: Storage,
+) -> None:
+    await make(storage, multitask="INTERRUPT")
+    await add(storage, a_run("third", spec=spec(multitask="ENQUEUE")))
+    await storage.write(lambda tx: tx.request_cancel("old"))
+    assert await end(storage, PAUSED)
+    assert await end(storage, Outcome(CANCELLED), "third")
+    thread, _, (pause,) = await found(storage)
+    assert (thread.status, pause.status) == (ThreadStatus.INTERRUPTED, PauseStatus.OPEN)
+    assert await claimed(storage) == []
+
+
 async def test_rollback_rolls_back_one_that_has_paused_or_succeeded_by_itself(
     storage: Storage,
 ) -> None:

@@ -37,8 +37,9 @@ class _CancelActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelAc
     """Steps that have finished stay."""
     CANCEL_ACTION_ROLLBACK: _CancelAction.ValueType  # 2
     """The thread is put back to where it stood before the run: its checkpoints since then
-    are removed, and what waited before it waits again, as new pauses. The run and its
-    events stay. Not for a run that has ended.
+    are removed, and what waited before it waits again, as new pauses; where those
+    expire, their time begins anew. The run and its events stay. Not for a run that has
+    ended.
     """
 
 class CancelAction(_CancelAction, metaclass=_CancelActionEnumTypeWrapper):
@@ -50,8 +51,9 @@ CANCEL_ACTION_KEEP: CancelAction.ValueType  # 1
 """Steps that have finished stay."""
 CANCEL_ACTION_ROLLBACK: CancelAction.ValueType  # 2
 """The thread is put back to where it stood before the run: its checkpoints since then
-are removed, and what waited before it waits again, as new pauses. The run and its
-events stay. Not for a run that has ended.
+are removed, and what waited before it waits again, as new pauses; where those
+expire, their time begins anew. The run and its events stay. Not for a run that has
+ended.
 """
 Global___CancelAction: _TypeAlias = CancelAction  # noqa: Y015
 

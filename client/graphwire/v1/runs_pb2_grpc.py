@@ -284,7 +284,8 @@ class RunsServicer(object):
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
-        UNCONFIRMED.
+        UNCONFIRMED. INTERNAL: GRAPH_UNAVAILABLE. (With the last, they are removed, and what is
+        left can't be listed.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

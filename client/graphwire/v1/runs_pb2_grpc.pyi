@@ -152,7 +152,8 @@ class RunsStub:
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
-    UNCONFIRMED.
+    UNCONFIRMED. INTERNAL: GRAPH_UNAVAILABLE. (With the last, they are removed, and what is
+    left can't be listed.)
     """
     DeleteRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.DeleteRunRequest, _runs_pb2.DeleteRunResponse]
     """Deletes a run that has ended, with its events. The thread's state stays, and what
@@ -286,7 +287,8 @@ class RunsAsyncStub(RunsStub):
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
-    UNCONFIRMED.
+    UNCONFIRMED. INTERNAL: GRAPH_UNAVAILABLE. (With the last, they are removed, and what is
+    left can't be listed.)
     """
     DeleteRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.DeleteRunRequest, _runs_pb2.DeleteRunResponse]  # type: ignore[assignment]
     """Deletes a run that has ended, with its events. The thread's state stays, and what
@@ -495,7 +497,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND, BREAKPOINT_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE:
-        UNCONFIRMED.
+        UNCONFIRMED. INTERNAL: GRAPH_UNAVAILABLE. (With the last, they are removed, and what is
+        left can't be listed.)
         """
 
     @_abc_1.abstractmethod

@@ -7,6 +7,8 @@ import re
 from graphwire import Breakpoint
 from graphwire.enums import BreakpointPosition
 
+#: A colon between names, as LangGraph writes paths; not the one before a side.
+_COLON = re.compile(r":(?!(?:before|after)$)")
 _IF = re.compile(r"\s+if(?:\s+|$)")
 
 
@@ -38,7 +40,11 @@ def read_breakpoint(
         except ValueError:
             position = BreakpointPosition.UNKNOWN
         if position is BreakpointPosition.UNKNOWN:
-            raise ValueError(f"{place.strip()!r}: a node is followed by :before or :after")
+            inside = _COLON.sub("/", place.strip())
+            raise ValueError(
+                f"{place.strip()!r}: a node is followed by :before or :after; "
+                f"a node of a subgraph is written as a path, {inside}"
+            )
     return Breakpoint(node, condition, position=position)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graphwire import Approve, Client, Edit, Reject, Respond, Resume
-from graphwire.enums import PauseKind, PauseStatus, ThreadChangeKind
+from graphwire.enums import OnExpiry, PauseKind, PauseStatus, ThreadChangeKind
 from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
 from graphwire.reviews import Decision
 from graphwire.values import Pause
@@ -36,18 +36,23 @@ from graphwire_server.cli.tables import (
 )
 
 PROMPT = "(inbox) "
-_RESUMED = PauseStatus.RESUMED
+_OPEN, _RESUMED = PauseStatus.OPEN, PauseStatus.RESUMED
 _VERDICTS: Mapping[type, str] = {
     Approve: "approved",
     Edit: "edited",
     Reject: "rejected",
     Respond: "answered",
 }
+_ON_EXPIRY: Mapping[OnExpiry, str] = {
+    OnExpiry.RESUME: "goes on",
+    OnExpiry.REJECT: "rejected",
+    OnExpiry.CANCEL: "given up",
+}
 #: How many characters of an id are shown where there is no room for all; its end, since the
 #: beginnings of ids made at about the same time are the same.
 _SHORT = 8
-#: From so many columns on, whole thread ids have room.
-_WIDE = 120
+#: Among how many resolved pauses, the newest, an end of an id is looked for.
+_RESOLVED = 1000
 _LONGEST = 60
 
 
@@ -153,11 +158,12 @@ def show_pause(client: Client, connection: Connection, given: str, *, as_json: b
             ("where", Text(where(pause), style="yellow")),
             ("became", None if pause.resolution is None else _resolved(pause)),
             ("since", time_text(console, pause.create_time)),
-            ("expires", optional(time_until(pause.expire_time) if pause.expire_time else "")),
+            ("resolved", _resolve_time(console, pause)),
+            ("expires", optional(_expiry(console, pause, then=True))),
         ],
     )
     _show_what_waits(console, pause)
-    if pause.status is not PauseStatus.OPEN:
+    if pause.status is not _OPEN:
         return
     words = ["inbox", "approve", pause.pause_id]
     if pause.kind is PauseKind.INTERRUPT:
@@ -215,7 +221,12 @@ def _resolve(client: Client, connection: Connection, pause: Pause, resume: Resum
 
 
 def _find(client: Client, given: str) -> Pause:
-    """Returns the pause that is meant: by its id, or by the end of the id of an open one."""
+    """Returns the pause that is meant: by its id, or by its end.
+
+    An end is that of an open one; if there is none, of one that was resolved.
+    """
+    if not given.strip():
+        fail("which pause? Its id is empty", ExitCode.USAGE)
     try:
         return client.pauses.get(given)
     except PauseNotFoundError:
@@ -224,15 +235,24 @@ def _find(client: Client, given: str) -> Pause:
         # What is shorter than an id is refused as none.
         if error.reason != "INVALID_FIELD":
             raise
-    fitting = [pause for pause in client.pauses.list() if pause.pause_id.endswith(given)]
-    if len(fitting) != 1:
-        number = "several" if fitting else "no"
+    resolved = [each for each in PauseStatus if each not in (_OPEN, PauseStatus.UNKNOWN)]
+    fitting = _ending_in(given, client.pauses.list()) or _ending_in(
+        given, client.pauses.list(statuses=resolved, limit=_RESOLVED)
+    )
+    if not fitting:
         fail(
-            f"there {'are' if fitting else 'is'} {number} open pause{'s' if fitting else ''} "
-            f"with the id …{given}",
+            f"no open pause has an id that ends in {given}, and none of the newest {_RESOLVED} "
+            "that are resolved",
             ExitCode.FAILED,
         )
+    if len(fitting) > 1:
+        several = "\n    ".join(f"{each.pause_id}  {each.status.lower()}" for each in fitting)
+        fail(f"several pauses have an id that ends in {given}", ExitCode.FAILED, detail=several)
     return fitting[0]
+
+
+def _ending_in(end: str, pauses: Iterable[Pause]) -> list[Pause]:
+    return [pause for pause in pauses if pause.pause_id.endswith(end)]
 
 
 class _Inbox:
@@ -313,23 +333,39 @@ def _is_final(going: GoOn) -> bool:
 
 
 def _show_table(console: Console, pauses: Sequence[Pause], *, numbered: bool = False) -> None:
-    whole = not console.is_terminal
-    wide = whole or console.width >= _WIDE
-    columns = [*([""] if numbered else []), "pause", "where", "waits", "since", "expires"]
-    if wide:
-        columns.append("thread")
+    if not console.is_terminal:
+        show_table(
+            console,
+            ["pause", "where", "waits", "since", "expires", "thread", "assistant"],
+            [
+                [
+                    Text(pause.pause_id),
+                    _where(pause),
+                    _what_waits(console, pause),
+                    time_text(console, pause.create_time),
+                    Text(_expiry(console, pause, then=False)),
+                    Text(pause.thread_id),
+                    Text(pause.assistant_id),
+                ]
+                for pause in pauses
+            ],
+        )
+        return
+    columns = [*([""] if numbered else []), "pause", "where", "waits", "since"]
     rows = []
     for number, pause in enumerate(pauses, 1):
+        # The second lines have room on a terminal of 80 columns, more columns have not.
+        place, waits = _where(pause), _what_waits(console, pause)
+        place.append(f"\n{pause.assistant_id} on {pause.thread_id[-_SHORT:]}", "dim")
+        if expiry := _expiry(console, pause, then=True):
+            waits.append(f"\n{expiry}", "yellow")
         row = [Text(str(number), style="bold")] if numbered else []
         row += [
-            Text(pause.pause_id if whole else pause.pause_id[-_SHORT:]),
-            _where(pause),
-            _what_waits(console, pause),
+            Text(pause.pause_id[-_SHORT:], no_wrap=True),
+            place,
+            waits,
             time_text(console, pause.create_time),
-            Text(_expiry(console, pause), style="yellow"),
         ]
-        if wide:
-            row.append(Text(pause.thread_id, style="dim"))
         rows.append(row)
     show_table(console, columns, rows)
 
@@ -354,11 +390,24 @@ def _resolved(pause: Pause) -> Text:
     elif who := resolution.answered_by or resolution.principal:
         row.append(f"  by {who}", "dim")
     if resolution.review is not None:
-        verdicts = [_VERDICTS[type(each)] for each in resolution.review.values()]
-        row.append(f"  {', '.join(verdicts)}", "dim")
+        verdicts = ", ".join(map(_verdict, resolution.review.values()))
+        row.append(f"  {verdicts}", "dim")
     elif pause.kind is PauseKind.INTERRUPT and pause.status is _RESUMED:
         row.append(f"  {compact(resolution.answer)}", "dim")
     return row
+
+
+def _verdict(decision: Decision) -> str:
+    """Returns a verdict on a tool call, with the reason or the result that was given."""
+    verdict = _VERDICTS[type(decision)]
+    match decision:
+        case Reject(message) if message:
+            return f"{verdict}: {message}"
+        case Respond(content):
+            return f"{verdict}: {content if isinstance(content, str) else compact(content)}"
+        case Edit(args, name):
+            return f"{verdict}: {f'{name} ' if name else ''}{compact(args)}"
+    return verdict
 
 
 def _where(pause: Pause) -> Text:
@@ -379,17 +428,23 @@ def _what_waits(console: Console, pause: Pause) -> Text:
     return row
 
 
-def _expiry(console: Console, pause: Pause) -> str:
-    if pause.expire_time is None:
+def _resolve_time(console: Console, pause: Pause) -> Text | None:
+    return None if pause.resolution is None else time_text(console, pause.resolution.time)
+
+
+def _expiry(console: Console, pause: Pause, *, then: bool) -> str:
+    """Returns when the time of an open pause is over; with `then`, and what happens to it."""
+    if pause.expire_time is None or pause.status is not _OPEN:
         return ""
-    if not console.is_terminal:
-        return time_text(console, pause.expire_time).plain
-    return time_until(pause.expire_time)
+    becomes = _ON_EXPIRY.get(pause.on_expiry or OnExpiry.UNKNOWN, "ends") if then else ""
+    if console.is_terminal:
+        return f"{becomes} {time_until(pause.expire_time)}".strip()
+    return f"{time_text(console, pause.expire_time).plain}  {becomes}".strip()
 
 
 def _show_what_waits(console: Console, pause: Pause) -> None:
     rows = [
-        *screen.reasons(pause),
+        *screen.reasons(pause, with_expiry=False),
         *(call_text(call.name, call.args) for call in pause.tool_calls),
         *(screen.question(pause) if pause.kind is PauseKind.INTERRUPT else ()),
     ]

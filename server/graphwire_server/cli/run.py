@@ -15,7 +15,7 @@ from graphwire_server.cli.console import at_terminal, fail, out, say
 from graphwire_server.cli.debugger.session import MODES_FOR_PEOPLE, Debugger, stop_at_start
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import Outcome, exit_code, follow
-from graphwire_server.cli.pauses import show_pauses, where
+from graphwire_server.cli.pauses import show_pauses
 from graphwire_server.cli.start import Start, nothing_to_run
 from graphwire_server.cli.view import HumanView, JsonView, View
 
@@ -162,7 +162,7 @@ class RunSession:
 
 
 def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause]) -> None:
-    """Says on stderr where a thread is paused, and by which command it goes on."""
+    """Says on stderr by which command a paused thread goes on; where it is paused is on stdout."""
     questions = [pause for pause in pauses if pause.kind is PauseKind.INTERRUPT]
     words = ["run", "--thread", thread_id, "--resume"]
     if questions:
@@ -173,10 +173,7 @@ def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause
     elif questions:
         inside = ", ".join(f'"{pause.pause_id}": ANSWER' for pause in questions)
         words += ["--answers", f"{{{inside}}}"]
-    say(
-        f"paused {', '.join(where(pause) for pause in pauses)}; to go on:",
-        connection.command(*words),
-    )
+    say("to go on:", connection.command(*words))
 
 
 def only_assistant(client: Client) -> str:

@@ -18,6 +18,7 @@ from graphwire_server.cli.console import out
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import exit_code, follow
 from graphwire_server.cli.inputs import read_members
+from graphwire_server.cli.pauses import show_pauses
 from graphwire_server.cli.run import explain_pause
 from graphwire_server.cli.tables import (
     json_value,
@@ -82,6 +83,8 @@ def join_run(
         thread_id = outcome.pauses[0].thread_id
         # The run may be long over: only what the thread waits at still can be resumed.
         if still_open := client.threads.get(thread_id).pauses:
+            if not as_json:
+                show_pauses(out(), still_open)
             explain_pause(connection, thread_id, still_open)
     return exit_code(outcome)
 

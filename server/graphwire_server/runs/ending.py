@@ -79,7 +79,8 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     tx.append_events(seal(events))
     queued = tx.has_active_run(thread.thread_id)
     status = _thread_status(thread, outcome, pauses, queued=queued)
-    cancelled = outcome.status is RunStatus.CANCELLED
+    # One that had not begun was in nobody's place.
+    cancelled = outcome.status is RunStatus.CANCELLED and run.status is RunStatus.RUNNING
     if queued and _is_given_up(tx, thread, status, cancelled=cancelled, now=now):
         status = ThreadStatus.BUSY
     tx.update_thread(
@@ -109,7 +110,8 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
         left = ThreadStatus.INTERRUPTED
     elif queued:
         left = ThreadStatus.BUSY
-    if queued and _is_given_up(tx, thread, left, cancelled=True, now=now):
+    began = run.status is RunStatus.RUNNING
+    if queued and _is_given_up(tx, thread, left, cancelled=began, now=now):
         left = ThreadStatus.BUSY
     last, assistant_id, graph_id = inherited(tx, thread.thread_id), None, None
     if last is not None and not queued:

@@ -15,17 +15,21 @@ from graphwire_server.storage.records import Inheritance, RunRecord
 def inherited(db: Reader, thread_id: str) -> Inheritance | None:
     """Returns what the next run of a thread inherits; None if nothing has run on it."""
     run, noted = db.last_run(thread_id), db.inheritance(thread_id)
-    if run is None or (noted is not None and noted.start_time >= _start_time(run)):
+    if run is None:
         return noted
-    return Inheritance(
-        _start_time(run), run.spec, run.breakpoints, run.assistant_id, run_id=run.run_id
-    )
+    last = _of(run)
+    return noted if noted is not None and noted.start_time >= last.start_time else last
 
 
 def keep_inherited(tx: Transaction, run: RunRecord) -> None:
-    """Notes on its thread what is inherited from a run that is about to be deleted."""
-    last = inherited(tx, run.thread_id)
-    if last is not None and last.run_id == run.run_id:
+    """Notes on its thread what is inherited from a run that is about to be deleted.
+
+    Also where another one has gone on from it: that may be rolled back.
+    """
+    if run.start_time is None or run.left_nothing:
+        return
+    noted, last = tx.inheritance(run.thread_id), _of(run)
+    if noted is None or noted.start_time < last.start_time:
         tx.put_inheritance(run.thread_id, without_start(last))
 
 
@@ -36,6 +40,8 @@ def without_start(inheritance: Inheritance) -> Inheritance:
     return replace(inheritance, spec=rest.to_json(), run_id="")
 
 
-def _start_time(run: RunRecord) -> int:
+def _of(run: RunRecord) -> Inheritance:
     assert run.start_time is not None
-    return run.start_time
+    return Inheritance(
+        run.start_time, run.spec, run.breakpoints, run.assistant_id, run_id=run.run_id
+    )

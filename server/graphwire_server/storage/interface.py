@@ -142,7 +142,7 @@ class Reader(CheckpointReader, Protocol):
     def last_run(self, thread_id: str) -> RunRecord | None:
         """Returns the thread's run that began to execute last, or None.
 
-        Those that were rolled back don't count.
+        Those that have left nothing don't count; see `RunRecord.left_nothing`.
         """
 
     def active_run_ids(self, status: RunStatus) -> list[str]:

@@ -212,6 +212,16 @@ class RunRecord:
     rolled_back: bool = False
     discards: bool = False
 
+    @property
+    def left_nothing(self) -> bool:
+        """Whether its thread stands where it stood before it.
+
+        It was rolled back; or it has ended, other than by itself, before anything of what it
+        was started with was kept. What goes on there goes on from the run before.
+        """
+        failed = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT)
+        return self.rolled_back or (self.status in failed and not self.absorbed)
+
 
 @dataclass(frozen=True, slots=True)
 class PauseRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,11 @@ def command_for(thread: str, command: dict[str, Any], **more: Any) -> Fields:
         "command": filled(command, world),
         **more,
     }
+
+
+def in_world(fields: Mapping[str, Any]) -> Fields:
+    """Fields in which "world.name" stands for what the world has."""
+    return lambda world: filled(dict(fields), world)
 
 
 def filled(value: Any, world: World) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from tests.e2e.bad_input.breakpoint_cases import bad_breakpoints
-from tests.e2e.bad_input.case import Bad, Fields
+from tests.e2e.bad_input.case import Bad
 from tests.e2e.bad_input.requests import (
     BAD_REQUEST_IDS,
     BAD_UUIDS,
@@ -15,7 +14,7 @@ from tests.e2e.bad_input.requests import (
     INVALID,
     NOT_FOUND,
     command_for,
-    filled,
+    in_world,
     resume_of,
     start,
 )
@@ -27,10 +26,6 @@ _MORE: dict[str, dict[str, Any]] = {
     "AddRunBreakpoints": {"breakpoints": [{"node": "b"}]},
     "RemoveRunBreakpoints": {"breakpoint_ids": ["x"]},
 }
-
-
-def _in_world(fields: dict[str, Any]) -> Fields:
-    return lambda world: {key: filled(value, world) for key, value in fields.items()}
 
 
 def _of_a_run(rpc: str) -> list[Bad]:
@@ -64,7 +59,7 @@ def _ended(rpc: str) -> Bad:
     return Bad(
         rpc,
         "a run that has ended",
-        _in_world({"run_id": "world.done_run", **_MORE.get(rpc, {})}),
+        in_world({"run_id": "world.done_run", **_MORE.get(rpc, {})}),
         BROKEN,
         "RUN_ENDED",
         metadata={"status": "SUCCEEDED"},
@@ -99,16 +94,12 @@ CASES = [
         for rpc in ("StreamRun", "CreateRun")
         for case in bad_breakpoints(rpc, INPUT, {**INPUT, "assistant_id": "no_saver_child"})
     ),
-    *(
-        replace(case, request=_in_world(dict(case.request)))  # type: ignore[arg-type]
-        for case in bad_breakpoints("AddRunBreakpoints", {"run_id": "world.stopped_run"}, {})
-        # There is no run of such a graph.
-        if case.reason != "UNSUPPORTED_BREAKPOINT"
-    ),
+    # There is no run of a graph that keeps no checkpoints.
+    *bad_breakpoints("AddRunBreakpoints", {"run_id": "world.stopped_run"}, None),
     Bad(
         "AddRunBreakpoints",
         "no breakpoints",
-        _in_world({"run_id": "world.busy_run"}),
+        in_world({"run_id": "world.busy_run"}),
         INVALID,
         "MISSING_FIELD",
         ("breakpoints",),
@@ -117,7 +108,7 @@ CASES = [
         Bad(
             "AddRunBreakpoints",
             f"request_id {bad[:5]!r}",
-            _in_world(
+            in_world(
                 {"run_id": "world.stopped_run", "request_id": bad, "breakpoints": [{"node": "b"}]}
             ),
             INVALID,
@@ -129,7 +120,7 @@ CASES = [
     Bad(
         "RemoveRunBreakpoints",
         "no breakpoints",
-        _in_world({"run_id": "world.busy_run"}),
+        in_world({"run_id": "world.busy_run"}),
         INVALID,
         "MISSING_FIELD",
         ("breakpoint_ids",),
@@ -137,7 +128,7 @@ CASES = [
     Bad(
         "RemoveRunBreakpoints",
         "an empty id",
-        _in_world({"run_id": "world.busy_run", "breakpoint_ids": ["x", ""]}),
+        in_world({"run_id": "world.busy_run", "breakpoint_ids": ["x", ""]}),
         INVALID,
         "MISSING_FIELD",
         ("breakpoint_ids[1]",),
@@ -145,7 +136,7 @@ CASES = [
     Bad(
         "RemoveRunBreakpoints",
         "a breakpoint that is not there",
-        _in_world({"run_id": "world.busy_run", "breakpoint_ids": ["x"]}),
+        in_world({"run_id": "world.busy_run", "breakpoint_ids": ["x"]}),
         NOT_FOUND,
         "BREAKPOINT_NOT_FOUND",
         text="has no breakpoint 'x' of its own",

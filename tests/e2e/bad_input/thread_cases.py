@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.e2e.bad_input.breakpoint_cases import bad_breakpoints
 from tests.e2e.bad_input.case import Bad, Fields
 from tests.e2e.bad_input.requests import (
     BAD_REQUEST_IDS,
@@ -14,7 +15,6 @@ from tests.e2e.bad_input.requests import (
     INVALID,
     NOT_FOUND,
 )
-from tests.e2e.bad_input.thread_breakpoint_cases import bad_breakpoints
 from tests.e2e.bad_input.world import UNKNOWN_ID, World
 
 EXISTS = "ALREADY_EXISTS"
@@ -241,15 +241,9 @@ BEGINNINGS = [
         }.items()
     ),
     *bad_breakpoints(
-        "CreateThread",
-        "breakpoints",
-        lambda world, listed: {"assistant_id": "linear", "breakpoints": listed},
+        "CreateThread", {"assistant_id": "linear"}, {"assistant_id": "no_saver_child"}
     ),
-    *bad_breakpoints(
-        "UpdateThread",
-        "breakpoints.breakpoints",
-        lambda world, listed: {"thread_id": world.done, "breakpoints": {"breakpoints": listed}},
-    ),
+    *bad_breakpoints("UpdateThread", {"thread_id": "world.done"}, None, inside=True),
 ]
 
 COPY = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwire import Approve, Edit, Reject, Respond
+from graphwire import Edit, Reject, Respond
 from graphwire.reviews import Decision
 
 from graphwire_server.cli.debugger import screen
@@ -47,17 +47,18 @@ class Answering:
         return self._go_on_if_complete()
 
     def approve(self, rest: str) -> GoOn | None:
-        """Lets a tool call run, or all that nothing was decided on."""
+        """Lets a tool call run, as it was edited, or all that nothing else was decided on."""
         calls, verdicts = self._scene.calls(), self._scene.verdicts
         if not calls:
             raise CommandError("no tool call waits here: continue goes on")
         if rest:
             waiting, after = self._call(rest, "approve 1")
             nothing_after(after)
-            return self._decide(waiting, Approve())
+            verdicts.approve(waiting)
+            return self._go_on_if_complete()
         for waiting in calls:
-            if verdicts.decision(waiting) is None:
-                verdicts.decide(waiting, Approve())
+            if verdicts.decision(waiting) is None or isinstance(verdicts.decision(waiting), Edit):
+                verdicts.approve(waiting)
         return self._go_on_if_complete()
 
     def reject(self, rest: str) -> GoOn | None:
@@ -86,7 +87,7 @@ class Answering:
             self._scene.say("nothing was changed", "dim")
             return
         verdicts.decide(waiting, Edit(wanted))
-        self._scene.show_calls()
+        self._say_what_is_kept()
 
     def use(self, rest: str) -> GoOn | None:
         """Chooses the pauses that commands are about."""
@@ -98,7 +99,7 @@ class Answering:
             scene.select(*(pauses[int(number) - 1].pause_id for number in numbers))
         else:
             raise CommandError(f"use which pauses? Numbers from 1 to {len(pauses)}, or all")
-        screen.show_pauses(scene.console, pauses, scene.selected_pauses())
+        screen.show_pauses(scene.console, pauses, scene.selected_pauses(), scene.verdicts)
         scene.show_calls()
         return None
 
@@ -119,10 +120,16 @@ class Answering:
         return self._go_on_if_complete()
 
     def _go_on_if_complete(self) -> GoOn | None:
-        """Goes on as soon as there is a verdict on all that waits."""
+        """Goes on as soon as there is a verdict on all that waits, and a yes to what was edited."""
         scene = self._scene
-        if scene.verdicts.complete(scene.selected_pauses()):
+        complete = scene.verdicts.complete(scene.selected_pauses())
+        if complete and scene.verdicts.confirmed(scene.calls()):
             return self._going_on.go_on()
+        self._say_what_is_kept()
+        return None
+
+    def _say_what_is_kept(self) -> None:
+        scene = self._scene
         scene.show_calls()
         left = [p for p in scene.questions() if p.pause_id not in scene.verdicts.answers]
         if left:
@@ -130,6 +137,7 @@ class Answering:
         elif undecided := scene.undecided_calls():
             asked = listed(undecided)
             scene.say(f"kept: continue asks about {asked}, approve lets the rest run", "dim")
+        elif not scene.verdicts.confirmed(scene.calls()):
+            scene.say("kept: continue runs it as edited", "dim")
         else:
             scene.say("kept: continue sends it, and lets all else go on as it is", "dim")
-        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from graphwire.enums import StepMode
@@ -10,16 +10,18 @@ from graphwire.values import Pause
 
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
-from graphwire_server.cli.debugger.scene import Scene
+from graphwire_server.cli.debugger.scene import Scene, node_names
+from graphwire_server.cli.drawing import node_path
 from graphwire_server.cli.inputs import input_of_text, json_or_text
 
 
 class GoingOn:
     """Goes on; asks first for what is missing: answers, and a yes to calls nobody decided on."""
 
-    def __init__(self, scene: Scene) -> None:
-        """Acts on a scene."""
+    def __init__(self, scene: Scene, is_command: Callable[[str], bool]) -> None:
+        """Acts on a scene, and asks before it takes a line that is a command for an answer."""
         self._scene = scene
+        self._is_command = is_command
 
     def continue_(self, rest: str) -> GoOn | None:
         """Goes on to the next pause or the end."""
@@ -45,6 +47,9 @@ class GoingOn:
         """Goes on until a node is next."""
         if not rest:
             raise CommandError("until which node? As in: until action")
+        if any(p.pause_id not in self._scene.verdicts.answers for p in self._scene.questions()):
+            # Before an answer is asked for that would be lost.
+            self._check_node(rest)
         return self.go_on(run_to=rest)
 
     def input(self, rest: str) -> GoOn | None:
@@ -101,14 +106,35 @@ class GoingOn:
         what = f"{listed(left)} as {'it is' if len(left) == 1 else 'they are'}"
         return scene.lines.read(f"run {what}? [y/N] ").strip().lower() in ("y", "yes")
 
+    def _check_node(self, name: str) -> None:
+        """Refuses what is no node; where the drawing does not open a subgraph the server does."""
+        graph = self._scene.graph(name.count("/"))
+        known = [] if graph is None else [node_path(each) for each in node_names(graph)]
+        parent = name.rpartition("/")[0]
+        beside = [each for each in known if each.rpartition("/")[0] == parent]
+        if parent and not beside and parent.partition("/")[0] in known:
+            return
+        if known and name not in known:
+            nodes = ", ".join(beside or known)
+            raise CommandError(f"the graph has no node {name!r}; it has: {nodes}")
+
     def ask_answer(self, pause: Pause) -> Any:
-        """Asks until an answer to a question can be read."""
+        """Asks until an answer to a question can be read.
+
+        Raises:
+            CommandError: A command was typed, and is not meant as the answer.
+        """
+        scene = self._scene
         while True:
-            text = self._scene.lines.read(f"{pause.node} › ")
+            text = scene.lines.read(f"{pause.node} › ")
+            if self._is_command(text):
+                asked = f"send {text.strip()!r} as the answer? [y/N] "
+                if scene.lines.read(asked).strip().lower() not in ("y", "yes"):
+                    raise CommandError("nothing was sent: commands are typed here, at (graphwire)")
             try:
                 return read_answer(pause, text)
             except ValueError as error:
-                self._scene.fail(str(error))
+                scene.fail(str(error))
 
 
 def listed(numbers: Iterable[int]) -> str:

@@ -51,7 +51,8 @@ class Position:
                 )
             )
             console.print(Text(f"    pause {pause.pause_id}", style="dim"), soft_wrap=True)
-            for row in screen.reasons(pause, all_sources=True):
+            kept = screen.kept_answer(pause, scene.verdicts)
+            for row in [*screen.reasons(pause, all_sources=True), *kept]:
                 console.print(Padding(row, (0, 0, 0, 4), expand=False))
         return None
 

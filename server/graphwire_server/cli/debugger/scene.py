@@ -128,7 +128,8 @@ class Scene:
         console, standing = self.console, self.standing
         console.print()
         if standing.pauses:
-            screen.show_pauses(console, standing.pauses, self.selected_pauses())
+            selected = self.selected_pauses()
+            screen.show_pauses(console, standing.pauses, selected, self.verdicts)
             self._show_graph()
             self.show_calls()
             screen.show_changes(console, self._seen, standing.values(self._shown_graphs()))
@@ -183,3 +184,8 @@ class Scene:
         if graph is not None:
             opened = self.graph(levels) if levels else None
             screen.show_graph(self.console, graph, opened, pauses)
+
+
+def node_names(graph: AssistantGraph) -> list[str]:
+    """Returns the nodes of a drawing that can run."""
+    return [node.node_id for node in graph.nodes if node.node_id[:2] != "__"]

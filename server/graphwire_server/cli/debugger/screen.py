@@ -17,7 +17,7 @@ from rich.text import Text
 from graphwire_server.cli.debugger.standing import Path, Standing, path_of
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.differences import difference_text, differences
-from graphwire_server.cli.drawing import draw_graph
+from graphwire_server.cli.drawing import draw_graph, node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import where
 from graphwire_server.cli.tables import time_until
@@ -44,8 +44,10 @@ def sign(pause: Pause) -> str:
     return "?" if pause.kind is PauseKind.INTERRUPT else "▶"
 
 
-def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pause]) -> None:
-    """Shows why a thread is paused; several pauses with their numbers."""
+def show_pauses(
+    console: Console, pauses: Sequence[Pause], selected: Sequence[Pause], verdicts: Verdicts
+) -> None:
+    """Shows why a thread is paused, several pauses with their numbers, and answers given so far."""
     for number, pause in enumerate(pauses, 1):
         chosen = pause in selected
         style = "bold yellow" if chosen else "dim"
@@ -56,16 +58,17 @@ def show_pauses(console: Console, pauses: Sequence[Pause], selected: Sequence[Pa
         for row in reasons(pause):
             console.print(Padding(row, (0, 0, 0, indent), expand=False))
         if pause.kind is PauseKind.INTERRUPT:
-            for row in question(pause):
+            for row in [*question(pause), *kept_answer(pause, verdicts)]:
                 console.print(Padding(row, (0, 0, 0, indent), expand=False))
 
 
-def reasons(pause: Pause, *, all_sources: bool = False) -> Iterable[Text]:
+def reasons(pause: Pause, *, all_sources: bool = False, with_expiry: bool = True) -> Iterable[Text]:
     """Returns what is to be said about the breakpoints that hold a node.
 
     Args:
         pause: The pause.
         all_sources: Say also of the run's own breakpoints who has set them.
+        with_expiry: Say when its time is over.
     """
     for met in pause.breakpoints:
         parts = [(f"“{met.label}”", "bold")] if met.label else []
@@ -79,7 +82,7 @@ def reasons(pause: Pause, *, all_sources: bool = False) -> Iterable[Text]:
             yield Text("  ").join(Text(text, style=style) for text, style in parts)
         if met.condition_error:
             yield Text(f"the condition failed: {met.condition_error}", style="red")
-    if pause.expire_time is not None:
+    if with_expiry and pause.expire_time is not None:
         then = _ON_EXPIRY.get(pause.on_expiry or OnExpiry.UNKNOWN, "ends")
         yield Text(f"{then} {time_until(pause.expire_time)}", style="yellow")
 
@@ -95,6 +98,18 @@ def question(pause: Pause) -> Iterable[Text]:
         yield shown
     if pause.response_schema is not None:
         yield Text(f"answer: {compact(pause.response_schema)}", style="dim")
+
+
+def kept_answer(pause: Pause, verdicts: Verdicts) -> Iterable[Text]:
+    """Returns the answer that a question was given, and that was not sent yet."""
+    if pause.pause_id in verdicts.answers:
+        yield answered_text(verdicts.answers[pause.pause_id])
+
+
+def answered_text(content: Any) -> Text:
+    """Returns what a question, or a tool call, was answered with."""
+    shown = content if isinstance(content, str) else compact(content)
+    return Text(f"↩ answered: {shown}", style="cyan")
 
 
 def show_graph(
@@ -140,7 +155,8 @@ def marks(graph: AssistantGraph, pauses: Sequence[Pause]) -> dict[str, str]:
             continue
         node_id = ":".join(names)
         after = pause.kind is PauseKind.BREAKPOINT_AFTER and len(names) == whole
-        captions[node_id] = f"{node_id} ▶" if after else f"{sign(pause)} {node_id}"
+        path = node_path(node_id)
+        captions[node_id] = f"{path} ▶" if after else f"{sign(pause)} {path}"
     return captions
 
 
@@ -199,8 +215,7 @@ def decision_text(waiting: WaitingCall, decision: Decision) -> Text:
         case Reject(message):
             return Text(f"✗ rejected{f': {message}' if message else ''}", style="red")
         case Respond(content):
-            shown = content if isinstance(content, str) else compact(content)
-            return Text(f"↩ answered: {shown}", style="cyan")
+            return answered_text(content)
         case Approve():
             pass
     return Text("✓ approved", style="green")

@@ -20,7 +20,7 @@ from graphwire_server.cli.debugger.commands import (
 from graphwire_server.cli.debugger.going_on import GoingOn
 from graphwire_server.cli.debugger.history import History
 from graphwire_server.cli.debugger.position import Position
-from graphwire_server.cli.debugger.scene import Scene
+from graphwire_server.cli.debugger.scene import Scene, node_names
 
 
 class Table:
@@ -34,7 +34,7 @@ class Table:
         """Has them act on a scene."""
         self._scene = scene
         self._history = History(scene)
-        self._going_on = GoingOn(scene)
+        self._going_on = GoingOn(scene, self.is_command)
         self._answering = Answering(scene, self._going_on)
         self.commands = self._all()
 
@@ -56,7 +56,17 @@ class Table:
         if command.name == "help":
             return [each.name for each in self.commands]
         graph = self._scene.graph(0)
-        return [node.node_id for node in graph.nodes if node.node_id[:2] != "__"] if graph else ()
+        return node_names(graph) if graph else ()
+
+    def is_command(self, line: str) -> bool:
+        """Tells whether a line reads like a command: a name alone, or a whole one with words."""
+        name, _, rest = line.strip().partition(" ")
+        for command in self.commands:
+            if name == command.name:
+                return not rest or bool(command.arguments)
+            if name in command.aliases:
+                return not rest
+        return False
 
     def _edit(self, rest: str) -> GoOn | None:
         words = shlex.split(rest)
@@ -107,7 +117,13 @@ class Table:
             ),
             "what waits": (
                 ("answer", ("a",), "[N] TEXT|JSON", "answers a question", waits.answer),
-                ("approve", ("ok",), "[N]", "lets a tool call run, or all", waits.approve),
+                (
+                    "approve",
+                    ("ok",),
+                    "[N]",
+                    "lets a call run, as edited if it was, or all",
+                    waits.approve,
+                ),
                 ("edit", ("e",), "N", "edits a call in $EDITOR; without N the state", self._edit),
                 ("reject", ("r",), "[N] [REASON]", "keeps a call from running", waits.reject),
                 ("respond", ("re",), "[N] TEXT", "answers in the tool's place", waits.respond),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphwire import Approve, Resume, ToolCall
+from graphwire import Approve, Edit, Resume, ToolCall
 from graphwire.enums import PauseKind, StepMode
 from graphwire.reviews import Decision
 from graphwire.values import Pause
@@ -24,6 +24,11 @@ class WaitingCall:
     pause: Pause
     call: ToolCall
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Returns the id of the pause and of the tool call."""
+        return self.pause.pause_id, self.call.tool_call_id
+
 
 @dataclass(slots=True)
 class Verdicts:
@@ -32,18 +37,35 @@ class Verdicts:
     Attributes:
         answers: By the id of the pause.
         decisions: By the id of the pause and of the tool call.
+        unconfirmed: The calls of `decisions` that were edited, and not approved since.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
     decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
+    unconfirmed: set[tuple[str, str]] = field(default_factory=set)
 
     def decide(self, waiting: WaitingCall, decision: Decision) -> None:
-        """Takes a decision on a call, in place of an earlier one."""
-        self.decisions[waiting.pause.pause_id, waiting.call.tool_call_id] = decision
+        """Takes a decision on a call, in place of an earlier one; an edit is to be confirmed."""
+        self.decisions[waiting.key] = decision
+        if isinstance(decision, Edit):
+            self.unconfirmed.add(waiting.key)
+        else:
+            self.unconfirmed.discard(waiting.key)
+
+    def approve(self, waiting: WaitingCall) -> None:
+        """Has a call run: as it was edited, if it was."""
+        if isinstance(self.decision(waiting), Edit):
+            self.unconfirmed.discard(waiting.key)
+        else:
+            self.decide(waiting, Approve())
 
     def decision(self, waiting: WaitingCall) -> Decision | None:
         """Returns the decision on a call; None if there is none yet."""
-        return self.decisions.get((waiting.pause.pause_id, waiting.call.tool_call_id))
+        return self.decisions.get(waiting.key)
+
+    def confirmed(self, calls: Iterable[WaitingCall]) -> bool:
+        """Tells whether each of the calls that was edited was approved since."""
+        return not any(waiting.key in self.unconfirmed for waiting in calls)
 
     def complete(self, pauses: Sequence[Pause]) -> bool:
         """Tells whether there is a verdict on all that pauses ask."""

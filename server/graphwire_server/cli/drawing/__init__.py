@@ -75,11 +75,16 @@ def draw_graph(graph: AssistantGraph, marks: Mapping[str, str] | None = None) ->
     return Drawing(canvas.text(), canvas.width, _legend(graph, edges))
 
 
+def node_path(node_id: str) -> str:
+    """Returns a node of a drawing as breakpoints name it: `child/ask` for `child:ask`."""
+    return node_id.replace(":", "/")
+
+
 def _caption(node: GraphNode, graph: AssistantGraph) -> str:
     before = f"{_BREAKPOINT} " if node.interrupt_before else ""
     after = f" {_BREAKPOINT}" if node.interrupt_after else ""
     repeats = any(e.source == e.target == node.node_id for e in graph.edges)
-    return f"{before}{node.node_id}{f' {_REPEATS}' if repeats else ''}{after}"
+    return f"{before}{node_path(node.node_id)}{f' {_REPEATS}' if repeats else ''}{after}"
 
 
 def _edges(graph: AssistantGraph, captions: dict[str, str]) -> list[Edge]:
