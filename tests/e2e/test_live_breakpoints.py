@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import duration_pb2
-from graphwire.v1 import breakpoint_pb2, run_pb2, runs_pb2
+from graphwire.v1 import breakpoint_pb2, run_pb2, runs_pb2, threads_pb2
 
 from tests.e2e.drive import DEADLINE, join, payload, refused, value
-from tests.e2e.driven import DrivenThread, Events, resume
+from tests.e2e.driven import DrivenThread, Events, command, resume
 from tests.e2e.gates import Gate
 from tests.e2e.stopping import (
     DONE,
@@ -28,6 +28,8 @@ from tests.e2e.stopping import (
     pauses_of,
     remove,
 )
+
+ENQUEUE = run_pb2.MULTITASK_STRATEGY_ENQUEUE
 
 
 def at_gate(thread: DrivenThread, gate: Gate, assistant: str = "gated", **fields: Any) -> str:
@@ -436,3 +438,52 @@ def test_what_is_rolled_back_does_not_begin_the_count_anew(
     thread.runs_stub.CancelRun(request, timeout=DEADLINE)
     assert thread.stands() == ("INTERRUPTED", ["step"], [("BREAKPOINT_BEFORE", "step")])
     assert ended(thread.resume()) == ("INTERRUPTED", ["before step"])
+
+
+# --- runs that wait in the queue meanwhile ---
+
+
+def test_a_queued_command_has_what_was_added_to_the_run_before_it(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id = at_gate(thread, gate)
+    queued = thread.create(command=command({"goto": ["after"]}), multitask_strategy=ENQUEUE)
+    add(thread.runs_stub, run_id, at("after", breakpoint_id="late"))
+    gate.open()
+    assert ended(end_of(thread, run_id)) == ("INTERRUPTED", ["before after"])
+    # The queued one waits behind that, and pauses at the same place when its turn comes.
+    assert ended(thread.resume()) == DONE
+    events = end_of(thread, queued)
+    assert ended(events) == ("INTERRUPTED", ["before after"])
+    assert met(pauses_of(events)[0]) == [("late", "RUN")]
+    assert in_force(thread.runs_stub, queued) == [("after", "late", "RUN")]
+
+
+def test_a_queued_command_that_clears_breakpoints_has_none_of_them(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id = at_gate(thread, gate)
+    queued = thread.create(
+        command=command({"goto": ["after"]}), multitask_strategy=ENQUEUE, clear_breakpoints=True
+    )
+    add(thread.runs_stub, run_id, at("after", breakpoint_id="late"))
+    gate.open()
+    assert ended(end_of(thread, run_id)) == ("INTERRUPTED", ["before after"])
+    thread.resume()
+    assert ended(end_of(thread, queued)) == DONE
+
+
+def test_a_queued_run_has_the_breakpoints_that_its_thread_has_when_its_turn_comes(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id = at_gate(thread, gate)
+    queued = thread.create(assistant_id="gated", input=gate.input, multitask_strategy=ENQUEUE)
+    breakpoints = breakpoint_pb2.BreakpointList(breakpoints=[at("after", breakpoint_id="mine")])
+    change = threads_pb2.UpdateThreadRequest(thread_id=thread.thread_id, breakpoints=breakpoints)
+    thread.threads_stub.UpdateThread(change, timeout=DEADLINE)
+    gate.open()
+    # The one that executes began without them.
+    assert ended(end_of(thread, run_id)) == DONE
+    events = end_of(thread, queued)
+    assert ended(events) == ("INTERRUPTED", ["before after"])
+    assert met(pauses_of(events)[0]) == [("mine", "THREAD")]

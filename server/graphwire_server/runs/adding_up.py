@@ -16,6 +16,7 @@ from graphwire_server.graphs.breakpoints import (
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
 from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
     CommandStart,
     Durability,
@@ -28,6 +29,7 @@ from graphwire_server.runs.request import (
     StreamMode,
 )
 from graphwire_server.runs.resume import ResumePlan
+from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import Inheritance, PauseKind, RunRecord, ThreadRecord
 
 #: The most breakpoints of its own that a run may have.
@@ -96,8 +98,8 @@ class Context:
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:
     """Returns the breakpoints of the run itself: those it inherits, and those it brings."""
     inherits = previous is not None and not request.clear_breakpoints
-    inherited = breakpoints_in(previous.breakpoints) if previous and inherits else ()
-    there = {each.breakpoint_id for each in inherited}
+    from_before = breakpoints_in(previous.breakpoints) if previous and inherits else ()
+    there = {each.breakpoint_id for each in from_before}
     for index, each in enumerate(request.breakpoints):
         if each.breakpoint_id in there:
             raise errors.InvalidFieldError(
@@ -105,12 +107,12 @@ def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[
                 "inherits; take another id",
                 field=f"breakpoints[{index}].breakpoint_id",
             )
-    if len(inherited) + len(request.breakpoints) > MAX_RUN_BREAKPOINTS:
+    if len(from_before) + len(request.breakpoints) > MAX_RUN_BREAKPOINTS:
         raise errors.InvalidFieldError(
             f"with those that are inherited, these are more than {MAX_RUN_BREAKPOINTS}",
             field="breakpoints",
         )
-    return (*inherited, *request.breakpoints)
+    return (*from_before, *request.breakpoints)
 
 
 def check_ids(request: RunRequest, defaults: Sequence[Breakpoint]) -> None:
@@ -164,15 +166,15 @@ def add_up(
 ) -> RunSpec:
     """Adds up what the run is asked for, what it inherits and what is compiled in."""
     before = RunSpec.from_json(previous.spec) if previous else None
-    inherited = None if request.clear_breakpoints else before
+    kept = None if request.clear_breakpoints else before
     interrupt_before = _union(
         context.graph.compiled.before,
-        inherited.interrupt_before if inherited else (),
+        kept.interrupt_before if kept else (),
         request.interrupt_before,
     )
     interrupt_after = _union(
         context.graph.compiled.after,
-        inherited.interrupt_after if inherited else (),
+        kept.interrupt_after if kept else (),
         request.interrupt_after,
     )
     recovery = request.recovery or (before.recovery if before else "CONTINUE")
@@ -185,10 +187,7 @@ def add_up(
     # A run that goes on is of the version of the assistant that it began with.
     assistant_breakpoints = context.assistant_breakpoints
     if before is not None:
-        earlier = breakpoints_in(before.defaults)
-        assistant_breakpoints = tuple(
-            each for each in earlier if each.source is BreakpointSource.ASSISTANT
-        )
+        assistant_breakpoints = _of(before, BreakpointSource.ASSISTANT)
     defaults = (*assistant_breakpoints, *breakpoints_in(thread.breakpoints))
     resume = request.resume
     gated = (
@@ -234,6 +233,7 @@ def add_up(
         multitask=request.multitask,
         recovery=recovery,
         defaults=breakpoints_text(defaults),
+        clears=request.clear_breakpoints,
         step=_step(resume.step, plan) if resume is not None and plan is not None else None,
         run_to=resume.run_to if resume is not None else "",
     )
@@ -265,6 +265,51 @@ def _union(*lists: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(name for names in lists for name in names))
     # Not those in subgraphs.
     return ["*", *(name for name in names if "/" in name)] if "*" in names else names
+
+
+def at_its_turn(tx: Transaction, run: RunRecord) -> RunRecord:
+    """Gives a queued run that begins the breakpoints that hold on its thread by now.
+
+    Those of the thread may have been changed while it waited; and a command goes on from the run
+    before it, to which some may have been added, or from another one than was there when it was
+    accepted. What it has already, it keeps.
+    """
+    thread, spec = tx.thread(run.thread_id), RunSpec.from_json(run.spec)
+    assert thread is not None
+    of_assistant = _of(spec, BreakpointSource.ASSISTANT)
+    own, changed = breakpoints_in(run.breakpoints), spec
+    before = inherited(tx, run.thread_id, by=run.run_id)
+    if spec.kind == "command" and not spec.clears and before is not None:
+        earlier = RunSpec.from_json(before.spec)
+        own = _with(own, breakpoints_in(before.breakpoints))
+        of_assistant = _with(of_assistant, _of(earlier, BreakpointSource.ASSISTANT))
+        changed = replace(
+            spec,
+            interrupt_before=_union(spec.interrupt_before, earlier.interrupt_before),
+            interrupt_after=_union(spec.interrupt_after, earlier.interrupt_after),
+            known_metadata={**earlier.known_metadata, **spec.known_metadata},
+            chain=earlier.chain,
+        )
+    defaults = breakpoints_text((*of_assistant, *breakpoints_in(thread.breakpoints)))
+    changed = replace(changed, defaults=defaults)
+    if own or defaults != "[]" or changed.interrupt_before or changed.interrupt_after:
+        changed = replace(changed, durability=Durability.SYNC)
+    text = breakpoints_text(own)
+    if changed != spec:
+        tx.change_spec(run.run_id, changed.to_json())
+    if text != run.breakpoints:
+        tx.set_run_breakpoints(run.run_id, text)
+    return replace(run, spec=changed.to_json(), breakpoints=text)
+
+
+def _of(spec: RunSpec, source: BreakpointSource) -> tuple[Breakpoint, ...]:
+    return tuple(each for each in breakpoints_in(spec.defaults) if each.source is source)
+
+
+def _with(own: Sequence[Breakpoint], others: Sequence[Breakpoint]) -> tuple[Breakpoint, ...]:
+    """Adds breakpoints to others, but for those whose ids are taken."""
+    ids = {each.breakpoint_id for each in own}
+    return (*own, *(each for each in others if each.breakpoint_id not in ids))
 
 
 def chain_of(run: RunRecord | Inheritance) -> str:

@@ -15,6 +15,7 @@ import structlog
 
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
+from graphwire_server.runs.adding_up import at_its_turn
 from graphwire_server.runs.attempt import Attempt, AttemptContext
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.event_log import EventLog
@@ -307,7 +308,7 @@ class Executor:
     def _begin_attempt(self, tx: Transaction, run: RunRecord) -> RunRecord:
         """Tells of a further attempt, in the commit that claims it: none is missing in the log."""
         if run.attempt == 1:
-            return _given_way(tx, run) if run.discards else run
+            return at_its_turn(tx, _given_way(tx, run) if run.discards else run)
         if not self._context.goes_on(run):
             return run
         head = tx.checkpoint(run.thread_id, "")

@@ -12,9 +12,12 @@ from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import Inheritance, RunRecord
 
 
-def inherited(db: Reader, thread_id: str) -> Inheritance | None:
-    """Returns what the next run of a thread inherits; None if nothing has run on it."""
-    run, noted = db.last_run(thread_id), db.inheritance(thread_id)
+def inherited(db: Reader, thread_id: str, *, by: str = "") -> Inheritance | None:
+    """Returns what the next run of a thread inherits; None if nothing has run on it.
+
+    `by` is the id of that run, where it has begun.
+    """
+    run, noted = db.last_run(thread_id, but=by), db.inheritance(thread_id)
     if run is None:
         return noted
     last = _of(run)

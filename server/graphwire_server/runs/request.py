@@ -222,6 +222,7 @@ class RunSpec:
         step: For a step: how far it goes, and from where; else None.
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
+        clears: Whether it inherits no breakpoints of runs.
         known_metadata: What conditions see as metadata: the run's, over that of the runs it
             continues.
         chain: The run with new input that it continues, or its own id: what breakpoints let
@@ -255,6 +256,7 @@ class RunSpec:
     step: Step | None = None
     run_to: str = ""
     waited: bool = False
+    clears: bool = False
     known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     found: Found = field(default_factory=Found)

@@ -139,10 +139,11 @@ class Reader(CheckpointReader, Protocol):
     def has_active_run(self, thread_id: str) -> bool:
         """Returns whether a thread has a PENDING or RUNNING run."""
 
-    def last_run(self, thread_id: str) -> RunRecord | None:
+    def last_run(self, thread_id: str, *, but: str = "") -> RunRecord | None:
         """Returns the thread's run that began to execute last, or None.
 
-        Those that have left nothing don't count; see `RunRecord.left_nothing`.
+        Those that have left nothing don't count; see `RunRecord.left_nothing`. Nor does the one
+        whose id is `but`.
         """
 
     def active_run_ids(self, status: RunStatus) -> list[str]:

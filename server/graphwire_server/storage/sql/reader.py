@@ -104,8 +104,8 @@ class SqlReader(CheckpointReads, AssistantReads):
         parameters = (thread_id, thread_id)
         return self._execute(sql.HAS_ACTIVE_RUN, parameters).fetchone() is not None
 
-    def last_run(self, thread_id: str) -> RunRecord | None:
-        row = self._execute(sql.LAST_RUN, (thread_id,)).fetchone()
+    def last_run(self, thread_id: str, *, but: str = "") -> RunRecord | None:
+        row = self._execute(sql.LAST_RUN, (thread_id, but)).fetchone()
         return None if row is None else rows.run_record(row)
 
     def inheritance(self, thread_id: str) -> Inheritance | None:

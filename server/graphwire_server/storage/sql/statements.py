@@ -287,8 +287,10 @@ HAS_ACTIVE_RUN = """
 
 # By their start: a resume goes before runs that were accepted earlier and wait behind the pause.
 # Nothing goes on from a run that has left nothing; see `RunRecord.left_nothing`.
+#: Parameters: the thread_id, and the run_id of one that is not meant.
 LAST_RUN = f"""
-    {_SELECT_RUN} WHERE r.thread_id = ? AND r.start_time IS NOT NULL AND NOT r.rolled_back
+    {_SELECT_RUN} WHERE r.thread_id = ? AND r.run_id <> ?
+        AND r.start_time IS NOT NULL AND NOT r.rolled_back
         AND (r.absorbed OR r.status NOT IN ('FAILED', 'CANCELLED', 'TIMED_OUT'))
     ORDER BY r.start_time DESC, r.number DESC LIMIT 1
 """
