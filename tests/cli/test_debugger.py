@@ -556,17 +556,18 @@ def test_attaching_to_a_run_shows_it_and_ctrl_c_pauses_it(zoo: str, tmp_path: Pa
 
 
 def test_attaching_shows_runs_that_are_queued_one_after_the_other(zoo: str, tmp_path: Path) -> None:
-    gate = Gate(tmp_path / "gate")
-    given = json.loads(gate.input.json)
+    gates = [Gate(tmp_path / name) for name in ("first", "second")]
+    first, second = (json.loads(gate.input.json) for gate in gates)
     with Client(zoo) as client:
         thread = client.threads.create().thread_id
-        client.runs.create(thread, "gated", input=given)
-        gate.wait_begun()
-        client.runs.create(thread, "gated", input=given, multitask_strategy="ENQUEUE")
+        client.runs.create(thread, "gated", input=first)
+        gates[0].wait_begun()
+        client.runs.create(thread, "gated", input=second, multitask_strategy="ENQUEUE")
         with AtATerminal("attach", thread, "-s", zoo) as attached:
-            attached.read_until("● before\n")
-            gate.open()
-            for _ in range(2):
+            for gate in gates:
+                # It is at work for as long as it takes to be seen.
+                attached.read_until("● before\n")
+                gate.open()
                 attached.read_until("● after\n")
                 attached.read_until("✓ succeeded")
             attached.read_until("■ idle  nothing is next\n")
@@ -577,12 +578,13 @@ def test_attaching_shows_runs_that_are_queued_one_after_the_other(zoo: str, tmp_
 def test_attaching_asks_about_a_pause_though_a_run_is_queued_behind_it(
     zoo: str, tmp_path: Path
 ) -> None:
-    gate = Gate(tmp_path / "gate")
-    given = json.loads(gate.input.json)
+    gate, other = (Gate(tmp_path / name) for name in ("first", "second"))
     with Client(zoo) as client:
         thread = client.threads.create().thread_id
+        given = json.loads(gate.input.json)
         first = client.runs.create(thread, "gated", input=given, interrupt_before=["after"])
         gate.wait_begun()
+        given = json.loads(other.input.json)
         queued = client.runs.create(thread, "gated", input=given, multitask_strategy="ENQUEUE")
         gate.open()
         assert client.runs.wait(first.run_id).run.status is RunStatus.INTERRUPTED
@@ -594,6 +596,7 @@ def test_attaching_asks_about_a_pause_though_a_run_is_queued_behind_it(
             attached.read_until("✓ succeeded")
             # Now it is the turn of the other one.
             attached.read_until("● before\n")
+            other.open()
             attached.read_until("✓ succeeded")
             attached.read_until("■ idle  nothing is next\n")
             attached.answer(PROMPT, "q")

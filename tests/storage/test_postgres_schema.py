@@ -298,7 +298,7 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("lost", (sql.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
         ("held", (sql.HELD_RUNS, ("server",)), "gw_runs_under_way"),
-        ("last run", (sql.LAST_RUN, ("thread-5",)), "gw_runs_by_"),
+        ("last run", (sql.LAST_RUN, ("thread-5", "")), "gw_runs_by_"),
         ("hold", (sql.HOLD, (0, 0, False, "run-5", "server", 1)), "gw_runs_run_id_key"),
         *(
             (f"expired {kept}", (statement, (9, 50, 0)), index)
