@@ -61,6 +61,6 @@ ROW = Row(
     name="condition",
     title="The how-to's graph to its end, with a breakpoint whose condition is false",
     how="StreamRun, stream mode UPDATES, on a new thread each; without a breakpoint, and with one "
-    f"before the node that runs tools: {LAST}. It is compiled for each run, and asked once.",
+    f"before the node that runs tools: {LAST}. It comes with each run, and is asked once.",
     measure=measure,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from graphwire_server.graphs.conditions.build import Builder, Code
 from graphwire_server.graphs.conditions.check import Checker
@@ -22,6 +23,8 @@ from graphwire_server.graphs.conditions.values import an
 
 #: The longest condition, in characters.
 MAX_LENGTH = 4096
+#: How many conditions are remembered.
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,10 +73,18 @@ def compile_condition(text: str, state_keys: Collection[str] | None) -> Conditio
 
     `state_keys` are the keys that the state may have, None if they are not known.
 
+    The same condition of the same graph is compiled once, as far as it is remembered: each run
+    brings it again.
+
     Raises:
         ConditionError: The text is too long, is no expression, names what there is not, or
             has a type that is wrong.
     """
+    return _compiled(text, None if state_keys is None else tuple(state_keys))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _compiled(text: str, state_keys: tuple[str, ...] | None) -> Condition:
     try:
         if len(text) > MAX_LENGTH:
             raise Refusal(f"has {len(text)} characters, and {MAX_LENGTH} are allowed", MAX_LENGTH)
