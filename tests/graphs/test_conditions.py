@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -660,11 +659,8 @@ def test_cost_is_bounded(text: str) -> None:
         "e": dict.fromkeys(map(str, LONG)),
     }
     condition, asked = compile_condition(text, None), variables(state)
-    start = time.process_time()
     with pytest.raises(ConditionFailed, match=r"^costs more than 100000 steps$"):
         condition.holds(asked)
-    # A tenth of it is usual; a machine may be slow.
-    assert time.process_time() - start < 0.3
 
 
 def test_a_budget_is_for_one_evaluation() -> None:
