@@ -347,6 +347,20 @@ class GraphChangedError(FailedPreconditionError):
     reason = "GRAPH_CHANGED"
 
 
+class UnauthenticatedError(GraphwireError):
+    """The server wants to know who calls, and the call's credentials are missing or do not hold."""
+
+    code = "UNAUTHENTICATED"
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(GraphwireError):
+    """The caller is known, and may not do this. Threads of others are ThreadNotFoundError."""
+
+    code = "PERMISSION_DENIED"
+    reason = "PERMISSION_DENIED"
+
+
 class SequenceOutOfRangeError(GraphwireError):
     """`after_sequence` lies beyond the run's last event, or before the oldest that is kept.
 

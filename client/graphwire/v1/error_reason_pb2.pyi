@@ -133,6 +133,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_ASSISTANT_IN_USE: _ErrorReason.ValueType  # 54
     """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 70
+    """UNAUTHENTICATED: the server wants to know who calls, and the call says nothing of
+    that, or what it says does not hold; the text says what would.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 71
+    """PERMISSION_DENIED: the caller is known, and may not do this. (Threads of others are
+    NOT_FOUND.)
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 60
     """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
     `last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
@@ -279,6 +287,14 @@ deleted, or be given another graph.
 """
 ERROR_REASON_ASSISTANT_IN_USE: ErrorReason.ValueType  # 54
 """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 70
+"""UNAUTHENTICATED: the server wants to know who calls, and the call says nothing of
+that, or what it says does not hold; the text says what would.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 71
+"""PERMISSION_DENIED: the caller is known, and may not do this. (Threads of others are
+NOT_FOUND.)
+"""
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 60
 """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
 `last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
