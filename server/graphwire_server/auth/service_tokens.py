@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 import time
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from graphwire_server.auth.changing_files import ChangingFile
+from graphwire_server.auth.fresh_tokens import digest
 from graphwire_server.auth.identity import PERMISSIONS, Identity
 from graphwire_server.auth.names import described, wrong_name
 from graphwire_server.auth.setup_errors import UnusableFileError, did_you_mean
@@ -44,16 +43,6 @@ class ServiceTokens:
         known = await self._file.current()
         # Found by its digest: how long that takes tells nothing of the tokens.
         return known.get(digest(token))
-
-
-def digest(token: str) -> str:
-    """Returns the SHA-256 of a token, in hexadecimal digits."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def new_token() -> str:
-    """Returns a fresh token: 256 random bits, in characters that need no quoting."""
-    return f"gw_{secrets.token_hex(32)}"
 
 
 def read_tokens(data: bytes) -> Mapping[str, Identity]:
