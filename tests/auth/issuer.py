@@ -7,7 +7,7 @@ import base64
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,7 +29,7 @@ ISSUER = "https://issuer.example"
 AUDIENCE = "graphwire"
 RULES = TokenRules(issuer=ISSUER, audience=AUDIENCE)
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[], Any]] = {
     "rsa": lambda: rsa.generate_private_key(65537, 2048),
     "rsa2": lambda: rsa.generate_private_key(65537, 2048),
     "short": lambda: rsa.generate_private_key(65537, 1024),
@@ -46,7 +46,7 @@ _MAKERS = {
 @cache
 def private(name: str) -> Any:
     """A private key, the same each time."""
-    return _MAKERS[name]()  # type: ignore[no-untyped-call, operator]
+    return _MAKERS[name]()
 
 
 def public_pem(name: str) -> bytes:

@@ -98,7 +98,8 @@ async def test_a_call_without_anything_is_told_what_there_is(
 
 
 @pytest.mark.parametrize(
-    "authorization", ["", "s3cret", "Bearer", "Bearer ", "Basic s3cret", "Bearer s3cret x", "Bearers3cret"]
+    "authorization",
+    ["", "s3cret", "Bearer", "Bearer ", "Basic s3cret", "Bearer s3cret x", "Bearers3cret"],
 )
 async def test_an_authorization_of_another_form_is_refused(
     service_tokens: ServiceTokens, authorization: str

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -168,8 +171,7 @@ async def test_clocks_may_differ_by_the_leeway() -> None:
         ),
         (
             {"aud": {"graphwire": 1}},
-            'the token is for {"graphwire": 1}; the audience that is expected here is '
-            '"graphwire"',
+            'the token is for {"graphwire": 1}; the audience that is expected here is "graphwire"',
         ),
         ({"aud": [AUDIENCE, 1]}, None),
         (
@@ -190,12 +192,13 @@ async def test_clocks_may_differ_by_the_leeway() -> None:
         ({"sub": "x" * 513}, "the token's `sub` is longer than 512 characters"),
     ],
 )
-async def test_a_claim_that_does_not_hold_is_named(more: dict[str, Any], reason: str | None) -> None:
+async def test_a_claim_that_does_not_hold_is_named(
+    more: dict[str, Any], reason: str | None
+) -> None:
     if more.get("iss") or more.get("exp") in ("soon", [1]):
         # PyJWT writes no such claim of its own accord.
-        token = jwt.api_jws.encode(
-            jwt.utils.force_bytes(__import__("json").dumps(claims(**more))), private("rsa"), "RS256"
-        )
+        text = json.dumps(claims(**more)).encode()
+        token = jwt.api_jws.encode(text, private("rsa"), "RS256")
     else:
         token = signed(**more)
     said = await refusal(token)
@@ -276,9 +279,6 @@ async def test_the_algorithm_is_the_key_s_and_never_the_token_s(algorithm: str) 
 
 
 async def test_the_public_key_is_no_secret() -> None:
-    import hashlib
-    import hmac
-
     pem = public_pem("rsa")
     unsigned = forged({"alg": "HS256"}, claims()).rpartition(".")[0]
     signature = hmac.new(pem, unsigned.encode(), hashlib.sha256).digest()

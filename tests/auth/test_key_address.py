@@ -191,9 +191,7 @@ async def test_a_server_starts_without_the_keys_and_gets_them_when_it_can() -> N
                 await server.came(len(server.requests) + 2)
                 assert (await tokens.authenticate(signed())).principal == "anna"
         assert lines[0]["error"] == "is no JSON"
-        assert lines[0]["hint"] == (
-            "tokens are refused with UNAVAILABLE until the keys are there"
-        )
+        assert lines[0]["hint"] == ("tokens are refused with UNAVAILABLE until the keys are there")
         assert "secret" not in str(lines)
 
 
@@ -304,5 +302,3 @@ def test_addresses_that_are_not_safe_are_refused(address: str, reason: str) -> N
 )
 def test_addresses_that_are_safe_pass(address: str) -> None:
     check_address(address)
-
-

@@ -40,7 +40,8 @@ def test_the_algorithms_follow_from_the_kind_of_the_key(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "length, algorithms", [(32, {"HS256"}), (48, {"HS256", "HS384"}), (64, {"HS256", "HS384", "HS512"})]
+    "length, algorithms",
+    [(32, {"HS256"}), (48, {"HS256", "HS384"}), (64, {"HS256", "HS384", "HS512"})],
 )
 def test_a_secret_is_for_what_it_is_long_enough_for(length: int, algorithms: set[str]) -> None:
     (key,) = read_key_file(jwks(secret(length))).keys

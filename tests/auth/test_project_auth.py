@@ -325,7 +325,9 @@ async def test_what_is_no_json_is_left_out_with_a_word() -> None:
     ]
 
 
-FORMS = "a text, a dict with an identity, an object with an identity, or (permissions, one of these)"
+FORMS = (
+    "a text, a dict with an identity, an object with an identity, or (permissions, one of these)"
+)
 
 
 @pytest.mark.parametrize(
@@ -434,10 +436,19 @@ async def test_starlette_s_exceptions_count_too() -> None:
         await ask(raising(exceptions.HTTPException(403, "no")))
     with pytest.raises(errors.UnauthenticatedError, match="^who$"):
         await ask(raising(authentication.AuthenticationError("who")))
-    user = authentication.SimpleUser("anna")
-    user.identity_ = "anna"
-    with pytest.raises(errors.InternalError):
-        await ask(returning(user))  # Starlette's has no identity
+
+
+async def test_a_user_of_starlette_s_is_shown_to_handlers_as_it_is() -> None:
+    authentication = pytest.importorskip("starlette.authentication")
+
+    class User(authentication.BaseUser):  # type: ignore[misc, name-defined]
+        identity, display_name, is_authenticated = "anna", "Anna", True
+
+    user = User()
+    found = await ask(returning((["x"], user)))
+    assert found.source is user
+    assert (found.principal, found.permissions) == ("anna", {"x"})
+    assert found.user == {**BASE, "display_name": "Anna", "permissions": ["x"]}
 
 
 # --- the cache

@@ -99,8 +99,7 @@ async def test_a_token_is_known_by_its_digest(tmp_path: Path) -> None:
         ),
         (
             f'[a]\ntoken_sha256 = "{A}"\npermissions = ["threads:al"]',
-            '[a] permissions[0]: there is no permission "threads:al"; '
-            'did you mean "threads:all"?',
+            '[a] permissions[0]: there is no permission "threads:al"; did you mean "threads:all"?',
         ),
         (
             f'[a]\ntoken_sha256 = "{A}"\npermissions = ["threads:all", "x"]',
