@@ -121,7 +121,8 @@ async def test_only_scopes_of_graphwire_are_permissions(scope: Any, permissions:
 
 async def test_a_claim_whose_name_has_dots_is_found_by_it() -> None:
     rules = TokenRules(ISSUER, AUDIENCE, "https://a.b/user")
-    token = signed(**{"https://a.b/user": "bob"})
+    more: Any = {"https://a.b/user": "bob"}
+    token = signed(**more)
     assert (await reader(rules=rules).authenticate(token)).principal == "bob"
 
 
@@ -132,10 +133,11 @@ async def test_the_audience_is_one_of_the_token_s(audience: Any) -> None:
 
 async def test_clocks_may_differ_by_the_leeway() -> None:
     now = time.time()
-    for more in ({"exp": now - 20}, {"nbf": now + 20}, {"iat": now + 20}):
+    near: Any = ({"exp": now - 20}, {"nbf": now + 20}, {"iat": now + 20})
+    for more in near:
         assert (await reader().authenticate(signed(**more))).principal == "anna"
     strict = reader(rules=TokenRules(ISSUER, AUDIENCE, leeway=0))
-    for more in ({"exp": now - 20}, {"nbf": now + 20}, {"iat": now + 20}):
+    for more in near:
         await refusal(signed(**more), strict)
 
 

@@ -75,7 +75,7 @@ async def test_rotated_keys_come_by_themselves() -> None:
         await server.came(seen + 2)  # the answer to the first of them has arrived
         assert await kids(keys) == ["rsa2"]
         tokens = JsonWebTokens(keys, RULES)
-        with pytest.raises(UnauthenticatedError, match='kid "rsa"$'):
+        with pytest.raises(UnauthenticatedError, match=r'kid "rsa"$'):
             await tokens.authenticate(signed(headers={"kid": "rsa"}))
 
 
@@ -86,7 +86,7 @@ async def test_an_unknown_kid_fetches_at_once_but_not_again_within_ten_seconds()
         server.body = jwks(jwk("rsa"), jwk("rsa2"))
         token = signed("rsa2", headers={"kid": "rsa2"})
         clock.time += 9
-        with pytest.raises(UnauthenticatedError, match='kid "rsa2"$'):
+        with pytest.raises(UnauthenticatedError, match=r'kid "rsa2"$'):
             await tokens.authenticate(token)
         assert len(server.requests) == 1
         clock.time += 1

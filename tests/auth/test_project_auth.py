@@ -432,9 +432,9 @@ async def test_a_password_is_not_logged_either() -> None:
 async def test_starlette_s_exceptions_count_too() -> None:
     exceptions = pytest.importorskip("starlette.exceptions")
     authentication = pytest.importorskip("starlette.authentication")
-    with pytest.raises(errors.PermissionDeniedError, match="^no$"):
+    with pytest.raises(errors.PermissionDeniedError, match=r"^no$"):
         await ask(raising(exceptions.HTTPException(403, "no")))
-    with pytest.raises(errors.UnauthenticatedError, match="^who$"):
+    with pytest.raises(errors.UnauthenticatedError, match=r"^who$"):
         await ask(raising(authentication.AuthenticationError("who")))
 
 
@@ -447,7 +447,8 @@ async def test_a_user_of_starlette_s_is_shown_to_handlers_as_it_is() -> None:
     user = User()
     found = await ask(returning((["x"], user)))
     assert found.source is user
-    assert (found.principal, found.permissions) == ("anna", {"x"})
+    assert found.principal == "anna"
+    assert found.permissions == {"x"}
     assert found.user == {**BASE, "display_name": "Anna", "permissions": ["x"]}
 
 
