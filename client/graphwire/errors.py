@@ -18,9 +18,12 @@ the client raises the same class again. Branch on the class, or on `reason`.
     │   ├── CheckpointMismatchError, RunEndedError, RunActiveError,
     │   ├── AssistantMismatchError, AssistantRequiredError, UnsupportedBreakpointError,
     │   └── GraphChangedError
+    ├── UnauthenticatedError        UNAUTHENTICATED
+    ├── PermissionDeniedError       PERMISSION_DENIED
     ├── SequenceOutOfRangeError     OUT_OF_RANGE
     ├── LimitReachedError           RESOURCE_EXHAUSTED
     ├── ShuttingDownError           UNAVAILABLE
+    ├── KeysUnavailableError        UNAVAILABLE
     ├── GraphUnavailableError       INTERNAL
     ├── InternalError               INTERNAL
     ├── TransportError              any status that is not the server's own (client only)

@@ -85,7 +85,7 @@ async def test_a_token_that_does_not_hold_is_not_made_good_by_a_certificate(
 async def test_a_call_without_anything_is_told_what_there_is(
     service_tokens: ServiceTokens, json_web_tokens: JsonWebTokens
 ) -> None:
-    said = "the call says not who makes it: "
+    said = "the call does not say who makes it: "
     token = f"send the metadata {BEARER}"
     certificate = "connect with a client certificate that names the caller"
     assert await refusal(Chain(service_tokens), call(certificate="shop")) == said + token

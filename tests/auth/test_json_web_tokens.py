@@ -148,7 +148,7 @@ async def test_clocks_may_differ_by_the_leeway() -> None:
     "more, reason",
     [
         ({"exp": None}, "the token has no `exp`"),
-        ({"exp": 1_700_000_000}, "the token has expired at 2023-11-14T22:13:20Z"),
+        ({"exp": 1_700_000_000}, "the token expired at 2023-11-14T22:13:20Z"),
         (
             {"nbf": 32_503_680_000},
             "the token does not hold before 3000-01-01T00:00:00Z (`nbf`)",

@@ -240,6 +240,36 @@ async def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
     assert lines[0]["error"].startswith("can't be reached: ConnectError: ")
 
 
+async def test_whatever_goes_wrong_it_goes_on_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(data: bytes, *, with_secrets: bool) -> None:
+        raise RuntimeError("a fault of ours")
+
+    async with key_server(jwks(jwk("rsa"))) as server:
+        with monkeypatch.context() as patched, capture_logs() as lines:
+            patched.setattr("graphwire_server.auth.key_sets.read_key_set", broken)
+            keys = KeyAddress(server.address, times=NOW)
+            await keys.open()
+        assert [line["event"] for line in lines][:2] == [
+            "auth_keys_failed",
+            "auth_keys_unreachable",
+        ]
+        await server.came(len(server.requests) + 2)
+        assert await kids(keys) == ["rsa"]
+        await keys.close()
+
+
+async def test_closing_does_not_wait_for_a_fetch() -> None:
+    clock = Clock()
+    async with key_server(jwks(jwk("rsa"))) as server:
+        async with opened(server.address, Times(timeout=600), clock) as keys:
+            server.hold.clear()
+            clock.time += 10
+            looking = asyncio.create_task(keys.look_again())
+            await server.came(2)
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+
+
 async def test_an_empty_key_set_is_believed() -> None:
     clock = Clock()
     async with key_server(jwks(jwk("rsa"))) as server, opened(server.address, clock=clock) as keys:

@@ -387,6 +387,16 @@ async def test_an_http_exception_is_a_refusal(
     assert lines == []
 
 
+async def test_a_detail_may_be_anything() -> None:
+    for detail, text in (({"why": {1}}, '{"why": "{1}"}'), ("", "Forbidden"), ([1], "[1]")):
+        raised = Auth.exceptions.HTTPException(403, detail)  # type: ignore[arg-type]
+        with pytest.raises(errors.PermissionDeniedError) as caught:
+            await ask(raising(raised))
+        assert str(caught.value) == text
+    with capture_logs(), pytest.raises(errors.InternalError):
+        await ask(raising(Auth.exceptions.HTTPException("403", "x")))  # type: ignore[arg-type]
+
+
 async def test_how_long_to_wait_is_passed_on() -> None:
     raised = Auth.exceptions.HTTPException(429, headers={"Retry-After": "7"})
     with pytest.raises(errors.LimitReachedError) as caught:

@@ -56,7 +56,7 @@ class Chain:
         if authorization is None:
             if self.certificates and (named := identity_of_certificate(credentials)) is not None:
                 return named
-            raise UnauthenticatedError(f"the call says not who makes it: {self._wanted()}")
+            raise UnauthenticatedError(f"the call does not say who makes it: {self._wanted()}")
         if self.service_tokens is None and self.json_web_tokens is None:
             raise UnauthenticatedError(
                 "this server takes no tokens: send no `authorization`, and connect with a "

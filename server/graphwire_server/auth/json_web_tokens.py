@@ -144,7 +144,7 @@ class JsonWebTokens:
             return UnauthenticatedError(_UNREADABLE)
         match error:
             case jwt.ExpiredSignatureError():
-                text = f"the token has expired at {_time(claims['exp'])}"
+                text = f"the token expired at {_time(claims['exp'])}"
             case jwt.ImmatureSignatureError():
                 name = "nbf" if str(error).endswith("(nbf)") else "iat"
                 text = f"the token does not hold before {_time(claims[name])} (`{name}`)"

@@ -34,13 +34,13 @@ def http_error_of(error: BaseException) -> tuple[int, str, str] | None:
     if not isinstance(error, tuple(kinds)):
         return None
     raised: Any = error
-    headers = {str(k).lower(): str(v) for k, v in (raised.headers or {}).items()}
-    detail = raised.detail if isinstance(raised.detail, str) else json.dumps(raised.detail)
-    return (
-        int(raised.status_code),
-        detail or _phrase(raised.status_code),
-        headers.get("retry-after", ""),
-    )
+    status, detail = raised.status_code, raised.detail
+    if not isinstance(status, int):
+        return None
+    if not isinstance(detail, str):
+        detail = json.dumps(detail, default=str)
+    headers = {str(key).lower(): str(value) for key, value in (raised.headers or {}).items()}
+    return status, detail or _phrase(status), headers.get("retry-after", "")
 
 
 def refusal_of(status: int, detail: str, retry_after: str) -> errors.GraphwireError:
