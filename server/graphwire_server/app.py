@@ -208,6 +208,7 @@ class App:
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
+            guard=None,
         )
         watch = None
         if settings.blocking_threshold_seconds:

@@ -16,6 +16,7 @@ from graphwire_server.rpc.convert import run_message
 from graphwire_server.rpc.event_frames import ThreadEventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.principal import current_caller
 from graphwire_server.runs.changes import ChangeLog, Watched, WatchFilter
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import pause_message, timestamp
@@ -88,6 +89,7 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
             assistant_id=request.filter.assistant_id,
             metadata=self._object(request.filter, "metadata"),
             values=self._object(request.filter, "values"),
+            access=current_caller().access,
         )
         async for watched in self._changes.watch(_watch_cursor(request.cursor), which):
             yield _watch_response(watched)
@@ -125,6 +127,7 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
             tool_name=message.tool_name,
             thread_metadata=self._object(message, "thread_metadata"),
             expires_before=expires_before,
+            access=current_caller().access,
         )
 
     def _object(self, message: Any, name: str) -> str | None:

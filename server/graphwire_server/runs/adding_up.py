@@ -15,6 +15,7 @@ from graphwire_server.graphs.breakpoints import (
     locate,
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
+from graphwire_server.runs.caller import SERVER, Caller
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
@@ -74,7 +75,7 @@ class Context:
         graph_id: The graph of the assistant.
         assistant_version: The version of the assistant.
         assistant_breakpoints: Those of the assistant, for a run with new input.
-        principal: Who calls.
+        caller: Who calls.
         assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
         continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
             run begins with the assistant as it is now.
@@ -90,7 +91,7 @@ class Context:
     graph_id: str
     assistant_version: int
     assistant_breakpoints: tuple[Breakpoint, ...] = ()
-    principal: str = ""
+    caller: Caller = SERVER
     assistant_kept: bool = False
     continued_run_id: str = ""
 
@@ -223,6 +224,8 @@ def add_up(
         configurable=configurable or {},
         context=context_value,
         metadata=request.metadata or {},
+        # Where the server itself goes on, as a pause has expired, it does so for whoever ran it.
+        user=dict(context.caller.user) or (before.user if before and request.expired else {}),
         known_metadata={
             **(before.known_metadata if before else {}),
             **(request.metadata or {}),

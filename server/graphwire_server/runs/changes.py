@@ -17,6 +17,7 @@ import structlog
 from graphwire import errors
 
 from graphwire_server.runs.wake import Wake
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import (
     ChangeKind,
@@ -48,6 +49,7 @@ class WatchFilter:
         assistant_id: On a thread of this assistant; empty for any.
         metadata: On a thread whose metadata contains this JSON object (text); None for any.
         values: On a thread whose state contains this JSON object (text); None for any.
+        access: On a thread that the caller may see.
     """
 
     kinds: frozenset[ChangeKind] = frozenset()
@@ -55,6 +57,7 @@ class WatchFilter:
     assistant_id: str = ""
     metadata: str | None = None
     values: str | None = None
+    access: Access = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +217,14 @@ class ChangeLog:
     async def _matching(self, changes: Sequence[Change], which: WatchFilter) -> Sequence[Change]:
         """Returns those of some changes that a filter lets pass."""
         found = [change for change in changes if _matches(change, which)]
-        if not found or (which.metadata is None and which.values is None):
+        looks = which.metadata is not None or which.values is not None or which.access != ALL
+        if not found or not looks:
             return found
         ids = list(dict.fromkeys(change.subject.thread_id for change in found))
         threads = await self._storage.read(
-            lambda db: db.threads_containing(ids, metadata=which.metadata, values=which.values)
+            lambda db: db.threads_containing(
+                ids, metadata=which.metadata, values=which.values, access=which.access
+            )
         )
         return [change for change in found if change.subject.thread_id in threads]
 

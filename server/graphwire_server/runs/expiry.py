@@ -18,6 +18,7 @@ from graphwire import errors
 from graphwire_server.graphs.breakpoints import OnExpiry
 from graphwire_server.graphs.tool_calls import Decision, rejecting
 from graphwire_server.runs import topics
+from graphwire_server.runs.caller import SERVER
 from graphwire_server.runs.giving_up import give_up
 from graphwire_server.runs.request import ResumeStart, RunRequest
 from graphwire_server.runs.service import RunService
@@ -118,7 +119,7 @@ class Expiry:
             reviews=tuple((pause.pause_id, _rejection(pause)) for pause in rejected),
         )
         request = RunRequest(resume, thread_id=thread_id, expired=True)
-        accepted = await self._runs.start(request, principal="", method="")
+        accepted = await self._runs.start(request, caller=SERVER, method="")
         _log.info(
             "pauses_expired",
             thread_id=thread_id,

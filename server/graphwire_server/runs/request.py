@@ -209,6 +209,7 @@ class RunSpec:
         configurable: The caller's configurable values.
         context: The run's context; None for none.
         metadata: The caller's metadata.
+        user: What the graph is told of who started it: a JSON object; empty: nothing.
         checkpoint_id: Where to start from; empty for the head.
         discards: For "command": drops the nodes that wait, before it does anything else.
         durability: When checkpoints reach the disk.
@@ -260,6 +261,7 @@ class RunSpec:
     known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     found: Found = field(default_factory=Found)
+    user: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

@@ -33,6 +33,7 @@ from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
 from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import find, to_open
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.copying import copy_thread
@@ -50,6 +51,7 @@ from graphwire_server.runs.refusals import (
 )
 from graphwire_server.runs.retention import prune_thread
 from graphwire_server.runs.state_paths import StatePath, part
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
@@ -164,7 +166,7 @@ class ThreadService:
         self._completion = completion
 
     async def create(
-        self, new: NewThread, *, return_existing: bool, key: RequestKey | None
+        self, new: NewThread, *, return_existing: bool, key: RequestKey | None, caller: Caller
     ) -> ThreadView:
         """Creates a thread.
 
@@ -175,10 +177,11 @@ class ThreadService:
         def there_already(db: Reader) -> ThreadView | None:
             earlier = remembered(db, key) if key else None
             if earlier is not None:
-                return _made_earlier(db, earlier.subject)
-            if not new.thread_id or db.thread(new.thread_id) is None:
+                return _made_earlier(db, earlier.subject, caller)
+            there = db.thread(new.thread_id) if new.thread_id else None
+            if there is None:
                 return None
-            if not return_existing:
+            if not return_existing or not caller.access.admits(there.owner, there.metadata):
                 raise thread_exists(new.thread_id)
             return _view(db, new.thread_id)
 
@@ -195,7 +198,8 @@ class ThreadService:
                 thread = ThreadRecord(
                     thread_id=thread_id,
                     status=ThreadStatus.IDLE,
-                    metadata=jsontext.dumps(new.metadata),
+                    metadata=jsontext.dumps({**new.metadata, **caller.thread_metadata}),
+                    owner=caller.owner,
                     create_time=now,
                     update_time=now,
                     assistant_id=new.assistant_id,
@@ -363,18 +367,21 @@ class ThreadService:
 
         await self._storage.write(work, long=True)
 
-    async def prune(self, thread_ids: Sequence[str], *, delete: bool) -> int:
+    async def prune(self, thread_ids: Sequence[str], *, delete: bool, access: Access) -> int:
         """Deletes threads, or all of their checkpoints but those at which they stand.
 
         Each is pruned by itself. Those that have a run which is queued or running are left as
-        they are.
+        they are, as are those that the caller may not see.
 
         Returns:
             How many were pruned.
         """
 
         def work(tx: Transaction, thread_id: str) -> bool:
-            if tx.thread(thread_id) is None or tx.has_active_run(thread_id):
+            thread = tx.thread(thread_id)
+            if thread is None or tx.has_active_run(thread_id):
+                return False
+            if not access.admits(thread.owner, thread.metadata):
                 return False
             if delete:
                 return tx.delete_thread(thread_id)
@@ -403,7 +410,7 @@ class ThreadService:
         return await self._storage.read(read)
 
     async def copy(
-        self, thread_id: str, new_thread_id: str, *, key: RequestKey | None
+        self, thread_id: str, new_thread_id: str, *, key: RequestKey | None, caller: Caller
     ) -> ThreadView:
         """Copies a thread, but for its runs; with an empty new id the server chooses one.
 
@@ -418,9 +425,9 @@ class ThreadService:
         def work(tx: Transaction) -> ThreadView:
             earlier = remembered(tx, key) if key else None
             if earlier is not None:
-                return _made_earlier(tx, earlier.subject)
+                return _made_earlier(tx, earlier.subject, caller)
             now = now_us()
-            copy_id = copy_thread(tx, thread_id, new_thread_id, now=now)
+            copy_id = copy_thread(tx, thread_id, new_thread_id, now=now, caller=caller)
             if key:
                 tx.insert_request(key.record(copy_id, now=now))
             return _view(tx, copy_id)
@@ -728,8 +735,11 @@ def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
     return ThreadView(thread, db.open_pauses(thread_id))
 
 
-def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
-    if db.thread(thread_id) is None:
+def _made_earlier(db: Reader, thread_id: str, caller: Caller) -> ThreadView:
+    thread = db.thread(thread_id)
+    if thread is not None and not caller.access.admits(thread.owner, thread.metadata):
+        raise thread_not_found(thread_id)
+    if thread is None:
         raise errors.ThreadNotFoundError(
             f"thread {thread_id}, which this request_id created, was deleted",
             resource=("thread", thread_id),

@@ -40,6 +40,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.breakpoints,
         thread.state_update_time,
         thread.graph_id,
+        thread.owner,
     )
 
 
@@ -60,6 +61,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         breakpoints=row[11],
         state_update_time=row[12],
         graph_id=row[13],
+        owner=row[14],
         values=values,
     )
 
@@ -92,6 +94,7 @@ def run_row(run: RunRecord) -> Row:
         run.steering,
         run.rolled_back,
         run.discards,
+        run.principal,
     )
 
 
@@ -122,8 +125,9 @@ def run_record(row: Row) -> RunRecord:
         steering=row[22],
         rolled_back=bool(row[23]),
         discards=bool(row[24]),
-        spec=row[25],
-        breakpoints=row[26],
+        principal=row[25],
+        spec=row[26],
+        breakpoints=row[27],
     )
 
 
