@@ -361,6 +361,13 @@ class PermissionDeniedError(GraphwireError):
     reason = "PERMISSION_DENIED"
 
 
+class KeysUnavailableError(GraphwireError):
+    """The server can't get the keys now that tell whether a token holds; try again."""
+
+    code = "UNAVAILABLE"
+    reason = "KEYS_UNAVAILABLE"
+
+
 class SequenceOutOfRangeError(GraphwireError):
     """`after_sequence` lies beyond the run's last event, or before the oldest that is kept.
 

@@ -19,6 +19,8 @@ _TRACEBACK_ENDS = 10_000
 # They write a line for each statement or event-loop detail, which nobody debugging a
 # graph or this server is after.
 _CHATTY = ("aiosqlite", "asyncio", "grpc", "psycopg", "watchfiles")
+# They write a line for each request, with its whole address.
+_TELLTALE = ("httpcore", "httpx")
 
 
 def configure_logging(level: str, form: LogFormat) -> None:
@@ -61,6 +63,8 @@ def configure_logging(level: str, form: LogFormat) -> None:
     root.setLevel(threshold)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.INFO))
+    for name in _TELLTALE:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(True)
 
 

@@ -98,6 +98,34 @@ class Settings(BaseSettings):
         0.5, description="Warn of a node that blocks the event loop for longer; 0: never."
     )
 
+    # Who calls.
+    auth_tokens: str = Field(
+        "", description="A TOML file with the SHA-256 of service tokens; empty: there are none."
+    )
+    auth_certificates: bool = Field(
+        False,
+        description="Whether a verified client certificate is enough to say who calls.",
+    )
+    jwt_keys: str = Field(
+        "",
+        description="What JSON Web Tokens are checked with: a PEM or JWKS file, or the https:// "
+        "address of a JWKS; empty: there are none.",
+    )
+    jwt_issuer: str = Field("", description="The `iss` of the tokens that count.")
+    jwt_audience: str = Field("", description="The `aud` of the tokens that count.")
+    jwt_principal_claim: str = Field("sub", description="The claim that names the caller.")
+    jwt_owner_claim: str = Field(
+        "",
+        description="The claim that names the owner of the caller's threads; empty: the caller.",
+    )
+    jwt_permissions_claim: str = Field(
+        "scope",
+        description="The claim with the caller's permissions, such as graphwire:threads:all.",
+    )
+    jwt_leeway_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        30, description="By how much the clock of the tokens' issuer may differ."
+    )
+
     @property
     def location(self) -> Location:
         """Returns where data is kept; `str` of it shows no password.

@@ -36,6 +36,7 @@ COMMANDS = {
     "db status": "Show which version a database's schema has.",
     "db upgrade": "Bring a database's schema to this program's version.",
     "db prune": "Remove old threads, events and checkpoints.",
+    "new-token": "Make a service token for a caller.",
     "runs": "List, show, watch and cancel runs.",
     "runs list": "List a thread's runs, newest first.",
     "runs show": "Show a run.",

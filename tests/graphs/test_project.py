@@ -274,13 +274,13 @@ def test_keys_that_are_not_honoured_are_named_and_build_keys_apart(tmp_path: Pat
             "python_version": "3.12",
             "dockerfile_lines": [],
             "store": {"index": {"dims": 3}},
-            "auth": {"path": "./auth.py:auth"},
+            "encryption": {"path": "./keys.py:keys"},
             "http": None,
             "made_up": 1,
         },
     )
     project = load_project(tmp_path)
-    assert project.unhonoured == ("auth", "graphs.a.color", "made_up", "store")
+    assert project.unhonoured == ("encryption", "graphs.a.color", "made_up", "store")
     assert project.build_only == ("dockerfile_lines", "python_version")
 
 

@@ -141,6 +141,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the caller is known, and may not do this. (Threads of others are
     NOT_FOUND.)
     """
+    ERROR_REASON_KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 72
+    """UNAVAILABLE: the server can't get the keys at present that tell whether a token
+    holds. Retry.
+    """
     ERROR_REASON_SEQUENCE_OUT_OF_RANGE: _ErrorReason.ValueType  # 60
     """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key
     `last_sequence`), or before its oldest one that is kept (`oldest_sequence`).
@@ -294,6 +298,10 @@ that, or what it says does not hold; the text says what would.
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 71
 """PERMISSION_DENIED: the caller is known, and may not do this. (Threads of others are
 NOT_FOUND.)
+"""
+ERROR_REASON_KEYS_UNAVAILABLE: ErrorReason.ValueType  # 72
+"""UNAVAILABLE: the server can't get the keys at present that tell whether a token
+holds. Retry.
 """
 ERROR_REASON_SEQUENCE_OUT_OF_RANGE: ErrorReason.ValueType  # 60
 """OUT_OF_RANGE: `after_sequence` lies beyond the run's last event (metadata key

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from graphwire_server.cli.commands import attach, db, inbox, look, run, runs, serve, threads
+from graphwire_server.cli.commands import (
+    attach,
+    db,
+    inbox,
+    look,
+    run,
+    runs,
+    serve,
+    threads,
+    tokens,
+)
 from graphwire_server.cli.commands.options import paragraphs
 
 _EPILOG = paragraphs(
@@ -52,6 +62,7 @@ def _app() -> typer.Typer:
     app.add_typer(inbox.app, name="inbox")
     look.add_to(app)
     app.add_typer(db.app, name="db", help="Look after the database of a server.")
+    tokens.add_to(app)
     return app
 
 

@@ -153,6 +153,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     configure_logging(settings.log_level, settings.log_format)
 
     from graphwire_server import app
+    from graphwire_server.auth.setup_errors import AuthSetupError
     from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
 
@@ -179,7 +180,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     except GraphLoadError as error:
         message, _, source = str(error).partition("\n")
         fail(message, ExitCode.UNAVAILABLE, detail=source)
-    except (StorageError, OSError) as error:
+    except (AuthSetupError, StorageError, OSError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
         fail("interrupted", ExitCode.INTERRUPTED)

@@ -14,7 +14,7 @@ from graphwire_server.graphs.sources import display_path, is_project_file
 
 
 class GraphLoadError(Exception):
-    """A graph of the project can't be loaded, so the server can't start.
+    """A graph of the project, or its `auth`, can't be loaded, so the server can't start.
 
     Attributes:
         graph: The graph's name.
@@ -25,21 +25,32 @@ class GraphLoadError(Exception):
     """
 
     def __init__(
-        self, graph: str, reason: str, *, file: str, line: int | None = None, source: str = ""
+        self,
+        graph: str,
+        reason: str,
+        *,
+        file: str,
+        line: int | None = None,
+        source: str = "",
+        label: str = "",
     ) -> None:
-        """Makes the error; its text is `graph "…": file:line: reason`, and the line."""
+        """Makes the error; its text is `graph "…": file:line: reason`, and the line.
+
+        `label` stands there instead for what is no graph.
+        """
         self.graph = graph
         self.reason = reason
         self.file = file
         self.line = line
         self.source = source
         position = file if line is None else f"{file}:{line}"
-        text = f'graph "{graph}" can\'t be loaded: {position}: {reason}'
+        what = label or f'graph "{graph}"'
+        text = f"{what} can't be loaded: {position}: {reason}"
         super().__init__(f"{text}\n    {source}" if source else text)
 
 
 class NotAGraphError(TypeError):
-    """Something is neither a graph nor a factory that the server can call."""
+    """Something is neither a graph nor a factory that the server can call, or no `auth`."""
 
 
 class GraphBuildError(Exception):
@@ -72,13 +83,14 @@ def load_error(
         or _symbol_place(spec)
     )
     if place is None:
-        return GraphLoadError(spec.name, reason, file=spec.target)
+        return GraphLoadError(spec.name, reason, file=spec.target, label=spec.label)
     return GraphLoadError(
         spec.name,
         reason,
         file=display_path(place.filename, project.root),
         line=place.line,
         source=place.source.strip(),
+        label=spec.label,
     )
 
 

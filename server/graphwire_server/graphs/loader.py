@@ -74,7 +74,10 @@ def load_object(project: Project, spec: GraphSpec) -> object:
         raise load_error(project, spec, error, hint=_hint(spec, error)) from error
     if value is _MISSING:
         raise GraphLoadError(
-            spec.name, _missing_symbol(module, spec.symbol), file=_file_of(project, module, spec)
+            spec.name,
+            _missing_symbol(module, spec.symbol),
+            file=_file_of(project, module, spec),
+            label=spec.label,
         )
     return value
 
@@ -94,6 +97,7 @@ def _import(project: Project, spec: GraphSpec) -> ModuleType:
             file=display_path(spec.file, project.root),
             line=clash.line,
             source=clash.source,
+            label=spec.label,
         )
     return import_file(spec.file, project.root)
 

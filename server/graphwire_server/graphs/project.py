@@ -6,13 +6,14 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from dotenv import dotenv_values
 
+from graphwire_server.graphs.auth_entry import AuthEntry, read_auth
 from graphwire_server.graphs.checkpoint_types import TypeName, read_checkpoint_types
 
 #: The name of the file that makes a folder a LangGraph project.
@@ -35,7 +36,7 @@ BUILD_ONLY_KEYS = frozenset(
     }
 )
 
-_HONOURED_KEYS = frozenset({"checkpointer", "dependencies", "env", "graphs"})
+_HONOURED_KEYS = frozenset({"auth", "checkpointer", "dependencies", "env", "graphs"})
 _EDITOR_KEYS = frozenset({"$schema"})
 _GRAPH_KEYS = frozenset({"path", "description"})
 _JAVASCRIPT = frozenset({".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs", ".jsx"})
@@ -84,6 +85,7 @@ class GraphSpec:
         symbol: The name in that module.
         description: What langgraph.json says about it; may be empty.
         file: The absolute path of the file; None if `target` is a module.
+        label: What it is called in errors, if it is no graph.
     """
 
     name: str
@@ -91,6 +93,7 @@ class GraphSpec:
     symbol: str
     description: str = ""
     file: Path | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Project:
         build_only: The keys that matter only when an image is built; sorted.
         checkpoint_types: The (module, name) of types that checkpoints may be read into, besides
             those that the graphs' schemas name.
+        auth: Who finds out who calls; None if the project leaves that to the server.
     """
 
     root: Path
@@ -124,6 +128,7 @@ class Project:
     unhonoured: tuple[str, ...] = ()
     build_only: tuple[str, ...] = ()
     checkpoint_types: frozenset[TypeName] = frozenset()
+    auth: AuthEntry | None = None
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
@@ -210,6 +215,9 @@ class _Reader:
         local = self._local_dependencies(dependencies)
         env, env_file = self._env(config.get("env", {}))
         types, more = read_checkpoint_types(config.get("checkpointer", {}), self._error)
+        auth, of_auth = None, list[str]()
+        if "auth" in config:
+            auth, of_auth = read_auth(config["auth"], self._error, self._auth)
         unknown = config.keys() - _HONOURED_KEYS - _EDITOR_KEYS - BUILD_ONLY_KEYS
         return Project(
             root=self._root,
@@ -220,8 +228,9 @@ class _Reader:
             distributions=tuple(text for text in dependencies if text not in local),
             env=MappingProxyType(env),
             env_file=env_file,
-            unhonoured=tuple(sorted([*unknown, *extra, *more])),
+            unhonoured=tuple(sorted([*unknown, *extra, *more, *of_auth])),
             checkpoint_types=types,
+            auth=auth,
             build_only=tuple(sorted(config.keys() & BUILD_ONLY_KEYS)),
         )
 
@@ -274,25 +283,35 @@ class _Reader:
         return self._graph(_path(key, "path"), name, target, description or "")
 
     def _graph(self, key: str, name: str, text: str, description: str) -> GraphSpec:
+        return self._place(
+            key, text, GraphSpec(name, "", "", description), "a graph", "graphs in Python"
+        )
+
+    def _auth(self, key: str, text: str) -> GraphSpec:
+        spec = GraphSpec("auth", "", "", label="the project's auth")
+        return self._place(key, text, spec, "an auth object", "an auth in Python")
+
+    def _place(self, key: str, text: str, spec: GraphSpec, what: str, only: str) -> GraphSpec:
+        """Returns the entry with the place that a text names: a file or module, and a symbol."""
         # From the right: a Windows path has a colon of its own.
         target, colon, symbol = text.rpartition(":")
         bare = target if colon else symbol
         if Path(bare).suffix.lower() in _JAVASCRIPT:
             raise self._error(
-                key, f'"{bare}" is JavaScript or TypeScript; only graphs in Python can be served'
+                key, f'"{bare}" is JavaScript or TypeScript; only {only} can be served'
             )
         if not target or not symbol:
-            raise self._error(key, f'"{text}" does not name a graph; {_FORMS}')
+            raise self._error(key, f'"{text}" does not name {what}; {_FORMS}')
         if not symbol.isidentifier():
             raise self._error(key, f'"{symbol}" is not a Python name; {_FORMS}')
         if "/" in target or "\\" in target or target.endswith(".py"):
             file = self._graph_file(key, target, symbol)
-            return GraphSpec(name, target, symbol, description, file)
+            return replace(spec, target=target, symbol=symbol, file=file)
         if not all(part.isidentifier() for part in target.split(".")):
             raise self._error(
                 key, f'"{target}" is neither a module nor a path (one has a "/"); {_FORMS}'
             )
-        return GraphSpec(name, target, symbol, description)
+        return replace(spec, target=target, symbol=symbol)
 
     def _graph_file(self, key: str, target: str, symbol: str) -> Path:
         # os.path's tests, unlike Path's, also answer for what can be no path at all.

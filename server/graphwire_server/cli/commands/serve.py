@@ -21,6 +21,7 @@ _EPILOG = paragraphs(
 _RUNS = "Runs"
 _RETENTION = "Retention"
 _LIMITS = "Limits"
+_CALLERS = "Who calls"
 
 
 def _setting(metavar: str, about: str, default: str, panel: str | None = None) -> Any:
@@ -216,6 +217,70 @@ def serve(
             "How long a stream may be quiet before a heartbeat is sent.",
             "15",
             _LIMITS,
+        ),
+    ] = None,
+    auth_tokens: Annotated[
+        str | None,
+        _setting(
+            "FILE",
+            "A TOML file with the SHA-256 of service tokens; empty: there are none.",
+            "",
+            _CALLERS,
+        ),
+    ] = None,
+    auth_certificates: Annotated[
+        str | None,
+        _setting(
+            "true|false",
+            "Whether a verified client certificate is enough to say who calls.",
+            "False",
+            _CALLERS,
+        ),
+    ] = None,
+    jwt_keys: Annotated[
+        str | None,
+        _setting(
+            "FILE|URL",
+            "What JSON Web Tokens are checked with: a PEM or JWKS file, or the https:// "
+            "address of a JWKS; empty: there are none.",
+            "",
+            _CALLERS,
+        ),
+    ] = None,
+    jwt_issuer: Annotated[
+        str | None, _setting("TEXT", "The `iss` of the tokens that count.", "", _CALLERS)
+    ] = None,
+    jwt_audience: Annotated[
+        str | None, _setting("TEXT", "The `aud` of the tokens that count.", "", _CALLERS)
+    ] = None,
+    jwt_principal_claim: Annotated[
+        str | None, _setting("CLAIM", "The claim that names the caller.", "sub", _CALLERS)
+    ] = None,
+    jwt_owner_claim: Annotated[
+        str | None,
+        _setting(
+            "CLAIM",
+            "The claim that names the owner of the caller's threads; empty: the caller.",
+            "",
+            _CALLERS,
+        ),
+    ] = None,
+    jwt_permissions_claim: Annotated[
+        str | None,
+        _setting(
+            "CLAIM",
+            "The claim with the caller's permissions, such as graphwire:threads:all.",
+            "scope",
+            _CALLERS,
+        ),
+    ] = None,
+    jwt_leeway_seconds: Annotated[
+        str | None,
+        _setting(
+            "SECONDS",
+            "By how much the clock of the tokens' issuer may differ.",
+            "30",
+            _CALLERS,
         ),
     ] = None,
     worker_link: Annotated[int | None, typer.Option(hidden=True)] = None,
