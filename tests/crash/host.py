@@ -21,8 +21,9 @@ PROJECT = Path(__file__).parent / "project"
 
 #: How long, in seconds, runs may go on after SIGTERM.
 GRACE = 1.0
-#: How long, in seconds, what a killed server had is kept for it on Postgres.
-LEASE = 2.0
+#: How long, in seconds, what a killed server had is kept for it on Postgres. On SQLite the next
+#: one has it at once: there no lease must lapse, however busy the machine is.
+LEASE, LEASE_ON_SQLITE = 2.0, 60.0
 #: How long, in seconds, a server may take to listen, and to be gone after SIGTERM.
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 #: How long, in seconds, a drain goes on before it is cut.
@@ -146,7 +147,9 @@ class Host:
             FOLDER: str(self.ledgers),
             PLAN: str(self._folder / "plan"),
             "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": str(GRACE),
-            "GRAPHWIRE_LEASE_SECONDS": str(LEASE),
+            "GRAPHWIRE_LEASE_SECONDS": str(
+                LEASE if self._database.startswith("postgresql://") else LEASE_ON_SQLITE
+            ),
         }
         listen = ("--listen", "127.0.0.1:0")
         arguments = ["serve", str(PROJECT), *listen, "--database", self._database]
