@@ -545,12 +545,11 @@ class ThreadService:
 
         inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
 
-        def inner_head_of(db: Reader) -> str:
-            head = db.checkpoint(*place) if inside else None
-            return head.checkpoint_id if head is not None else ""
+        def has_state(db: Reader) -> bool:
+            return bool(inside) and db.checkpoint(*place) is not None
 
-        (thread, last_run, repeated), inner_head = await self._storage.read(
-            lambda db: (check(db), inner_head_of(db)), short=True
+        (thread, last_run, repeated), inside_is_there = await self._storage.read(
+            lambda db: (check(db), has_state(db)), short=True
         )
         if repeated:
             return await self.state(thread_id, namespace=inside)
@@ -563,7 +562,7 @@ class ThreadService:
                 if inside:
                     graph_at(graph, inside)
                     stands = await read_position(graph, thread_config(thread_id))
-                    check_stands_in(stands, inside, has_state=bool(inner_head))
+                    check_stands_in(stands, inside, has_state=inside_is_there)
                 if edit.checkpoint_id:
                     await read_state(
                         graph, thread_id, checkpoint_id=edit.checkpoint_id, namespace=inside
@@ -583,12 +582,11 @@ class ThreadService:
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
             now_there, last_run_now, repeated = check(tx)
-            if repeated or now_there.checkpoint_id != thread.checkpoint_id:
+            # By the time also where another edit was in a subgraph, and has left the head.
+            if repeated or _state_of(now_there) != _state_of(thread):
                 return None
             # A run that has failed may have left the head, and some of its tasks' results there.
             if _key(last_run_now) != _key(last_run):
-                return None
-            if inner_head_of(tx) != inner_head:
                 return None
             if edit.checkpoint_id and tx.checkpoint(*place, edit.checkpoint_id) is None:
                 return None
@@ -599,7 +597,7 @@ class ThreadService:
                 replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
                 places,
                 position,
-                last_run,
+                last_run_now,
                 now=now,
                 inside=inside,
                 principal=edit.principal,
@@ -693,8 +691,8 @@ def _left_waiting(
 ) -> list[Waiting]:
     """Returns what is to wait besides on a thread that was paused before an edit.
 
-    Where nothing else does, all that comes next. Else the nodes that had a pause themselves: what
-    only waits beside a breakpoint needs no approval.
+    Where nothing else does, all that comes next. Else the nodes that had a pause themselves, or
+    inside them: what only waits beside a breakpoint needs no approval.
 
     Args:
         position: Where the thread stands now.
@@ -707,14 +705,19 @@ def _left_waiting(
     left = [each for each in position.left_waiting(held, approved) if _is_in(each, inside)]
     if not held:
         return left or position.left_inside(inside)
-    lost = {
-        (path_of(pause.namespace), pause.node)
-        for pause in opened
-        if _is_in(pause, inside)
-        and pause.kind is not PauseKind.BREAKPOINT_AFTER
-        and pause.task_id not in held
-    }
+    lost: set[tuple[Path, str]] = set()
+    for pause in opened:
+        if _is_in(pause, inside) and pause.task_id not in held:
+            names = (*path_of(pause.namespace), pause.node)
+            # A node that has a pause after it has run itself.
+            levels = len(names) - (pause.kind is PauseKind.BREAKPOINT_AFTER)
+            lost.update((names[:level], names[level]) for level in range(levels))
     return [each for each in left if (path_of(each.namespace), each.node) in lost]
+
+
+def _state_of(thread: ThreadRecord) -> tuple[str, int | None]:
+    """Returns by what a thread's state is told apart from what it was before."""
+    return thread.checkpoint_id, thread.state_update_time
 
 
 def _key(last_run: Inheritance | None) -> str:
