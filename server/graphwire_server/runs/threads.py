@@ -315,27 +315,26 @@ class ThreadService:
                 honour a breakpoint.
             AssistantRequiredError: There are breakpoints, and it has no assistant yet.
         """
+
+        def made_earlier(db: Reader) -> ThreadView | None:
+            view = _view(db, thread_id)
+            return view if key and remembered(db, key) is not None else None
+
         if breakpoints:
-            thread = (await self.get(thread_id)).thread
-            if not thread.assistant_id:
-                raise errors.AssistantRequiredError(
-                    f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
-                    "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
-                    resource=("thread", thread_id),
-                )
-            opened = self._open(thread_id, thread.assistant_id, "threads.update")
-            async with opened as (loaded, graph):
-                places = loaded.doored(graph).places
-                check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
+            # Also if the graph has changed since, so that it would refuse the request now.
+            earlier = await self._storage.read(made_earlier, short=True)
+            if earlier is not None:
+                return earlier
+            await self._check_breakpoints(thread_id, breakpoints)
 
         def work(tx: Transaction) -> ThreadView:
-            view = _view(tx, thread_id)
-            if key and remembered(tx, key) is not None:
-                return view
+            earlier = made_earlier(tx)
+            if earlier is not None:
+                return earlier
             now = now_us()
             metadata = None
             if patch is not None:
-                there = orjson.loads(view.thread.metadata)
+                there = orjson.loads(_view(tx, thread_id).thread.metadata)
                 metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
             text = None if breakpoints is None else breakpoints_text(breakpoints)
             tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
@@ -344,6 +343,19 @@ class ThreadService:
             return _view(tx, thread_id)
 
         return await decide(self._storage, work)
+
+    async def _check_breakpoints(self, thread_id: str, breakpoints: Sequence[Breakpoint]) -> None:
+        """Refuses breakpoints that the graph of a thread can't honour."""
+        thread = (await self.get(thread_id)).thread
+        if not thread.assistant_id:
+            raise errors.AssistantRequiredError(
+                f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
+                "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
+                resource=("thread", thread_id),
+            )
+        opened = self._open(thread_id, thread.assistant_id, "threads.update")
+        async with opened as (loaded, graph):
+            check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints.breakpoints")
 
     async def delete(self, thread_id: str) -> None:
         """Deletes a thread with everything that belongs to it.
