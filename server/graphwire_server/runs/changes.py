@@ -235,7 +235,11 @@ class ChangeLog:
                 ids, metadata=which.metadata, values=which.values, access=which.access
             )
         )
-        return [change for change in found if not change.subject or change.thread_id in threads]
+        return [
+            change
+            for change in found
+            if (change.thread_id in threads if change.subject else _may_hear(change, which.access))
+        ]
 
     # --- the one reader ---
 
@@ -302,6 +306,12 @@ def _matches(change: Change, which: WatchFilter) -> bool:
         # Of a thread that is gone nobody can say whose it was.
         and (not which.assistant_id or not subject or subject.assistant_id == which.assistant_id)
     )
+
+
+def _may_hear(change: Change, access: Access) -> bool:
+    """Says whether somebody may hear of a thread that is gone."""
+    belonged = change.record.belonged
+    return belonged is not None and access.admits(belonged.owner, belonged.metadata)
 
 
 def _shutting_down() -> errors.ShuttingDownError:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from graphwire_server.storage.access import ALL, Access
+from graphwire_server.storage.access import ALL, Access, Belonging
 
 
 class ThreadStatus(StrEnum):
@@ -694,12 +694,14 @@ class ChangeRecord:
         kind: What has happened.
         time: When.
         subject: The id of the pause, run or thread.
+        belonged: Of a thread that is gone: whose it was.
     """
 
     place: ChangePlace
     kind: ChangeKind
     time: int
     subject: str
+    belonged: Belonging | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,11 @@ class Changes:
         """What is to be announced after the commit."""
         return self._kept_topics.keys()
 
-    def note(self, kind: ChangeKind, subject: str, time: int, *topics: str) -> None:
+    def note(
+        self, kind: ChangeKind, subject: str, time: int, *topics: str, belonged: str | None = None
+    ) -> None:
         """Notes a change, and what else than CHANGES is to be announced of it."""
-        self._noted.append((time, kind, subject))
+        self._noted.append((time, kind, subject, belonged))
         self.announce(CHANGES, *topics)
 
     def announce(self, *topics: str) -> None:

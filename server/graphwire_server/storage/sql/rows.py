@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from graphwire_server.storage.access import Belonging
 from graphwire_server.storage.records import (
     ChangeKind,
     ChangePlace,
@@ -207,8 +208,14 @@ def pause_record(row: Row) -> PauseRecord:
 
 def change_record(row: Row) -> ChangeRecord:
     """Returns the change in a row."""
-    xid, number, time, kind, subject = row
-    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject)
+    xid, number, time, kind, subject, belonged = row
+    belonging = Belonging(subject, *orjson.loads(belonged)) if belonged else None
+    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject, belonging)
+
+
+def belonging_text(belonging: Belonging) -> str:
+    """Returns whose a thread was, as it is kept with a change."""
+    return orjson.dumps([belonging.owner, belonging.metadata]).decode()
 
 
 def request_row(request: RequestRecord) -> Row:

@@ -752,9 +752,9 @@ PAUSE_BELONGS = f"{_BELONGING} JOIN gw_pauses p ON p.thread_id = t.thread_id WHE
 
 
 def insert_changes(changes: int) -> str:
-    """Returns the INSERT of so many changes. Parameters: for each the time, kind and subject."""
-    rows = ", ".join(["(graphwire_xid(), ?, ?, ?)"] * changes)
-    return f"INSERT INTO gw_changes (xid, time, kind, subject) VALUES {rows}"
+    """Returns the INSERT of so many changes. Parameters: for each those of `Change`."""
+    rows = ", ".join(["(graphwire_xid(), ?, ?, ?, ?)"] * changes)
+    return f"INSERT INTO gw_changes (xid, time, kind, subject, belonged) VALUES {rows}"
 
 
 # The plus keeps it from being taken for the way into the index.
@@ -765,11 +765,11 @@ _SETTLED = "+xid < graphwire_settled_xid()"
 #: Parameters: xid, number and limit; xid and limit; the limit.
 CHANGES = f"""
     SELECT * FROM (
-        SELECT xid, number, time, kind, subject FROM gw_changes
+        SELECT xid, number, time, kind, subject, belonged FROM gw_changes
         WHERE {_SETTLED} AND xid = ? AND number > ? ORDER BY number LIMIT ?
     ) AS page
     UNION ALL SELECT * FROM (
-        SELECT xid, number, time, kind, subject FROM gw_changes
+        SELECT xid, number, time, kind, subject, belonged FROM gw_changes
         WHERE {_SETTLED} AND xid > ? ORDER BY xid, number LIMIT ?
     ) AS page
     ORDER BY xid, number LIMIT ?
