@@ -7,6 +7,7 @@ promise is said in `storage.interface`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -243,7 +244,8 @@ def _conditions(which: AssistantFilter) -> tuple[list[str], list[object]]:
     if which.metadata is not None:
         conditions.append("graphwire_contains(metadata, ?)")
         parameters.append(which.metadata)
-    seen, values = access_conditions(which.access, "everything")
+    # Assistants have no owners but in their metadata.
+    seen, values = access_conditions(replace(which.access, owner=None), "everything")
     if seen:
         conditions.append(f"(built_in OR ({' AND '.join(seen)}))")
     return conditions, [*parameters, *values]

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from graphwire_server.storage.interface import CHANGES
 from graphwire_server.storage.records import ChangeKind
 
-#: The time, the kind, and the id of the pause, run or thread.
-Change = tuple[int, ChangeKind, str]
+#: The time, the kind, and the id of the pause, run or thread; of a thread that is gone, whose it
+#: was: see `rows.belonging_text`.
+Change = tuple[int, ChangeKind, str, str | None]
 
 #: The most changes in one statement.
 _AT_ONCE = 500
