@@ -42,7 +42,7 @@ def test_the_run_and_the_answer_name_their_principals(guest: Guests) -> None:
 def test_the_graph_is_told_who_runs_it(guest: Guests) -> None:
     assert last_value(guest("boss").run()) == {
         "identity": "boss",
-        "same": True,
+        "same": [True, True],
         "permissions": ["assistants:write", "threads:all"],
         "known": ["display_name", "identity", "is_authenticated", "permissions"],
     }

@@ -60,7 +60,7 @@ def test_a_run_and_the_thread_that_it_makes_are_marked(user: Guests) -> None:
     assert events[-1].end.status == run_pb2.RUN_STATUS_SUCCEEDED
     assert last_value(events) == {
         "identity": "ada",
-        "same": True,
+        "same": [True, True],
         "permissions": ["use"],
         "known": ["display_name", "identity", "is_authenticated", "permissions", "secret"],
     }

@@ -23,7 +23,7 @@ def _first(state: Log) -> Log:
 def _second(state: Log, runtime: Runtime[None]) -> Log:
     """Notes who runs it, by each of the ways in which a node learns it."""
     configurable = get_config()["configurable"]
-    user: Any = configurable.get("langgraph_auth_user")
+    user = configurable.get("langgraph_auth_user")
     if user is None:
         return {"log": ["nobody"]}
     told = runtime.server_info.user if runtime.server_info else None
@@ -31,7 +31,7 @@ def _second(state: Log, runtime: Runtime[None]) -> Log:
         "log": [
             {
                 "identity": user.identity,
-                "same": told is user and user["identity"] == configurable["langgraph_auth_user_id"],
+                "same": [user["identity"] == configurable["langgraph_auth_user_id"], told is user],
                 "permissions": list(configurable["langgraph_auth_permissions"]),
                 "known": sorted(user),
             }
