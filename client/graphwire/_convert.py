@@ -169,6 +169,7 @@ def run(message: run_pb2.Run) -> values.Run:
         breakpoints=tuple(map(read_breakpoint, message.breakpoints)),
         pause_requested=message.pause_requested,
         rolled_back=message.rolled_back,
+        principal=message.principal,
     )
 
 

@@ -288,6 +288,8 @@ class Run:
         breakpoints: All breakpoints in force, but for plain names and those compiled in.
         pause_requested: Whether someone has asked to pause it.
         rolled_back: For CANCELLED: whether the thread was put back to where it stood before it.
+        principal: Who started it, by his credentials: `"anonymous"` where the server asks for
+            none; empty where the server itself went on, as a pause had expired.
         assistant_version: The version of the assistant that it runs.
     """
 
@@ -315,6 +317,7 @@ class Run:
     breakpoints: tuple[Breakpoint, ...] = ()
     pause_requested: bool = False
     rolled_back: bool = False
+    principal: str = ""
     assistant_version: int = 1
 
 

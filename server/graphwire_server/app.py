@@ -13,6 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from graphwire_server.auth.opening import Authentication, open_authentication
+from graphwire_server.auth.policies import Ownership, ProjectPolicy
 from graphwire_server.graphs import langgraph_repairs
 from graphwire_server.graphs.blocking import BlockingWatch
 from graphwire_server.graphs.doors import end_step, stop_after, take_over
@@ -21,6 +23,8 @@ from graphwire_server.graphs.loader import prepare
 from graphwire_server.graphs.project import Project
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.rpc.assistants_servicer import AssistantsServicer
+from graphwire_server.rpc.authorization import Authorizer
+from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.payloads import PayloadCodec, PayloadLimits
 from graphwire_server.rpc.run_requests import RunRequestReader
 from graphwire_server.rpc.runs_servicer import RunsServicer
@@ -112,7 +116,8 @@ class App:
         the connections.
 
         Raises:
-            GraphLoadError: A graph can't be loaded.
+            GraphLoadError: A graph, or the project's `auth`, can't be loaded.
+            AuthSetupError: Who calls can't be found out as the settings say.
             StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
         """
@@ -126,14 +131,21 @@ class App:
         location = settings.location
         if not settings.database and isinstance(location, Path):
             _keep_out_of_git(location.parent)
-        storage = await open_storage(location)
+        authentication = await open_authentication(settings, project)
         try:
-            app = await cls._assemble(settings, project, storage, threads, shares_port=shares_port)
+            storage = await open_storage(location)
+            try:
+                return await cls._assemble(
+                    settings, project, storage, threads, authentication, shares_port=shares_port
+                )
+            except BaseException:
+                await storage.close()
+                raise
         except BaseException:
-            await storage.close()
+            if authentication is not None:
+                await authentication.close()
             threads.shutdown(wait=False)
             raise
-        return app
 
     @classmethod
     async def _assemble(
@@ -142,6 +154,7 @@ class App:
         project: Project,
         storage: Storage,
         threads: NodeThreads,
+        authentication: Authentication | None,
         *,
         shares_port: bool,
     ) -> App:
@@ -208,6 +221,7 @@ class App:
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
+            guard=_guard(authentication, storage, registry, codec),
         )
         watch = None
         if settings.blocking_threshold_seconds:
@@ -277,6 +291,20 @@ class App:
         self._streams.end_streams()
         await self._changes.close()
         await self._membership.leave()
+
+
+def _guard(
+    authentication: Authentication | None,
+    storage: Storage,
+    registry: GraphRegistry,
+    codec: PayloadCodec,
+) -> Guard | None:
+    """Returns what every call has to pass; None: everybody may do everything."""
+    if authentication is None:
+        return None
+    rules = authentication.rules
+    policy = Ownership() if rules is None else ProjectPolicy(rules.ask)
+    return Guard(authentication.authenticator, Authorizer(policy, storage, registry, codec))
 
 
 def _spare_the_collector() -> None:

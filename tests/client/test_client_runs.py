@@ -46,6 +46,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
         attempt=3,
         rolled_back=True,
+        principal="ada",
         assistant_version=2,
     )
     scripted.on("GetRun", pb.GetRunResponse(run=message))
@@ -72,6 +73,7 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         recovery_policy=graphwire.RecoveryPolicy.MANUAL,
         attempt=3,
         rolled_back=True,
+        principal="ada",
         assistant_version=2,
     )
     assert scripted.requests("GetRun") == [pb.GetRunRequest(run_id="r")]

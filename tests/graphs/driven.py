@@ -168,4 +168,5 @@ def _config(run_id: str, configurable: Mapping[str, Any]) -> RunnableConfig:
         tags=(),
         configurable=configurable,
         metadata={},
+        user={},
     )

@@ -18,6 +18,7 @@ from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.langgraph_repairs import prepare
 from graphwire_server.graphs.project import GraphSpec
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph, Persistence
+from graphwire_server.runs.caller import SERVER
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
@@ -142,7 +143,7 @@ class Services:
         request = RunRequest(
             start=start, thread_id=thread_id, assistant_id="g", create_thread=True, **fields
         )
-        return (await self.runs.start(request, principal="", method="")).run
+        return (await self.runs.start(request, caller=SERVER, method="")).run
 
     async def end_of(self, run: RunRecord) -> Ended:
         """Follows a run to its end."""

@@ -695,6 +695,7 @@ class Run(_message.Message):
     ASSISTANT_VERSION_FIELD_NUMBER: _builtins.int
     PAUSE_REQUESTED_FIELD_NUMBER: _builtins.int
     ROLLED_BACK_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Identifies the run, on this server and beyond (a UUID)."""
     thread_id: _builtins.str
@@ -729,6 +730,10 @@ class Run(_message.Message):
     """True once someone has asked to pause it."""
     rolled_back: _builtins.bool
     """For CANCELLED: whether the thread was put back to where it stood before the run."""
+    principal: _builtins.str
+    """Who started it, by his credentials: "anonymous" where the server asks for none; empty
+    where the server itself went on, as a pause had expired.
+    """
     @_builtins.property
     def error(self) -> Global___RunError:
         """For FAILED and TIMED_OUT: what happened."""
@@ -798,10 +803,11 @@ class Run(_message.Message):
         assistant_version: _builtins.int = ...,
         pause_requested: _builtins.bool = ...,
         rolled_back: _builtins.bool = ...,
+        principal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "metadata", b"metadata", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "assistant_version", b"assistant_version", "attempt", b"attempt", "breakpoints", b"breakpoints", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "pause_requested", b"pause_requested", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "rolled_back", b"rolled_back", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "assistant_version", b"assistant_version", "attempt", b"attempt", "breakpoints", b"breakpoints", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "pause_requested", b"pause_requested", "principal", b"principal", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "rolled_back", b"rolled_back", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,7 @@ from langgraph.types import Command, Send
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.run_user import calling_user, user_config
 from graphwire_server.graphs.tap import Tap
 
 __all__ = [
@@ -109,7 +110,8 @@ def _input(beginning: Beginning) -> Any:
 
 def open_config(configurable: Mapping[str, Any] | None = None) -> RunnableConfig:
     """Returns the config with which a graph is opened to be looked at, not run."""
-    return {"configurable": dict(configurable)} if configurable else {}
+    values = {**(configurable or {}), **user_config(calling_user.get())}
+    return {"configurable": values} if values else {}
 
 
 def run_config(
@@ -123,6 +125,7 @@ def run_config(
     tags: Sequence[str],
     configurable: Mapping[str, Any],
     metadata: Mapping[str, Any],
+    user: Mapping[str, Any],
 ) -> RunnableConfig:
     """Returns LangGraph's config of a run; `checkpoint_id` is empty for the thread's head."""
     own = {"thread_id": thread_id, "assistant_id": assistant_id, "graph_id": graph_id}
@@ -131,6 +134,6 @@ def run_config(
         "run_id": uuid.UUID(run_id),
         "recursion_limit": recursion_limit,
         "tags": list(tags),
-        "configurable": {**configurable, **own, **at, "checkpoint_ns": ""},
+        "configurable": {**configurable, **user_config(user), **own, **at, "checkpoint_ns": ""},
         "metadata": {**metadata, **own, "run_id": run_id},
     }

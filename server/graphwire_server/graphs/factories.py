@@ -151,11 +151,13 @@ class Factory:
         )
 
     def _runtime(self, call: Call) -> object:
+        user = call.config.get("configurable", {}).get("langgraph_auth_user")
         if call.access != "threads.create_run":
-            return _ReadRuntime(access_context=call.access, store=call.store)
+            return _ReadRuntime(access_context=call.access, store=call.store, user=user)
         return _ExecutionRuntime(
             access_context=call.access,
             store=call.store,
+            user=user,
             context=_coerce_context(call.context, self._signature.context_type),
         )
 

@@ -20,6 +20,7 @@ from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import assistant_message, payload
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.principal import current_caller
 from graphwire_server.rpc.request_keys import request_key
 from graphwire_server.rpc.run_requests import RunRequestReader
 from graphwire_server.runs.assistant_service import (
@@ -251,6 +252,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             graph_id=message.graph_id,
             name=validation.text(message.name, "filter.name", most=_MAX_NAME),
             metadata=None if metadata is None else jsontext.dumps(metadata),
+            access=current_caller().access,
         )
 
     def _object(self, message: Any, field: str = "metadata") -> dict[str, Any] | None:

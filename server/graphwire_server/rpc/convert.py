@@ -86,6 +86,7 @@ def run_message(run: RunRecord) -> run_pb2.Run:
         ),
         pause_requested=run.pause_requested,
         rolled_back=run.rolled_back,
+        principal=run.principal,
     )
 
 

@@ -16,6 +16,7 @@ from graphwire_server.rpc.convert import run_message
 from graphwire_server.rpc.event_frames import ThreadEventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.rpc.principal import current_caller
 from graphwire_server.runs.changes import ChangeLog, Watched, WatchFilter
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import pause_message, timestamp
@@ -29,6 +30,7 @@ from graphwire_server.storage.records import (
     PausePosition,
     PauseRecord,
     PauseStatus,
+    RunRecord,
 )
 
 _MAX_THREAD_IDS = 1000
@@ -88,6 +90,7 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
             assistant_id=request.filter.assistant_id,
             metadata=self._object(request.filter, "metadata"),
             values=self._object(request.filter, "values"),
+            access=current_caller().access,
         )
         async for watched in self._changes.watch(_watch_cursor(request.cursor), which):
             yield _watch_response(watched)
@@ -125,6 +128,7 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
             tool_name=message.tool_name,
             thread_metadata=self._object(message, "thread_metadata"),
             expires_before=expires_before,
+            access=current_caller().access,
         )
 
     def _object(self, message: Any, name: str) -> str | None:
@@ -181,10 +185,10 @@ def _watch_response(watched: Watched) -> pb.WatchThreadsResponse:
     return pb.WatchThreadsResponse(
         cursor=cursor,
         kind=pb.ThreadChangeKind.Value(f"THREAD_CHANGE_KIND_{change.record.kind}"),
-        thread_id=change.subject.thread_id,
+        thread_id=change.thread_id,
         time=timestamp(change.record.time),
         pause=pause_message(change.subject) if isinstance(change.subject, PauseRecord) else None,
-        run=None if isinstance(change.subject, PauseRecord) else run_message(change.subject),
+        run=run_message(change.subject) if isinstance(change.subject, RunRecord) else None,
     )
 
 

@@ -21,6 +21,7 @@ from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
+from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
 from graphwire_server.storage.interface import StorageError
 
@@ -133,6 +134,10 @@ class Call:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services; leaves health and reflection as they are."""
 
+    def __init__(self, guard: Guard | None = None) -> None:
+        """Takes what says who calls, and whether he may; None: everybody may do everything."""
+        self._guard = guard
+
     async def intercept_service(
         self,
         continuation: Callable[
@@ -148,21 +153,37 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # Requests arrive here as bytes: what can't be decoded gets an answer as well.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(method, handler),
+                _stream(method, handler, self._guard),
                 response_serializer=serializer(handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(method, handler), response_serializer=handler.response_serializer
+            _unary(method, handler, self._guard), response_serializer=handler.response_serializer
         )
 
 
-def _unary(method: str, handler: Any) -> Callable[..., Any]:
+async def _admitted(
+    call: Call,
+    guard: Guard | None,
+    context: grpc.aio.ServicerContext[Any, Any],
+    data: bytes,
+    decode: Callable[[bytes], Message],
+) -> Message:
+    """Returns the request of a call that may be served; who calls is asked before it is read."""
+    if guard is None:
+        return call.read(data, decode)
+    identity = await guard.identify(call.method, context)
+    request = call.read(data, decode)
+    await guard.admit(call.method, request, identity)
+    return request
+
+
+def _unary(method: str, handler: Any, guard: Guard | None) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Message | EventFrame:
         call = Call(method, context)
         try:
-            request = call.read(data, handler.request_deserializer)
+            request = await _admitted(call, guard, context, data, handler.request_deserializer)
             response = call.finish(await handler.unary_unary(request, context))
         except grpc.aio.AbortError:
             raise
@@ -176,14 +197,14 @@ def _unary(method: str, handler: Any) -> Callable[..., Any]:
     return handle
 
 
-def _stream(method: str, handler: Any) -> Callable[..., Any]:
+def _stream(method: str, handler: Any, guard: Guard | None) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Message | EventFrame]:
         call = Call(method, context)
         responses = None
         try:
-            request = call.read(data, handler.request_deserializer)
+            request = await _admitted(call, guard, context, data, handler.request_deserializer)
             responses = handler.unary_stream(request, context)
             async for response in responses:
                 yield call.finish(response)

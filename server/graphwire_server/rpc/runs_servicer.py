@@ -16,7 +16,7 @@ from graphwire_server.rpc.breakpoints import breakpoint_messages, read_breakpoin
 from graphwire_server.rpc.convert import payload, run_message
 from graphwire_server.rpc.event_frames import EventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
-from graphwire_server.rpc.principal import current_principal
+from graphwire_server.rpc.principal import current_caller, current_callers, current_principal
 from graphwire_server.rpc.run_requests import RunRequestReader, read_all
 from graphwire_server.runs.acceptance import Accepted
 from graphwire_server.runs.clock import now_us
@@ -55,7 +55,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         """Starts a run and streams its events."""
         starting = self._completion.begin(
             self._runs.start(
-                self._reader.read(request), principal=current_principal(), method="StreamRun"
+                self._reader.read(request), caller=current_caller(), method="StreamRun"
             )
         )
         gone = True
@@ -78,7 +78,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
     ) -> runs_pb2.CreateRunResponse:
         """Starts a run in the background."""
         accepted = await self._runs.start(
-            self._reader.read(request), principal=current_principal(), method="CreateRun"
+            self._reader.read(request), caller=current_caller(), method="CreateRun"
         )
         return runs_pb2.CreateRunResponse(run=run_message(accepted.run))
 
@@ -89,7 +89,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         runs = await self._runs.start_all(
             read_all(self._reader, request),
             request_id=validation.request_id(request.request_id),
-            principal=current_principal(),
+            callers=current_callers(len(request.requests)),
         )
         return runs_pb2.CreateRunsResponse(runs=[run_message(run) for run in runs])
 
@@ -222,6 +222,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             statuses=statuses,
             abandon=request.abandon,
             rollback=request.action == runs_pb2.CANCEL_ACTION_ROLLBACK,
+            access=current_caller().access,
         )
         return runs_pb2.CancelRunsResponse(runs=[run_message(run) for run in runs])
 

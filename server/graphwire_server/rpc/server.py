@@ -11,6 +11,7 @@ from graphwire.v1 import (
 )
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.interceptor import CallInterceptor
 from graphwire_server.rpc.reflection import add_reflection
 
@@ -35,13 +36,15 @@ class RpcServer:
         server: server_pb2_grpc.ServerServicer,
         max_request_bytes: int,
         shares_port: bool,
+        guard: Guard | None,
     ) -> None:
         """Puts the server together; it does not listen yet.
 
-        `shares_port` says whether it may listen where another one does.
+        `shares_port` says whether it may listen where another one does, and `guard` who may
+        call.
         """
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor()],
+            interceptors=[CallInterceptor(guard)],
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.max_send_message_length", -1),

@@ -22,7 +22,7 @@ from graphwire_server.rpc.inbox_rpcs import InboxRpcs
 from graphwire_server.rpc.masks import keep_only, read_mask
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
-from graphwire_server.rpc.principal import current_principal
+from graphwire_server.rpc.principal import current_caller, current_principal
 from graphwire_server.runs.changes import ChangeLog
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inbox import InboxService
@@ -114,6 +114,7 @@ class ThreadsServicer(InboxRpcs):
             new,
             return_existing=returns,
             key=_request_key("CreateThread", request.request_id, meaning),
+            caller=current_caller(),
         )
         return pb.CreateThreadResponse(thread=thread_message(view))
 
@@ -200,7 +201,7 @@ class ThreadsServicer(InboxRpcs):
         new_thread_id = validation.optional_thread_id(request.new_thread_id, "new_thread_id")
         meaning = {"thread_id": thread_id, "new_thread_id": new_thread_id}
         key = _request_key("CopyThread", request.request_id, meaning)
-        view = await self._threads.copy(thread_id, new_thread_id, key=key)
+        view = await self._threads.copy(thread_id, new_thread_id, key=key, caller=current_caller())
         return pb.CopyThreadResponse(thread=thread_message(view))
 
     async def PruneThreads(
@@ -215,7 +216,9 @@ class ThreadsServicer(InboxRpcs):
             raise errors.MissingFieldError(text, field="strategy")
         delete = request.strategy == pb.PRUNE_STRATEGY_DELETE
         return pb.PruneThreadsResponse(
-            pruned_count=await self._threads.prune(thread_ids, delete=delete)
+            pruned_count=await self._threads.prune(
+                thread_ids, delete=delete, access=current_caller().access
+            )
         )
 
     async def GetThreadStorage(
@@ -330,6 +333,7 @@ class ThreadsServicer(InboxRpcs):
             metadata=self._object_text(message, "metadata", "filter.metadata"),
             values=self._object_text(message, "values", "filter.values"),
             thread_ids=_thread_ids(message.thread_ids, "filter.thread_ids"),
+            access=current_caller().access,
         )
 
     def _object_text(

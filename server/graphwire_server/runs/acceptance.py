@@ -140,8 +140,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
+    from_before = () if starts_now else own[: len(own) - len(request.breakpoints)]
     spec = replace(
         spec,
+        from_before=breakpoints_text(from_before),
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
         chain=chain_of(previous) if previous is not None else run_id,
@@ -167,6 +169,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         resumed_run_id=previous.run_id if previous and plan is not None else "",
         breakpoints=breakpoints_text(own),
         discards=request.discard_pause and plan is None,
+        principal=context.caller.principal,
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
@@ -239,6 +242,8 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
     if request.thread_id:
         thread = tx.thread(request.thread_id)
         if thread is not None:
+            if not context.caller.access.admits(thread.owner, thread.metadata):
+                raise thread_not_found(request.thread_id)
             check_graph(tx, thread, context.assistant_id, context.graph_id)
             return thread, False
         if not request.create_thread:
@@ -248,10 +253,11 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
     thread = ThreadRecord(
         thread_id=request.thread_id or new_id(),
         status=ThreadStatus.IDLE,
-        metadata="{}",
+        metadata=jsontext.dumps(context.caller.thread_metadata),
         create_time=context.now,
         update_time=context.now,
         stateless=not request.thread_id and not request.keep_thread,
+        owner=context.caller.owner,
     )
     return thread, True
 
@@ -412,7 +418,7 @@ def _resolve_pauses(
                 by_run_id=run.run_id,
                 answer=answer,
                 review=plan.reviews.get(pause.pause_id),
-                principal=context.principal,
+                principal=context.caller.principal,
                 answered_by=request.resume.answered_by if request.resume else "",
                 expired=request.expired,
             )
@@ -423,5 +429,5 @@ def _resolve_pauses(
                 PauseStatus.SUPERSEDED,
                 now=now,
                 by_run_id=run.run_id,
-                principal=context.principal,
+                principal=context.caller.principal,
             )

@@ -177,7 +177,7 @@ class AssistantService:
             if assistant_id and self._is_taken(tx, assistant_id):
                 there = find(tx, self._registry, assistant_id)
                 if there is None or not return_existing:
-                    raise _exists(assistant_id, hidden=there is None)
+                    raise assistant_exists(assistant_id, hidden=there is None)
                 assistant = there
             else:
                 assistant = AssistantRecord(
@@ -461,7 +461,7 @@ def _in_use(assistant_id: str, thread_id: str, status: ThreadStatus) -> errors.A
     )
 
 
-def _exists(assistant_id: str, *, hidden: bool) -> errors.AssistantExistsError:
+def assistant_exists(assistant_id: str, *, hidden: bool) -> errors.AssistantExistsError:
     text = f"assistant {assistant_id!r} exists already"
     if hidden:
         text = (

@@ -22,6 +22,7 @@ from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import InputStart, RunRequest, RunSpec
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage, StorageError
 from graphwire_server.storage.records import (
     AssistantFilter,
@@ -148,7 +149,7 @@ def resolve(db: Reader, registry: GraphRegistry, assistant_id: str) -> Assistant
     """
     record = find(db, registry, assistant_id)
     if record is None:
-        raise _not_found(db, registry, assistant_id)
+        raise no_assistant(db, registry, assistant_id)
     return record
 
 
@@ -395,11 +396,12 @@ def _context(assistant: AssistantRecord) -> dict[str, Any] | None:
     return None if assistant.context is None else orjson.loads(assistant.context)
 
 
-def _not_found(
-    db: Reader, registry: GraphRegistry, assistant_id: str
+def no_assistant(
+    db: Reader, registry: GraphRegistry, assistant_id: str, access: Access = ALL
 ) -> errors.AssistantNotFoundError:
+    """Returns the error for an assistant that is not there; it lists those that may be seen."""
     listed = db.assistants(
-        AssistantFilter(),
+        AssistantFilter(access=access),
         limit=_MOST_NAMED,
         order=AssistantOrder.ASSISTANT_ID,
         graphs=first_versions(registry),

@@ -14,6 +14,7 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import give_up
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.refusals import thread_not_found
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import RunRecord, RunStatus, ThreadStatus
 
@@ -56,7 +57,12 @@ def cancel_active(
 
 
 def find_active(
-    db: Reader, run_ids: Sequence[str], *, thread_id: str, statuses: Sequence[RunStatus]
+    db: Reader,
+    run_ids: Sequence[str],
+    *,
+    thread_id: str,
+    statuses: Sequence[RunStatus],
+    access: Access,
 ) -> list[str]:
     """Returns which runs to cancel, those that are queued before those that they wait for.
 
@@ -81,7 +87,9 @@ def find_active(
         wanted.sort(key=lambda run: run.status is RunStatus.RUNNING)
         return [run.run_id for run in wanted]
     # PENDING first.
-    return [run_id for status in sorted(set(statuses)) for run_id in db.active_run_ids(status)]
+    return [
+        run_id for status in sorted(set(statuses)) for run_id in db.active_run_ids(status, access)
+    ]
 
 
 def _cancel(tx: Transaction, run: RunRecord, *, abandon: bool, rollback: bool) -> RunRecord:

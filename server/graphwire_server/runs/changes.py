@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from graphwire import errors
 
 from graphwire_server.runs.wake import Wake
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import (
     ChangeKind,
@@ -48,6 +49,7 @@ class WatchFilter:
         assistant_id: On a thread of this assistant; empty for any.
         metadata: On a thread whose metadata contains this JSON object (text); None for any.
         values: On a thread whose state contains this JSON object (text); None for any.
+        access: On a thread that the caller may see.
     """
 
     kinds: frozenset[ChangeKind] = frozenset()
@@ -55,6 +57,7 @@ class WatchFilter:
     assistant_id: str = ""
     metadata: str | None = None
     values: str | None = None
+    access: Access = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,16 @@ class Change:
 
     Attributes:
         record: What has happened.
-        subject: The pause or run.
+        subject: The pause or run; None for a thread, which is gone.
     """
 
     record: ChangeRecord
-    subject: PauseRecord | RunRecord
+    subject: PauseRecord | RunRecord | None
+
+    @property
+    def thread_id(self) -> str:
+        """The thread on which it has happened."""
+        return self.record.subject if self.subject is None else self.subject.thread_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +204,17 @@ class ChangeLog:
         def read(db: Reader) -> _Read:
             page = db.changes(after=place, limit=limit)
             records = page.changes
-            pauses = db.pauses_by_id(_subjects(records, of_pause=True))
-            runs = db.runs_by_id(_subjects(records, of_pause=False))
+            pauses = db.pauses_by_id(_subjects(r for r in records if r.kind.of_pause))
+            runs = db.runs_by_id(_subjects(r for r in records if r.kind.of_run))
             changes: list[Change] = []
             for record in records:
-                found = (pauses if record.kind.of_pause else runs).get(record.subject)
-                if found is not None:  # else it was deleted meanwhile
+                if record.kind.of_pause or record.kind.of_run:
+                    found = (pauses if record.kind.of_pause else runs).get(record.subject)
+                    if found is None:
+                        continue  # it was deleted meanwhile
                     changes.append(Change(record, found))
+                else:
+                    changes.append(Change(record, None))
             end = records[-1].place if records else place
             return _Read(changes, end, len(records) == limit, page.removed, page.more_soon)
 
@@ -214,13 +226,20 @@ class ChangeLog:
     async def _matching(self, changes: Sequence[Change], which: WatchFilter) -> Sequence[Change]:
         """Returns those of some changes that a filter lets pass."""
         found = [change for change in changes if _matches(change, which)]
-        if not found or (which.metadata is None and which.values is None):
+        looks = which.metadata is not None or which.values is not None or which.access != ALL
+        if not found or not looks:
             return found
-        ids = list(dict.fromkeys(change.subject.thread_id for change in found))
+        ids = list(dict.fromkeys(change.thread_id for change in found if change.subject))
         threads = await self._storage.read(
-            lambda db: db.threads_containing(ids, metadata=which.metadata, values=which.values)
+            lambda db: db.threads_containing(
+                ids, metadata=which.metadata, values=which.values, access=which.access
+            )
         )
-        return [change for change in found if change.subject.thread_id in threads]
+        return [
+            change
+            for change in found
+            if (change.thread_id in threads if change.subject else _may_hear(change, which.access))
+        ]
 
     # --- the one reader ---
 
@@ -275,18 +294,24 @@ class ChangeLog:
             wake.set()
 
 
-def _subjects(records: Sequence[ChangeRecord], *, of_pause: bool) -> list[str]:
-    found = (record.subject for record in records if record.kind.of_pause is of_pause)
-    return list(dict.fromkeys(found))
+def _subjects(records: Iterable[ChangeRecord]) -> list[str]:
+    return list(dict.fromkeys(record.subject for record in records))
 
 
 def _matches(change: Change, which: WatchFilter) -> bool:
     subject = change.subject
     return (
         (not which.kinds or change.record.kind in which.kinds)
-        and (not which.thread_ids or subject.thread_id in which.thread_ids)
-        and (not which.assistant_id or subject.assistant_id == which.assistant_id)
+        and (not which.thread_ids or change.thread_id in which.thread_ids)
+        # Of a thread that is gone nobody can say whose it was.
+        and (not which.assistant_id or not subject or subject.assistant_id == which.assistant_id)
     )
+
+
+def _may_hear(change: Change, access: Access) -> bool:
+    """Says whether somebody may hear of a thread that is gone."""
+    belonged = change.record.belonged
+    return belonged is not None and access.admits(belonged.owner, belonged.metadata)
 
 
 def _shutting_down() -> errors.ShuttingDownError:

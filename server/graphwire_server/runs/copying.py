@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import orjson
+
+from graphwire_server import jsontext
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.inheritance import inherited, without_start
 from graphwire_server.runs.refusals import thread_busy, thread_exists, thread_not_found
@@ -11,7 +15,9 @@ from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import ThreadStatus
 
 
-def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int) -> str:
+def copy_thread(
+    tx: Transaction, thread_id: str, new_thread_id: str, *, now: int, caller: Caller
+) -> str:
     """Copies a thread as it stands, and returns the id of the copy.
 
     What was approved stays approved, since tasks have the same ids in the copy; what is open is
@@ -23,6 +29,7 @@ def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int
         thread_id: The thread.
         new_thread_id: The id of the copy; empty: a new one.
         now: The time, in microseconds.
+        caller: Who copies it, to whom the copy belongs.
 
     Raises:
         ThreadNotFoundError: There is no such thread.
@@ -42,7 +49,11 @@ def copy_thread(tx: Transaction, thread_id: str, new_thread_id: str, *, now: int
         create_time=now,
         update_time=now,
         stateless=False,
+        owner=caller.owner,
     )
+    if caller.thread_metadata:
+        merged = {**orjson.loads(thread.metadata), **caller.thread_metadata}
+        copy = replace(copy, metadata=jsontext.dumps(merged))
     tx.copy_thread(thread_id, copy, new_id)
     tx.insert_pauses(
         [

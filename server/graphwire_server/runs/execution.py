@@ -503,6 +503,7 @@ def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> Ru
         tags=spec.tags,
         configurable=spec.configurable,
         metadata=spec.metadata,
+        user=spec.user,
     )
 
 

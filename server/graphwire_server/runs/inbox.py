@@ -19,9 +19,7 @@ class InboxService:
         """Returns a pause, open or not. Raises PauseNotFoundError."""
         pause = await self._storage.read(lambda db: db.pause(pause_id), short=True)
         if pause is None:
-            raise errors.PauseNotFoundError(
-                f"there is no pause {pause_id}", resource=("pause", pause_id)
-            )
+            raise pause_not_found(pause_id)
         return pause
 
     async def list(
@@ -36,3 +34,8 @@ class InboxService:
         return await self._storage.read(
             lambda db: db.list_pauses(which, limit=limit, after=after, ascending=ascending)
         )
+
+
+def pause_not_found(pause_id: str) -> errors.PauseNotFoundError:
+    """Returns the error for a pause that is not there."""
+    return errors.PauseNotFoundError(f"there is no pause {pause_id}", resource=("pause", pause_id))

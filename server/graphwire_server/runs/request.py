@@ -209,6 +209,7 @@ class RunSpec:
         configurable: The caller's configurable values.
         context: The run's context; None for none.
         metadata: The caller's metadata.
+        user: What the graph is told of who started it: a JSON object; empty: nothing.
         checkpoint_id: Where to start from; empty for the head.
         discards: For "command": drops the nodes that wait, before it does anything else.
         durability: When checkpoints reach the disk.
@@ -223,6 +224,8 @@ class RunSpec:
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
         clears: Whether it inherits no breakpoints of runs.
+        from_before: For one that is queued: those of its own breakpoints that it had from the run
+            before it when it was accepted, as `defaults`.
         known_metadata: What conditions see as metadata: the run's, over that of the runs it
             continues.
         chain: The run with new input that it continues, or its own id: what breakpoints let
@@ -257,9 +260,11 @@ class RunSpec:
     run_to: str = ""
     waited: bool = False
     clears: bool = False
+    from_before: str = "[]"
     known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     found: Found = field(default_factory=Found)
+    user: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

@@ -46,6 +46,7 @@ from graphwire_server.runs.batch import (
     of_request,
     subject,
 )
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_active
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.decision import decide
@@ -61,6 +62,7 @@ from graphwire_server.runs.request import (
     RunRequest,
     RunSpec,
 )
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
@@ -115,7 +117,7 @@ class RunService:
         self._completion = completion
         self._default_recursion_limit = default_recursion_limit
 
-    async def start(self, request: RunRequest, *, principal: str, method: str) -> Accepted:
+    async def start(self, request: RunRequest, *, caller: Caller, method: str) -> Accepted:
         """Checks a request and starts its run.
 
         Raises:
@@ -124,14 +126,15 @@ class RunService:
         self._check_open()
         key = None
         if request.request_id:
-            key = RequestKey(principal, method, request.request_id, request.fingerprint())
+            key = RequestKey(caller.principal, method, request.request_id, request.fingerprint())
             # Also if the graph has changed since, so that it would refuse the request now.
             earlier = await self._storage.read(lambda db: started_earlier(db, key), short=True)
             if earlier is not None:
+                await self._check_access(caller, [earlier.run])
                 return earlier
         for _ in range(_START_TRIES):
             try:
-                return await self._start(await self._prepare(request), key, principal)
+                return await self._start(await self._prepare(request), key, caller)
             except MovedOnError:
                 continue
         raise thread_busy(request.thread_id, ())
@@ -151,7 +154,7 @@ class RunService:
         *,
         slot_free: bool,
         key: RequestKey | None,
-        principal: str,
+        caller: Caller,
     ) -> Context:
         assistant = prepared.assistant
         return Context(
@@ -162,7 +165,7 @@ class RunService:
             slot_free=slot_free,
             default_recursion_limit=self._default_recursion_limit,
             key=key,
-            principal=principal,
+            caller=caller,
             graph_id=assistant.loaded.name,
             assistant_version=assistant.version,
             assistant_breakpoints=assistant.breakpoints,
@@ -170,7 +173,7 @@ class RunService:
             continued_run_id=assistant.continued_run_id,
         )
 
-    async def _start(self, prepared: _Prepared, key: RequestKey | None, principal: str) -> Accepted:
+    async def _start(self, prepared: _Prepared, key: RequestKey | None, caller: Caller) -> Accepted:
         """Starts a run.
 
         Raises:
@@ -179,7 +182,7 @@ class RunService:
 
         def work(tx: Transaction, slot_free: bool) -> Accepted:
             self._check_open()
-            context = self._context(tx, prepared, slot_free=slot_free, key=key, principal=principal)
+            context = self._context(tx, prepared, slot_free=slot_free, key=key, caller=caller)
             return accept(tx, prepared.request, context)
 
         async def begin() -> Accepted:
@@ -203,9 +206,11 @@ class RunService:
         return await self._completion.of(begin())
 
     async def start_all(
-        self, requests: Sequence[RunRequest], *, request_id: str, principal: str
+        self, requests: Sequence[RunRequest], *, request_id: str, callers: Sequence[Caller]
     ) -> Sequence[RunRecord]:
         """Checks several requests and starts their runs, all or none.
+
+        All are of one principal; what he may do is said for each of them.
 
         Those that find no free slot, or whose thread is busy with one before them, are PENDING.
 
@@ -215,9 +220,11 @@ class RunService:
         self._check_open()
         key = None
         if request_id:
+            principal = callers[0].principal
             key = RequestKey(principal, "CreateRuns", request_id, fingerprint(requests))
             earlier = await self._storage.read(lambda db: batch_started_earlier(db, key))
             if earlier is not None:
+                await self._check_access(callers[0], earlier)
                 return earlier
         for _ in range(_START_TRIES):
             prepared = []
@@ -225,13 +232,13 @@ class RunService:
                 with of_request(index):
                     prepared.append(await self._prepare(request))
             try:
-                return await self._start_all(prepared, key, principal)
+                return await self._start_all(prepared, key, callers)
             except MovedOnError:
                 continue
         raise thread_busy(requests[0].thread_id, ())
 
     async def _start_all(
-        self, prepared: Sequence[_Prepared], key: RequestKey | None, principal: str
+        self, prepared: Sequence[_Prepared], key: RequestKey | None, callers: Sequence[Caller]
     ) -> Sequence[RunRecord]:
         """Starts runs, all or none. Raises MovedOnError as `_start`."""
 
@@ -241,10 +248,10 @@ class RunService:
             if earlier is not None:
                 return (), earlier
             done: list[Accepted] = []
-            for index, each in enumerate(prepared):
+            for index, (each, caller) in enumerate(zip(prepared, callers, strict=True)):
                 started = sum(one.run.status is RunStatus.RUNNING for one in done)
                 context = self._context(
-                    tx, each, slot_free=started < slots, key=None, principal=principal
+                    tx, each, slot_free=started < slots, key=None, caller=caller
                 )
                 with of_request(index):
                     done.append(accept(tx, each.request, context))
@@ -372,6 +379,7 @@ class RunService:
         statuses: Sequence[RunStatus] = (),
         abandon: bool = False,
         rollback: bool = False,
+        access: Access = ALL,
     ) -> Sequence[RunRecord]:
         """Cancels the runs named, or those of a status, as far as they have not ended.
 
@@ -381,6 +389,7 @@ class RunService:
             statuses: PENDING, RUNNING or both.
             abandon: As for `cancel`.
             rollback: As for `cancel`.
+            access: Only those of threads that the caller may see, where they are not named.
 
         Returns those that are cancelled by this call.
 
@@ -390,7 +399,7 @@ class RunService:
         """
 
         def find(db: Reader) -> list[str]:
-            return find_active(db, run_ids, thread_id=thread_id, statuses=statuses)
+            return find_active(db, run_ids, thread_id=thread_id, statuses=statuses, access=access)
 
         def work(tx: Transaction, some: Sequence[str]) -> list[RunRecord]:
             return [
@@ -450,6 +459,21 @@ class RunService:
                 self._storage.announce(topics.run_topic(run.run_id), topics.QUEUE)
             elif not self._executor.cancel(run.run_id, abandon=abandon):
                 self._storage.announce(topics.CANCEL)
+
+    async def _check_access(self, caller: Caller, runs: Sequence[RunRecord]) -> None:
+        """Raises RunNotFoundError for a run of a thread that the caller may not see any more."""
+        if caller.access == ALL:
+            return
+
+        def first_hidden(db: Reader) -> str:
+            for run in runs:
+                found = db.belonging(run_id=run.run_id)
+                if found is None or not caller.access.admits(found.owner, found.metadata):
+                    return run.run_id
+            return ""
+
+        if hidden := await self._storage.read(first_hidden, short=True):
+            raise run_not_found(hidden)
 
     def _check_open(self) -> None:
         if self._executor.draining:

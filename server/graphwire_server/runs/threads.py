@@ -33,6 +33,7 @@ from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
 from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import find, to_open
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.copying import copy_thread
@@ -50,6 +51,7 @@ from graphwire_server.runs.refusals import (
 )
 from graphwire_server.runs.retention import prune_thread
 from graphwire_server.runs.state_paths import StatePath, part
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
@@ -164,7 +166,7 @@ class ThreadService:
         self._completion = completion
 
     async def create(
-        self, new: NewThread, *, return_existing: bool, key: RequestKey | None
+        self, new: NewThread, *, return_existing: bool, key: RequestKey | None, caller: Caller
     ) -> ThreadView:
         """Creates a thread.
 
@@ -175,10 +177,11 @@ class ThreadService:
         def there_already(db: Reader) -> ThreadView | None:
             earlier = remembered(db, key) if key else None
             if earlier is not None:
-                return _made_earlier(db, earlier.subject)
-            if not new.thread_id or db.thread(new.thread_id) is None:
+                return _made_earlier(db, earlier.subject, caller)
+            there = db.thread(new.thread_id) if new.thread_id else None
+            if there is None:
                 return None
-            if not return_existing:
+            if not return_existing or not caller.access.admits(there.owner, there.metadata):
                 raise thread_exists(new.thread_id)
             return _view(db, new.thread_id)
 
@@ -195,7 +198,8 @@ class ThreadService:
                 thread = ThreadRecord(
                     thread_id=thread_id,
                     status=ThreadStatus.IDLE,
-                    metadata=jsontext.dumps(new.metadata),
+                    metadata=jsontext.dumps({**new.metadata, **caller.thread_metadata}),
+                    owner=caller.owner,
                     create_time=now,
                     update_time=now,
                     assistant_id=new.assistant_id,
@@ -315,27 +319,26 @@ class ThreadService:
                 honour a breakpoint.
             AssistantRequiredError: There are breakpoints, and it has no assistant yet.
         """
+
+        def made_earlier(db: Reader) -> ThreadView | None:
+            view = _view(db, thread_id)
+            return view if key and remembered(db, key) is not None else None
+
         if breakpoints:
-            thread = (await self.get(thread_id)).thread
-            if not thread.assistant_id:
-                raise errors.AssistantRequiredError(
-                    f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
-                    "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
-                    resource=("thread", thread_id),
-                )
-            opened = self._open(thread_id, thread.assistant_id, "threads.update")
-            async with opened as (loaded, graph):
-                places = loaded.doored(graph).places
-                check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
+            # Also if the graph has changed since, so that it would refuse the request now.
+            earlier = await self._storage.read(made_earlier, short=True)
+            if earlier is not None:
+                return earlier
+            await self._check_breakpoints(thread_id, breakpoints)
 
         def work(tx: Transaction) -> ThreadView:
-            view = _view(tx, thread_id)
-            if key and remembered(tx, key) is not None:
-                return view
+            earlier = made_earlier(tx)
+            if earlier is not None:
+                return earlier
             now = now_us()
             metadata = None
             if patch is not None:
-                there = orjson.loads(view.thread.metadata)
+                there = orjson.loads(_view(tx, thread_id).thread.metadata)
                 metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
             text = None if breakpoints is None else breakpoints_text(breakpoints)
             tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
@@ -344,6 +347,19 @@ class ThreadService:
             return _view(tx, thread_id)
 
         return await decide(self._storage, work)
+
+    async def _check_breakpoints(self, thread_id: str, breakpoints: Sequence[Breakpoint]) -> None:
+        """Refuses breakpoints that the graph of a thread can't honour."""
+        thread = (await self.get(thread_id)).thread
+        if not thread.assistant_id:
+            raise errors.AssistantRequiredError(
+                f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
+                "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
+                resource=("thread", thread_id),
+            )
+        opened = self._open(thread_id, thread.assistant_id, "threads.update")
+        async with opened as (loaded, graph):
+            check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints.breakpoints")
 
     async def delete(self, thread_id: str) -> None:
         """Deletes a thread with everything that belongs to it.
@@ -363,18 +379,21 @@ class ThreadService:
 
         await self._storage.write(work, long=True)
 
-    async def prune(self, thread_ids: Sequence[str], *, delete: bool) -> int:
+    async def prune(self, thread_ids: Sequence[str], *, delete: bool, access: Access) -> int:
         """Deletes threads, or all of their checkpoints but those at which they stand.
 
         Each is pruned by itself. Those that have a run which is queued or running are left as
-        they are.
+        they are, as are those that the caller may not see.
 
         Returns:
             How many were pruned.
         """
 
         def work(tx: Transaction, thread_id: str) -> bool:
-            if tx.thread(thread_id) is None or tx.has_active_run(thread_id):
+            thread = tx.thread(thread_id)
+            if thread is None or tx.has_active_run(thread_id):
+                return False
+            if not access.admits(thread.owner, thread.metadata):
                 return False
             if delete:
                 return tx.delete_thread(thread_id)
@@ -403,7 +422,7 @@ class ThreadService:
         return await self._storage.read(read)
 
     async def copy(
-        self, thread_id: str, new_thread_id: str, *, key: RequestKey | None
+        self, thread_id: str, new_thread_id: str, *, key: RequestKey | None, caller: Caller
     ) -> ThreadView:
         """Copies a thread, but for its runs; with an empty new id the server chooses one.
 
@@ -418,9 +437,9 @@ class ThreadService:
         def work(tx: Transaction) -> ThreadView:
             earlier = remembered(tx, key) if key else None
             if earlier is not None:
-                return _made_earlier(tx, earlier.subject)
+                return _made_earlier(tx, earlier.subject, caller)
             now = now_us()
-            copy_id = copy_thread(tx, thread_id, new_thread_id, now=now)
+            copy_id = copy_thread(tx, thread_id, new_thread_id, now=now, caller=caller)
             if key:
                 tx.insert_request(key.record(copy_id, now=now))
             return _view(tx, copy_id)
@@ -545,12 +564,11 @@ class ThreadService:
 
         inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
 
-        def inner_head_of(db: Reader) -> str:
-            head = db.checkpoint(*place) if inside else None
-            return head.checkpoint_id if head is not None else ""
+        def has_state(db: Reader) -> bool:
+            return bool(inside) and db.checkpoint(*place) is not None
 
-        (thread, last_run, repeated), inner_head = await self._storage.read(
-            lambda db: (check(db), inner_head_of(db)), short=True
+        (thread, last_run, repeated), inside_is_there = await self._storage.read(
+            lambda db: (check(db), has_state(db)), short=True
         )
         if repeated:
             return await self.state(thread_id, namespace=inside)
@@ -563,7 +581,7 @@ class ThreadService:
                 if inside:
                     graph_at(graph, inside)
                     stands = await read_position(graph, thread_config(thread_id))
-                    check_stands_in(stands, inside, has_state=bool(inner_head))
+                    check_stands_in(stands, inside, has_state=inside_is_there)
                 if edit.checkpoint_id:
                     await read_state(
                         graph, thread_id, checkpoint_id=edit.checkpoint_id, namespace=inside
@@ -583,12 +601,11 @@ class ThreadService:
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
             now_there, last_run_now, repeated = check(tx)
-            if repeated or now_there.checkpoint_id != thread.checkpoint_id:
+            # By the time also where another edit was in a subgraph, and has left the head.
+            if repeated or _state_of(now_there) != _state_of(thread):
                 return None
             # A run that has failed may have left the head, and some of its tasks' results there.
             if _key(last_run_now) != _key(last_run):
-                return None
-            if inner_head_of(tx) != inner_head:
                 return None
             if edit.checkpoint_id and tx.checkpoint(*place, edit.checkpoint_id) is None:
                 return None
@@ -599,7 +616,7 @@ class ThreadService:
                 replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
                 places,
                 position,
-                last_run,
+                last_run_now,
                 now=now,
                 inside=inside,
                 principal=edit.principal,
@@ -693,8 +710,8 @@ def _left_waiting(
 ) -> list[Waiting]:
     """Returns what is to wait besides on a thread that was paused before an edit.
 
-    Where nothing else does, all that comes next. Else the nodes that had a pause themselves: what
-    only waits beside a breakpoint needs no approval.
+    Where nothing else does, all that comes next. Else the nodes that had a pause themselves, or
+    inside them: what only waits beside a breakpoint needs no approval.
 
     Args:
         position: Where the thread stands now.
@@ -707,14 +724,19 @@ def _left_waiting(
     left = [each for each in position.left_waiting(held, approved) if _is_in(each, inside)]
     if not held:
         return left or position.left_inside(inside)
-    lost = {
-        (path_of(pause.namespace), pause.node)
-        for pause in opened
-        if _is_in(pause, inside)
-        and pause.kind is not PauseKind.BREAKPOINT_AFTER
-        and pause.task_id not in held
-    }
+    lost: set[tuple[Path, str]] = set()
+    for pause in opened:
+        if _is_in(pause, inside) and pause.task_id not in held:
+            names = (*path_of(pause.namespace), pause.node)
+            # A node that has a pause after it has run itself.
+            levels = len(names) - (pause.kind is PauseKind.BREAKPOINT_AFTER)
+            lost.update((names[:level], names[level]) for level in range(levels))
     return [each for each in left if (path_of(each.namespace), each.node) in lost]
+
+
+def _state_of(thread: ThreadRecord) -> tuple[str, int | None]:
+    """Returns by what a thread's state is told apart from what it was before."""
+    return thread.checkpoint_id, thread.state_update_time
 
 
 def _key(last_run: Inheritance | None) -> str:
@@ -728,8 +750,11 @@ def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
     return ThreadView(thread, db.open_pauses(thread_id))
 
 
-def _made_earlier(db: Reader, thread_id: str) -> ThreadView:
-    if db.thread(thread_id) is None:
+def _made_earlier(db: Reader, thread_id: str, caller: Caller) -> ThreadView:
+    thread = db.thread(thread_id)
+    if thread is not None and not caller.access.admits(thread.owner, thread.metadata):
+        raise thread_not_found(thread_id)
+    if thread is None:
         raise errors.ThreadNotFoundError(
             f"thread {thread_id}, which this request_id created, was deleted",
             resource=("thread", thread_id),

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from graphwire_server.storage.access import ALL, Access, Belonging
 from graphwire_server.storage.checkpoints.interface import CheckpointKeeper, CheckpointReader
 from graphwire_server.storage.records import (
     AssistantFilter,
@@ -146,8 +147,8 @@ class Reader(CheckpointReader, Protocol):
         whose id is `but`.
         """
 
-    def active_run_ids(self, status: RunStatus) -> list[str]:
-        """Returns all runs that are PENDING, or all that are RUNNING, the latest first."""
+    def active_run_ids(self, status: RunStatus, access: Access = ALL) -> list[str]:
+        """Returns the runs that are PENDING, or those that are RUNNING, the latest first."""
 
     def rollback_requested(self, run_id: str) -> bool:
         """Returns whether somebody asked to roll a run back."""
@@ -263,12 +264,22 @@ class Reader(CheckpointReader, Protocol):
         """Returns those of some runs that are there, by id."""
 
     def threads_containing(
-        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+        self,
+        thread_ids: Sequence[str],
+        *,
+        metadata: str | None,
+        values: str | None,
+        access: Access = ALL,
     ) -> set[str]:
         """Returns those of some threads whose metadata and state contain JSON objects (text).
 
         Threads of stateless runs are among them; None: whatever it is. See `ThreadFilter`.
         """
+
+    def belonging(
+        self, *, thread_id: str = "", run_id: str = "", pause_id: str = ""
+    ) -> Belonging | None:
+        """Returns to whom a thread belongs, or that of a run or a pause; None: there is none."""
 
     def next_run(self, thread_id: str, *, after: int) -> Place | None:
         """Returns the run of a thread with the lowest place above `after`, or None."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from graphwire_server.storage.access import ALL, Access, Belonging
+
 
 class ThreadStatus(StrEnum):
     """What a thread is doing; the contract's `ThreadStatus` without its prefix."""
@@ -131,6 +133,7 @@ class ThreadRecord:
         breakpoints: Those for all of its runs: a JSON array as text, see `graphs.breakpoints`.
         state_update_time: When its state last changed; None if nothing has run yet.
         graph_id: The graph that its state belongs to. Empty: that of its assistant.
+        owner: To whom it belongs; empty: made where nobody has to say who he is.
     """
 
     thread_id: str
@@ -148,6 +151,7 @@ class ThreadRecord:
     breakpoints: str = "[]"
     state_update_time: int | None = None
     graph_id: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,7 @@ class RunRecord:
         steering: Rises with each change of what is asked of it while it executes.
         rolled_back: Whether the thread was put back to where it stood before it.
         discards: Whether it begins on a paused thread too, and gives up what waits there.
+        principal: Who started it; empty: the server, as a pause had expired.
     """
 
     run_id: str
@@ -211,6 +216,7 @@ class RunRecord:
     steering: int = 0
     rolled_back: bool = False
     discards: bool = False
+    principal: str = ""
 
     @property
     def left_nothing(self) -> bool:
@@ -386,11 +392,13 @@ class AssistantFilter:
         name: Whose name contains this text, in upper or lower case; empty for any.
         metadata: Metadata that contains this JSON object (text), as in `ThreadFilter`; None
             for any.
+        access: Those that the caller may see. The first versions of built-in ones are for all.
     """
 
     graph_id: str = ""
     name: str = ""
     metadata: str | None = None
+    access: Access = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +460,7 @@ class ThreadFilter:
         metadata: Metadata that contains this JSON object (text); None for any.
         values: State that contains this JSON object (text); None for any.
         thread_ids: One of these; empty for any.
+        access: Those that the caller may see.
 
     To contain is meant as Postgres' `jsonb @>` means it for objects: each key is
     there with an equal value, objects in it likewise; lists are equal, element by
@@ -463,6 +472,7 @@ class ThreadFilter:
     metadata: str | None = None
     values: str | None = None
     thread_ids: tuple[str, ...] = ()
+    access: Access = ALL
 
 
 class ThreadOrder(StrEnum):
@@ -609,6 +619,7 @@ class PauseFilter:
         thread_metadata: Of a thread whose metadata contains this JSON object (text); None for
             any. See `ThreadFilter`.
         expires_before: Those that expire before this; None for any.
+        access: Of threads that the caller may see.
     """
 
     statuses: tuple[PauseStatus, ...] = (PauseStatus.OPEN,)
@@ -620,6 +631,7 @@ class PauseFilter:
     tool_name: str = ""
     thread_metadata: str | None = None
     expires_before: int | None = None
+    access: Access = ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -642,11 +654,17 @@ class ChangeKind(StrEnum):
     PAUSE_RESOLVED = "PAUSE_RESOLVED"
     RUN_STARTED = "RUN_STARTED"
     RUN_ENDED = "RUN_ENDED"
+    PAUSES_DELETED = "PAUSES_DELETED"
 
     @property
     def of_pause(self) -> bool:
-        """Whether it has happened to a pause, and not to a run."""
+        """Whether it has happened to one pause."""
         return self in (ChangeKind.PAUSED, ChangeKind.PAUSE_RESOLVED)
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it has happened to a run."""
+        return self in (ChangeKind.RUN_STARTED, ChangeKind.RUN_ENDED)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -669,19 +687,21 @@ LOG_START = ChangePlace(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """Something that has happened to a pause or to a run.
+    """Something that has happened to a pause or to a run, or to a thread with its pauses.
 
     Attributes:
         place: Where it is in the log.
         kind: What has happened.
         time: When.
-        subject: The id of the pause or run.
+        subject: The id of the pause, run or thread.
+        belonged: Of a thread that is gone: whose it was.
     """
 
     place: ChangePlace
     kind: ChangeKind
     time: int
     subject: str
+    belonged: Belonging | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,3 +72,17 @@ AS $$
         SELECT 1 FROM jsonb_array_elements(graphwire_jsonb(elements)) AS element
         WHERE element @> graphwire_jsonb(wanted))
 $$;
+
+-- Whether a JSON object has a list under a key with at least the elements of another list.
+CREATE OR REPLACE FUNCTION graphwire_has_all(document TEXT, key TEXT, wanted TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE
+AS $$
+    SELECT COALESCE(
+        jsonb_typeof(graphwire_jsonb(document) -> key) = 'array'
+        AND NOT EXISTS (
+            SELECT 1 FROM jsonb_array_elements(graphwire_jsonb(wanted)) AS want
+            WHERE NOT EXISTS (
+                SELECT 1 FROM jsonb_array_elements(graphwire_jsonb(document) -> key) AS have
+                WHERE have = want)),
+        FALSE)
+$$;

@@ -7,6 +7,7 @@ promise is said in `storage.interface`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -19,7 +20,7 @@ from graphwire_server.storage.records import (
     ThreadStatus,
 )
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row
-from graphwire_server.storage.sql.statements import insert, locked
+from graphwire_server.storage.sql.statements import access_conditions, insert, locked
 
 _HEAD = "assistant_id, version, newest, built_in, create_time"
 _VERSION = (
@@ -243,7 +244,11 @@ def _conditions(which: AssistantFilter) -> tuple[list[str], list[object]]:
     if which.metadata is not None:
         conditions.append("graphwire_contains(metadata, ?)")
         parameters.append(which.metadata)
-    return conditions, parameters
+    # Assistants have no owners but in their metadata.
+    seen, values = access_conditions(replace(which.access, owner=None), "everything")
+    if seen:
+        conditions.append(f"(built_in OR ({' AND '.join(seen)}))")
+    return conditions, [*parameters, *values]
 
 
 def _literally(text: str) -> str:

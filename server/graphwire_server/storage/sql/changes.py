@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from graphwire_server.storage.interface import CHANGES
 from graphwire_server.storage.records import ChangeKind
 
-#: The time, the kind, and the id of the pause or run.
-Change = tuple[int, ChangeKind, str]
+#: The time, the kind, and the id of the pause, run or thread; of a thread that is gone, whose it
+#: was: see `rows.belonging_text`.
+Change = tuple[int, ChangeKind, str, str | None]
 
 #: The most changes in one statement.
 _AT_ONCE = 500
@@ -28,9 +29,11 @@ class Changes:
         """What is to be announced after the commit."""
         return self._kept_topics.keys()
 
-    def note(self, kind: ChangeKind, subject: str, time: int, *topics: str) -> None:
+    def note(
+        self, kind: ChangeKind, subject: str, time: int, *topics: str, belonged: str | None = None
+    ) -> None:
         """Notes a change, and what else than CHANGES is to be announced of it."""
-        self._noted.append((time, kind, subject))
+        self._noted.append((time, kind, subject, belonged))
         self.announce(CHANGES, *topics)
 
     def announce(self, *topics: str) -> None:

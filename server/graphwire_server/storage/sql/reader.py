@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import orjson
 
+from graphwire_server.storage.access import ALL, Access, Belonging
 from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.interface import NEWEST_FIRST
 from graphwire_server.storage.records import (
@@ -112,8 +113,8 @@ class SqlReader(CheckpointReads, AssistantReads):
         row = self._execute(thread_sql.INHERITANCE, (thread_id,)).fetchone()
         return None if row is None else Inheritance(*row)
 
-    def active_run_ids(self, status: RunStatus) -> list[str]:
-        return [row[0] for row in self._execute(sql.ACTIVE_RUN_IDS[status])]
+    def active_run_ids(self, status: RunStatus, access: Access = ALL) -> list[str]:
+        return [row[0] for row in self._execute(*sql.active_run_ids(status, access))]
 
     def rollback_requested(self, run_id: str) -> bool:
         row = self._execute(sql.ROLLBACK_REQUESTED, (run_id,)).fetchone()
@@ -285,17 +286,28 @@ class SqlReader(CheckpointReads, AssistantReads):
         }
 
     def threads_containing(
-        self, thread_ids: Sequence[str], *, metadata: str | None, values: str | None
+        self,
+        thread_ids: Sequence[str],
+        *,
+        metadata: str | None,
+        values: str | None,
+        access: Access = ALL,
     ) -> set[str]:
         _check_objects(metadata=metadata, values=values)
-        wanted = [text for text in (metadata, values) if text is not None]
         found: set[str] = set()
         for ids in in_parts(thread_ids):
-            select = sql.threads_containing(
-                len(ids), metadata=metadata is not None, values=values is not None
-            )
-            found.update(row[0] for row in self._execute(select, (*ids, *wanted)))
+            select = sql.threads_containing(ids, metadata=metadata, values=values, access=access)
+            found.update(row[0] for row in self._execute(*select))
         return found
+
+    def belonging(
+        self, *, thread_id: str = "", run_id: str = "", pause_id: str = ""
+    ) -> Belonging | None:
+        select, subject = sql.THREAD_BELONGS, thread_id
+        if run_id or pause_id:
+            select, subject = (sql.RUN_BELONGS, run_id) if run_id else (sql.PAUSE_BELONGS, pause_id)
+        row = self._execute(select, (subject,)).fetchone()
+        return None if row is None else Belonging(*row)
 
     def next_run(self, thread_id: str, *, after: int) -> Place | None:
         row = self._execute(sql.NEXT_RUN, (thread_id, after)).fetchone()

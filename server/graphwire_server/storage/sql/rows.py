@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from graphwire_server.storage.access import Belonging
 from graphwire_server.storage.records import (
     ChangeKind,
     ChangePlace,
@@ -40,6 +41,7 @@ def thread_row(thread: ThreadRecord) -> Row:
         thread.breakpoints,
         thread.state_update_time,
         thread.graph_id,
+        thread.owner,
     )
 
 
@@ -60,6 +62,7 @@ def thread_record(row: Row, values: str | None = None) -> ThreadRecord:
         breakpoints=row[11],
         state_update_time=row[12],
         graph_id=row[13],
+        owner=row[14],
         values=values,
     )
 
@@ -92,6 +95,7 @@ def run_row(run: RunRecord) -> Row:
         run.steering,
         run.rolled_back,
         run.discards,
+        run.principal,
     )
 
 
@@ -122,8 +126,9 @@ def run_record(row: Row) -> RunRecord:
         steering=row[22],
         rolled_back=bool(row[23]),
         discards=bool(row[24]),
-        spec=row[25],
-        breakpoints=row[26],
+        principal=row[25],
+        spec=row[26],
+        breakpoints=row[27],
     )
 
 
@@ -203,8 +208,14 @@ def pause_record(row: Row) -> PauseRecord:
 
 def change_record(row: Row) -> ChangeRecord:
     """Returns the change in a row."""
-    xid, number, time, kind, subject = row
-    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject)
+    xid, number, time, kind, subject, belonged = row
+    belonging = Belonging(subject, *orjson.loads(belonged)) if belonged else None
+    return ChangeRecord(ChangePlace(xid, number), ChangeKind(kind), time, subject, belonging)
+
+
+def belonging_text(belonging: Belonging) -> str:
+    """Returns whose a thread was, as it is kept with a change."""
+    return orjson.dumps([belonging.owner, belonging.metadata]).decode()
 
 
 def request_row(request: RequestRecord) -> Row:

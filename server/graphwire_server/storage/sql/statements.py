@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.records import (
     PauseFilter,
     PausePosition,
@@ -53,7 +54,8 @@ def _marks(count: int) -> str:
 
 THREAD_COLUMNS = (
     "thread_id, status, assistant_id, checkpoint_id, next_nodes, stateless, "
-    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time, graph_id"
+    "create_time, update_time, error, metadata, ttl, breakpoints, state_update_time, graph_id, "
+    "owner"
 )
 
 # A thread without checkpoints has none too many.
@@ -194,6 +196,38 @@ def list_threads(which: ThreadFilter, part: Part, *, limit: int) -> tuple[str, l
     return f"{pages} {order}", [*parameters, limit]
 
 
+def access_conditions(access: Access, table: str) -> tuple[list[str], list[object]]:
+    """Returns the conditions that a table's rows are for somebody to see, and their parameters.
+
+    Args:
+        access: What he may see.
+        table: The alias of the table; that of threads, unless the access is to any owner's.
+    """
+    conditions: list[str] = []
+    parameters: list[object] = []
+    if access.owner is not None:
+        conditions.append(f"{table}.owner = ?")
+        parameters.append(access.owner)
+        if access.owner:
+            conditions.append(f"{table}.owner <> ''")  # as its index has it
+    if access.metadata:
+        conditions.append(f"graphwire_contains({table}.metadata, ?)")
+        parameters.append(access.metadata)
+    for key, elements in access.lists:
+        conditions.append(f"graphwire_has_all({table}.metadata, ?, ?)")
+        parameters += [key, elements]
+    return conditions, parameters
+
+
+def _of_thread(table: str, access: Access) -> tuple[list[str], list[object]]:
+    """Returns the condition that a row's thread is for somebody to see, if not all are."""
+    conditions, parameters = access_conditions(access, "t")
+    if not conditions:
+        return [], []
+    there = f"EXISTS (SELECT 1 FROM gw_threads t WHERE t.thread_id = {table}.thread_id AND "
+    return [f"{there}{' AND '.join(conditions)})"], parameters
+
+
 def thread_states(threads: int) -> str:
     """Returns the states of so many threads, those of them that have one."""
     return f"SELECT thread_id, state FROM gw_thread_states WHERE thread_id IN ({_marks(threads)})"
@@ -210,8 +244,8 @@ def count_threads(which: ThreadFilter) -> tuple[str, list[object]]:
 
 def _thread_conditions(which: ThreadFilter) -> tuple[list[str], list[object]]:
     """Returns all conditions of a filter but that on the status, and their parameters."""
-    conditions = ["NOT stateless"]
-    parameters: list[object] = []
+    conditions, parameters = access_conditions(which.access, "t")
+    conditions.append("NOT stateless")
     if which.assistant_id:
         conditions.append("assistant_id = ?")
         parameters.append(which.assistant_id)
@@ -236,7 +270,7 @@ RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
     "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence, "
-    "pause_requested, steering, rolled_back, discards"
+    "pause_requested, steering, rolled_back, discards, principal"
 )
 BODY_COLUMNS = "spec, breakpoints"
 
@@ -329,11 +363,17 @@ IS_STEERED = """
         status <> 'RUNNING' OR steering <= steering_confirmed)
 """
 ROLLBACK_REQUESTED = "SELECT rollback_requested FROM gw_runs WHERE run_id = ?"
-#: The latest first.
-ACTIVE_RUN_IDS = {
-    RunStatus.PENDING: ("SELECT run_id FROM gw_runs WHERE status = 'PENDING' ORDER BY number DESC"),
-    RunStatus.RUNNING: ("SELECT run_id FROM gw_runs WHERE status = 'RUNNING' ORDER BY number DESC"),
-}
+
+
+def active_run_ids(status: RunStatus, access: Access) -> tuple[str, list[object]]:
+    """Returns the active runs of a status, the latest first."""
+    # Word for word as in the indexes.
+    which = {RunStatus.PENDING: "r.status = 'PENDING'", RunStatus.RUNNING: "r.status = 'RUNNING'"}
+    seen, parameters = _of_thread("r", access)
+    conditions = " AND ".join([which[status], *seen])
+    return f"SELECT run_id FROM gw_runs r WHERE {conditions} ORDER BY number DESC", parameters
+
+
 LET_DISCARD = "UPDATE gw_runs SET discards = TRUE WHERE run_id = ?"
 CHANGE_SPEC = "UPDATE gw_run_bodies SET spec = ? WHERE run_id = ?"
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
@@ -678,30 +718,43 @@ def _pause_conditions(which: PauseFilter) -> tuple[list[str], list[object]]:
             " AND graphwire_contains(t.metadata, ?))"
         )
         parameters.append(which.thread_metadata)
-    return conditions, parameters
+    seen, values = _of_thread("p", which.access)
+    return [*conditions, *seen], [*parameters, *values]
 
 
-def threads_containing(threads: int, *, metadata: bool, values: bool) -> str:
-    """Returns those of so many threads that contain something.
-
-    Parameters: the thread_ids, what metadata contains, what values contain.
-    """
-    contains = " AND graphwire_contains(t.metadata, ?)" if metadata else ""
-    if values:
-        contains += (
-            " AND EXISTS (SELECT 1 FROM gw_thread_states s WHERE s.thread_id = t.thread_id"
+def threads_containing(
+    thread_ids: Sequence[str], *, metadata: str | None, values: str | None, access: Access
+) -> tuple[str, list[object]]:
+    """Returns those of some threads that contain something, and are for somebody to see."""
+    conditions, parameters = access_conditions(access, "t")
+    if metadata is not None:
+        conditions.append("graphwire_contains(t.metadata, ?)")
+        parameters.append(metadata)
+    if values is not None:
+        conditions.append(
+            "EXISTS (SELECT 1 FROM gw_thread_states s WHERE s.thread_id = t.thread_id"
             " AND graphwire_contains(s.state, ?))"
         )
-    return f"SELECT thread_id FROM gw_threads t WHERE thread_id IN ({_marks(threads)}){contains}"
+        parameters.append(values)
+    conditions.append(f"t.thread_id IN ({_marks(len(thread_ids))})")
+    select = f"SELECT thread_id FROM gw_threads t WHERE {' AND '.join(conditions)}"
+    return select, [*parameters, *thread_ids]
+
+
+_BELONGING = "SELECT t.thread_id, t.owner, t.metadata FROM gw_threads t"
+
+THREAD_BELONGS = f"{_BELONGING} WHERE t.thread_id = ?"
+RUN_BELONGS = f"{_BELONGING} JOIN gw_runs r ON r.thread_id = t.thread_id WHERE r.run_id = ?"
+PAUSE_BELONGS = f"{_BELONGING} JOIN gw_pauses p ON p.thread_id = t.thread_id WHERE p.pause_id = ?"
 
 
 # --- the log of changes ---
 
 
 def insert_changes(changes: int) -> str:
-    """Returns the INSERT of so many changes. Parameters: for each the time, kind and subject."""
-    rows = ", ".join(["(graphwire_xid(), ?, ?, ?)"] * changes)
-    return f"INSERT INTO gw_changes (xid, time, kind, subject) VALUES {rows}"
+    """Returns the INSERT of so many changes. Parameters: for each those of `Change`."""
+    rows = ", ".join(["(graphwire_xid(), ?, ?, ?, ?)"] * changes)
+    return f"INSERT INTO gw_changes (xid, time, kind, subject, belonged) VALUES {rows}"
 
 
 # The plus keeps it from being taken for the way into the index.
@@ -712,11 +765,11 @@ _SETTLED = "+xid < graphwire_settled_xid()"
 #: Parameters: xid, number and limit; xid and limit; the limit.
 CHANGES = f"""
     SELECT * FROM (
-        SELECT xid, number, time, kind, subject FROM gw_changes
+        SELECT xid, number, time, kind, subject, belonged FROM gw_changes
         WHERE {_SETTLED} AND xid = ? AND number > ? ORDER BY number LIMIT ?
     ) AS page
     UNION ALL SELECT * FROM (
-        SELECT xid, number, time, kind, subject FROM gw_changes
+        SELECT xid, number, time, kind, subject, belonged FROM gw_changes
         WHERE {_SETTLED} AND xid > ? ORDER BY xid, number LIMIT ?
     ) AS page
     ORDER BY xid, number LIMIT ?

@@ -162,6 +162,10 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
     def delete_thread(self, thread_id: str) -> bool:
         self.delete_checkpoints(thread_id)
         self._changes.announce(thread_topic(thread_id))
+        found = self.belonging(thread_id=thread_id)
+        if found is not None and self.open_pauses(thread_id):
+            belonged = rows.belonging_text(found)
+            self._changes.note(ChangeKind.PAUSES_DELETED, thread_id, self.now(), belonged=belonged)
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
 
     def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:

@@ -1,5 +1,6 @@
-"""`graphwire_contains(document, wanted)`: JSON containment as a function of SQL; and the same
-for any element of an array, `graphwire_any_contains(elements, wanted)`."""
+"""JSON containment as functions of SQL: `graphwire_contains(document, wanted)`, the same for any
+element of an array, `graphwire_any_contains(elements, wanted)`, and of a list under a key,
+`graphwire_has_all(document, key, wanted)`."""
 
 from __future__ import annotations
 
@@ -7,30 +8,8 @@ from typing import Any
 
 import orjson
 
-
-def contains(document: Any, wanted: Any) -> bool:
-    """Says whether a JSON document contains another.
-
-    Each key of `wanted` must be there with an equal value, and so on in the objects
-    within; lists are compared element by element. 1 equals 1.0 and does not equal true.
-    """
-    # A list in place of recursion: documents may be deeper than the interpreter's stack.
-    pairs = [(document, wanted, False)]
-    while pairs:
-        have, want, exactly = pairs.pop()
-        if isinstance(want, dict):
-            if not isinstance(have, dict) or (exactly and len(have) != len(want)):
-                return False
-            if not want.keys() <= have.keys():
-                return False
-            pairs.extend((have[key], value, exactly) for key, value in want.items())
-        elif isinstance(want, list):
-            if not isinstance(have, list) or len(have) != len(want):
-                return False
-            pairs.extend((one, other, True) for one, other in zip(have, want, strict=True))
-        elif isinstance(have, bool) is not isinstance(want, bool) or have != want:
-            return False
-    return True
+from graphwire_server.storage.access import has_all
+from graphwire_server.storage.containment import contains
 
 
 class Containment:
@@ -63,3 +42,8 @@ class AnyContainment(Containment):
 
     def _holds(self, document: Any, wanted: Any) -> bool:
         return isinstance(document, list) and any(contains(each, wanted) for each in document)
+
+
+def list_has_all(document: str, key: str, wanted: str) -> bool:
+    """Says whether a JSON object has a list under `key` with all that `wanted` lists."""
+    return has_all(orjson.loads(document), key, orjson.loads(wanted))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.session import Parameters
-from graphwire_server.storage.sqlite.containment import AnyContainment, Containment
+from graphwire_server.storage.sqlite.containment import AnyContainment, Containment, list_has_all
 
 
 class SqliteSession:
@@ -44,6 +44,7 @@ def add_functions(sqlite: sqlite3.Connection) -> None:
     sqlite.create_function("graphwire_now", 0, _now)
     sqlite.create_function("graphwire_contains", 2, Containment(), deterministic=True)
     sqlite.create_function("graphwire_any_contains", 2, AnyContainment(), deterministic=True)
+    sqlite.create_function("graphwire_has_all", 3, list_has_all, deterministic=True)
     # One transaction writes at a time, so numbers alone are in the order of commits.
     sqlite.create_function("graphwire_xid", 0, lambda: 0, deterministic=True)
     sqlite.create_function("graphwire_settled_xid", 0, lambda: 1, deterministic=True)

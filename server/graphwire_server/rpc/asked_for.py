@@ -1,0 +1,177 @@
+"""What a request asks for, in the words in which LangGraph's server asks a project's handlers.
+
+They get what `langgraph_sdk.auth.types.on` describes, ids as texts, and may change the metadata.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from graphwire.v1 import assistants_pb2, run_pb2, threads_pb2
+from graphwire.v1.payload_pb2 import Payload
+
+from graphwire_server import jsontext
+from graphwire_server.rpc.payloads import PayloadCodec
+
+_MULTITASK = {
+    run_pb2.MULTITASK_STRATEGY_ENQUEUE: "enqueue",
+    run_pb2.MULTITASK_STRATEGY_INTERRUPT: "interrupt",
+    run_pb2.MULTITASK_STRATEGY_ROLLBACK: "rollback",
+}
+_IDS = ("thread_id", "run_id", "pause_id", "checkpoint_id", "as_node")
+
+
+class AskedFor:
+    """What one request asks for, and what a handler has put on its metadata."""
+
+    def __init__(self, method: str, codec: PayloadCodec, *, wanted: bool) -> None:
+        """Takes the method; unless `wanted`, nobody looks, and every value is empty."""
+        self._keeps = method.rpartition("/")[2] in (
+            "CreateThread",
+            "UpdateThread",
+            "StreamRun",
+            "CreateRun",
+            "CreateRuns",
+            "CreateAssistant",
+            "UpdateAssistant",
+        )
+        self._codec = codec
+        self._wanted = wanted
+        self._value: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """The keys of the metadata that a handler has added or changed, with their values."""
+        metadata = self._value.get("metadata")
+        if not isinstance(metadata, dict):
+            return {}
+        before = self._before
+        return {k: v for k, v in metadata.items() if k not in before or before[k] != v}
+
+    def of(self, request: Any) -> dict[str, Any]:
+        """Returns what is read, changed, deleted or searched for."""
+        if not self._wanted:
+            return {}
+        value: dict[str, Any] = {
+            name: getattr(request, name)
+            for name in _IDS
+            if name in request.DESCRIPTOR.fields_by_name and getattr(request, name)
+        }
+        value["metadata"] = self._object(request, "metadata", "metadata")
+        if "filter" in request.DESCRIPTOR.fields_by_name:
+            value["metadata"] = self._object(request.filter, "metadata", "filter.metadata")
+            value["limit"] = getattr(request, "page_size", 0)
+            value["offset"] = 0
+        return self._given(value)
+
+    def of_new_thread(self, request: threads_pb2.CreateThreadRequest) -> dict[str, Any]:
+        """Returns the thread that is to be made."""
+        if not self._wanted:
+            return {}
+        returns = request.if_exists == threads_pb2.IF_EXISTS_RETURN
+        return self._given(
+            {
+                "thread_id": request.thread_id,
+                "metadata": self._object(request, "metadata", "metadata"),
+                "if_exists": "do_nothing" if returns else "raise",
+            }
+        )
+
+    def of_thread(self, thread_id: str) -> dict[str, Any]:
+        """Returns a thread that is made by the way: for a run, or as a copy."""
+        if not self._wanted:
+            return {}
+        return self._given({"thread_id": thread_id, "metadata": {}, "if_exists": "raise"})
+
+    def of_start(self, request: Any) -> dict[str, Any]:
+        """Returns the run that is to be started."""
+        if not self._wanted:
+            return {}
+        kwargs: dict[str, Any] = {
+            "input": self._value_of(request, "input"),
+            "command": None,
+            "config": {
+                "configurable": self._object(request.config, "configurable", "config.configurable"),
+                "tags": list(request.config.tags),
+                "recursion_limit": request.config.recursion_limit or None,
+            },
+            "context": self._value_of(request, "context"),
+            "interrupt_before": list(request.interrupt_before),
+            "interrupt_after": list(request.interrupt_after),
+        }
+        match request.WhichOneof("start"):
+            case "resume":
+                kwargs["command"] = self._resume(request.resume)
+            case "command":
+                resumed = request.command.HasField("resume")
+                kwargs["command"] = {
+                    **(self._resume(request.command.resume) if resumed else {}),
+                    "update": self._value_of(request.command, "update"),
+                    "goto": [step.node for step in request.command.goto],
+                }
+        creates = request.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE
+        return self._given(
+            {
+                "thread_id": request.thread_id or None,
+                "assistant_id": request.assistant_id,
+                "run_id": None,
+                "status": "pending",
+                "metadata": self._object(request, "metadata", "metadata"),
+                "multitask_strategy": _MULTITASK.get(request.multitask_strategy, "reject"),
+                "if_not_exists": "create" if creates else "reject",
+                "after_seconds": request.start_delay.seconds,
+                "kwargs": kwargs,
+            }
+        )
+
+    def of_assistant(self, request: Any) -> dict[str, Any]:
+        """Returns an assistant that is read, made, changed or deleted, or the one of a run."""
+        if not self._wanted:
+            return {}
+        value: dict[str, Any] = {"assistant_id": request.assistant_id, "metadata": {}}
+        if isinstance(
+            request,
+            assistants_pb2.CreateAssistantRequest | assistants_pb2.UpdateAssistantRequest,
+        ):
+            value |= {
+                "graph_id": request.graph_id,
+                "name": request.name,
+                "metadata": self._object(request, "metadata", "metadata"),
+                "config": {
+                    "configurable": self._object(
+                        request.config, "configurable", "config.configurable"
+                    )
+                },
+            }
+        return self._given(value)
+
+    def put_back(self, request: Any) -> None:
+        """Writes the metadata into the request, if a handler has changed it."""
+        metadata = self._value.get("metadata")
+        if self._keeps and isinstance(metadata, dict) and metadata != self._before:
+            request.metadata.CopyFrom(Payload(json=jsontext.dumps(metadata)))
+
+    def _given(self, value: dict[str, Any]) -> dict[str, Any]:
+        self._value = value
+        self._before = deepcopy(value.get("metadata") or {})
+        return value
+
+    def _resume(self, resume: Any) -> dict[str, Any]:
+        answers = {
+            key: self._codec.read(answer, f"resume.answers[{key}]")
+            for key, answer in resume.answers.items()
+        }
+        return {"resume": answers or self._value_of(resume, "answer")}
+
+    def _object(self, message: Any, name: str, field: str) -> dict[str, Any]:
+        fields = message.DESCRIPTOR.fields_by_name
+        if name not in fields or not message.HasField(name):
+            return {}
+        return self._codec.read_object(getattr(message, name), field)
+
+    def _value_of(self, message: Any, name: str) -> Any:
+        if not message.HasField(name):
+            return None
+        return self._codec.read(getattr(message, name), name)

@@ -1,0 +1,320 @@
+"""Which caller may do what, for every RPC (ADR 11).
+
+What is not in the table is refused, so that no RPC is open by mistake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any
+
+from graphwire import errors
+from graphwire.v1 import run_pb2
+
+from graphwire_server.auth.identity import Identity
+from graphwire_server.auth.policies import Action, Policy, Resource
+from graphwire_server.graphs.registry import GraphRegistry
+from graphwire_server.rpc import validation
+from graphwire_server.rpc.asked_for import AskedFor
+from graphwire_server.rpc.payloads import PayloadCodec
+from graphwire_server.runs.assistant_service import assistant_exists
+from graphwire_server.runs.assistants import find, no_assistant
+from graphwire_server.runs.caller import Caller
+from graphwire_server.runs.event_log import run_not_found
+from graphwire_server.runs.inbox import pause_not_found
+from graphwire_server.runs.refusals import thread_not_found
+from graphwire_server.storage.access import ALL, Access, Belonging
+from graphwire_server.storage.interface import Reader, Storage
+
+
+class Subject(Enum):
+    """What a request names, and so what has to be looked up."""
+
+    #: Nothing that belongs to anybody.
+    NOTHING = auto()
+    #: A thread, run or pause, by its id.
+    THREAD = auto()
+    RUN = auto()
+    PAUSE = auto()
+    #: Whatever the caller may see.
+    LIST = auto()
+    #: A thread that is made; a copy of one.
+    NEW_THREAD = auto()
+    COPY = auto()
+    #: A run to start; several.
+    START = auto()
+    STARTS = auto()
+    #: Runs to cancel: by id, or of a thread, or all.
+    CANCELS = auto()
+    #: An assistant, by its id; one that is made; one that is deleted, maybe with its threads.
+    ASSISTANT = auto()
+    NEW_ASSISTANT = auto()
+    OLD_ASSISTANT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an RPC does, in the words of LangGraph's authorization.
+
+    Attributes:
+        resource: To what; threads stand for their runs and pauses.
+        action: What it does.
+        subject: What the request names.
+    """
+
+    resource: Resource
+    action: Action
+    subject: Subject
+
+
+def _threads(action: Action, subject: Subject) -> Rule:
+    return Rule("threads", action, subject)
+
+
+def _assistants(action: Action, subject: Subject) -> Rule:
+    return Rule("assistants", action, subject)
+
+
+#: The rule of each RPC; None: for everybody who is known.
+RULES: dict[str, Rule | None] = {
+    "/graphwire.v1.Server/GetServerInfo": None,
+    "/graphwire.v1.Threads/CreateThread": _threads("create", Subject.NEW_THREAD),
+    "/graphwire.v1.Threads/GetThread": _threads("read", Subject.THREAD),
+    "/graphwire.v1.Threads/ListThreads": _threads("search", Subject.LIST),
+    "/graphwire.v1.Threads/CountThreads": _threads("search", Subject.LIST),
+    "/graphwire.v1.Threads/UpdateThread": _threads("update", Subject.THREAD),
+    "/graphwire.v1.Threads/DeleteThread": _threads("delete", Subject.THREAD),
+    "/graphwire.v1.Threads/CopyThread": _threads("read", Subject.COPY),
+    "/graphwire.v1.Threads/PruneThreads": _threads("delete", Subject.LIST),
+    "/graphwire.v1.Threads/GetThreadStorage": _threads("read", Subject.THREAD),
+    "/graphwire.v1.Threads/GetThreadState": _threads("read", Subject.THREAD),
+    "/graphwire.v1.Threads/UpdateThreadState": _threads("update", Subject.THREAD),
+    "/graphwire.v1.Threads/ListThreadHistory": _threads("read", Subject.THREAD),
+    "/graphwire.v1.Threads/JoinThread": _threads("read", Subject.THREAD),
+    "/graphwire.v1.Threads/WatchThreads": _threads("search", Subject.LIST),
+    "/graphwire.v1.Threads/ListPauses": _threads("search", Subject.LIST),
+    "/graphwire.v1.Threads/GetPause": _threads("read", Subject.PAUSE),
+    "/graphwire.v1.Runs/StreamRun": _threads("create_run", Subject.START),
+    "/graphwire.v1.Runs/CreateRun": _threads("create_run", Subject.START),
+    "/graphwire.v1.Runs/CreateRuns": _threads("create_run", Subject.STARTS),
+    "/graphwire.v1.Runs/WaitRun": _threads("read", Subject.RUN),
+    "/graphwire.v1.Runs/JoinRun": _threads("read", Subject.RUN),
+    "/graphwire.v1.Runs/GetRun": _threads("read", Subject.RUN),
+    "/graphwire.v1.Runs/ListRuns": _threads("read", Subject.THREAD),
+    "/graphwire.v1.Runs/CancelRun": _threads("update", Subject.RUN),
+    "/graphwire.v1.Runs/CancelRuns": _threads("update", Subject.CANCELS),
+    "/graphwire.v1.Runs/PauseRun": _threads("update", Subject.RUN),
+    "/graphwire.v1.Runs/ListRunBreakpoints": _threads("read", Subject.RUN),
+    "/graphwire.v1.Runs/AddRunBreakpoints": _threads("update", Subject.RUN),
+    "/graphwire.v1.Runs/RemoveRunBreakpoints": _threads("update", Subject.RUN),
+    "/graphwire.v1.Runs/DeleteRun": _threads("delete", Subject.RUN),
+    "/graphwire.v1.Assistants/ListAssistants": _assistants("search", Subject.LIST),
+    "/graphwire.v1.Assistants/CountAssistants": _assistants("search", Subject.LIST),
+    "/graphwire.v1.Assistants/GetAssistant": _assistants("read", Subject.ASSISTANT),
+    "/graphwire.v1.Assistants/GetAssistantGraph": _assistants("read", Subject.ASSISTANT),
+    "/graphwire.v1.Assistants/GetAssistantSchemas": _assistants("read", Subject.ASSISTANT),
+    "/graphwire.v1.Assistants/ListAssistantVersions": _assistants("read", Subject.ASSISTANT),
+    "/graphwire.v1.Assistants/CreateAssistant": _assistants("create", Subject.NEW_ASSISTANT),
+    "/graphwire.v1.Assistants/UpdateAssistant": _assistants("update", Subject.ASSISTANT),
+    "/graphwire.v1.Assistants/SetLatestAssistantVersion": _assistants("update", Subject.ASSISTANT),
+    "/graphwire.v1.Assistants/DeleteAssistant": _assistants("delete", Subject.OLD_ASSISTANT),
+}
+
+
+class Authorizer:
+    """Decides on each request before its servicer sees it."""
+
+    def __init__(
+        self, policy: Policy, storage: Storage, registry: GraphRegistry, codec: PayloadCodec
+    ) -> None:
+        """Takes who decides, and what is needed to find out what a request names."""
+        self._policy = policy
+        self._storage = storage
+        self._registry = registry
+        self._codec = codec
+
+    async def admit(self, method: str, request: Any, identity: Identity) -> list[Caller]:
+        """Returns the caller of a request; of several runs to start, one for each.
+
+        The rules of a project may have changed the request's metadata then.
+
+        Raises:
+            PermissionDeniedError: He may not do that.
+            NotFoundError: What the request names is not there, or not for him to see.
+            InvalidArgumentError: The request names nothing, or what can't be.
+        """
+        if method not in RULES:
+            raise errors.PermissionDeniedError(f"{method} is for nobody")
+        rule = RULES[method]
+        asked = AskedFor(method, self._codec, wanted=self._policy.reads_requests)
+        if rule is None:
+            return [_caller(identity, ALL)]
+        match rule.subject:
+            case Subject.THREAD | Subject.RUN | Subject.PAUSE:
+                access = await self._decide(identity, rule, asked.of(request))
+                asked.put_back(request)
+                await self._check_named(rule.subject, request, access)
+            case Subject.NEW_THREAD:
+                access = await self._decide(identity, rule, asked.of_new_thread(request))
+                asked.put_back(request)
+            case Subject.COPY:
+                access = await self._decide(identity, rule, asked.of(request))
+                await self._check_named(Subject.THREAD, request, access)
+                made = await self._made(identity, request.new_thread_id)
+                return [replace(made, access=access)]
+            case Subject.START:
+                return [await self._admit_start(request, identity, rule, asked)]
+            case Subject.STARTS:
+                return [
+                    await self._admit_start(each, identity, rule, asked)
+                    for each in request.requests
+                ] or [_caller(identity, ALL)]
+            case Subject.CANCELS:
+                access = await self._decide(identity, rule, asked.of(request))
+                await self._check_cancelled(request, access)
+            case Subject.NEW_ASSISTANT:
+                access = await self._decide(identity, rule, asked.of_assistant(request))
+                asked.put_back(request)
+                await self._check_made(request, access)
+            case Subject.ASSISTANT | Subject.OLD_ASSISTANT:
+                access = await self._admit_assistant(request, identity, rule, asked)
+            case _:
+                access = await self._decide(identity, rule, asked.of(request))
+                asked.put_back(request)
+        return [_caller(identity, access)]
+
+    async def _decide(self, identity: Identity, rule: Rule, value: dict[str, Any]) -> Access:
+        return await self._policy.decide(identity, rule.resource, rule.action, value)
+
+    async def _check_named(self, subject: Subject, request: Any, access: Access) -> None:
+        """Raises the NOT_FOUND of what is not there for what is not for the caller to see."""
+        missing: errors.NotFoundError
+        match subject:
+            case Subject.RUN:
+                name, value = "run_id", validation.run_id(request.run_id)
+                missing = run_not_found(value)
+            case Subject.PAUSE:
+                name = "pause_id"
+                value = validation.optional_uuid(validation.required(request.pause_id, name), name)
+                missing = pause_not_found(value)
+            case _:
+                name, value = "thread_id", validation.thread_id(request.thread_id)
+                missing = thread_not_found(value)
+        if access == ALL:
+            return
+        found = await self._storage.read(lambda db: db.belonging(**{name: value}), short=True)
+        if not _admits(access, found):
+            raise missing
+
+    async def _admit_start(
+        self, request: Any, identity: Identity, rule: Rule, asked: AskedFor
+    ) -> Caller:
+        if self._policy.reads_requests and request.assistant_id:
+            reading = Rule("assistants", "read", Subject.ASSISTANT)
+            await self._admit_assistant(request, identity, reading, asked)
+        access = await self._decide(identity, rule, asked.of_start(request))
+        asked.put_back(request)
+        thread_id = validation.optional_thread_id(request.thread_id)
+        creates = request.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE
+        if thread_id:
+            if access == ALL and not self._policy.reads_requests:
+                return _caller(identity, access)
+            there = await self._storage.read(
+                lambda db: db.belonging(thread_id=thread_id), short=True
+            )
+            # Of a thread that was deleted, the request_id may be remembered.
+            if there is not None or not (creates or request.request_id):
+                if not _admits(access, there):
+                    raise thread_not_found(thread_id)
+                return _caller(identity, access)
+        added = asked.added
+        made = await self._made(identity, thread_id)
+        return replace(made, access=access, thread_metadata={**made.thread_metadata, **added})
+
+    async def _made(self, identity: Identity, thread_id: str) -> Caller:
+        """Returns the caller who makes a thread; with what the project's rules put on it."""
+        asked = AskedFor("", self._codec, wanted=self._policy.reads_requests)
+        rule = Rule("threads", "create", Subject.NEW_THREAD)
+        access = await self._decide(identity, rule, asked.of_thread(thread_id))
+        return replace(_caller(identity, access), thread_metadata=asked.added)
+
+    async def _check_cancelled(self, request: Any, access: Access) -> None:
+        if access == ALL:
+            return
+        if request.thread_id:
+            await self._check_named(Subject.THREAD, request, access)
+        run_ids = [
+            validation.run_id(run_id, f"run_ids[{index}]")
+            for index, run_id in enumerate(request.run_ids)
+        ]
+
+        def first_hidden(db: Reader) -> str:
+            hidden = (each for each in run_ids if not _admits(access, db.belonging(run_id=each)))
+            return next(hidden, "")
+
+        if hidden := await self._storage.read(first_hidden):
+            raise run_not_found(hidden)
+
+    async def _check_made(self, request: Any, access: Access) -> None:
+        """Refuses to make an assistant that others have, also where it would be returned."""
+        assistant_id = validation.optional_name(request.assistant_id, "assistant_id")
+        if access == ALL or not assistant_id:
+            return
+        found = await self._storage.read(
+            lambda db: find(db, self._registry, assistant_id), short=True
+        )
+        if found and not found.built_in and not access.admits("", found.metadata):
+            raise assistant_exists(assistant_id, hidden=False)
+
+    async def _admit_assistant(
+        self, request: Any, identity: Identity, rule: Rule, asked: AskedFor
+    ) -> Access:
+        assistant_id = validation.required(request.assistant_id, "assistant_id")
+        access = await self._decide(identity, rule, asked.of_assistant(request))
+        if rule.action != "read":
+            asked.put_back(request)
+        if rule.subject is Subject.OLD_ASSISTANT and request.delete_threads:
+            threads = await self._policy.decide(
+                identity, "threads", "delete", asked.of_assistant(request)
+            )
+            if threads != ALL:
+                raise errors.PermissionDeniedError(
+                    f"{identity.principal} may not delete the threads of others, which go with "
+                    "the assistant; leave delete_threads out"
+                )
+        if access == ALL:
+            return access
+        found = await self._storage.read(
+            lambda db: find(db, self._registry, assistant_id), short=True
+        )
+        if found is not None and access.admits("", found.metadata):
+            return access
+        if found is not None and found.built_in:
+            if rule.action == "read":
+                return access
+            raise errors.PermissionDeniedError(
+                f"{identity.principal} may not {rule.action} the assistant {assistant_id!r}"
+            )
+        raise await self._storage.read(
+            lambda db: no_assistant(db, self._registry, assistant_id, access)
+        )
+
+
+def _admits(access: Access, found: Belonging | None) -> bool:
+    return found is not None and access.admits(found.owner, found.metadata)
+
+
+def _caller(identity: Identity, access: Access) -> Caller:
+    known = {
+        "identity": identity.principal,
+        "display_name": identity.principal,
+        "is_authenticated": True,
+        "permissions": sorted(identity.permissions),
+    }
+    return Caller(
+        principal=identity.principal,
+        owner=identity.owner,
+        access=access,
+        user={**known, **identity.user},
+    )

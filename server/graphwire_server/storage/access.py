@@ -1,0 +1,74 @@
+"""Whose threads and assistants a caller gets to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from graphwire_server.storage.containment import contains
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a caller may see; what is given must all be true.
+
+    Attributes:
+        owner: Threads of this owner; None for any.
+        metadata: Metadata that contains this JSON object (text), as in `ThreadFilter`; empty for
+            any.
+        lists: Metadata that has lists under these keys with at least these elements: each as
+            (key, a JSON array as text).
+    """
+
+    owner: str | None = None
+    metadata: str = ""
+    lists: tuple[tuple[str, str], ...] = ()
+
+    def admits(self, owner: str, metadata: str) -> bool:
+        """Says whether a thread or assistant is among them.
+
+        Args:
+            owner: Of a thread: its owner.
+            metadata: Its metadata: a JSON object as text.
+        """
+        if self.owner is not None and self.owner != owner:
+            return False
+        if not self.metadata and not self.lists:
+            return True
+        document = orjson.loads(metadata)
+        if self.metadata and not contains(document, orjson.loads(self.metadata)):
+            return False
+        return all(has_all(document, key, orjson.loads(wanted)) for key, wanted in self.lists)
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """To whom a thread belongs.
+
+    Attributes:
+        thread_id: The thread.
+        owner: Its owner.
+        metadata: Its metadata: a JSON object as text.
+    """
+
+    thread_id: str
+    owner: str
+    metadata: str
+
+
+#: Everything.
+ALL = Access()
+
+
+def has_all(document: Any, key: str, wanted: list[Any]) -> bool:
+    """Says whether a JSON object has a list under a key that has all these elements."""
+    found = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(found, list):
+        return False
+    return all(any(_equal(one, other) for one in found) for other in wanted)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return contains([one], [other])
