@@ -173,6 +173,18 @@ async def test_not_found_is_said_of_what_was_asked_for() -> None:
         (0, "it returned int, not None, True, False or a filter (a dict)"),
         ("owner", "it returned str, not None, True, False or a filter (a dict)"),
         ([], "it returned list, not None, True, False or a filter (a dict)"),
+        (
+            {"n": float("nan")},
+            'the filter that it returned has for "n" float, not a plain value, $eq or $contains',
+        ),
+        (
+            {"n": 2**64},
+            'the filter that it returned has for "n" int, not a plain value, $eq or $contains',
+        ),
+        (
+            {"n": {"$contains": ["a", "\ud800"]}},
+            'the filter that it returned has for "n" $contains with what is no plain value',
+        ),
         ({1: "a"}, "the filter that it returned has a key that is no text"),
         (
             {"owner": ["a"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,7 +36,6 @@ _NOT_FOUND = {
     "threads": (errors.ThreadNotFoundError, "thread", "thread_id"),
     "assistants": (errors.AssistantNotFoundError, "assistant", "assistant_id"),
 }
-_SCALARS = (str, int, float, bool, type(None))
 
 
 class ProjectRules:
@@ -147,7 +147,7 @@ def wrong_filter(found: Any) -> str:
         if not isinstance(name, str):
             return "the filter that it returned has a key that is no text"
         at = f'the filter that it returned has for "{name}"'
-        if isinstance(wanted, _SCALARS):
+        if _is_plain(wanted):
             continue
         if not isinstance(wanted, dict):
             return f"{at} {type(wanted).__name__}, not a plain value, $eq or $contains"
@@ -157,9 +157,24 @@ def wrong_filter(found: Any) -> str:
         if operator not in ("$eq", "$contains"):
             return f"{at} the operator {operator!r}; there are $eq and $contains"
         listed = operand if operator == "$contains" and isinstance(operand, list) else [operand]
-        if not all(isinstance(item, _SCALARS) for item in listed):
+        if not all(map(_is_plain, listed)):
             return f"{at} {operator} with what is no plain value"
     return ""
+
+
+def _is_plain(value: Any) -> bool:
+    """Tells whether something is null, a truth value, a number or a text, as JSON has them."""
+    match value:
+        case None | bool():
+            return True
+        case int():
+            return -(2**63) <= value < 2**64
+        case float():
+            return math.isfinite(value)
+        case str():
+            return value.isascii() or value == value.encode(errors="replace").decode()
+        case _:
+            return False
 
 
 def _permissions(identity: Identity) -> list[str]:
