@@ -51,8 +51,8 @@ class Identity:
     principal: str
     owner: str
     permissions: frozenset[str] = frozenset()
-    user: Mapping[str, Any] = field(default_factory=dict)
-    source: Any = None
+    user: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    source: Any = field(default=None, repr=False)
 
 
 class Authenticator(Protocol):
