@@ -158,7 +158,8 @@ async def test_with_starlette_it_is_a_request_of_starlette() -> None:
     assert isinstance(request, Request)
     assert request.headers["Authorization"] == "Bearer x"
     assert (request.method, request.url.path, request.cookies) == ("POST", METHOD, {"a": "1"})
-    assert request.client is not None and request.client.host == "::1"
+    assert request.client is not None
+    assert request.client.host == "::1"
 
 
 def test_a_parameter_that_there_is_not_is_refused_at_the_start() -> None:
