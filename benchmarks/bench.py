@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.workers import ENVIRONMENT, Worker
-from tests.servers import WEATHER, ServerProcess
+from tests.servers import WEATHER, FreshServerProcess
 
 #: The project with the graphs that only the benchmark needs.
 PROJECT = Path(__file__).with_name("project")
@@ -47,7 +47,7 @@ class Effort:
 class Served:
     """A server with a client, each in a process of its own."""
 
-    server: ServerProcess
+    server: FreshServerProcess
     client: Worker
 
 
@@ -70,7 +70,7 @@ class Bench:
     @contextmanager
     def served(self, database: Path | str, project: Path = WEATHER) -> Iterator[Served]:
         """Serves a project, on a database in the folder or elsewhere, and a client for it."""
-        server = ServerProcess(self.folder / database, project, env=ENVIRONMENT)
+        server = FreshServerProcess(self.folder / database, project, env=ENVIRONMENT)
         try:
             with Worker("benchmarks.over_grpc", server.start().address) as client:
                 yield Served(server, client)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -20,7 +21,7 @@ _STOP_SECONDS = 30
 
 
 class ServerProcess:
-    """A server on a port of its own.
+    """A server on a port of its own, forked from a process that has imported it already.
 
     Attributes:
         address: Where it listens.
@@ -36,7 +37,7 @@ class ServerProcess:
         self._log: list[str] = []
         self._project = project
         self._env = {**os.environ, "WEATHER_TOKEN_DELAY": "0", **(env or {})}
-        self._process: Forked | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
         self._pipes: list[IO[str]] = []
         self._readers: list[threading.Thread] = []
 
@@ -61,15 +62,9 @@ class ServerProcess:
         listen = self.address or "127.0.0.1:0"
         (out, its_out), (err, its_err) = os.pipe(), os.pipe()
         self._pipes = [os.fdopen(end, encoding="utf-8") for end in (out, err)]
-        self._process = command(
-            [
-                *("serve", str(self._project), "--listen", listen),
-                *("--database", str(self.database)),
-            ],
-            self._env,
-            stdout=its_out,
-            stderr=its_err,
-        )
+        arguments = ["serve", str(self._project), "--listen", listen]
+        arguments += ["--database", str(self.database)]
+        self._process = self._launch(arguments, its_out, its_err)
         os.close(its_out)
         os.close(its_err)
         printed, log = self._pipes
@@ -123,6 +118,11 @@ class ServerProcess:
             pipe.close()
         return code
 
+    def _launch(
+        self, arguments: Sequence[str], stdout: int, stderr: int
+    ) -> Forked | subprocess.Popen[bytes]:
+        return command(arguments, self._env, stdout=stdout, stderr=stderr)
+
     def _read(self, target: Callable[[], object]) -> threading.Thread:
         reader = threading.Thread(target=target, daemon=True)
         reader.start()
@@ -131,3 +131,13 @@ class ServerProcess:
     def _keep(self, lines: IO[str]) -> None:
         for line in lines:
             self._log.append(line)
+
+
+class FreshServerProcess(ServerProcess):
+    """The same, as a shell starts it: it shares nothing with another process."""
+
+    def _launch(
+        self, arguments: Sequence[str], stdout: int, stderr: int
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "graphwire", *arguments]
+        return subprocess.Popen(command, stdout=stdout, stderr=stderr, env=self._env)
