@@ -56,6 +56,7 @@ from graphwire.enums import (
     ThreadChangeKind,
     ThreadOrder,
     ThreadStatus,
+    WebhookStatus,
 )
 from graphwire.errors import (
     AlreadyExistsError,
@@ -159,6 +160,7 @@ from graphwire.values import (
     Run,
     RunError,
     RunResult,
+    RunWebhook,
     ServerInfo,
     ServerLimits,
     StorageAmount,
@@ -272,6 +274,7 @@ __all__ = [
     "RunResult",
     "RunStatus",
     "RunStream",
+    "RunWebhook",
     "SequenceOutOfRangeError",
     "ServerInfo",
     "ServerLimits",
@@ -305,5 +308,6 @@ __all__ = [
     "Updates",
     "Usage",
     "Values",
+    "WebhookStatus",
     "errors",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from graphwire_server.graphs.checkpoint_types import TypeName, read_checkpoint_types
+from graphwire_server.graphs.webhook_config import WebhookConfig, read_webhooks
 
 #: The name of the file that makes a folder a LangGraph project.
 CONFIG_NAME = "langgraph.json"
@@ -35,7 +36,7 @@ BUILD_ONLY_KEYS = frozenset(
     }
 )
 
-_HONOURED_KEYS = frozenset({"checkpointer", "dependencies", "env", "graphs"})
+_HONOURED_KEYS = frozenset({"checkpointer", "dependencies", "env", "graphs", "webhooks"})
 _EDITOR_KEYS = frozenset({"$schema"})
 _GRAPH_KEYS = frozenset({"path", "description"})
 _JAVASCRIPT = frozenset({".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs", ".jsx"})
@@ -111,6 +112,7 @@ class Project:
         build_only: The keys that matter only when an image is built; sorted.
         checkpoint_types: The (module, name) of types that checkpoints may be read into, besides
             those that the graphs' schemas name.
+        webhooks: What is sent with webhooks, and where they may go.
     """
 
     root: Path
@@ -124,6 +126,7 @@ class Project:
     unhonoured: tuple[str, ...] = ()
     build_only: tuple[str, ...] = ()
     checkpoint_types: frozenset[TypeName] = frozenset()
+    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
@@ -210,6 +213,9 @@ class _Reader:
         local = self._local_dependencies(dependencies)
         env, env_file = self._env(config.get("env", {}))
         types, more = read_checkpoint_types(config.get("checkpointer", {}), self._error)
+        webhooks, others = read_webhooks(
+            config.get("webhooks", {}), {**env, **os.environ}, self._error
+        )
         unknown = config.keys() - _HONOURED_KEYS - _EDITOR_KEYS - BUILD_ONLY_KEYS
         return Project(
             root=self._root,
@@ -220,8 +226,9 @@ class _Reader:
             distributions=tuple(text for text in dependencies if text not in local),
             env=MappingProxyType(env),
             env_file=env_file,
-            unhonoured=tuple(sorted([*unknown, *extra, *more])),
+            unhonoured=tuple(sorted([*unknown, *extra, *more, *others])),
             checkpoint_types=types,
+            webhooks=webhooks,
             build_only=tuple(sorted(config.keys() & BUILD_ONLY_KEYS)),
         )
 
