@@ -25,6 +25,10 @@ def _checked(read: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
+#: What settings begin with that have no option: they are not what one types by hand, and a
+#: secret in a command line is seen by everybody on the machine.
+ENVIRONMENT_ONLY = ("webhook_",)
+
 Secrets = Annotated[str, _checked(read_secrets)]
 Domains = Annotated[str, _checked(read_domains)]
 Ports = Annotated[str, _checked(read_ports)]
@@ -33,6 +37,8 @@ Networks = Annotated[str, _checked(read_networks)]
 
 class Settings(BaseSettings):
     """The server's settings: from `graphwire serve` options, or `GRAPHWIRE_<NAME>`.
+
+    Those that begin with one of ENVIRONMENT_ONLY have no option.
 
     The README's table is made from the descriptions below.
     """

@@ -138,9 +138,10 @@ def test_a_run_that_fails(client: Client, receiver: Receiver) -> None:
     [came] = receiver.wait(1)
     assert came.event["type"] == "run.failed"
     assert came.event["run"]["run_id"] == run.run_id
-    error = came.event["run"]["error"]
-    assert error["type"] == client.runs.wait(run.run_id).run.error.type
-    assert error["node"]
+    error = client.runs.wait(run.run_id).run.error
+    assert error is not None
+    said = came.event["run"]["error"]
+    assert (said["type"], said["message"], said["node"]) == (error.type, error.message, error.node)
 
 
 def test_a_run_that_is_cancelled(client: Client, receiver: Receiver, gate: Gate) -> None:

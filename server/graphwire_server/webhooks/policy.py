@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 from graphwire_server.graphs.webhook_config import WebhookConfig
@@ -135,7 +136,7 @@ class UrlPolicy:
             raise UrlRefusedError("must have a port from 1 to 65535")
         if parts.netloc.startswith("["):
             address = read_address(host)
-            if address is None:
+            if not isinstance(address, IPv6Address):
                 raise UrlRefusedError("has no IPv6 address between its brackets")
         else:
             address = read_address(host)
