@@ -20,7 +20,7 @@ from tests.webhooks.receiver import SECRET, Authority, Receiver, Reply
 OTHER_SECRET = f"whsec_{base64.b64encode(b'another secret of 24 byt').decode()}"
 OPEN = {
     "GRAPHWIRE_WEBHOOK_SECRETS": f"{SECRET}, {OTHER_SECRET}",
-    "GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8, ::1/128",
     "GRAPHWIRE_WEBHOOK_ALLOW_HTTP": "true",
     "GRAPHWIRE_WEBHOOK_RETRY_SECONDS": "0.05",
     "GRAPHWIRE_WEBHOOK_TIMEOUT_SECONDS": "2",
