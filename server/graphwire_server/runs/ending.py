@@ -149,22 +149,20 @@ def _call_webhook(
 
     `pauses` are those with which it has ended, `values` the state to which it has led.
     """
-    if RunSpec.has_no_webhook(run.spec):
-        return
-    spec = RunSpec.from_json(run.spec)
-    ended = tx.run(run.run_id) if spec.webhook else None
+    url, max_values = RunSpec.webhook_in(run.spec)
+    ended = tx.run(run.run_id) if url else None
     if ended is None:
         return
     webhook_id = f"msg_{new_id()}"
-    body = webhook_body(webhook_id, ended, pauses, values, now=now, max_values=spec.webhook_values)
+    body = webhook_body(webhook_id, ended, pauses, values, now=now, max_values=max_values)
     tx.insert_webhook(
         WebhookRecord(
             webhook_id=webhook_id,
             run_id=run.run_id,
             thread_id=run.thread_id,
             kind=KINDS[ended.status],
-            url=spec.webhook,
-            host=host_of(spec.webhook),
+            url=url,
+            host=host_of(url),
             body=body,
             create_time=now,
             due_time=tx.now(),

@@ -233,7 +233,7 @@ class RunSpec:
         found: How it found its thread; of one that was queued, as the run before it did, but for
             the error, of which it knows nothing.
         webhook_values: The longest state that its webhook has, in bytes.
-        webhook: The URL that is called when it has ended; empty: none. See `has_no_webhook`.
+        webhook: The URL that is called when it has ended; empty: none. See `webhook_in`.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -269,12 +269,16 @@ class RunSpec:
     webhook: str = ""
 
     @staticmethod
-    def has_no_webhook(text: str) -> bool:
-        """Returns whether what `to_json` gave certainly names no webhook.
+    def webhook_in(text: str) -> tuple[str, int]:
+        """Returns `webhook` and `webhook_values` of what `to_json` gave.
 
-        Without reading it, as it holds the run's input: its last member says so.
+        Where there is none, nothing is read, as it holds the run's input: its last member says
+        so. It also knows them where all the rest means nothing to this program.
         """
-        return text.endswith(',"webhook":""}')
+        if text.endswith(',"webhook":""}'):
+            return "", 0
+        members = orjson.loads(text)
+        return members.get("webhook", ""), members.get("webhook_values", 0)
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

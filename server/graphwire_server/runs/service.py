@@ -315,9 +315,7 @@ class RunService:
 
     async def webhooks_of(self, runs: Sequence[RunRecord]) -> dict[str, WebhookRecord]:
         """Returns what became of the webhooks of runs that have ended, by run_id."""
-        ids = [
-            run.run_id for run in runs if run.status.ended and not RunSpec.has_no_webhook(run.spec)
-        ]
+        ids = [run.run_id for run in runs if run.status.ended and RunSpec.webhook_in(run.spec)[0]]
         if not ids:
             return {}
         return await self._storage.read(lambda db: db.webhooks_of(ids), short=True)

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from graphwire.v1 import payload_pb2
 
-from graphwire_server.runs.events import pause_message, timestamp
+from graphwire_server.runs.events import error_message, pause_message, timestamp
 from graphwire_server.runs.run_message import run_message
 from graphwire_server.storage.records import PauseRecord, RunRecord, RunStatus
 
@@ -60,7 +60,7 @@ def webhook_body(
         "type": KINDS[run.status],
         "time": timestamp(now).ToJsonString(),
         "thread_id": run.thread_id,
-        "run": plain(run_message(run)),
+        "run": _run(run),
         "pauses": [plain(pause_message(pause)) for pause in pauses],
     }
     # A JSON text has at least as many bytes as characters.
@@ -79,6 +79,21 @@ def webhook_body(
                     omitted.append(f"{name}.{key}")
     body["omitted"] = omitted
     return orjson.dumps(body).decode()
+
+
+def _run(run: RunRecord) -> dict[str, Any]:
+    try:
+        return plain(run_message(run))
+    except (TypeError, KeyError):
+        # How it was asked to run can't be read, for which it has failed. That is told as well.
+        error = error_message(run.error)
+        return {
+            "run_id": run.run_id,
+            "thread_id": run.thread_id,
+            "assistant_id": run.assistant_id,
+            "status": f"RUN_STATUS_{run.status}",
+            **({"error": plain(error)} if error else {}),
+        }
 
 
 def plain(message: Message) -> dict[str, Any]:
