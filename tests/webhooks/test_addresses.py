@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 
 import pytest
 from graphwire_server.graphs.webhook_config import WebhookConfig
 from graphwire_server.webhooks.addresses import read_address, why_refused
 from graphwire_server.webhooks.policy import UrlPolicy, UrlRefusedError, masked
+from hypothesis import given
+from hypothesis import strategies as st
 
 REFUSED = {
     "0.0.0.0": "unspecified",
@@ -163,6 +166,36 @@ def test_a_url_that_is_wrong_is_refused_without_being_shown(url: str) -> None:
         POLICY.check(url)
     if len(url) > len("https://"):
         assert url not in str(refused.value)
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text().map(lambda text: f"https://{text}"),
+        st.builds(
+            lambda user, host, end: f"https://{user}{host}{end}",
+            st.sampled_from(["", "a@", "a:b@", "@"]),
+            st.one_of(
+                st.ip_addresses().map(str),
+                st.ip_addresses(v=6).map(lambda address: f"[{address}]"),
+                st.text("0123456789abcdefx.:[]%-", max_size=20),
+            ),
+            st.sampled_from(["", "/", ":443/", ":0", ":99999", "?a=b", "#c"]),
+        ),
+    )
+)
+def test_whatever_a_url_is_it_is_refused_or_leads_to_a_name_or_a_public_address(url: str) -> None:
+    try:
+        target = POLICY.check(url)
+    except UrlRefusedError:
+        return
+    assert target.scheme == "https"
+    if target.address is not None:
+        assert why_refused(target.address, ()) == ""
+    else:
+        # No resolver takes it for an address in disguise.
+        with pytest.raises(OSError, match=r"illegal|[Ii]nvalid"):
+            socket.inet_aton(target.host)
 
 
 @pytest.mark.parametrize(

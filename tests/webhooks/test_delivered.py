@@ -233,6 +233,41 @@ def test_a_resume_can_name_another_webhook_or_none(client: Client, receiver: Rec
     assert webhook_of(client, last.run_id) is None
 
 
+def test_a_copy_of_a_thread_calls_nobody(client: Client, receiver: Receiver) -> None:
+    thread = client.threads.create()
+    client.runs.create(
+        thread.thread_id,
+        "linear",
+        input={"log": []},
+        interrupt_before="b",
+        webhook=receiver.url(),
+    )
+    receiver.wait(1)
+    copy = client.threads.copy(thread.thread_id)
+    run = client.runs.create(copy.thread_id, resume=Resume())
+    assert client.runs.wait(run.run_id).run.webhook is None
+
+
+def test_the_webhook_of_a_run_that_was_deleted_is_inherited(
+    client: Client, receiver: Receiver
+) -> None:
+    thread = client.threads.create()
+    paused = client.runs.create(
+        thread.thread_id,
+        "linear",
+        input={"log": []},
+        interrupt_before="b",
+        webhook=receiver.url(),
+    )
+    client.runs.wait(paused.run_id)
+    client.runs.delete(paused.run_id)
+    client.runs.create(thread.thread_id, resume=Resume())
+    assert {request.event["type"] for request in receiver.wait(2)} == {
+        "run.interrupted",
+        "run.succeeded",
+    }
+
+
 def test_streams_and_batches_take_webhooks_too(client: Client, receiver: Receiver) -> None:
     stream = client.runs.stream(None, "linear", input={"log": []}, webhook=receiver.url("/stream"))
     list(stream)
