@@ -56,6 +56,7 @@ from graphwire.enums import (
     ThreadChangeKind,
     ThreadOrder,
     ThreadStatus,
+    WebhookStatus,
 )
 from graphwire.errors import (
     AlreadyExistsError,
@@ -162,6 +163,7 @@ from graphwire.values import (
     Run,
     RunError,
     RunResult,
+    RunWebhook,
     ServerInfo,
     ServerLimits,
     StorageAmount,
@@ -277,6 +279,7 @@ __all__ = [
     "RunResult",
     "RunStatus",
     "RunStream",
+    "RunWebhook",
     "SequenceOutOfRangeError",
     "ServerInfo",
     "ServerLimits",
@@ -311,5 +314,6 @@ __all__ = [
     "Updates",
     "Usage",
     "Values",
+    "WebhookStatus",
     "errors",
 ]

@@ -170,6 +170,20 @@ def run(message: run_pb2.Run) -> values.Run:
         pause_requested=message.pause_requested,
         rolled_back=message.rolled_back,
         principal=message.principal,
+        webhook=_webhook(message.webhook) if message.HasField("webhook") else None,
+    )
+
+
+def _webhook(message: run_pb2.RunWebhook) -> values.RunWebhook:
+    return values.RunWebhook(
+        url=message.url,
+        status=enums.WEBHOOK_STATUS.read(message.status) if message.status else None,
+        webhook_id=message.webhook_id,
+        attempts=message.attempts,
+        attempt_time=_instant_if_set(message, "attempt_time"),
+        next_attempt_time=_instant_if_set(message, "next_attempt_time"),
+        status_code=message.status_code,
+        error=message.error,
     )
 
 

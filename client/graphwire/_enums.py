@@ -93,6 +93,7 @@ BREAKPOINT_SOURCE = Codec(enums.BreakpointSource, breakpoint_pb2.BreakpointSourc
 ON_EXPIRY = Codec(enums.OnExpiry, breakpoint_pb2.OnExpiry)
 STEP_MODE = Codec(enums.StepMode, run_pb2.StepMode)
 PAUSE_STATUS = Codec(enums.PauseStatus, pause_pb2.PauseStatus)
+WEBHOOK_STATUS = Codec(enums.WebhookStatus, run_pb2.WebhookStatus)
 THREAD_CHANGE_KIND = Codec(enums.ThreadChangeKind, threads_pb2.ThreadChangeKind)
 PAUSE_KIND = Codec(enums.PauseKind, pause_pb2.PauseKind)
 MESSAGE_ROLE = Codec(enums.MessageRole, run_event_pb2.MessageRole)

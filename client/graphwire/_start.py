@@ -208,6 +208,7 @@ _ENCODERS: Mapping[str, Callable[[Any, str], Any]] = {
     "request_id": _as_given,
     "recovery_policy": enums.RECOVERY_POLICY.write,
     "on_completion": enums.ON_COMPLETION.write,
+    "webhook": _as_given,
 }
 
 

@@ -127,6 +127,15 @@ class PauseStatus(_Name):
     UNKNOWN = "UNKNOWN"
 
 
+class WebhookStatus(_Name):
+    """What became of a webhook."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+
 class ThreadChangeKind(_Name):
     """What has happened on a thread: a pause was made or resolved, a run has begun or ended.
 

@@ -153,6 +153,9 @@ class RunOptions(TypedDict, total=False):
             New runs: CONTINUE.
         on_completion: For a stateless run: DELETE its thread a while after its end, or KEEP it,
             as a thread like others. Not given: DELETE.
+        webhook: A URL that the server calls when the run has ended or is paused; see
+            `graphwire.webhooks`. For a resume or a command, not given: that of the run before
+            it; "": none.
     """
 
     interrupt_before: str | Iterable[str] | None
@@ -173,6 +176,7 @@ class RunOptions(TypedDict, total=False):
     request_id: str | None
     recovery_policy: RecoveryPolicy | str | None
     on_completion: OnCompletion | str | None
+    webhook: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

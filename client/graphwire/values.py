@@ -24,6 +24,7 @@ from graphwire.enums import (
     StreamMode,
     ThreadChangeKind,
     ThreadStatus,
+    WebhookStatus,
 )
 from graphwire.errors import RunFailedError
 from graphwire.reviews import Decision, ToolCall
@@ -259,6 +260,32 @@ class ThreadState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunWebhook:
+    """The webhook of a run.
+
+    Attributes:
+        url: Where it goes, without the query.
+        status: What became of it; None before the run has ended, and where the server does not
+            say: it does in `runs.get`, `runs.list` and `runs.wait`.
+        webhook_id: By what the receiver knows it.
+        attempts: How often it was tried.
+        attempt_time: When it was tried last.
+        next_attempt_time: For PENDING: when it is tried next.
+        status_code: The HTTP status of the last answer; 0 if there was none.
+        error: What went wrong the last time.
+    """
+
+    url: str
+    status: WebhookStatus | None = None
+    webhook_id: str = ""
+    attempts: int = 0
+    attempt_time: datetime | None = None
+    next_attempt_time: datetime | None = None
+    status_code: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run: one execution of a graph on a thread.
 
@@ -291,6 +318,7 @@ class Run:
         principal: Who started it, by his credentials: `"anonymous"` where the server asks for
             none; empty where the server itself went on, as a pause had expired.
         assistant_version: The version of the assistant that it runs.
+        webhook: Whom the server calls when it has ended; None: nobody.
     """
 
     run_id: str
@@ -319,6 +347,7 @@ class Run:
     rolled_back: bool = False
     principal: str = ""
     assistant_version: int = 1
+    webhook: RunWebhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

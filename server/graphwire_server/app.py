@@ -51,6 +51,7 @@ from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import CHANGES, Storage, StorageError, thread_of
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
+from graphwire_server.webhooks.setup import Webhooks
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -63,6 +64,8 @@ _READER_POLL_SECONDS = 1.0
 _QUEUE_POLL_SECONDS = 1.0
 #: How often to look for pauses whose time is over and of which nothing was known.
 _EXPIRY_POLL = 1.0
+#: After the drain, how long webhooks that are being sent may take, in seconds.
+_WEBHOOK_GRACE = 2.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
 
@@ -91,6 +94,7 @@ class App:
         expiry: Expiry,
         rpc: RpcServer,
         watch: BlockingWatch | None,
+        webhooks: Webhooks | None,
     ) -> None:
         """Takes the parts; `App.start` makes them."""
         self.registry = registry
@@ -107,6 +111,7 @@ class App:
         self._housekeeping = housekeeping
         self._rpc = rpc
         self._watch = watch
+        self._webhooks = webhooks
 
     @classmethod
     async def start(cls, settings: Settings, project: Project, *, shares_port: bool = False) -> App:
@@ -187,6 +192,9 @@ class App:
                 poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
             ),
         )
+        webhooks = None
+        if settings.sends_webhooks:
+            webhooks = Webhooks.make(settings, project.webhooks, storage)
         completion = Completion()
         codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
         runs = RunService(
@@ -196,6 +204,7 @@ class App:
             executor=executor,
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
+            webhook_values=settings.webhook_max_values_bytes,
         )
         steering = RunSteering(
             storage=storage, registry=registry, executor=executor, completion=completion
@@ -205,7 +214,11 @@ class App:
             registry=registry,
             completion=completion,
         )
-        reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
+        reader = RunRequestReader(
+            codec,
+            max_recursion_limit=settings.max_recursion_limit,
+            webhooks=webhooks.policy if webhooks else None,
+        )
         rpc = RpcServer(
             threads=ThreadsServicer(
                 thread_service,
@@ -236,6 +249,8 @@ class App:
                 event_ttl=settings.event_ttl_seconds,
                 change_ttl=settings.change_ttl_seconds,
                 latest_checkpoints=settings.checkpoint_retention == "latest",
+                webhook_ttl=settings.webhook_record_ttl_seconds,
+                webhook_age=settings.webhook_max_age_seconds,
             ),
         )
         expiry = Expiry(storage, runs, poll_seconds=_EXPIRY_POLL)
@@ -253,8 +268,11 @@ class App:
             expiry=expiry,
             rpc=rpc,
             watch=watch,
+            webhooks=webhooks,
         )
         storage.listen(lambda topics: _on_announced(topics, log, changes, streams, executor))
+        if webhooks is not None:
+            storage.listen(webhooks.on_announced)
         await membership.join()
         try:
             host = settings.listen.rpartition(":")[0]
@@ -266,6 +284,8 @@ class App:
         executor.start()
         housekeeping.start()
         expiry.start()
+        if webhooks is not None:
+            webhooks.start()
         if watch is not None:
             watch.start(asyncio.get_running_loop())
         return app
@@ -290,6 +310,8 @@ class App:
         self._log.end_streams()
         self._streams.end_streams()
         await self._changes.close()
+        if self._webhooks is not None:
+            await self._webhooks.stop(_WEBHOOK_GRACE)
         await self._membership.leave()
 
 

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from graphwire_server.storage.locations import Location, read_location
+from graphwire_server.webhooks.lists import read_domains, read_networks, read_ports, read_secrets
 
 _KIB, _MIB = 1024, 1024 * 1024
 
 
+def _checked(read: Callable[[str], object]) -> AfterValidator:
+    """Returns what refuses a text that can't be read, and leaves others as they are."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(check)
+
+
+#: What settings begin with that have no option: they are not what one types by hand, and a
+#: secret in a command line is seen by everybody on the machine.
+ENVIRONMENT_ONLY = ("webhook_",)
+
+Secrets = Annotated[str, _checked(read_secrets)]
+Domains = Annotated[str, _checked(read_domains)]
+Ports = Annotated[str, _checked(read_ports)]
+Networks = Annotated[str, _checked(read_networks)]
+
+
 class Settings(BaseSettings):
     """The server's settings: from `graphwire serve` options, or `GRAPHWIRE_<NAME>`.
+
+    Those that begin with one of ENVIRONMENT_ONLY have no option.
 
     The README's table is made from the descriptions below.
     """
@@ -125,6 +149,81 @@ class Settings(BaseSettings):
     jwt_leeway_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
         30, description="By how much the clock of the tokens' issuer may differ."
     )
+
+    # Webhooks.
+    webhook_secrets: Secrets = Field(
+        "",
+        description="Secrets that sign webhooks, with commas between: whsec_ and 24 to 64 bytes in "
+        "base64; empty: runs can name no webhook.",
+        repr=False,
+    )
+    webhook_unsigned: bool = Field(
+        False, description="Send webhooks, unsigned, where there are no webhook_secrets."
+    )
+    webhook_allow_http: bool = Field(
+        False, description="Let webhooks go over plain http, which anybody on the way can read."
+    )
+    webhook_allowed_domains: Domains = Field(
+        "",
+        description="The hosts that webhooks may be sent to, with commas between: names, and "
+        "*.name for all below one; empty: any.",
+    )
+    webhook_allowed_ports: Ports = Field(
+        "",
+        description="The ports that webhooks may be sent to, with commas between; empty: any.",
+    )
+    webhook_allowed_networks: Networks = Field(
+        "",
+        description="Networks that webhooks may be sent to although they are not public, with "
+        "commas between: 10.1.0.0/16; empty: none.",
+    )
+    webhook_ca_file: Path | None = Field(
+        None,
+        description="Certificates of authorities, in PEM, that are believed for webhooks beside "
+        "the system's; empty: none.",
+    )
+    webhook_max_url_length: Annotated[int, Field(ge=16, le=8192)] = Field(
+        2048, description="The longest URL of a webhook, in characters."
+    )
+    webhook_max_values_bytes: Annotated[int, Field(ge=0)] = Field(
+        256 * _KIB,
+        description="The longest state that is sent with a webhook; longer ones are left out; 0: "
+        "none is sent.",
+    )
+    webhook_timeout_seconds: Annotated[float, Field(ge=0.1, le=300)] = Field(
+        10, description="How long the receiver of a webhook may take to answer."
+    )
+    webhook_max_attempts: Annotated[int, Field(ge=1)] = Field(
+        20, description="How often a webhook is sent before it is given up."
+    )
+    webhook_retry_seconds: Annotated[float, Field(gt=0)] = Field(
+        2,
+        description="How long to wait before a webhook is sent again; three times as long each "
+        "further time.",
+    )
+    webhook_max_retry_seconds: Annotated[float, Field(gt=0)] = Field(
+        3600, description="How long to wait at most before a webhook is sent again."
+    )
+    webhook_max_age_seconds: Annotated[float, Field(gt=0)] = Field(
+        86_400, description="How long after the end of its run a webhook is given up."
+    )
+    webhook_concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16,
+        description="How many webhooks are sent at once; to one host, a quarter of that.",
+    )
+    webhook_record_ttl_seconds: Annotated[float, Field(gt=0)] = Field(
+        604_800, description="How long it is kept what became of a webhook."
+    )
+
+    @field_validator("webhook_ca_file", mode="before")
+    @classmethod
+    def _no_file(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @property
+    def sends_webhooks(self) -> bool:
+        """Whether runs can name webhooks."""
+        return bool(self.webhook_secrets) or self.webhook_unsigned
 
     @property
     def location(self) -> Location:

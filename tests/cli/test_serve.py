@@ -289,6 +289,13 @@ def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
             "integer, and is 'none'; GRAPHWIRE_HEARTBEAT_SECONDS: should be greater than 0, and "
             "is '0'",
         ),
+        (
+            [],
+            {"GRAPHWIRE_WEBHOOK_SECRETS": "hush", "GRAPHWIRE_WEBHOOK_ALLOWED_PORTS": "https"},
+            "GRAPHWIRE_WEBHOOK_SECRETS: should be whsec_ and 24 to 64 bytes in base64, which "
+            "secret 1 of 1 is not; GRAPHWIRE_WEBHOOK_ALLOWED_PORTS: should be ports from 1 to "
+            "65535, which 'https' is not, and is 'https'",
+        ),
     ],
 )
 def test_wrong_settings_are_named_in_one_line_and_code_2(
@@ -308,14 +315,34 @@ def test_settings_are_listed_with_their_values() -> None:
         env={
             "GRAPHWIRE_LOG_LEVEL": "error",
             "GRAPHWIRE_DATABASE": "postgresql://me:secret@db/agents",
+            "GRAPHWIRE_WEBHOOK_SECRETS": f"whsec_{'A' * 32}",
         },
     )
+    assert "AAAA" not in result.out
     rows = {line.split()[0]: line.split()[1] for line in result.out.splitlines()}
     assert rows["GRAPHWIRE_LISTEN"] == "[::1]:7"
     assert rows["GRAPHWIRE_LOG_LEVEL"] == "error"
     assert rows["GRAPHWIRE_DATABASE"] == "postgresql://me@db/agents"
     assert rows["GRAPHWIRE_MAX_CONCURRENT_RUNS"] == "64"
+    assert rows["GRAPHWIRE_WEBHOOK_SECRETS"] == "(hidden)"
     assert result.code == 0
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "nowhere.pem"])
+def test_a_file_of_certificates_that_is_none_stops_the_start(tmp_path: Path, name: str) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    file = tmp_path / name
+    # In a process of its own, which a server that could not start leaves by force.
+    result = subprocess.run(
+        [*COMMAND, "serve", str(WEATHER), "--listen", "127.0.0.1:0", "--database", tmp_path / "d"],
+        env=environment(GRAPHWIRE_WEBHOOK_UNSIGNED="true", GRAPHWIRE_WEBHOOK_CA_FILE=str(file)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert f"GRAPHWIRE_WEBHOOK_CA_FILE: {file} is no file of certificates in PEM" in result.stderr
+    assert result.returncode == 3
 
 
 def test_what_looks_like_a_setting_and_is_none_is_named() -> None:

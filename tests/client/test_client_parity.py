@@ -138,6 +138,7 @@ def test_all_lists_what_there_is() -> None:
         (enums.PruneStrategy, threads_pb2.PruneStrategy),
         (enums.PauseKind, pause_pb2.PauseKind),
         (enums.PauseStatus, pause_pb2.PauseStatus),
+        (enums.WebhookStatus, run_pb2.WebhookStatus),
         (enums.ThreadChangeKind, threads_pb2.ThreadChangeKind),
         (enums.MessageRole, run_event_pb2.MessageRole),
         (enums.AssistantOrder, assistants_pb2.AssistantOrder),

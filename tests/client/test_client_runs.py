@@ -48,6 +48,16 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         rolled_back=True,
         principal="ada",
         assistant_version=2,
+        webhook=run_pb2.RunWebhook(
+            url="https://example.com/?…",
+            status=run_pb2.WEBHOOK_STATUS_PENDING,
+            webhook_id="msg_1",
+            attempts=2,
+            attempt_time=wire.NOON,
+            next_attempt_time=wire.NOON,
+            status_code=503,
+            error="HTTP 503",
+        ),
     )
     scripted.on("GetRun", pb.GetRunResponse(run=message))
     assert await client.runs.get("r") == graphwire.Run(
@@ -75,6 +85,16 @@ async def test_get_returns_all_of_a_run(client: AsyncClient, scripted: ScriptedS
         rolled_back=True,
         principal="ada",
         assistant_version=2,
+        webhook=graphwire.RunWebhook(
+            url="https://example.com/?…",
+            status=graphwire.WebhookStatus.PENDING,
+            webhook_id="msg_1",
+            attempts=2,
+            attempt_time=NOON,
+            next_attempt_time=NOON,
+            status_code=503,
+            error="HTTP 503",
+        ),
     )
     assert scripted.requests("GetRun") == [pb.GetRunRequest(run_id="r")]
 

@@ -175,6 +175,7 @@ OPTIONS: RunOptions = {
     "request_id": "mine",
     "recovery_policy": "manual",
     "on_completion": "keep",
+    "webhook": "https://example.com/",
 }
 FIELDS: dict[str, Any] = {
     "thread_id": "t",
@@ -220,6 +221,7 @@ FIELDS: dict[str, Any] = {
     "request_id": "mine",
     "recovery_policy": run_pb2.RECOVERY_POLICY_MANUAL,
     "on_completion": run_pb2.ON_COMPLETION_KEEP,
+    "webhook": "https://example.com/",
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from graphwire_server.settings import Settings
+from graphwire_server.settings import ENVIRONMENT_ONLY, Settings
 
 from tests.servers import WEATHER, ServerProcess
 
@@ -95,6 +95,8 @@ def test_the_settings_table_is_that_of_the_settings() -> None:
     rows = ["| option | default | meaning |", "|---|---|---|"]
     for name, setting in Settings.model_fields.items():
         option = "`PROJECT`" if name == "project" else f"`--{name.replace('_', '-')}`"
+        if name.startswith(ENVIRONMENT_ONLY):
+            option = f"`GRAPHWIRE_{name.upper()}`"
         default = "" if setting.default in ("", None) else f"`{setting.default}`"
         rows.append(f"| {option} | {default} | {setting.description} |")
     table = "\n".join(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,18 @@ async def test_a_run_ends_where_the_server_is_at_fault(storage: SqliteStorage) -
 
 async def test_a_run_that_cannot_be_read_ends(storage: SqliteStorage) -> None:
     assert await executed(storage, BrokenRegistry(broken=False), "{}") == "TypeError"
+
+
+async def test_a_run_that_cannot_be_read_has_its_webhook_all_the_same(
+    storage: SqliteStorage,
+) -> None:
+    spec = '{"webhook": "https://example.com/"}'
+    assert await executed(storage, BrokenRegistry(broken=False), spec) == "TypeError"
+    [webhook] = await storage.write(
+        lambda tx: tx.claim_webhooks(lapse=1, limit=9, per_host=9, busy={})
+    )
+    run = json.loads(webhook.body)["run"]
+    assert (run["status"], run["error"]["type"]) == ("RUN_STATUS_FAILED", "TypeError")
 
 
 @pytest.mark.parametrize(

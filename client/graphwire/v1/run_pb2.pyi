@@ -388,6 +388,34 @@ IF_NOT_EXISTS_CREATE: IfNotExists.ValueType  # 2
 """Create it."""
 Global___IfNotExists: _TypeAlias = IfNotExists  # noqa: Y015
 
+class _WebhookStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WebhookStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WebhookStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEBHOOK_STATUS_UNSPECIFIED: _WebhookStatus.ValueType  # 0
+    """The run has not ended; or this is not known here (see RunWebhook)."""
+    WEBHOOK_STATUS_PENDING: _WebhookStatus.ValueType  # 1
+    """It is to be sent, for the first time or again."""
+    WEBHOOK_STATUS_DELIVERED: _WebhookStatus.ValueType  # 2
+    """The receiver has answered with 2xx."""
+    WEBHOOK_STATUS_FAILED: _WebhookStatus.ValueType  # 3
+    """The receiver has refused it, or was not to be had in time: it is not sent any more."""
+
+class WebhookStatus(_WebhookStatus, metaclass=_WebhookStatusEnumTypeWrapper):
+    """What became of a webhook."""
+
+WEBHOOK_STATUS_UNSPECIFIED: WebhookStatus.ValueType  # 0
+"""The run has not ended; or this is not known here (see RunWebhook)."""
+WEBHOOK_STATUS_PENDING: WebhookStatus.ValueType  # 1
+"""It is to be sent, for the first time or again."""
+WEBHOOK_STATUS_DELIVERED: WebhookStatus.ValueType  # 2
+"""The receiver has answered with 2xx."""
+WEBHOOK_STATUS_FAILED: WebhookStatus.ValueType  # 3
+"""The receiver has refused it, or was not to be had in time: it is not sent any more."""
+Global___WebhookStatus: _TypeAlias = WebhookStatus  # noqa: Y015
+
 @_typing.final
 class RunConfig(_message.Message):
     """Settings of a run that LangGraph calls its config."""
@@ -696,6 +724,7 @@ class Run(_message.Message):
     PAUSE_REQUESTED_FIELD_NUMBER: _builtins.int
     ROLLED_BACK_FIELD_NUMBER: _builtins.int
     PRINCIPAL_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Identifies the run, on this server and beyond (a UUID)."""
     thread_id: _builtins.str
@@ -775,6 +804,10 @@ class Run(_message.Message):
         and `interrupt_after`, and what is compiled into the graph, are not repeated here.
         """
 
+    @_builtins.property
+    def webhook(self) -> Global___RunWebhook:
+        """Whom the server calls when the run has ended, a pause included; unset: nobody."""
+
     def __init__(
         self,
         *,
@@ -804,11 +837,68 @@ class Run(_message.Message):
         pause_requested: _builtins.bool = ...,
         rolled_back: _builtins.bool = ...,
         principal: _builtins.str = ...,
+        webhook: Global___RunWebhook | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "metadata", b"metadata", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "metadata", b"metadata", "start_time", b"start_time", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "assistant_version", b"assistant_version", "attempt", b"attempt", "breakpoints", b"breakpoints", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "pause_requested", b"pause_requested", "principal", b"principal", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "rolled_back", b"rolled_back", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "assistant_version", b"assistant_version", "attempt", b"attempt", "breakpoints", b"breakpoints", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "durability", b"durability", "end_time", b"end_time", "error", b"error", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "last_sequence", b"last_sequence", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "pause_requested", b"pause_requested", "principal", b"principal", "recovery_policy", b"recovery_policy", "resumed_by_run_id", b"resumed_by_run_id", "resumed_run_id", b"resumed_run_id", "rolled_back", b"rolled_back", "run_id", b"run_id", "start_time", b"start_time", "status", b"status", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class RunWebhook(_message.Message):
+    """The webhook of a run. What became of it is in answers of GetRun, ListRuns and WaitRun, for as
+    long as the server keeps it (7 days; a server setting); elsewhere there is only the URL.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    WEBHOOK_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+    STATUS_CODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Where it goes, without the query, which may hold a secret."""
+    status: Global___WebhookStatus.ValueType
+    """What became of it."""
+    webhook_id: _builtins.str
+    """By what the receiver knows it: `id` of its body, and the header webhook-id."""
+    attempts: _builtins.int
+    """How often it was tried."""
+    status_code: _builtins.int
+    """The HTTP status of the last answer; 0 if there was none."""
+    error: _builtins.str
+    """What went wrong the last time."""
+    @_builtins.property
+    def attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was tried last."""
+
+    @_builtins.property
+    def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+        """For PENDING: when it is tried next."""
+
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        status: Global___WebhookStatus.ValueType = ...,
+        webhook_id: _builtins.str = ...,
+        attempts: _builtins.int = ...,
+        attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        status_code: _builtins.int = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "error", b"error", "next_attempt_time", b"next_attempt_time", "status", b"status", "status_code", b"status_code", "url", b"url", "webhook_id", b"webhook_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunWebhook: _TypeAlias = RunWebhook  # noqa: Y015

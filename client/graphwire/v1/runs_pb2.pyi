@@ -87,6 +87,7 @@ class StreamRunRequest(_message.Message):
     RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
     BREAKPOINTS_FIELD_NUMBER: _builtins.int
     ON_COMPLETION_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread to run on. Empty: a stateless run, on a thread made for it, which
     no list shows and which is deleted a while after the run has ended (1 h; a
@@ -137,6 +138,12 @@ class StreamRunRequest(_message.Message):
     """
     on_completion: _run_pb2.OnCompletion.ValueType
     """For a stateless run: whether its thread is kept. Unset: it is not."""
+    webhook: _builtins.str
+    """A URL to which the server sends a POST when the run has ended or is paused: signed,
+    repeated until it is answered with 2xx, at least once; see docs/webhooks.md. It must be
+    https, and lead to a public address, unless the server allows others. Unset: for a resume or
+    a command that of the run before it, otherwise none. Empty: none. At most 2048 characters.
+    """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """New input, as the graph takes it: an object for a StateGraph, any value for
@@ -227,13 +234,19 @@ class StreamRunRequest(_message.Message):
         recovery_policy: _run_pb2.RecoveryPolicy.ValueType = ...,
         breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
         on_completion: _run_pb2.OnCompletion.ValueType = ...,
+        webhook: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_webhook", b"_webhook", "command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_completion", b"on_completion", "on_disconnect", b"on_disconnect", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_webhook", b"_webhook", "assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_completion", b"on_completion", "on_disconnect", b"on_disconnect", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__webhook: _TypeAlias = _typing.Literal["webhook"]  # noqa: Y015
+    _WhichOneofArgType__webhook: _TypeAlias = _typing.Literal["_webhook", b"_webhook"]  # noqa: Y015
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["input", "resume", "command"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhook) -> _WhichOneofReturnType__webhook | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
 
 Global___StreamRunRequest: _TypeAlias = StreamRunRequest  # noqa: Y015
@@ -293,6 +306,7 @@ class CreateRunRequest(_message.Message):
     RECOVERY_POLICY_FIELD_NUMBER: _builtins.int
     BREAKPOINTS_FIELD_NUMBER: _builtins.int
     ON_COMPLETION_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
     thread_id: _builtins.str
     """The thread to run on. Empty: a stateless run, on a thread made for it, which
     no list shows and which is deleted a while after the run has ended (1 h; a
@@ -339,6 +353,12 @@ class CreateRunRequest(_message.Message):
     """
     on_completion: _run_pb2.OnCompletion.ValueType
     """For a stateless run: whether its thread is kept. Unset: it is not."""
+    webhook: _builtins.str
+    """A URL to which the server sends a POST when the run has ended or is paused: signed,
+    repeated until it is answered with 2xx, at least once; see docs/webhooks.md. It must be
+    https, and lead to a public address, unless the server allows others. Unset: for a resume or
+    a command that of the run before it, otherwise none. Empty: none. At most 2048 characters.
+    """
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
         """New input, as the graph takes it: an object for a StateGraph, any value for
@@ -428,13 +448,19 @@ class CreateRunRequest(_message.Message):
         recovery_policy: _run_pb2.RecoveryPolicy.ValueType = ...,
         breakpoints: _abc.Iterable[_breakpoint_pb2.Breakpoint] | None = ...,
         on_completion: _run_pb2.OnCompletion.ValueType = ...,
+        webhook: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_webhook", b"_webhook", "command", b"command", "config", b"config", "context", b"context", "input", b"input", "metadata", b"metadata", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "webhook", b"webhook"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_completion", b"on_completion", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_webhook", b"_webhook", "assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "clear_breakpoints", b"clear_breakpoints", "command", b"command", "config", b"config", "context", b"context", "durability", b"durability", "if_not_exists", b"if_not_exists", "input", b"input", "interrupt_after", b"interrupt_after", "interrupt_before", b"interrupt_before", "metadata", b"metadata", "multitask_strategy", b"multitask_strategy", "on_completion", b"on_completion", "on_pause", b"on_pause", "recovery_policy", b"recovery_policy", "request_id", b"request_id", "resume", b"resume", "start", b"start", "start_delay", b"start_delay", "stream_modes", b"stream_modes", "stream_subgraphs", b"stream_subgraphs", "thread_id", b"thread_id", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__webhook: _TypeAlias = _typing.Literal["webhook"]  # noqa: Y015
+    _WhichOneofArgType__webhook: _TypeAlias = _typing.Literal["_webhook", b"_webhook"]  # noqa: Y015
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["input", "resume", "command"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__webhook) -> _WhichOneofReturnType__webhook | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
 
 Global___CreateRunRequest: _TypeAlias = CreateRunRequest  # noqa: Y015

@@ -80,6 +80,8 @@ def _shown(settings: Settings, name: str) -> str:
     if name == "database" and settings.database:
         # Without its password.
         return str(settings.location)
+    if not type(settings).model_fields[name].repr and getattr(settings, name):
+        return "(hidden)"
     return str(getattr(settings, name))
 
 
@@ -99,7 +101,11 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             name = str(problem["loc"][0])
             option = f"--{name.replace('_', '-')}" if name in given else f"GRAPHWIRE_{name.upper()}"
             reason = problem["msg"].removeprefix("Input should be ")
-            wrong.append(f"{option}: should be {reason}, and is {problem['input']!r}")
+            reason = reason.removeprefix("Value error, ")
+            # Not what it is, where that may be a secret.
+            shown = Settings.model_fields[name].repr if name in Settings.model_fields else True
+            found = f", and is {problem['input']!r}" if shown else ""
+            wrong.append(f"{option}: should be {reason}{found}")
         fail("; ".join(wrong), ExitCode.USAGE)
     check_listen(settings.listen)
     _check_database(settings)

@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from graphwire_server.graphs.auth_entry import AuthEntry, read_auth
 from graphwire_server.graphs.checkpoint_types import TypeName, read_checkpoint_types
+from graphwire_server.graphs.webhook_config import WebhookConfig, read_webhooks
 
 #: The name of the file that makes a folder a LangGraph project.
 CONFIG_NAME = "langgraph.json"
@@ -36,7 +37,7 @@ BUILD_ONLY_KEYS = frozenset(
     }
 )
 
-_HONOURED_KEYS = frozenset({"auth", "checkpointer", "dependencies", "env", "graphs"})
+_HONOURED_KEYS = frozenset({"auth", "checkpointer", "dependencies", "env", "graphs", "webhooks"})
 _EDITOR_KEYS = frozenset({"$schema"})
 _GRAPH_KEYS = frozenset({"path", "description"})
 _JAVASCRIPT = frozenset({".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs", ".jsx"})
@@ -115,6 +116,7 @@ class Project:
         checkpoint_types: The (module, name) of types that checkpoints may be read into, besides
             those that the graphs' schemas name.
         auth: Who finds out who calls; None if the project leaves that to the server.
+        webhooks: What is sent with webhooks, and where they may go.
     """
 
     root: Path
@@ -129,6 +131,7 @@ class Project:
     build_only: tuple[str, ...] = ()
     checkpoint_types: frozenset[TypeName] = frozenset()
     auth: AuthEntry | None = None
+    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
 
     @property
     def source_roots(self) -> tuple[Path, ...]:
@@ -218,6 +221,9 @@ class _Reader:
         auth, of_auth = None, list[str]()
         if "auth" in config:
             auth, of_auth = read_auth(config["auth"], self._error, self._auth)
+        webhooks, others = read_webhooks(
+            config.get("webhooks", {}), {**env, **os.environ}, self._error
+        )
         unknown = config.keys() - _HONOURED_KEYS - _EDITOR_KEYS - BUILD_ONLY_KEYS
         return Project(
             root=self._root,
@@ -228,9 +234,10 @@ class _Reader:
             distributions=tuple(text for text in dependencies if text not in local),
             env=MappingProxyType(env),
             env_file=env_file,
-            unhonoured=tuple(sorted([*unknown, *extra, *more, *of_auth])),
+            unhonoured=tuple(sorted([*unknown, *extra, *more, *of_auth, *others])),
             checkpoint_types=types,
             auth=auth,
+            webhooks=webhooks,
             build_only=tuple(sorted(config.keys() & BUILD_ONLY_KEYS)),
         )
 

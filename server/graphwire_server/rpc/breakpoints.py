@@ -1,11 +1,10 @@
-"""Breakpoints of a request, each checked in itself; and breakpoints as messages."""
+"""Breakpoints of a request, each checked in itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
-from google.protobuf import duration_pb2
 from graphwire import errors
 from graphwire.v1 import breakpoint_pb2 as pb
 
@@ -44,33 +43,6 @@ def read_breakpoints(
             raise errors.InvalidFieldError(text, field=f"{path}.breakpoint_id")
         found[breakpoint_.breakpoint_id] = breakpoint_
     return tuple(found.values())
-
-
-def breakpoint_messages(breakpoints: Iterable[Breakpoint]) -> list[pb.Breakpoint]:
-    """Returns breakpoints as messages."""
-    return [breakpoint_message(each) for each in breakpoints]
-
-
-def breakpoint_message(breakpoint_: Breakpoint) -> pb.Breakpoint:
-    """Returns a breakpoint as a message."""
-    expires_after = None
-    if breakpoint_.expires_after:
-        expires_after = duration_pb2.Duration()
-        expires_after.FromMicroseconds(breakpoint_.expires_after)
-    on_expiry = breakpoint_.on_expiry or "UNSPECIFIED"
-    side = "AFTER" if breakpoint_.after else "BEFORE"
-    return pb.Breakpoint(
-        breakpoint_id=breakpoint_.breakpoint_id,
-        node=breakpoint_.node,
-        position=pb.BreakpointPosition.Value(f"BREAKPOINT_POSITION_{side}"),
-        condition=breakpoint_.condition,
-        label=breakpoint_.label,
-        skip_first=breakpoint_.skip_first,
-        expires_after=expires_after,
-        on_expiry=pb.OnExpiry.Value(f"ON_EXPIRY_{on_expiry}"),
-        expiry_message=breakpoint_.expiry_message,
-        source=pb.BreakpointSource.Value(f"BREAKPOINT_SOURCE_{breakpoint_.source}"),
-    )
 
 
 def _read(message: pb.Breakpoint, path: str, source: BreakpointSource) -> Breakpoint:

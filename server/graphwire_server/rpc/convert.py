@@ -16,13 +16,12 @@ from graphwire.v1 import (
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import breakpoints_in
 from graphwire_server.graphs.state import StateView, TaskView
-from graphwire_server.rpc.breakpoints import breakpoint_messages
 from graphwire_server.runs.assistant_service import AssistantView
 from graphwire_server.runs.assistants import Config
 from graphwire_server.runs.events import error_message, pause_message, timestamp
-from graphwire_server.runs.request import RunSpec
+from graphwire_server.runs.run_message import breakpoint_messages
 from graphwire_server.runs.threads import ThreadStateView, ThreadView
-from graphwire_server.storage.records import PauseRecord, RunRecord
+from graphwire_server.storage.records import PauseRecord
 
 
 def payload(text: str | None) -> payload_pb2.Payload | None:
@@ -52,41 +51,6 @@ def thread_message(view: ThreadView) -> threads_pb2.Thread:
         else timestamp(thread.state_update_time),
         values=payload(thread.values),
         extracted={name: payload_pb2.Payload(json=t) for name, t in view.extracted.items()},
-    )
-
-
-def run_message(run: RunRecord) -> run_pb2.Run:
-    """A run."""
-    spec = RunSpec.from_json(run.spec)
-    return run_pb2.Run(
-        run_id=run.run_id,
-        thread_id=run.thread_id,
-        assistant_id=run.assistant_id,
-        status=run_pb2.RunStatus.Value(f"RUN_STATUS_{run.status}"),
-        error=error_message(run.error),
-        metadata=payload(run.metadata),
-        create_time=timestamp(run.create_time),
-        start_time=None if run.start_time is None else timestamp(run.start_time),
-        end_time=None if run.end_time is None else timestamp(run.end_time),
-        resumed_run_id=run.resumed_run_id,
-        resumed_by_run_id=run.resumed_by_run_id,
-        interrupt_before=spec.interrupt_before,
-        interrupt_after=spec.interrupt_after,
-        stream_modes=[run_pb2.StreamMode.Value(f"STREAM_MODE_{m}") for m in spec.stream_modes],
-        stream_subgraphs=spec.stream_subgraphs,
-        multitask_strategy=run_pb2.MultitaskStrategy.Value(f"MULTITASK_STRATEGY_{spec.multitask}"),
-        durability=run_pb2.Durability.Value(f"DURABILITY_{spec.durability}"),
-        last_sequence=run.last_sequence,
-        cancel_requested=run.cancel_requested,
-        recovery_policy=run_pb2.RecoveryPolicy.Value(f"RECOVERY_POLICY_{spec.recovery}"),
-        attempt=run.attempt,
-        assistant_version=spec.assistant_version,
-        breakpoints=breakpoint_messages(
-            (*breakpoints_in(run.breakpoints), *breakpoints_in(spec.defaults))
-        ),
-        pause_requested=run.pause_requested,
-        rolled_back=run.rolled_back,
-        principal=run.principal,
     )
 
 

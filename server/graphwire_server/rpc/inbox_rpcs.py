@@ -12,7 +12,6 @@ from graphwire.v1 import threads_pb2 as pb
 
 from graphwire_server import jsontext
 from graphwire_server.rpc import validation
-from graphwire_server.rpc.convert import run_message
 from graphwire_server.rpc.event_frames import ThreadEventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.payloads import PayloadCodec
@@ -22,6 +21,7 @@ from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import pause_message, timestamp
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import JoinCursor, Joined, ThreadStreams
+from graphwire_server.runs.run_message import run_message
 from graphwire_server.storage.records import (
     ChangeKind,
     ChangePlace,

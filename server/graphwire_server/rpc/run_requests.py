@@ -28,6 +28,7 @@ from graphwire_server.runs.request import (
     StepMode,
     StreamMode,
 )
+from graphwire_server.webhooks.policy import UrlPolicy, UrlRefusedError
 
 RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 
@@ -41,10 +42,17 @@ _MAX_BATCH = 100
 class RunRequestReader:
     """Reads requests to start a run."""
 
-    def __init__(self, codec: PayloadCodec, *, max_recursion_limit: int) -> None:
-        """Takes the limits of the server."""
+    def __init__(
+        self,
+        codec: PayloadCodec,
+        *,
+        max_recursion_limit: int,
+        webhooks: UrlPolicy | None = None,
+    ) -> None:
+        """Takes the limits of the server; `webhooks` is None where it sends none."""
         self._codec = codec
         self._max_recursion_limit = max_recursion_limit
+        self._webhooks = webhooks
 
     def read(self, message: RunMessage) -> RunRequest:
         """Returns what a message asks for.
@@ -97,6 +105,7 @@ class RunRequestReader:
             recovery=_recovery(message.recovery_policy),
             keep_thread=_keeps_thread(message.on_completion, thread_id) and not thread_id,
             request_id=validation.request_id(message.request_id),
+            webhook=self._webhook(message),
         )
 
     def settings(self, message: Any) -> tuple[Config | None, dict[str, Any] | None]:
@@ -203,6 +212,23 @@ class RunRequestReader:
         value = self._codec.read_object(getattr(message, name), field)
         validation.without_reserved_keys(value, field)
         return value
+
+    def _webhook(self, message: RunMessage) -> str | None:
+        if not message.HasField("webhook"):
+            return None
+        if message.webhook and self._webhooks is None:
+            raise errors.InvalidFieldError(
+                "this server sends no webhooks: they need a secret to be signed with, in its "
+                "setting GRAPHWIRE_WEBHOOK_SECRETS",
+                field="webhook",
+            )
+        if message.webhook and self._webhooks is not None:
+            try:
+                self._webhooks.check(message.webhook)
+            except UrlRefusedError as error:
+                # Without the URL, which may hold a secret.
+                raise errors.InvalidFieldError(str(error), field="webhook") from None
+        return message.webhook
 
     def _recursion_limit(self, value: int) -> int:
         if not 0 <= value <= self._max_recursion_limit:

@@ -12,8 +12,8 @@ from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc
 
 from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
-from graphwire_server.rpc.breakpoints import breakpoint_messages, read_breakpoints
-from graphwire_server.rpc.convert import payload, run_message
+from graphwire_server.rpc.breakpoints import read_breakpoints
+from graphwire_server.rpc.convert import payload
 from graphwire_server.rpc.event_frames import EventFrame
 from graphwire_server.rpc.paging import PageTokens, page_size
 from graphwire_server.rpc.principal import current_caller, current_callers, current_principal
@@ -23,6 +23,7 @@ from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.events import timestamp
 from graphwire_server.runs.idempotency import RequestKey
+from graphwire_server.runs.run_message import breakpoint_messages, run_message
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering, steering_fingerprint
 from graphwire_server.storage.records import EventRecord, RunStatus
@@ -98,8 +99,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
     ) -> runs_pb2.WaitRunResponse:
         """Waits until a run has ended."""
         result = await self._runs.wait(validation.run_id(request.run_id))
+        webhooks = await self._runs.webhooks_of([result.run])
         return runs_pb2.WaitRunResponse(
-            run=run_message(result.run),
+            run=run_message(result.run, webhooks.get(result.run.run_id)),
             values=payload(result.values),
             pauses=result.pauses,
         )
@@ -173,7 +175,8 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
     ) -> runs_pb2.GetRunResponse:
         """Returns a run."""
         run = await self._runs.get(validation.run_id(request.run_id))
-        return runs_pb2.GetRunResponse(run=run_message(run))
+        webhooks = await self._runs.webhooks_of([run])
+        return runs_pb2.GetRunResponse(run=run_message(run, webhooks.get(run.run_id)))
 
     async def ListRuns(
         self, request: runs_pb2.ListRunsRequest, context: Any
@@ -191,8 +194,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             after=tokens.read_position(request.page_token),
         )
         page, more = runs[:size], len(runs) > size
+        webhooks = await self._runs.webhooks_of(page)
         return runs_pb2.ListRunsResponse(
-            runs=[run_message(run) for run in page],
+            runs=[run_message(run, webhooks.get(run.run_id)) for run in page],
             next_page_token=tokens.write_position(page[-1].create_time, page[-1].run_id)
             if more
             else "",

@@ -80,6 +80,7 @@ class Context:
         assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
         continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
             run begins with the assistant as it is now.
+        webhook_values: The longest state that a webhook has, in bytes.
     """
 
     now: int
@@ -95,6 +96,7 @@ class Context:
     caller: Caller = SERVER
     assistant_kept: bool = False
     continued_run_id: str = ""
+    webhook_values: int = 0
 
 
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:
@@ -240,6 +242,8 @@ def add_up(
         clears=request.clear_breakpoints,
         step=_step(resume.step, plan) if resume is not None and plan is not None else None,
         run_to=resume.run_to if resume is not None else "",
+        webhook_values=context.webhook_values,
+        webhook=_webhook(request, before),
     )
     match request.start:
         case InputStart(value):
@@ -249,6 +253,13 @@ def add_up(
         case CommandStart(update=update, goto=goto):
             steps = [[node] if given is None else [node, given.value] for node, given in goto]
             return replace(spec, kind="command", value=update.value if update else None, goto=steps)
+
+
+def _webhook(request: RunRequest, before: RunSpec | None) -> str:
+    """Returns who is called when the run has ended: as before, where it goes on from another."""
+    if request.webhook is None:
+        return before.webhook if before else ""
+    return request.webhook
 
 
 def _step(mode: StepMode, plan: ResumePlan) -> Step | None:

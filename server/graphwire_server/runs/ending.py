@@ -16,6 +16,7 @@ from graphwire_server.runs.giving_up import discard
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.runs.rollback import roll_back
+from graphwire_server.runs.webhook_body import KINDS, webhook_body
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import (
     EventRecord,
@@ -27,6 +28,8 @@ from graphwire_server.storage.records import (
     ThreadRecord,
     ThreadStatus,
 )
+from graphwire_server.storage.webhooks import WebhookRecord
+from graphwire_server.webhooks.policy import host_of
 
 #: Numbers and serializes the last events of a run.
 Seal = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
@@ -90,6 +93,9 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
         head=(position.checkpoint_id, position.next, position.values) if position else None,
         error=outcome.error if status is ThreadStatus.ERROR or outcome.holds else None,
     )
+    _call_webhook(
+        tx, run, pauses if interrupted else (), position.values if position else None, now=now
+    )
     return queued
 
 
@@ -127,7 +133,41 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
         graph_id=graph_id,
         error=None if left is ThreadStatus.BUSY else found.error,
     )
+    _call_webhook(tx, run, (), None, now=now)
     return queued
+
+
+def _call_webhook(
+    tx: Transaction,
+    run: RunRecord,
+    pauses: Sequence[PauseRecord],
+    values: str | None,
+    *,
+    now: int,
+) -> None:
+    """Has the webhook sent of a run that has ended, if it has one: in the same commit.
+
+    `pauses` are those with which it has ended, `values` the state to which it has led.
+    """
+    url, max_values = RunSpec.webhook_in(run.spec)
+    ended = tx.run(run.run_id) if url else None
+    if ended is None:
+        return
+    webhook_id = f"msg_{new_id()}"
+    body = webhook_body(webhook_id, ended, pauses, values, now=now, max_values=max_values)
+    tx.insert_webhook(
+        WebhookRecord(
+            webhook_id=webhook_id,
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            kind=KINDS[ended.status],
+            url=url,
+            host=host_of(url),
+            body=body,
+            create_time=now,
+            due_time=tx.now(),
+        )
+    )
 
 
 def _is_given_up(

@@ -36,6 +36,8 @@ class RetentionPolicy:
         change_ttl: What was changed on threads, for those who watch.
         latest_checkpoints: Whether a thread that no run is at has only the checkpoints at which
             it stands.
+        webhook_ttl: What became of webhooks, after it did.
+        webhook_age: How long a webhook may be on its way.
     """
 
     stateless_ttl: float
@@ -43,12 +45,14 @@ class RetentionPolicy:
     event_ttl: float = 0
     change_ttl: float = 86_400
     latest_checkpoints: bool = False
+    webhook_ttl: float = 604_800
+    webhook_age: float = 86_400
 
     @property
     def shortest(self) -> float:
         """Returns the shortest of the times."""
         ttls = (self.thread_ttl, self.event_ttl)
-        return min([self.stateless_ttl, self.change_ttl, *filter(None, ttls)])
+        return min([self.stateless_ttl, self.change_ttl, self.webhook_ttl, *filter(None, ttls)])
 
     def steps(self, now: int) -> list[Callable[[Transaction], Swept]]:
         """Returns what a sweep at a time does again and again, until there is no more."""
@@ -68,6 +72,9 @@ class RetentionPolicy:
         if self.event_ttl:
             steps.append(partial(retention.trim_events, before=before(self.event_ttl)))
         steps.append(partial(retention.trim_changes, before=before(self.change_ttl)))
+        # One that was never sent, as no server does any more, goes as if it had been given up.
+        ended, made = before(self.webhook_ttl), before(self.webhook_ttl + self.webhook_age)
+        steps.append(partial(retention.trim_webhooks, ended_before=ended, made_before=made))
         if self.latest_checkpoints:
             steps.append(retention.prune_checkpoints)
         return steps

@@ -43,6 +43,12 @@ def without_start(inheritance: Inheritance) -> Inheritance:
     return replace(inheritance, spec=rest.to_json(), run_id="")
 
 
+def without_webhook(inheritance: Inheritance) -> Inheritance:
+    """Returns it without the webhook."""
+    spec = RunSpec.from_json(inheritance.spec)
+    return replace(inheritance, spec=replace(spec, webhook="").to_json())
+
+
 def _of(run: RunRecord) -> Inheritance:
     assert run.start_time is not None
     return Inheritance(

@@ -92,7 +92,8 @@ class RunRequest:
 
     None, "" and () mean that the caller left it out. Times are in microseconds. Of the ids of
     the breakpoints, `breakpoint_ids` are those that the caller gave. `expired` says that there
-    is no caller: the time of the pauses that it resumes is over.
+    is no caller: the time of the pauses that it resumes is over. A `webhook` that is empty says
+    that nobody is to be called; None, that the run before it decides.
     """
 
     start: Start
@@ -121,6 +122,7 @@ class RunRequest:
     expired: bool = False
     keep_thread: bool = False
     request_id: str = ""
+    webhook: str | None = None
 
     @property
     def resume(self) -> ResumeStart | None:
@@ -153,6 +155,7 @@ class RunRequest:
             metadata=self.metadata or {},
             durability=self.durability or (None if inherits else Durability.SYNC),
             recovery=self.recovery or (None if inherits else "CONTINUE"),
+            webhook=self.webhook if inherits else self.webhook or "",
         )
         meaning = {f.name: _plain(getattr(plain, f.name)) for f in fields(plain)}
         del meaning["request_id"]
@@ -232,6 +235,8 @@ class RunSpec:
             pass is counted over all runs of a chain.
         found: How it found its thread; of one that was queued, as the run before it did, but for
             the error, of which it knows nothing.
+        webhook_values: The longest state that its webhook has, in bytes.
+        webhook: The URL that is called when it has ended; empty: none. See `webhook_in`.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -265,6 +270,20 @@ class RunSpec:
     chain: str = ""
     found: Found = field(default_factory=Found)
     user: dict[str, Any] = field(default_factory=dict)
+    webhook_values: int = 0
+    webhook: str = ""
+
+    @staticmethod
+    def webhook_in(text: str) -> tuple[str, int]:
+        """Returns `webhook` and `webhook_values` of what `to_json` gave.
+
+        Where there is none, nothing is read, as it holds the run's input: its last member says
+        so. It also knows them where all the rest means nothing to this program.
+        """
+        if text.endswith(',"webhook":""}'):
+            return "", 0
+        members = orjson.loads(text)
+        return members.get("webhook", ""), members.get("webhook_values", 0)
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

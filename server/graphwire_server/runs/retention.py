@@ -90,6 +90,12 @@ def trim_changes(tx: Transaction, *, before: int) -> Swept:
     return Swept(Extent(), more=removed == _EVENTS_AT_ONCE)
 
 
+def trim_webhooks(tx: Transaction, *, ended_before: int, made_before: int) -> Swept:
+    """Removes what became of webhooks before a time, and those from before another."""
+    removed = tx.remove_webhooks(ended_before=ended_before, made_before=made_before, limit=_AT_ONCE)
+    return Swept(Extent(), more=removed >= _AT_ONCE)
+
+
 def removable(run: RunRecord) -> int:
     """Returns how many events of a run that has ended can go."""
     return max(run.last_sequence - KEPT_EVENTS + 1 - run.oldest_sequence, 0)

@@ -71,6 +71,7 @@ from graphwire_server.storage.records import (
     RunStatus,
     ThreadRecord,
 )
+from graphwire_server.storage.webhooks import WebhookRecord
 
 #: How many runs are cancelled in one transaction.
 _CANCELLED_AT_ONCE = 100
@@ -108,6 +109,7 @@ class RunService:
         executor: Executor,
         completion: Completion,
         default_recursion_limit: int,
+        webhook_values: int = 0,
     ) -> None:
         """Puts the service together from its parts."""
         self._storage = storage
@@ -116,6 +118,7 @@ class RunService:
         self._executor = executor
         self._completion = completion
         self._default_recursion_limit = default_recursion_limit
+        self._webhook_values = webhook_values
 
     async def start(self, request: RunRequest, *, caller: Caller, method: str) -> Accepted:
         """Checks a request and starts its run.
@@ -171,6 +174,7 @@ class RunService:
             assistant_breakpoints=assistant.breakpoints,
             assistant_kept=assistant.kept,
             continued_run_id=assistant.continued_run_id,
+            webhook_values=self._webhook_values,
         )
 
     async def _start(self, prepared: _Prepared, key: RequestKey | None, caller: Caller) -> Accepted:
@@ -315,6 +319,13 @@ class RunService:
         if run is None:
             raise run_not_found(run_id)
         return run
+
+    async def webhooks_of(self, runs: Sequence[RunRecord]) -> dict[str, WebhookRecord]:
+        """Returns what became of the webhooks of runs that have ended, by run_id."""
+        ids = [run.run_id for run in runs if run.status.ended and RunSpec.webhook_in(run.spec)[0]]
+        if not ids:
+            return {}
+        return await self._storage.read(lambda db: db.webhooks_of(ids), short=True)
 
     async def list(
         self,

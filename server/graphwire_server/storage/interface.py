@@ -48,6 +48,7 @@ from graphwire_server.storage.records import (
     ThreadStatus,
     ThreadStorage,
 )
+from graphwire_server.storage.webhooks import WebhookKeeper, WebhookReader
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -90,7 +91,7 @@ class LeaseLostError(Exception):
     """A run, or the server itself, is not held any more, so that none of the work is kept."""
 
 
-class Reader(CheckpointReader, Protocol):
+class Reader(CheckpointReader, WebhookReader, Protocol):
     """Reads, all of one state of the database. Those of checkpoints are in `CheckpointReader`."""
 
     def now(self) -> int:
@@ -390,10 +391,10 @@ class Reader(CheckpointReader, Protocol):
         """
 
 
-class Transaction(Reader, CheckpointKeeper, Protocol):
+class Transaction(Reader, CheckpointKeeper, WebhookKeeper, Protocol):
     """Reads and writes that are committed together, or not at all.
 
-    Those of checkpoints are in `CheckpointKeeper`.
+    Those of checkpoints are in `CheckpointKeeper`, those of webhooks in `WebhookKeeper`.
 
     `thread`, `run` and `assistant_head` keep what they have read from being changed by others
     until the end of the transaction, so that what is decided from it holds. Work may be run

@@ -9,12 +9,14 @@ import pytest
 
 from tests.e2e.bad_input.world import World, make_world
 from tests.servers import ServerProcess
+from tests.webhooks.receiver import SECRET
 
 
 @pytest.fixture(scope="package")
 def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server on which nothing happens but what the tests ask for."""
-    process = ServerProcess(tmp_path_factory.mktemp("bad_input") / "graphwire.db").start()
+    database = tmp_path_factory.mktemp("bad_input") / "graphwire.db"
+    process = ServerProcess(database, env={"GRAPHWIRE_WEBHOOK_SECRETS": SECRET}).start()
     yield process
     assert process.stop() == 0, process.log
 

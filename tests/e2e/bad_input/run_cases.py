@@ -576,6 +576,24 @@ BATCHES = [
     ),
 ]
 
+WEBHOOKS = [
+    case
+    for what, url, text in (
+        ("no URL", "example.com/hook", "must be a URL such as https://example.com/hook"),
+        ("over plain http", "http://example.com/", "must be https"),
+        ("with a password", "https://me:hush@example.com/", "must have no user and no password"),
+        ("to this machine", "https://127.0.0.1/", "its host's is loopback"),
+        ("to the metadata of a cloud", "https://169.254.169.254/", "its host's is link-local"),
+        ("to an address in disguise", "https://[::ffff:10.0.0.1]/", "its host's is private"),
+        ("to a number", "https://2130706433/", "its host is neither a name nor an address"),
+        ("with a line break", "https://example.com/\r\nX: y", "must be printable ASCII"),
+        ("too long", f"https://example.com/{'a' * 2048}", "must have at most 2048 characters"),
+    )
+    for case in start(
+        f"a webhook {what}", with_input(webhook=url), INVALID, "INVALID_FIELD", "webhook", text=text
+    )
+]
+
 CASES = [
     *THREAD,
     *ASSISTANT,
@@ -587,4 +605,5 @@ CASES = [
     *LISTS,
     *CANCELS,
     *BATCHES,
+    *WEBHOOKS,
 ]

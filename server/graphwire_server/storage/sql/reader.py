@@ -39,12 +39,13 @@ from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantReads
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
+from graphwire_server.storage.sql.webhooks import WebhookReads
 
 #: The most ids in one statement; SQLite allows some thousands.
 _IDS_AT_ONCE = 500
 
 
-class SqlReader(CheckpointReads, AssistantReads):
+class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
     """`Reader` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:

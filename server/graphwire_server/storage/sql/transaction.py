@@ -28,6 +28,8 @@ from graphwire_server.storage.sql.assistants import AssistantWrites
 from graphwire_server.storage.sql.changes import Changes
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
 from graphwire_server.storage.sql.session import Parameters, Session
+from graphwire_server.storage.sql.webhooks import INSERT_WEBHOOK, WebhookWrites, webhook_row
+from graphwire_server.storage.webhooks import WEBHOOKS, WebhookRecord
 
 _LOCKED_THREAD = sql.locked(sql.THREAD, "t")
 _LOCKED_THREAD_OF_RUN = sql.locked(sql.THREAD_OF_RUN, "t")
@@ -37,7 +39,7 @@ _LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
 _LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
 
 
-class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
+class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites):
     """`Transaction` in the transaction of a session."""
 
     def __init__(self, session: Session) -> None:
@@ -322,6 +324,10 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
 
     def insert_request(self, request: RequestRecord) -> None:
         self._execute(sql.INSERT_REQUEST, rows.request_row(request))
+
+    def insert_webhook(self, webhook: WebhookRecord) -> None:
+        self._execute(INSERT_WEBHOOK, webhook_row(webhook))
+        self._changes.announce(WEBHOOKS)
 
     def forget_requests(self, *, before: int) -> int:
         return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
