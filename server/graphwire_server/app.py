@@ -9,6 +9,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -35,6 +36,7 @@ from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.expiry import Expiry
+from graphwire_server.runs.gauges import Gauges
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
@@ -47,6 +49,9 @@ from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import CHANGES, Storage, StorageError, thread_of
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
+from graphwire_server.telemetry.exports import Exports
+from graphwire_server.telemetry.setup import Telemetry, make_tracing
+from graphwire_server.telemetry.tracing import TracingError
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -87,8 +92,10 @@ class App:
         expiry: Expiry,
         rpc: RpcServer,
         watch: BlockingWatch | None,
+        exports: Exports,
     ) -> None:
         """Takes the parts; `App.start` makes them."""
+        self._exports = exports
         self.registry = registry
         self.address = settings.listen
         self._settings = settings
@@ -115,7 +122,10 @@ class App:
             GraphLoadError: A graph can't be loaded.
             StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
+            TracingError: Traces can't be made as the settings ask for.
         """
+        # Before a graph is imported, which may make spans of its own.
+        telemetry = Telemetry(tracing=make_tracing(settings.tracing))
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
@@ -126,9 +136,11 @@ class App:
         location = settings.location
         if not settings.database and isinstance(location, Path):
             _keep_out_of_git(location.parent)
-        storage = await open_storage(location)
+        storage = await open_storage(location, telemetry.metrics)
         try:
-            app = await cls._assemble(settings, project, storage, threads, shares_port=shares_port)
+            app = await cls._assemble(
+                settings, project, storage, threads, telemetry, shares_port=shares_port
+            )
         except BaseException:
             await storage.close()
             threads.shutdown(wait=False)
@@ -142,6 +154,7 @@ class App:
         project: Project,
         storage: Storage,
         threads: NodeThreads,
+        telemetry: Telemetry,
         *,
         shares_port: bool,
     ) -> App:
@@ -155,12 +168,15 @@ class App:
             else settings.heartbeat_seconds
         )
         heartbeat = settings.heartbeat_seconds
-        log = EventLog(storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds)
+        metrics = telemetry.metrics
+        log = EventLog(
+            storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds, metrics=metrics
+        )
         changes = ChangeLog(storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds)
         streams = ThreadStreams(
             storage, log, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds
         )
-        membership = Membership(storage, lease_seconds=settings.lease_seconds)
+        membership = Membership(storage, lease_seconds=settings.lease_seconds, metrics=metrics)
         executor = Executor(
             storage=storage,
             registry=registry,
@@ -173,6 +189,7 @@ class App:
                 attempts=settings.max_run_attempts,
                 poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
             ),
+            telemetry=telemetry,
         )
         completion = Completion()
         codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
@@ -183,6 +200,7 @@ class App:
             executor=executor,
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
+            telemetry=telemetry,
         )
         steering = RunSteering(
             storage=storage, registry=registry, executor=executor, completion=completion
@@ -208,6 +226,7 @@ class App:
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
+            telemetry=telemetry,
         )
         watch = None
         if settings.blocking_threshold_seconds:
@@ -225,6 +244,11 @@ class App:
             ),
         )
         expiry = Expiry(storage, runs, poll_seconds=_EXPIRY_POLL)
+        storage_kind = "postgres" if isinstance(settings.location, PostgresAddress) else "sqlite"
+        metrics.info.set(1, version("graphwire"), storage_kind)
+        metrics.runs_limit.set(settings.max_concurrent_runs)
+        metrics.node_threads_limit.set(settings.max_node_threads)
+        exports = Exports(telemetry, Gauges(metrics, storage, executor, threads).refresh)
         app = cls(
             settings=settings,
             storage=storage,
@@ -239,14 +263,17 @@ class App:
             expiry=expiry,
             rpc=rpc,
             watch=watch,
+            exports=exports,
         )
         storage.listen(lambda topics: _on_announced(topics, log, changes, streams, executor))
         await membership.join()
         try:
+            exports.start(listen=settings.metrics_listen, metrics_to=settings.metrics_export)
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
-        except OSError:
+        except (OSError, TracingError):
             await app._stop_parts(grace_seconds=0)
+            await exports.stop()
             raise
         # Not before it is sure that they can go on.
         executor.start()
@@ -262,6 +289,8 @@ class App:
         await self._rpc.not_serving()
         await self._stop_parts(self._settings.shutdown_grace_seconds)
         await self._rpc.stop(_STREAM_GRACE)
+        # While the database can be asked, and after the last call has ended.
+        await self._exports.stop()
         await self._storage.close()
         # Nodes that do not return keep their threads; the process must not wait for them.
         self._threads.shutdown(wait=False, cancel_futures=True)

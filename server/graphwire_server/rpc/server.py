@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from graphwire_server.rpc.interceptor import CallInterceptor
 from graphwire_server.rpc.reflection import add_reflection
+from graphwire_server.telemetry.setup import Telemetry
 
 #: The services of the contract, by full name.
 SERVICES = (
@@ -35,13 +36,14 @@ class RpcServer:
         server: server_pb2_grpc.ServerServicer,
         max_request_bytes: int,
         shares_port: bool,
+        telemetry: Telemetry,
     ) -> None:
         """Puts the server together; it does not listen yet.
 
         `shares_port` says whether it may listen where another one does.
         """
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor()],
+            interceptors=[CallInterceptor(telemetry)],
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.max_send_message_length", -1),

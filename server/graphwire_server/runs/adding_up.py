@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from graphwire import errors
 
@@ -78,6 +78,7 @@ class Context:
         assistant_kept: Whether it is in the database, from which it may be deleted meanwhile.
         continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
             run begins with the assistant as it is now.
+        origin: What the run keeps of the call; see `RunSpec`.
     """
 
     now: int
@@ -93,6 +94,7 @@ class Context:
     principal: str = ""
     assistant_kept: bool = False
     continued_run_id: str = ""
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:

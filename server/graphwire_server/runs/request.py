@@ -229,6 +229,7 @@ class RunSpec:
             pass is counted over all runs of a chain.
         found: How it found its thread; of one that was queued, as the run before it did, but for
             the error, of which it knows nothing.
+        origin: The request id and the trace context of the call that started it, as headers.
     """
 
     kind: Literal["input", "resume", "command"]
@@ -260,6 +261,7 @@ class RunSpec:
     known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     found: Found = field(default_factory=Found)
+    origin: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""

@@ -1,0 +1,116 @@
+"""Lets others read the metrics, by whatever settings say, and closes all that was opened."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol
+
+import structlog
+
+from graphwire_server.telemetry.loop_lag import LoopLag
+from graphwire_server.telemetry.metrics import Family
+from graphwire_server.telemetry.setup import Telemetry, need_opentelemetry
+
+_log = structlog.get_logger("graphwire.server")
+
+#: For how long what was read from the database is as good as new, in seconds.
+_FRESH_SECONDS = 5.0
+#: How long a reader waits for the event loop, and for the database, in seconds.
+_PATIENCE = 2.0
+#: How long it may take to send what is left when the server stops, in seconds.
+_STOP_SECONDS = 5.0
+
+
+class _Stoppable(Protocol):
+    def stop(self) -> None: ...
+
+
+class Exports:
+    """Gives out metrics and traces.
+
+    Attributes:
+        metrics_port: Where Prometheus reads metrics; 0: nowhere.
+    """
+
+    def __init__(self, telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Takes the metrics, and what brings those up to date that nobody counts."""
+        self.metrics_port = 0
+        self._telemetry = telemetry
+        self._refresh = refresh
+        self._read_at = -_FRESH_SECONDS
+        self._loop = asyncio.get_running_loop()
+        self._lag: LoopLag | None = None
+        self._open: list[_Stoppable] = []
+        if telemetry.tracing is not None:
+            self._open.append(telemetry.tracing)
+
+    def start(self, *, listen: str, metrics_to: Literal["off", "otlp"]) -> None:
+        """Begins to give metrics out.
+
+        Args:
+            listen: Where Prometheus reads them, host:port; empty: nowhere.
+            metrics_to: Where they are sent.
+
+        Raises:
+            OSError: The address can't be listened on.
+            TracingError: What it needs is not installed.
+        """
+        if listen:
+            from graphwire_server.telemetry.prometheus import PrometheusEndpoint
+
+            host, _, port = listen.rpartition(":")
+            try:
+                endpoint = PrometheusEndpoint(host.strip("[]"), int(port), self._read)
+            except OSError as error:
+                reason = error.strerror or error
+                raise OSError(f"can't listen on {listen} for metrics: {reason}") from error
+            self._open.append(endpoint)
+            self.metrics_port = endpoint.port
+            _log.info("metrics_listening", url=f"http://{host}:{endpoint.port}/metrics")
+        if metrics_to == "otlp":
+            need_opentelemetry("GRAPHWIRE_METRICS_EXPORT")
+            from graphwire_server.telemetry.otlp_metrics import OtlpMetrics
+
+            self._open.append(OtlpMetrics(self._read))
+        if listen or metrics_to != "off":
+            self._lag = LoopLag(self._telemetry.metrics.loop_lag_seconds)
+
+    async def stop(self) -> None:
+        """Sends what is left, and closes. What can't be sent in some seconds is lost."""
+        if self._lag is not None:
+            self._lag.stop()
+        if not self._open:
+            return
+        # On a thread that nobody has to wait for, and that no node can be in the way of.
+        stopped = asyncio.Event()
+
+        def stop_all() -> None:
+            for each in reversed(self._open):
+                each.stop()
+            self._loop.call_soon_threadsafe(stopped.set)
+
+        threading.Thread(target=stop_all, name="telemetry-stop", daemon=True).start()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await stopped.wait()
+        except TimeoutError:
+            _log.warning("telemetry_not_sent", hint="the collector does not answer")
+
+    def _read(self) -> Sequence[Family]:
+        """Returns the metrics, on a reader's thread, as fresh as the event loop allows."""
+        now = time.monotonic()
+        if now - self._read_at >= _FRESH_SECONDS:
+            try:
+                future = asyncio.run_coroutine_threadsafe(self._refreshed(), self._loop)
+                future.result(_PATIENCE)
+            except Exception:  # noqa: BLE001  # whatever it is, the others are to be had
+                _log.warning("metrics_not_refreshed", exc_info=True)
+            else:
+                self._read_at = now
+        return self._telemetry.metrics.families()
+
+    async def _refreshed(self) -> None:
+        await self._refresh()
