@@ -50,8 +50,7 @@ from graphwire_server.storage.interface import CHANGES, Storage, StorageError, t
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
 from graphwire_server.telemetry.exports import Exports
-from graphwire_server.telemetry.setup import Telemetry, make_tracing
-from graphwire_server.telemetry.tracing import TracingError
+from graphwire_server.telemetry.setup import Telemetry, make_telemetry
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -125,7 +124,9 @@ class App:
             TracingError: Traces can't be made as the settings ask for.
         """
         # Before a graph is imported, which may make spans of its own.
-        telemetry = Telemetry(tracing=make_tracing(settings.tracing))
+        telemetry = make_telemetry(
+            traces_to=settings.tracing, metrics_to=settings.metrics_export
+        )
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
@@ -271,7 +272,7 @@ class App:
             exports.start(listen=settings.metrics_listen, metrics_to=settings.metrics_export)
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
-        except (OSError, TracingError):
+        except OSError:
             await app._stop_parts(grace_seconds=0)
             await exports.stop()
             raise

@@ -6,13 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import structlog
 
 from graphwire_server.telemetry.loop_lag import LoopLag
 from graphwire_server.telemetry.metrics import Family
-from graphwire_server.telemetry.setup import Telemetry, need_opentelemetry
+from graphwire_server.telemetry.setup import Destination, Telemetry
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -47,7 +47,7 @@ class Exports:
         if telemetry.tracing is not None:
             self._open.append(telemetry.tracing)
 
-    def start(self, *, listen: str, metrics_to: Literal["off", "otlp"]) -> None:
+    def start(self, *, listen: str, metrics_to: Destination) -> None:
         """Begins to give metrics out.
 
         Args:
@@ -56,7 +56,6 @@ class Exports:
 
         Raises:
             OSError: The address can't be listened on.
-            TracingError: What it needs is not installed.
         """
         if listen:
             from graphwire_server.telemetry.prometheus import PrometheusEndpoint
@@ -71,7 +70,6 @@ class Exports:
             self.metrics_port = endpoint.port
             _log.info("metrics_listening", url=f"http://{host}:{endpoint.port}/metrics")
         if metrics_to == "otlp":
-            need_opentelemetry("GRAPHWIRE_METRICS_EXPORT")
             from graphwire_server.telemetry.otlp_metrics import OtlpMetrics
 
             self._open.append(OtlpMetrics(self._read))

@@ -8,6 +8,9 @@ from typing import Literal
 from graphwire_server.telemetry.instruments import Metrics
 from graphwire_server.telemetry.tracing import Tracing, TracingError
 
+#: Where something is sent: nowhere, or to the collector that OTEL_* variables name.
+Destination = Literal["off", "otlp"]
+
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
@@ -22,26 +25,23 @@ class Telemetry:
     tracing: Tracing | None = None
 
 
-def make_tracing(to: Literal["off", "otlp"]) -> Tracing | None:
-    """Returns what makes spans, as the setting `tracing` says.
+def make_telemetry(*, traces_to: Destination, metrics_to: Destination) -> Telemetry:
+    """Returns what tells of the server, as the settings `tracing` and `metrics_export` say.
 
     Raises:
-        TracingError: What it needs is not installed, or a variable asks for what there is not.
+        TracingError: What one needs is not installed, or a variable asks for what there is not.
     """
-    if to == "off":
-        return None
-    need_opentelemetry("GRAPHWIRE_TRACING")
+    if metrics_to == "otlp":
+        _need_opentelemetry("GRAPHWIRE_METRICS_EXPORT")
+    if traces_to == "off":
+        return Telemetry()
+    _need_opentelemetry("GRAPHWIRE_TRACING")
     from graphwire_server.telemetry.otel import OtelTracing
 
-    return OtelTracing()
+    return Telemetry(tracing=OtelTracing())
 
 
-def need_opentelemetry(setting: str) -> None:
-    """Makes sure that OpenTelemetry's SDK is installed, which a setting needs.
-
-    Raises:
-        TracingError: It is not.
-    """
+def _need_opentelemetry(setting: str) -> None:
     try:
         import opentelemetry.exporter.otlp.proto.grpc
         import opentelemetry.sdk.trace  # noqa: F401
