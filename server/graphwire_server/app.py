@@ -124,9 +124,7 @@ class App:
             TracingError: Traces can't be made as the settings ask for.
         """
         # Before a graph is imported, which may make spans of its own.
-        telemetry = make_telemetry(
-            traces_to=settings.tracing, metrics_to=settings.metrics_export
-        )
+        telemetry = make_telemetry(traces_to=settings.tracing, metrics_to=settings.metrics_export)
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)

@@ -27,9 +27,7 @@ def tree(collector: Collector, trace_id: str, below: str) -> dict[str, Any]:
     """The spans of a trace below one, by name."""
     spans = [span for span in collector.spans() if span.trace_id == trace_id]
     return {
-        span.name: tree(collector, trace_id, span.span_id)
-        for span in spans
-        if span.parent == below
+        span.name: tree(collector, trace_id, span.span_id) for span in spans if span.parent == below
     }
 
 

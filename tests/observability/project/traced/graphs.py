@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -64,6 +65,14 @@ async def wait(state: State) -> State:
     return {}
 
 
+async def block(state: State) -> State:
+    """A node that blocks the event loop until there is a file."""
+    Path(f"{state['gate']}.begun").touch()
+    while not Path(state["gate"]).exists():
+        time.sleep(0.01)
+    return {}
+
+
 def logging_node(state: State) -> State:
     """A node in a thread, which logs in both ways."""
     _plain.warning("from plain logging")
@@ -87,4 +96,5 @@ flow = _line(("plain", plain), ("child", _child)).compile()
 asks = _line(("first", plain), ("ask", ask)).compile()
 fails = _line(("boom", boom)).compile()
 waits = _line(("first", inner), ("wait", wait)).compile()
+blocks = _line(("block", block)).compile()
 logs = _line(("log", logging_node)).compile()
