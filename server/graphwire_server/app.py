@@ -123,7 +123,6 @@ class App:
             OSError: The address can't be listened on.
             TracingError: Traces can't be made as the settings ask for.
         """
-        # Before a graph is imported, which may make spans of its own.
         telemetry = make_telemetry(traces_to=settings.tracing, metrics_to=settings.metrics_export)
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
@@ -160,6 +159,8 @@ class App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
+        if telemetry.tracing is not None:
+            telemetry.tracing.become_default()
         await check_names(storage, registry)
         poll_seconds = (
             _READER_POLL_SECONDS

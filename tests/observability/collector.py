@@ -63,8 +63,10 @@ class Collector(
         self._spans: list[Seen] = []
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(4))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
-        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(self, self._server)
+        add_traces: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+        add_metrics: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+        add_traces(self, self._server)
+        add_metrics(self, self._server)
         self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 

@@ -25,10 +25,10 @@ STREAM_RUN = "graphwire.v1.Runs/StreamRun"
 GET_RUN = "graphwire.v1.Runs/GetRun"
 
 
-def started(told: Told, gate: Gate, **fields: object) -> str:
+def started(told: Told, gate: Gate) -> str:
     """Starts a run that waits at a gate, in the background."""
     request = runs_pb2.CreateRunRequest(
-        assistant_id="waits", input=payload({"gate": str(gate.path)}), **fields
+        assistant_id="waits", input=payload({"gate": str(gate.path)})
     )
     run_id: str = told.runs.CreateRun(request, timeout=DEADLINE).run.run_id
     return run_id

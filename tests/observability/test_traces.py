@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,21 @@ def test_a_run_whose_server_is_killed_goes_on_in_the_same_trace(
     assert waited.parent == second.span_id
 
 
+def test_a_run_that_begins_later_is_still_a_child_of_the_call_that_started_it(
+    telling: Told, collector: Collector
+) -> None:
+    caller = Caller()
+    request = runs_pb2.CreateRunRequest(assistant_id="flow", input=payload({"gate": ""}))
+    request.start_delay.FromMilliseconds(50)
+    run_id = telling.runs.CreateRun(request, metadata=caller.metadata, timeout=DEADLINE).run.run_id
+    telling.wait(run_id)
+    call = collector.one("graphwire.v1.Runs/CreateRun", run_id=run_id)
+    run = run_span(collector, run_id)
+    assert (call.trace_id, call.parent) == (caller.trace_id, caller.span_id)
+    assert (run.trace_id, run.parent, run.links) == (caller.trace_id, call.span_id, ())
+    assert in_trace(collector, "node plain", caller).parent == run.span_id
+
+
 def test_a_resume_after_a_restart_is_linked_too(
     own_telling: Callable[..., Told], collector: Collector
 ) -> None:
@@ -276,7 +293,7 @@ def test_a_server_stops_in_order_when_nobody_takes_its_traces(
     assert told.process.stop() == 0, told.process.log
 
 
-def test_without_the_setting_nothing_is_imported_or_made(
+def test_without_the_setting_no_span_is_made(
     own_telling: Callable[..., Told], collector: Collector
 ) -> None:
     env = {**collector.env, "GRAPHWIRE_TRACING": "off"}
@@ -287,12 +304,40 @@ def test_without_the_setting_nothing_is_imported_or_made(
     assert [span for span in collector.spans() if span.trace_id == caller.trace_id] == []
 
 
+def test_a_project_that_traces_by_itself_goes_on_doing_so_in_the_same_trace(
+    own_telling: Callable[..., Told], collector: Collector, tmp_path: Path
+) -> None:
+    file = tmp_path / "spans"
+    told, caller = own_telling({**collector.env, "TRACED_SPANS": str(file)}), Caller()
+    told.stream(caller.metadata, assistant_id="flow")
+    node = in_trace(collector, "node plain", caller)
+    assert told.process.stop() == 0, told.process.log
+    spans = map(json.loads, file.read_text().splitlines())
+    work = next(span for span in spans if span["name"] == "work of plain")
+    assert work["context"]["trace_id"] == f"0x{caller.trace_id}"
+    assert work["parent_id"] == f"0x{node.span_id}"
+    assert tree(collector, caller.trace_id, node.span_id) == {}
+
+
 def test_no_span_has_what_the_metadata_keeps_secret(telling: Told, collector: Collector) -> None:
     caller = Caller()
     metadata = (*caller.metadata, ("authorization", TOKEN))
     run_id, _ = run_of(telling.stream(metadata, assistant_id="flow"))
     run_span(collector, run_id)
     assert [text for text in collector.requests if "very-secret" in text] == []
+
+
+def test_what_is_off_is_not_imported() -> None:
+    script = "import sys; from graphwire_server import app; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
+    loaded = set(done.stdout.split())
+    telemetry = "graphwire_server.telemetry"
+    assert f"{telemetry}.exports" in loaded
+    # (langsmith, which comes with langgraph, imports a part of OpenTelemetry where it is there.)
+    apart = {f"{telemetry}.{name}" for name in ("otel", "otlp_metrics", "prometheus")}
+    assert loaded & {*apart, "prometheus_client", "opentelemetry.exporter.otlp.proto.grpc"} == set()
 
 
 def refused_start(project: Path, env: dict[str, str]) -> str:

@@ -100,7 +100,7 @@ class Told:
     @property
     def metrics_url(self) -> str:
         """Where its metrics are read, as its log says."""
-        urls = re.findall(r"http://[^\"\s]+/metrics", self.process.log)
+        urls: list[str] = re.findall(r"http://[^\"\s]+/metrics", self.process.log)
         return urls[-1]
 
     def scrape(self) -> str:

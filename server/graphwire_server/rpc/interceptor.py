@@ -174,6 +174,7 @@ def _unary(method: str, handler: Any, telemetry: Telemetry) -> Callable[..., Any
             request = call.read(data, handler.request_deserializer)
             response = call.finish(await handler.unary_unary(request, context))
         except grpc.aio.AbortError:
+            call.observed.end("UNKNOWN")
             raise
         except asyncio.CancelledError as error:
             await call.cancelled(error)
@@ -198,6 +199,7 @@ def _stream(method: str, handler: Any, telemetry: Telemetry) -> Callable[..., An
                 yield call.finish(response)
                 call.observed.sent()
         except grpc.aio.AbortError:
+            call.observed.end("UNKNOWN")
             raise
         except GeneratorExit:
             call.observed.end_cancelled(context)

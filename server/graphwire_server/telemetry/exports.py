@@ -87,7 +87,10 @@ class Exports:
 
         def stop_all() -> None:
             for each in reversed(self._open):
-                each.stop()
+                try:
+                    each.stop()
+                except Exception:  # noqa: BLE001  # the others are to be closed all the same
+                    _log.exception("telemetry_not_closed")
             self._loop.call_soon_threadsafe(stopped.set)
 
         threading.Thread(target=stop_all, name="telemetry-stop", daemon=True).start()
@@ -101,11 +104,12 @@ class Exports:
         """Returns the metrics, on a reader's thread, as fresh as the event loop allows."""
         now = time.monotonic()
         if now - self._read_at >= _FRESH_SECONDS:
+            refreshing = asyncio.run_coroutine_threadsafe(self._refreshed(), self._loop)
             try:
-                future = asyncio.run_coroutine_threadsafe(self._refreshed(), self._loop)
-                future.result(_PATIENCE)
-            except Exception:  # noqa: BLE001  # whatever it is, the others are to be had
-                _log.warning("metrics_not_refreshed", exc_info=True)
+                refreshing.result(_PATIENCE)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the others are to be had
+                refreshing.cancel()
+                _log.warning("metrics_not_refreshed", error=str(error) or type(error).__name__)
             else:
                 self._read_at = now
         return self._telemetry.metrics.families()

@@ -66,19 +66,18 @@ class OtelTracing:
     def __init__(self) -> None:
         """Begins to export.
 
-        The provider is the process's own from now on, unless the project has set another one:
-        what nodes trace by OpenTelemetry's API goes the same way.
-
         Raises:
             TracingError: A variable asks for what there is not.
         """
         check_protocol()
         provider = TracerProvider(resource=resource(), id_generator=_Ids(), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-            trace.set_tracer_provider(provider)
         self._provider = provider
         self._tracer = provider.get_tracer("graphwire", version("graphwire"))
+
+    def become_default(self) -> None:
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            trace.set_tracer_provider(self._provider)
 
     def call(self, method: str, metadata: Carrier) -> _CallSpan:
         parent = propagate.extract(metadata, Context())

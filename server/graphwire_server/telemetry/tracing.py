@@ -112,6 +112,12 @@ class TaskSpan(Protocol):
 class Tracing(Protocol):
     """Makes spans. Each is the current one of the task that begins it, and of what that starts."""
 
+    def become_default(self) -> None:
+        """Takes what nodes trace by themselves, unless the project has said where that goes.
+
+        To be called when its graphs are loaded.
+        """
+
     def call(self, method: str, metadata: Carrier) -> CallSpan:
         """Begins the span of an RPC, a child of what the caller's metadata says."""
 

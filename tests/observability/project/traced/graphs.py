@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,6 +13,20 @@ import structlog
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from opentelemetry import baggage, propagate, trace
+
+if "TRACED_SPANS" in os.environ:
+    # A project that traces by itself, into a file.
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+    _provider = TracerProvider()
+    _file = Path(os.environ["TRACED_SPANS"]).open("a")  # noqa: SIM115  # for as long as it runs
+    _provider.add_span_processor(
+        SimpleSpanProcessor(
+            ConsoleSpanExporter(out=_file, formatter=lambda s: s.to_json(indent=None) + "\n")
+        )
+    )
+    trace.set_tracer_provider(_provider)
 
 _tracer = trace.get_tracer("project")
 _plain = logging.getLogger("project.plain")
@@ -69,7 +84,7 @@ async def block(state: State) -> State:
     """A node that blocks the event loop until there is a file."""
     Path(f"{state['gate']}.begun").touch()
     while not Path(state["gate"]).exists():
-        time.sleep(0.01)
+        time.sleep(0.01)  # noqa: ASYNC251  # that is what it is for
     return {}
 
 
