@@ -187,6 +187,24 @@ def test_a_stream_that_its_caller_leaves_ends_its_span_and_the_run_goes_on(
     assert run_span(collector, run_id).attributes["graphwire.run.status"] == "SUCCEEDED"
 
 
+def test_a_call_whose_time_is_over_says_so(telling: Told, collector: Collector, gate: Gate) -> None:
+    request = runs_pb2.CreateRunRequest(
+        assistant_id="waits", input=payload({"gate": str(gate.path)})
+    )
+    run_id = telling.runs.CreateRun(request, timeout=DEADLINE).run.run_id
+    with pytest.raises(grpc.RpcError) as refused:
+        telling.runs.WaitRun(
+            runs_pb2.WaitRunRequest(run_id=run_id),
+            timeout=0.5,
+            metadata=(("x-request-id", "late-1"),),
+        )
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    call = collector.one("graphwire.v1.Runs/WaitRun", request_id="late-1")
+    assert call.attributes["rpc.response.status_code"] == "DEADLINE_EXCEEDED"
+    assert (call.status, call.attributes["error.type"]) == ("ERROR", "DEADLINE_EXCEEDED")
+    gate.open()
+
+
 def test_a_resumed_run_is_linked_to_the_run_it_continues(
     telling: Told, collector: Collector
 ) -> None:

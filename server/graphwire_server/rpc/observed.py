@@ -22,6 +22,9 @@ REQUEST_ID = "x-request-id"
 # What is safe in a log line, a header and a shell.
 _SANE = re.compile(r"[A-Za-z0-9._:/+=@,-]{1,128}")
 
+#: How much earlier than here a deadline may be over at the caller, and which part of it.
+_EARLY_SECONDS, _EARLY_PART = 0.1, 0.01
+
 #: Fields of requests that name what a call is about.
 _SUBJECTS = ("thread_id", "run_id")
 
@@ -77,7 +80,13 @@ class ObservedCall:
     def end_cancelled(self, context: Any) -> None:
         """Tells that nobody waits for it any more: its caller has gone, or its time is over."""
         left = context.time_remaining()
-        self.end("CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED")
+        if left is None:
+            self.end("CANCELLED")
+            return
+        # A caller whose time is over cancels the call, and may be a little early: the time
+        # travels in round numbers.
+        early = _EARLY_SECONDS + _EARLY_PART * (time.monotonic() - self._began + left)
+        self.end("CANCELLED" if left > early else "DEADLINE_EXCEEDED")
 
     def end(self, code: str) -> None:
         """Tells that it has ended; the first word counts."""

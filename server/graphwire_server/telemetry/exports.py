@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import structlog
 
@@ -24,6 +25,10 @@ _PATIENCE = 2.0
 _STOP_SECONDS = 5.0
 
 
+#: Brings what nobody counts up to date.
+Refresh = Callable[[], Coroutine[Any, Any, None]]
+
+
 class _Stoppable(Protocol):
     def stop(self) -> None: ...
 
@@ -35,7 +40,9 @@ class Exports:
         metrics_port: Where Prometheus reads metrics; 0: nowhere.
     """
 
-    def __init__(self, telemetry: Telemetry, refresh: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, telemetry: Telemetry, refresh: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         """Takes the metrics, and what brings those up to date that nobody counts."""
         self.metrics_port = 0
         self._telemetry = telemetry
@@ -82,29 +89,32 @@ class Exports:
             self._lag.stop()
         if not self._open:
             return
-        # On a thread that nobody has to wait for, and that no node can be in the way of.
-        stopped = asyncio.Event()
-
-        def stop_all() -> None:
-            for each in reversed(self._open):
-                try:
-                    each.stop()
-                except Exception:  # noqa: BLE001  # the others are to be closed all the same
-                    _log.exception("telemetry_not_closed")
-            self._loop.call_soon_threadsafe(stopped.set)
-
-        threading.Thread(target=stop_all, name="telemetry-stop", daemon=True).start()
+        stopped = [asyncio.Event() for _ in self._open]
+        for each, event in zip(self._open, stopped, strict=True):
+            # On threads that nobody has to wait for, and that no node can be in the way of.
+            threading.Thread(
+                target=self._close, args=(each, event), name="telemetry-stop", daemon=True
+            ).start()
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                await stopped.wait()
+                for event in stopped:
+                    await event.wait()
         except TimeoutError:
             _log.warning("telemetry_not_sent", hint="the collector does not answer")
+
+    def _close(self, each: _Stoppable, stopped: asyncio.Event) -> None:
+        try:
+            each.stop()
+        except Exception:  # noqa: BLE001  # it is as closed as it gets
+            _log.exception("telemetry_not_closed")
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(stopped.set)
 
     def _read(self) -> Sequence[Family]:
         """Returns the metrics, on a reader's thread, as fresh as the event loop allows."""
         now = time.monotonic()
-        if now - self._read_at >= _FRESH_SECONDS:
-            refreshing = asyncio.run_coroutine_threadsafe(self._refreshed(), self._loop)
+        if now - self._read_at >= _FRESH_SECONDS and not self._loop.is_closed():
+            refreshing = asyncio.run_coroutine_threadsafe(self._refresh(), self._loop)
             try:
                 refreshing.result(_PATIENCE)
             except Exception as error:  # noqa: BLE001  # whatever it is, the others are to be had
@@ -113,6 +123,3 @@ class Exports:
             else:
                 self._read_at = now
         return self._telemetry.metrics.families()
-
-    async def _refreshed(self) -> None:
-        await self._refresh()
