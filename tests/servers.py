@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
+
+from tests.forked import Forked, command
 
 ZOO = Path(__file__).parent / "zoo"
 WEATHER = Path(__file__).parent.parent / "examples" / "weather_agent"
@@ -35,7 +36,8 @@ class ServerProcess:
         self._log: list[str] = []
         self._project = project
         self._env = {**os.environ, "WEATHER_TOKEN_DELAY": "0", **(env or {})}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
+        self._pipes: list[IO[str]] = []
         self._readers: list[threading.Thread] = []
 
     @property
@@ -57,20 +59,25 @@ class ServerProcess:
     def start(self) -> Self:
         """Starts it and waits until it listens. On a second start it keeps its port."""
         listen = self.address or "127.0.0.1:0"
-        command = [sys.executable, "-m", "graphwire", "serve", str(self._project)]
-        self._process = subprocess.Popen(
-            [*command, "--listen", listen, "--database", str(self.database)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self._env,
+        (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+        self._pipes = [os.fdopen(end, encoding="utf-8") for end in (out, err)]
+        self._process = command(
+            [
+                *("serve", str(self._project), "--listen", listen),
+                *("--database", str(self.database)),
+            ],
+            self._env,
+            stdout=its_out,
+            stderr=its_err,
         )
-        self._readers = [self._read(self._read_log)]
+        os.close(its_out)
+        os.close(its_err)
+        printed, log = self._pipes
+        self._readers = [self._read(lambda: self._keep(log))]
         timer = threading.Timer(_START_SECONDS, self._process.kill)
         timer.start()
         try:
-            assert self._process.stdout is not None
-            for line in self._process.stdout:
+            for line in printed:
                 if line.startswith("listening on "):
                     self.address = line.removeprefix("listening on ").strip()
                     break
@@ -80,7 +87,7 @@ class ServerProcess:
         finally:
             timer.cancel()
         # What else it prints is of no interest, but must not fill the pipe.
-        self._readers.append(self._read(self._process.stdout.read))
+        self._readers.append(self._read(printed.read))
         return self
 
     def kill(self) -> None:
@@ -112,9 +119,8 @@ class ServerProcess:
             raise AssertionError(f"the server did not stop:\n{self.log}") from None
         for reader in self._readers:
             reader.join()
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        for pipe in self._pipes:
+            pipe.close()
         return code
 
     def _read(self, target: Callable[[], object]) -> threading.Thread:
@@ -122,8 +128,6 @@ class ServerProcess:
         reader.start()
         return reader
 
-    def _read_log(self) -> None:
-        assert self._process is not None
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
+    def _keep(self, lines: IO[str]) -> None:
+        for line in lines:
             self._log.append(line)

@@ -491,7 +491,8 @@ def watch_threads(
         cursor: Stream what comes after this cursor; empty: what happens from now on.
         kinds: Only these kinds of changes; empty: all.
         thread_ids: Only these threads (an id, or ids); empty: all.
-        metadata: Only threads whose metadata contains this object, as in `threads.list`.
+        metadata: Only threads whose metadata contains this object, as in `threads.list`. Of
+            PAUSES_DELETED only thread_ids are looked at.
         assistant_id: Only threads of this assistant; empty: any.
         values: Only threads whose state contains this object, as in `threads.list`.
         timeout: The limit for the whole stream in seconds; None: no limit.

@@ -128,12 +128,16 @@ class PauseStatus(_Name):
 
 
 class ThreadChangeKind(_Name):
-    """What has happened on a thread: a pause was made or resolved, a run has begun or ended."""
+    """What has happened on a thread: a pause was made or resolved, a run has begun or ended.
+
+    PAUSES_DELETED: it was deleted while it was paused.
+    """
 
     PAUSED = "PAUSED"
     PAUSE_RESOLVED = "PAUSE_RESOLVED"
     RUN_STARTED = "RUN_STARTED"
     RUN_ENDED = "RUN_ENDED"
+    PAUSES_DELETED = "PAUSES_DELETED"
     UNKNOWN = "UNKNOWN"
 
 

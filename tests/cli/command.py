@@ -23,6 +23,8 @@ from unittest import mock
 
 from graphwire_server.cli import main
 
+from tests.forked import command
+
 COMMAND = (sys.executable, "-m", "graphwire")
 SECONDS = 60
 
@@ -124,9 +126,9 @@ class AtATerminal:
         self._seen = 0
         self._terminal, its_end = pty.openpty()
         fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [*COMMAND, *args],
-            env=environment(TERM="xterm", **(env or {})),
+        self.process = command(
+            args,
+            environment(TERM="xterm", **(env or {})),
             stdin=its_end,
             stdout=its_end,
             stderr=its_end,

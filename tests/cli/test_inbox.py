@@ -304,6 +304,26 @@ def test_pauses_are_watched_as_they_come_and_go(zoo: str) -> None:
     assert '"answered_by":"bob"' in lines
 
 
+def test_that_pauses_were_deleted_is_told_to_who_watches_them(zoo: str) -> None:
+    watching = subprocess.Popen(
+        [*COMMAND, "inbox", "--watch", "--assistant", "ask", "--server", zoo],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with watching:
+        assert watching.stdout is not None
+        thread, pause = _until_seen(watching, zoo)
+        other, _ = paused(zoo, "ask_twice", *INPUT)
+        for each in (other, thread):
+            call("threads", "delete", each, server=zoo)
+        line = ""
+        while "deleted" not in line:
+            line = watching.stdout.readline()
+        watching.terminate()
+    assert line.split("  ", 1)[1] == f"{pause}  deleted, with its thread\n"
+
+
 def _until_seen(watching: subprocess.Popen[str], server: str) -> tuple[str, str]:
     """Makes pauses until the one who watches has seen one, and returns that."""
     assert watching.stdout is not None

@@ -1,7 +1,6 @@
 """`graphwire serve`, in a process that can be told to die at a commit.
 
-`main` is what each server process runs. It is forked from a process that has imported
-`warm`, and with it the server, already: that makes a restart five times as fast.
+`main` is what each server process runs.
 """
 
 from __future__ import annotations

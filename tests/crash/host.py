@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.crash.blows import Blow, BlowKind, Death
@@ -19,24 +15,19 @@ from tests.crash.faults import PLAN, Plan
 from tests.crash.faulty_server import main
 from tests.crash.ledger import FOLDER
 from tests.crash.links import Links
+from tests.forked import Forked
 
 PROJECT = Path(__file__).parent / "project"
 
 #: How long, in seconds, runs may go on after SIGTERM.
 GRACE = 1.0
-#: How long, in seconds, what a killed server had is kept for it on Postgres.
-LEASE = 2.0
+#: How long, in seconds, what a killed server had is kept for it on Postgres. On SQLite the next
+#: one has it at once: there no lease must lapse, however busy the machine is.
+LEASE, LEASE_ON_SQLITE = 2.0, 60.0
 #: How long, in seconds, a server may take to listen, and to be gone after SIGTERM.
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
 #: How long, in seconds, a drain goes on before it is cut.
 _CUT_SECONDS = 0.05
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.crash.warm"])
-
-#: Held to ask how a process has ended. That can be read just once, and whoever starts one asks
-#: of all the others as well.
-_REAPING = threading.Lock()
 
 
 class Host:
@@ -67,7 +58,7 @@ class Host:
         self._struck = False
         self._standing_down = False
         self._closing = False
-        self._process: ForkServerProcess | None = None
+        self._process: Forked | None = None
         self._supervisor = threading.Thread(target=self._supervise, name="host", daemon=True)
 
     @property
@@ -128,7 +119,7 @@ class Host:
         self._supervisor.join()
         self.links.give_up("the host is closed")
         self.plan.close()
-        return self._process.exitcode if self._process else None
+        return self._process.poll() if self._process else None
 
     @property
     def _output(self) -> Path:
@@ -142,11 +133,9 @@ class Host:
                 with self._lock:
                     self._start_timer()
             assert self._process is not None
-            wait([self._process.sentinel])
-            with _REAPING:
-                self._process.join()
+            code = self._process.wait()
             self.links.down()
-            self._process_ended(self._process.exitcode)
+            self._process_ended(code)
             if self.trouble:
                 self.links.give_up(self.trouble)
                 return
@@ -158,16 +147,14 @@ class Host:
             FOLDER: str(self.ledgers),
             PLAN: str(self._folder / "plan"),
             "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": str(GRACE),
-            "GRAPHWIRE_LEASE_SECONDS": str(LEASE),
+            "GRAPHWIRE_LEASE_SECONDS": str(
+                LEASE if self._database.startswith("postgresql://") else LEASE_ON_SQLITE
+            ),
         }
         listen = ("--listen", "127.0.0.1:0")
         arguments = ["serve", str(PROJECT), *listen, "--database", self._database]
         with self._lock:
-            self._process = _CONTEXT.Process(
-                target=main, args=(arguments, environment, self._output), daemon=True
-            )
-            with _REAPING:
-                self._process.start()
+            self._process = Forked(main, arguments, environment, self._output)
         deadline = time.monotonic() + _START_SECONDS
         while True:
             ended = wait([self._process.sentinel], 0.005)
@@ -180,7 +167,7 @@ class Host:
                 self._process.kill()
                 return ""
 
-    def _process_ended(self, code: int | None) -> None:
+    def _process_ended(self, code: int) -> None:
         at = time.time_ns() // 1000
         with self._lock:
             if self._closing:
@@ -230,10 +217,8 @@ class Host:
             process.kill()  # what remains is that its code is wrong
 
     def _signal(self, number: signal.Signals) -> None:
-        # Only the supervisor may ask whether it lives.
-        if self._process is not None and self._process.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self._process.pid, number)
+        if self._process is not None:
+            self._process.send_signal(number)
 
 
 def _codes(kind: BlowKind) -> tuple[int, ...]:

@@ -821,6 +821,37 @@ def test_a_paused_thread_goes_on_when_its_graph_is_back(project: ChangingProject
     assert thread.log == ["in", "x", "y"]
 
 
+def test_breakpoints_that_are_set_again_are_answered_as_before_when_the_graph_has_changed(
+    project: ChangingProject, once: str
+) -> None:
+    _, thread = stubs(project.serve(graph="two"))
+    run_id = thread.start("graph", interrupt_before=["y"])[0].run_id
+    add = runs_pb2.AddRunBreakpointsRequest(
+        run_id=run_id, breakpoints=[breakpoint_("x")], request_id=once
+    )
+    added = thread.runs_stub.AddRunBreakpoints(add, timeout=DEADLINE)
+    update = threads_pb2.UpdateThreadRequest(
+        thread_id=thread.thread_id,
+        breakpoints=breakpoint_pb2.BreakpointList(breakpoints=[breakpoint_("x")]),
+        request_id=once,
+    )
+    updated = thread.threads_stub.UpdateThread(update, timeout=DEADLINE)
+
+    _, thread = stubs(project.serve(graph="one"), thread.thread_id)
+    assert thread.runs_stub.AddRunBreakpoints(add, timeout=DEADLINE) == added
+    assert thread.threads_stub.UpdateThread(update, timeout=DEADLINE) == updated
+    update.ttl.seconds = 3600
+    with refused("ALREADY_EXISTS", "REQUEST_ID_REUSED"):
+        thread.threads_stub.UpdateThread(update, timeout=DEADLINE)
+    # New ones are looked at.
+    for request in (add, update):
+        request.request_id = ""
+    with refused("INVALID_ARGUMENT", "UNKNOWN_NODE", "breakpoints[0].node"):
+        thread.runs_stub.AddRunBreakpoints(add, timeout=DEADLINE)
+    with refused("INVALID_ARGUMENT", "UNKNOWN_NODE", "breakpoints.breakpoints[0].node"):
+        thread.threads_stub.UpdateThread(update, timeout=DEADLINE)
+
+
 def test_a_server_refuses_to_start_with_a_graph_of_an_assistants_name(
     project: ChangingProject,
 ) -> None:

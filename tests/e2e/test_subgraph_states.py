@@ -11,6 +11,7 @@ from graphwire.v1 import breakpoint_pb2, pause_pb2, threads_pb2, threads_pb2_grp
 from tests.e2e.callers import at_once
 from tests.e2e.drive import DEADLINE, pause_shape, payload, refused, shapes, value
 from tests.e2e.driven import DrivenThread
+from tests.e2e.stopping import INTO, add, at, ended, pauses_at, waits
 
 PAUSED = ("end", "INTERRUPTED")
 DONE = ("end", "SUCCEEDED")
@@ -318,6 +319,23 @@ def test_breakpoints_in_the_subgraph_hold_where_the_edit_leads(thread: DrivenThr
     assert thread.stands()[2] == [("BREAKPOINT_BEFORE", "child/ask")]
     thread.resume()
     assert thread.stands()[2] == asked
+
+
+def test_an_edit_of_the_root_leaves_a_pause_where_a_subgraph_was_paused_inside(
+    thread: DrivenThread,
+) -> None:
+    thread.start("pair", breakpoints=[at("left"), at("right")])
+    (pause_id,) = pauses_at(thread, "right")
+    run_id = thread.resume(pause_ids=[pause_id], step=INTO, clear_breakpoints=True)[0].run_id
+    assert waits(thread.pauses) == ["before left", "pause right/c"]
+    add(thread.runs_stub, run_id, at("left"))
+    thread.edit({"log": ["x"]}, as_node="__start__")
+    assert waits(thread.pauses) == ["before left", "pause right"]
+    # So who approves the one lets nothing of the other run.
+    (pause_id,) = pauses_at(thread, "left")
+    assert ended(thread.resume(pause_ids=[pause_id])) == ("INTERRUPTED", ["pause right"])
+    assert thread.log == ["in", "x", "in", "x", "a", "b"]
+    assert ended(thread.resume()) == ("SUCCEEDED", [])
 
 
 def test_of_edits_at_once_each_goes_on_from_the_one_before(thread: DrivenThread) -> None:

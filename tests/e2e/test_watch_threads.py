@@ -22,6 +22,7 @@ PAUSED = threads_pb2.THREAD_CHANGE_KIND_PAUSED
 RESOLVED = threads_pb2.THREAD_CHANGE_KIND_PAUSE_RESOLVED
 STARTED = threads_pb2.THREAD_CHANGE_KIND_RUN_STARTED
 ENDED = threads_pb2.THREAD_CHANGE_KIND_RUN_ENDED
+DELETED = threads_pb2.THREAD_CHANGE_KIND_PAUSES_DELETED
 
 
 def brief(change: Change) -> tuple[str, str]:
@@ -196,6 +197,52 @@ def test_changes_of_what_was_deleted_meanwhile_are_left_out(
     expected = there.start("linear")[0].run_id
     with Watched(threads, thread_ids=[gone.thread_id, there.thread_id], cursor=cursor) as watched:
         assert brief(watched.change()) == ("RUN_STARTED", expected)
+
+
+@pytest.mark.parametrize("prunes", [False, True], ids=["DeleteThread", "PruneThreads"])
+def test_that_a_paused_thread_was_deleted_is_told(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub, prunes: bool
+) -> None:
+    ids = [new_thread(threads, metadata=payload({"n": n})) for n in range(2)]
+    paused, idle = (DrivenThread(runs, threads, thread_id) for thread_id in ids)
+    # What a filter asks besides the ids can't be looked at any more.
+    which: dict[str, Any] = {"thread_ids": ids, "assistant_id": "ask", "metadata": {"n": 0}}
+    with Watched(threads, **which) as watched:
+        cursor = watched.cursor
+        paused.start("ask")
+        watched.changes(3)
+        for thread in (idle, paused):
+            if prunes:
+                prune = threads_pb2.PruneThreadsRequest(
+                    thread_ids=[thread.thread_id], strategy=threads_pb2.PRUNE_STRATEGY_DELETE
+                )
+                threads.PruneThreads(prune, timeout=DEADLINE)
+            else:
+                delete_thread(threads, thread.thread_id)
+        change = watched.change()
+    assert (name(change), change.thread_id) == ("PAUSES_DELETED", paused.thread_id)
+    assert not change.HasField("pause")
+    assert not change.HasField("run")
+    assert change.HasField("time")
+    # Who comes later is told too, but not of what was deleted with it.
+    for kinds in ([], [DELETED]):
+        with Watched(threads, **which, cursor=cursor, kinds=kinds) as watched:
+            assert watched.change() == change
+    with Watched(threads, thread_ids=ids, cursor=cursor, kinds=[PAUSED, RESOLVED]) as watched:
+        DrivenThread(runs, threads, new_thread(threads, thread_id=ids[1])).start("ask")
+        assert name(watched.change()) == "PAUSED"
+
+
+def test_a_thread_that_waits_for_nobody_any_more_is_deleted_without_a_change(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> None:
+    gone, there = (DrivenThread(runs, threads) for _ in range(2))
+    gone.start("ask")
+    gone.resume(answer="yes")
+    with Watched(threads, thread_ids=[gone.thread_id, there.thread_id]) as watched:
+        delete_thread(threads, gone.thread_id)
+        run_id = there.start("linear")[0].run_id
+        assert brief(watched.change()) == ("RUN_STARTED", run_id)
 
 
 def test_many_watchers_see_the_same_in_the_same_order(

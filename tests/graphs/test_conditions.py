@@ -117,6 +117,21 @@ def test_the_condition_of_the_docs() -> None:
         condition.holds(variables({"messages": []}))
 
 
+def test_a_condition_is_compiled_once_for_a_state() -> None:
+    text = f"{REFUND} && true"
+    condition = compile_condition(text, ["messages"])
+    assert compile_condition(text, ["messages"]) is condition
+    others = [compile_condition(text, ["messages", "other"]), compile_condition(text, None)]
+    assert condition not in others
+
+
+@pytest.mark.parametrize(
+    "text", ["state.name.matches('^a+$')", f"state.name == '{1024 * 'x'}'"], ids=["pattern", "long"]
+)
+def test_a_condition_that_takes_much_memory_is_not_remembered(text: str) -> None:
+    assert compile_condition(text, None) is not compile_condition(text, None)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,17 @@ class Runs:
     def __init__(self) -> None:
         self.wanted: list[str] = []
         self.broken: dict[str, type[Exception]] = {}
+        self.slow: set[str] = set()
+        self.go_on = asyncio.Event()
+        self.at_once = self.most = 0
 
     async def start(self, request: RunRequest, **_: Any) -> Any:
         self.wanted.append(request.thread_id)
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        if request.thread_id in self.slow:
+            await self.go_on.wait()
+        self.at_once -= 1
         raise self.broken.get(request.thread_id, errors.PauseNotOpenError)("not now")
 
 
@@ -67,6 +76,44 @@ async def test_those_that_fail_keep_no_others_waiting(
     # They are tried again, but not at once.
     await expiry.act()
     assert runs.wanted == names
+
+
+async def test_those_that_take_long_keep_no_others_waiting(sqlite: SqliteStorage) -> None:
+    runs = Runs()
+    runs.slow = {f"slow {number}" for number in range(7)}
+    names = [*sorted(runs.slow), *(f"{number:03}" for number in range(150))]
+    for name in names:
+        await paused(sqlite, name, expired(name, OnExpiry.RESUME))
+    await paused(sqlite, "last", expired("last", OnExpiry.CANCEL))
+    expiry = Expiry(sqlite, runs, poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
+    # It looks again soon; those that take long are not begun again meanwhile.
+    assert await expiry.act() == 1
+    assert runs.wanted == names
+    assert await sqlite.read(lambda db: db.open_pauses("last")) == []
+    await expiry.act()
+    assert [name for name in runs.wanted if name in runs.slow] == sorted(runs.slow)
+    assert runs.most == 8
+    runs.go_on.set()
+    await expiry.stop()
+    assert runs.at_once == 0
+
+
+async def test_only_so_many_are_seen_to_at_once(sqlite: SqliteStorage) -> None:
+    runs = Runs()
+    names = [f"{number:02}" for number in range(20)]
+    runs.slow = set(names)
+    for name in names:
+        await paused(sqlite, name, expired(name, OnExpiry.RESUME))
+    expiry = Expiry(sqlite, runs, poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
+    acting = asyncio.create_task(expiry.act())
+    async with asyncio.timeout(30):
+        while len(runs.wanted) < 8:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert runs.wanted == names[:8]
+        runs.go_on.set()
+        assert await acting == 60
+    assert (runs.wanted, runs.most) == (names, 8)
 
 
 async def test_of_those_that_expire_together_one_may_be_seen_to_by_somebody_else(

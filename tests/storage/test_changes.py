@@ -193,9 +193,22 @@ async def test_changes_are_announced_once_they_are_committed(storage: Storage) -
     await add(storage, a_thread(), a_pause("p"), a_run(status=RunStatus.RUNNING))
     await until_heard(heard, CHANGES, thread_topic("thread"))
     heard.clear()
+    await storage.write(lambda tx: tx.resolve_pause("p", PauseStatus.CANCELLED, now=1))
+    await until_heard(heard, CHANGES)
+    heard.clear()
     await storage.write(lambda tx: tx.delete_thread("thread"))
     await until_heard(heard, thread_topic("thread"))
     assert CHANGES not in heard
+
+
+async def test_that_a_thread_goes_with_its_open_pauses_is_told_once(storage: Storage) -> None:
+    await add(storage, a_thread(), a_pause("p"), a_pause("q"))
+    before = await storage.read(lambda db: db.now())
+    await storage.write(lambda tx: tx.delete_thread("thread"))
+    *_, told = await said(storage)
+    assert told[:2] == (ChangeKind.PAUSES_DELETED, "thread")
+    assert before <= told[2] <= await storage.read(lambda db: db.now())
+    assert [kind for kind, _, _ in await said(storage)].count(ChangeKind.PAUSES_DELETED) == 1
 
 
 async def until_heard(heard: list[str], *topics: str) -> None:

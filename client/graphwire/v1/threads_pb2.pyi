@@ -187,6 +187,10 @@ class _ThreadChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Thre
     """A run has begun to execute."""
     THREAD_CHANGE_KIND_RUN_ENDED: _ThreadChangeKind.ValueType  # 4
     """A run has ended."""
+    THREAD_CHANGE_KIND_PAUSES_DELETED: _ThreadChangeKind.ValueType  # 5
+    """It was deleted while it was paused: its pauses are gone, and nobody has answered them.
+    Of the filter only the thread ids are looked at: the rest was deleted with it.
+    """
 
 class ThreadChangeKind(_ThreadChangeKind, metaclass=_ThreadChangeKindEnumTypeWrapper):
     """What has happened on a thread."""
@@ -201,6 +205,10 @@ THREAD_CHANGE_KIND_RUN_STARTED: ThreadChangeKind.ValueType  # 3
 """A run has begun to execute."""
 THREAD_CHANGE_KIND_RUN_ENDED: ThreadChangeKind.ValueType  # 4
 """A run has ended."""
+THREAD_CHANGE_KIND_PAUSES_DELETED: ThreadChangeKind.ValueType  # 5
+"""It was deleted while it was paused: its pauses are gone, and nobody has answered them.
+Of the filter only the thread ids are looked at: the rest was deleted with it.
+"""
 Global___ThreadChangeKind: _TypeAlias = ThreadChangeKind  # noqa: Y015
 
 @_typing.final

@@ -275,7 +275,7 @@ class ThreadsServicer(object):
     def WatchThreads(self, request, context):
         """Streams what happens on all threads: pauses as they are made, their answers, runs
         that begin and end. Stays open until the caller ends it. Changes of what was deleted
-        meanwhile are left out. The first response is a heartbeat, which says that the stream
+        meanwhile are left out; but that a thread was deleted while it was paused is told. The first response is a heartbeat, which says that the stream
         is open. Each response comes with a cursor, from which another call goes on, on any
         server.
 

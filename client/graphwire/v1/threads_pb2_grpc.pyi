@@ -135,7 +135,7 @@ class ThreadsStub:
     WatchThreads: _grpc.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
     that begin and end. Stays open until the caller ends it. Changes of what was deleted
-    meanwhile are left out. The first response is a heartbeat, which says that the stream
+    meanwhile are left out; but that a thread was deleted while it was paused is told. The first response is a heartbeat, which says that the stream
     is open. Each response comes with a cursor, from which another call goes on, on any
     server.
 
@@ -261,7 +261,7 @@ class ThreadsAsyncStub(ThreadsStub):
     WatchThreads: _aio.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]  # type: ignore[assignment]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
     that begin and end. Stays open until the caller ends it. Changes of what was deleted
-    meanwhile are left out. The first response is a heartbeat, which says that the stream
+    meanwhile are left out; but that a thread was deleted while it was paused is told. The first response is a heartbeat, which says that the stream
     is open. Each response comes with a cursor, from which another call goes on, on any
     server.
 
@@ -468,7 +468,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_threads_pb2.WatchThreadsResponse], _abc.AsyncIterator[_threads_pb2.WatchThreadsResponse]]:
         """Streams what happens on all threads: pauses as they are made, their answers, runs
         that begin and end. Stays open until the caller ends it. Changes of what was deleted
-        meanwhile are left out. The first response is a heartbeat, which says that the stream
+        meanwhile are left out; but that a thread was deleted while it was paused is told. The first response is a heartbeat, which says that the stream
         is open. Each response comes with a cursor, from which another call goes on, on any
         server.
 

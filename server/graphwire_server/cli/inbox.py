@@ -121,24 +121,42 @@ def watch_inbox(client: Client, wanted: Filter, *, as_json: bool) -> None:
     """Shows pauses as they are made and resolved, until Ctrl-C."""
     console = out()
     changes = client.threads.watch(
-        kinds=(ThreadChangeKind.PAUSED, ThreadChangeKind.PAUSE_RESOLVED),
+        kinds=(
+            ThreadChangeKind.PAUSED,
+            ThreadChangeKind.PAUSE_RESOLVED,
+            ThreadChangeKind.PAUSES_DELETED,
+        ),
         thread_ids=wanted.thread or (),
         metadata=read_object("--metadata", wanted.metadata),
     )
+    threads: dict[str, str] = {}  # of the open pauses that were told of
     with changes:
         for change in changes:
             pause = change.pause
-            if pause is None or not wanted.fits(pause):
+            if pause is not None and wanted.fits(pause):
+                row = _resolved(pause) if pause.resolution is not None else _made(console, pause)
+                ids = [pause.pause_id]
+                threads.pop(pause.pause_id, None)
+                if pause.resolution is None:
+                    threads[pause.pause_id] = pause.thread_id
+            elif change.kind is ThreadChangeKind.PAUSES_DELETED:
+                row = Text("deleted, with its thread")
+                ids = [key for key, thread_id in threads.items() if thread_id == change.thread_id]
+                for pause_id in ids:
+                    del threads[pause_id]
+            else:
+                continue
+            if not ids:
                 continue
             if as_json:
                 jsonlines.write(change)
                 continue
-            row = _resolved(pause) if pause.resolution is not None else _made(console, pause)
             time = change.time.astimezone().strftime("%H:%M:%S") if change.time else ""
-            shown = pause.pause_id[-_SHORT:] if console.is_terminal else pause.pause_id
-            console.print(
-                Text.assemble((time, "dim"), "  ", (shown, "bold"), "  ", row), soft_wrap=True
-            )
+            for pause_id in ids:
+                shown = pause_id[-_SHORT:] if console.is_terminal else pause_id
+                console.print(
+                    Text.assemble((time, "dim"), "  ", (shown, "bold"), "  ", row), soft_wrap=True
+                )
 
 
 def show_pause(client: Client, connection: Connection, given: str, *, as_json: bool) -> None:

@@ -29,6 +29,7 @@ from graphwire_server.storage.records import (
     PausePosition,
     PauseRecord,
     PauseStatus,
+    RunRecord,
 )
 
 _MAX_THREAD_IDS = 1000
@@ -181,10 +182,10 @@ def _watch_response(watched: Watched) -> pb.WatchThreadsResponse:
     return pb.WatchThreadsResponse(
         cursor=cursor,
         kind=pb.ThreadChangeKind.Value(f"THREAD_CHANGE_KIND_{change.record.kind}"),
-        thread_id=change.subject.thread_id,
+        thread_id=change.thread_id,
         time=timestamp(change.record.time),
         pause=pause_message(change.subject) if isinstance(change.subject, PauseRecord) else None,
-        run=None if isinstance(change.subject, PauseRecord) else run_message(change.subject),
+        run=run_message(change.subject) if isinstance(change.subject, RunRecord) else None,
     )
 
 

@@ -140,8 +140,10 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
+    from_before = () if starts_now else own[: len(own) - len(request.breakpoints)]
     spec = replace(
         spec,
+        from_before=breakpoints_text(from_before),
         first=starts_now and not thread.checkpoint_id,
         waited=thread.status is ThreadStatus.INTERRUPTED,
         chain=chain_of(previous) if previous is not None else run_id,

@@ -15,6 +15,7 @@ from graphwire_server.graphs.breakpoints import (
     locate,
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
+from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import (
@@ -274,24 +275,30 @@ def at_its_turn(tx: Transaction, run: RunRecord) -> RunRecord:
 
     Those of the thread may have been changed while it waited; and a command goes on from the run
     before it, to which some may have been added, or from another one than was there when it was
-    accepted. What it has already, it keeps.
+    accepted. What it has already, it keeps; and what was removed from it meanwhile stays away.
     """
     thread, spec = tx.thread(run.thread_id), RunSpec.from_json(run.spec)
     assert thread is not None
     of_assistant = _of(spec, BreakpointSource.ASSISTANT)
     own, changed = breakpoints_in(run.breakpoints), spec
     before = inherited(tx, run.thread_id, by=run.run_id)
-    if spec.kind == "command" and not spec.clears and before is not None:
+    if spec.kind == "command" and before is not None:
         earlier = RunSpec.from_json(before.spec)
-        own = _with(own, breakpoints_in(before.breakpoints))
-        of_assistant = _with(of_assistant, _of(earlier, BreakpointSource.ASSISTANT))
+        of_assistant = _joined(_of(earlier, BreakpointSource.ASSISTANT), of_assistant)
         changed = replace(
             spec,
-            interrupt_before=_union(spec.interrupt_before, earlier.interrupt_before),
-            interrupt_after=_union(spec.interrupt_after, earlier.interrupt_after),
-            known_metadata={**earlier.known_metadata, **spec.known_metadata},
+            known_metadata={**earlier.known_metadata, **spec.metadata},
             chain=earlier.chain,
         )
+        if not spec.clears:
+            removed = {*breakpoints_in(spec.from_before)} - {*own}
+            there = [each for each in breakpoints_in(before.breakpoints) if each not in removed]
+            own = _joined(there, own)
+            changed = replace(
+                changed,
+                interrupt_before=_union(spec.interrupt_before, earlier.interrupt_before),
+                interrupt_after=_union(spec.interrupt_after, earlier.interrupt_after),
+            )
     defaults = breakpoints_text((*of_assistant, *breakpoints_in(thread.breakpoints)))
     changed = replace(changed, defaults=defaults)
     if own or defaults != "[]" or changed.interrupt_before or changed.interrupt_after:
@@ -308,10 +315,20 @@ def _of(spec: RunSpec, source: BreakpointSource) -> tuple[Breakpoint, ...]:
     return tuple(each for each in breakpoints_in(spec.defaults) if each.source is source)
 
 
-def _with(own: Sequence[Breakpoint], others: Sequence[Breakpoint]) -> tuple[Breakpoint, ...]:
-    """Adds breakpoints to others, but for those whose ids are taken."""
-    ids = {each.breakpoint_id for each in own}
-    return (*own, *(each for each in others if each.breakpoint_id not in ids))
+def _joined(first: Sequence[Breakpoint], others: Sequence[Breakpoint]) -> tuple[Breakpoint, ...]:
+    """Adds breakpoints to others. One whose id is taken there gets a new one, and is not lost.
+
+    The first ones keep theirs: by it is counted what they have let pass.
+    """
+    there, ids = {*first}, {each.breakpoint_id for each in first}
+    meant = {replace(each, breakpoint_id="") for each in first}
+    joined = [*first]
+    for each in others:
+        if each.breakpoint_id not in ids:
+            joined.append(each)
+        elif each not in there and replace(each, breakpoint_id="") not in meant:
+            joined.append(replace(each, breakpoint_id=new_id()))
+    return tuple(joined)
 
 
 def chain_of(run: RunRecord | Inheritance) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -64,11 +64,16 @@ class Change:
 
     Attributes:
         record: What has happened.
-        subject: The pause or run.
+        subject: The pause or run; None for a thread, which is gone.
     """
 
     record: ChangeRecord
-    subject: PauseRecord | RunRecord
+    subject: PauseRecord | RunRecord | None
+
+    @property
+    def thread_id(self) -> str:
+        """The thread on which it has happened."""
+        return self.record.subject if self.subject is None else self.subject.thread_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +202,17 @@ class ChangeLog:
         def read(db: Reader) -> _Read:
             page = db.changes(after=place, limit=limit)
             records = page.changes
-            pauses = db.pauses_by_id(_subjects(records, of_pause=True))
-            runs = db.runs_by_id(_subjects(records, of_pause=False))
+            pauses = db.pauses_by_id(_subjects(r for r in records if r.kind.of_pause))
+            runs = db.runs_by_id(_subjects(r for r in records if r.kind.of_run))
             changes: list[Change] = []
             for record in records:
-                found = (pauses if record.kind.of_pause else runs).get(record.subject)
-                if found is not None:  # else it was deleted meanwhile
+                if record.kind.of_pause or record.kind.of_run:
+                    found = (pauses if record.kind.of_pause else runs).get(record.subject)
+                    if found is None:
+                        continue  # it was deleted meanwhile
                     changes.append(Change(record, found))
+                else:
+                    changes.append(Change(record, None))
             end = records[-1].place if records else place
             return _Read(changes, end, len(records) == limit, page.removed, page.more_soon)
 
@@ -217,11 +226,11 @@ class ChangeLog:
         found = [change for change in changes if _matches(change, which)]
         if not found or (which.metadata is None and which.values is None):
             return found
-        ids = list(dict.fromkeys(change.subject.thread_id for change in found))
+        ids = list(dict.fromkeys(change.thread_id for change in found if change.subject))
         threads = await self._storage.read(
             lambda db: db.threads_containing(ids, metadata=which.metadata, values=which.values)
         )
-        return [change for change in found if change.subject.thread_id in threads]
+        return [change for change in found if not change.subject or change.thread_id in threads]
 
     # --- the one reader ---
 
@@ -279,17 +288,17 @@ class ChangeLog:
             wake.set()
 
 
-def _subjects(records: Sequence[ChangeRecord], *, of_pause: bool) -> list[str]:
-    found = (record.subject for record in records if record.kind.of_pause is of_pause)
-    return list(dict.fromkeys(found))
+def _subjects(records: Iterable[ChangeRecord]) -> list[str]:
+    return list(dict.fromkeys(record.subject for record in records))
 
 
 def _matches(change: Change, which: WatchFilter) -> bool:
     subject = change.subject
     return (
         (not which.kinds or change.record.kind in which.kinds)
-        and (not which.thread_ids or subject.thread_id in which.thread_ids)
-        and (not which.assistant_id or subject.assistant_id == which.assistant_id)
+        and (not which.thread_ids or change.thread_id in which.thread_ids)
+        # Of a thread that is gone nobody can say whose it was.
+        and (not which.assistant_id or not subject or subject.assistant_id == which.assistant_id)
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -29,8 +29,11 @@ _log = structlog.get_logger("graphwire.runs")
 #: What a tool call is answered whose breakpoint brings no words of its own.
 NOBODY_ANSWERED = "Rejected: nobody answered in time."
 
-#: How many pauses are taken up at once.
+#: How many pauses are read at once.
 _PAGE = 100
+#: On how many threads at once something is done, and how long those to come wait for it, in
+#: seconds, while there is room for more: a graph may take its time to open.
+_AT_ONCE, _PATIENCE = 8, 1.0
 #: What can't be done now is tried again after so many seconds, and twice as many each time.
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 300.0
 
@@ -45,6 +48,7 @@ class Expiry:
         self._poll_seconds = poll_seconds
         self._retries: dict[str, tuple[float, float]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._under_way: dict[str, asyncio.Task[bool]] = {}
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
@@ -56,9 +60,13 @@ class Expiry:
         self._stopping.set()
         if self._task is not None:
             await self._task
+        await self._wait_for(self._under_way.values())
 
     async def act(self) -> float:
-        """Acts on all pauses whose time is over; returns in how many seconds to look again."""
+        """Acts on all pauses whose time is over; returns in how many seconds to look again.
+
+        What takes long is left under way.
+        """
 
         def read(db: Reader, skip: int) -> tuple[list[PauseRecord], float | None]:
             now = db.now()
@@ -73,14 +81,42 @@ class Expiry:
             by_thread: dict[str, list[PauseRecord]] = defaultdict(list)
             for pause in expired:
                 by_thread[pause.thread_id].append(pause)
-            for thread_id, pauses in by_thread.items():
-                if self._stopping.is_set() or not await self._act_on(thread_id, pauses):
-                    left += len(pauses)  # for later; what comes after them is not
+            # For later, and what comes after them is not.
+            left += sum([len(by_thread[thread_id]) for thread_id in await self._see_to(by_thread)])
             seen |= by_thread.keys()
             if len(expired) < _PAGE or self._stopping.is_set():
                 break
         self._retries = {key: each for key, each in self._retries.items() if key in seen}
-        return self._poll_seconds if next_in is None else min(self._poll_seconds, next_in)
+        soon = self._poll_seconds if next_in is None else min(self._poll_seconds, next_in)
+        # Where some end while others are read, a few may be passed over.
+        return min(soon, _PATIENCE) if self._under_way else soon
+
+    async def _see_to(self, by_thread: Mapping[str, Sequence[PauseRecord]]) -> list[str]:
+        """Acts on pauses, by thread; returns the threads whose pauses are not seen to."""
+        begun: dict[str, asyncio.Task[bool]] = {}
+        for thread_id, pauses in by_thread.items():
+            while len(self._under_way) >= _AT_ONCE:
+                await asyncio.wait(self._under_way.values(), return_when=asyncio.FIRST_COMPLETED)
+            if not self._stopping.is_set() and thread_id not in self._under_way:
+                task = asyncio.create_task(self._act_on(thread_id, pauses), name="expiry of pauses")
+                begun[thread_id] = self._under_way[thread_id] = task
+                task.add_done_callback(partial(self._ended, thread_id))
+        await self._wait_for(begun.values(), _PATIENCE)
+        seen_to = {thread_id for thread_id, task in begun.items() if task.done() and task.result()}
+        return [thread_id for thread_id in by_thread if thread_id not in seen_to]
+
+    def _ended(self, thread_id: str, task: asyncio.Task[bool]) -> None:
+        del self._under_way[thread_id]
+        if not task.cancelled() and task.exception() is not None:
+            self._retry_later(thread_id)
+            _log.warning("expiry_failed", thread_id=thread_id, exc_info=task.exception())
+
+    @staticmethod
+    async def _wait_for(
+        tasks: Collection[asyncio.Task[bool]], timeout: float | None = None
+    ) -> None:
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
 
     async def _act_on(self, thread_id: str, pauses: Sequence[PauseRecord]) -> bool:
         """Acts on pauses of a thread; returns whether they are seen to."""

@@ -223,6 +223,8 @@ class RunSpec:
         run_to: The node before which it pauses; empty: none.
         waited: Whether the thread waited for somebody when it was accepted, or began.
         clears: Whether it inherits no breakpoints of runs.
+        from_before: For one that is queued: those of its own breakpoints that it had from the run
+            before it when it was accepted, as `defaults`.
         known_metadata: What conditions see as metadata: the run's, over that of the runs it
             continues.
         chain: The run with new input that it continues, or its own id: what breakpoints let
@@ -258,6 +260,7 @@ class RunSpec:
     run_to: str = ""
     waited: bool = False
     clears: bool = False
+    from_before: str = "[]"
     known_metadata: dict[str, Any] = field(default_factory=dict)
     chain: str = ""
     found: Found = field(default_factory=Found)

@@ -106,11 +106,17 @@ class RunSteering:
             GraphwireError: Any reason of AddRunBreakpoints; nothing was changed, unless it is
                 UnconfirmedError.
         """
-        run = await self._storage.read(lambda db: _run(db, run_id), short=True)
+
+        def look(db: Reader) -> tuple[RunRecord, bool]:
+            return _run(db, run_id), key is not None and remembered(db, key) is not None
+
+        run, repeated = await self._storage.read(look, short=True)
         spec = RunSpec.from_json(run.spec)
-        loaded = loaded_of_run(self._registry, run, spec)
-        async with loaded.open("assistants.read", open_config(spec.configurable)) as graph:
-            check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints")
+        if not repeated:
+            # Else it is answered as before, also if the graph would refuse it now.
+            loaded = loaded_of_run(self._registry, run, spec)
+            async with loaded.open("assistants.read", open_config(spec.configurable)) as graph:
+                check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints")
 
         def work(tx: Transaction) -> tuple[RunRecord, Sequence[Breakpoint]]:
             run = _run(tx, run_id)
@@ -120,7 +126,8 @@ class RunSteering:
                 ids = earlier.subject.split(",")
                 return run, [each for each in own if each.breakpoint_id in ids]
             _check_steerable(tx, run)
-            there = {each.breakpoint_id for each in (*own, *breakpoints_in(spec.defaults))}
+            defaults = breakpoints_in(RunSpec.from_json(run.spec).defaults)
+            there = {each.breakpoint_id for each in (*own, *defaults)}
             for each in breakpoints:
                 if each.breakpoint_id in there:
                     raise errors.BreakpointExistsError(

@@ -315,27 +315,26 @@ class ThreadService:
                 honour a breakpoint.
             AssistantRequiredError: There are breakpoints, and it has no assistant yet.
         """
+
+        def made_earlier(db: Reader) -> ThreadView | None:
+            view = _view(db, thread_id)
+            return view if key and remembered(db, key) is not None else None
+
         if breakpoints:
-            thread = (await self.get(thread_id)).thread
-            if not thread.assistant_id:
-                raise errors.AssistantRequiredError(
-                    f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
-                    "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
-                    resource=("thread", thread_id),
-                )
-            opened = self._open(thread_id, thread.assistant_id, "threads.update")
-            async with opened as (loaded, graph):
-                places = loaded.doored(graph).places
-                check_breakpoints(places, breakpoints, "breakpoints.breakpoints")
+            # Also if the graph has changed since, so that it would refuse the request now.
+            earlier = await self._storage.read(made_earlier, short=True)
+            if earlier is not None:
+                return earlier
+            await self._check_breakpoints(thread_id, breakpoints)
 
         def work(tx: Transaction) -> ThreadView:
-            view = _view(tx, thread_id)
-            if key and remembered(tx, key) is not None:
-                return view
+            earlier = made_earlier(tx)
+            if earlier is not None:
+                return earlier
             now = now_us()
             metadata = None
             if patch is not None:
-                there = orjson.loads(view.thread.metadata)
+                there = orjson.loads(_view(tx, thread_id).thread.metadata)
                 metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
             text = None if breakpoints is None else breakpoints_text(breakpoints)
             tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
@@ -344,6 +343,19 @@ class ThreadService:
             return _view(tx, thread_id)
 
         return await decide(self._storage, work)
+
+    async def _check_breakpoints(self, thread_id: str, breakpoints: Sequence[Breakpoint]) -> None:
+        """Refuses breakpoints that the graph of a thread can't honour."""
+        thread = (await self.get(thread_id)).thread
+        if not thread.assistant_id:
+            raise errors.AssistantRequiredError(
+                f"nothing has run on thread {thread_id} yet, so nobody can say which nodes it "
+                "has; create it with `assistant_id` and `breakpoints`, or give them to the run",
+                resource=("thread", thread_id),
+            )
+        opened = self._open(thread_id, thread.assistant_id, "threads.update")
+        async with opened as (loaded, graph):
+            check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints.breakpoints")
 
     async def delete(self, thread_id: str) -> None:
         """Deletes a thread with everything that belongs to it.
@@ -545,12 +557,11 @@ class ThreadService:
 
         inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
 
-        def inner_head_of(db: Reader) -> str:
-            head = db.checkpoint(*place) if inside else None
-            return head.checkpoint_id if head is not None else ""
+        def has_state(db: Reader) -> bool:
+            return bool(inside) and db.checkpoint(*place) is not None
 
-        (thread, last_run, repeated), inner_head = await self._storage.read(
-            lambda db: (check(db), inner_head_of(db)), short=True
+        (thread, last_run, repeated), inside_is_there = await self._storage.read(
+            lambda db: (check(db), has_state(db)), short=True
         )
         if repeated:
             return await self.state(thread_id, namespace=inside)
@@ -563,7 +574,7 @@ class ThreadService:
                 if inside:
                     graph_at(graph, inside)
                     stands = await read_position(graph, thread_config(thread_id))
-                    check_stands_in(stands, inside, has_state=bool(inner_head))
+                    check_stands_in(stands, inside, has_state=inside_is_there)
                 if edit.checkpoint_id:
                     await read_state(
                         graph, thread_id, checkpoint_id=edit.checkpoint_id, namespace=inside
@@ -583,12 +594,11 @@ class ThreadService:
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
             now_there, last_run_now, repeated = check(tx)
-            if repeated or now_there.checkpoint_id != thread.checkpoint_id:
+            # By the time also where another edit was in a subgraph, and has left the head.
+            if repeated or _state_of(now_there) != _state_of(thread):
                 return None
             # A run that has failed may have left the head, and some of its tasks' results there.
             if _key(last_run_now) != _key(last_run):
-                return None
-            if inner_head_of(tx) != inner_head:
                 return None
             if edit.checkpoint_id and tx.checkpoint(*place, edit.checkpoint_id) is None:
                 return None
@@ -599,7 +609,7 @@ class ThreadService:
                 replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
                 places,
                 position,
-                last_run,
+                last_run_now,
                 now=now,
                 inside=inside,
                 principal=edit.principal,
@@ -693,8 +703,8 @@ def _left_waiting(
 ) -> list[Waiting]:
     """Returns what is to wait besides on a thread that was paused before an edit.
 
-    Where nothing else does, all that comes next. Else the nodes that had a pause themselves: what
-    only waits beside a breakpoint needs no approval.
+    Where nothing else does, all that comes next. Else the nodes that had a pause themselves, or
+    inside them: what only waits beside a breakpoint needs no approval.
 
     Args:
         position: Where the thread stands now.
@@ -707,14 +717,19 @@ def _left_waiting(
     left = [each for each in position.left_waiting(held, approved) if _is_in(each, inside)]
     if not held:
         return left or position.left_inside(inside)
-    lost = {
-        (path_of(pause.namespace), pause.node)
-        for pause in opened
-        if _is_in(pause, inside)
-        and pause.kind is not PauseKind.BREAKPOINT_AFTER
-        and pause.task_id not in held
-    }
+    lost: set[tuple[Path, str]] = set()
+    for pause in opened:
+        if _is_in(pause, inside) and pause.task_id not in held:
+            names = (*path_of(pause.namespace), pause.node)
+            # A node that has a pause after it has run itself.
+            levels = len(names) - (pause.kind is PauseKind.BREAKPOINT_AFTER)
+            lost.update((names[:level], names[level]) for level in range(levels))
     return [each for each in left if (path_of(each.namespace), each.node) in lost]
+
+
+def _state_of(thread: ThreadRecord) -> tuple[str, int | None]:
+    """Returns by what a thread's state is told apart from what it was before."""
+    return thread.checkpoint_id, thread.state_update_time
 
 
 def _key(last_run: Inheritance | None) -> str:

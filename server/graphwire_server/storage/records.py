@@ -676,11 +676,17 @@ class ChangeKind(StrEnum):
     PAUSE_RESOLVED = "PAUSE_RESOLVED"
     RUN_STARTED = "RUN_STARTED"
     RUN_ENDED = "RUN_ENDED"
+    PAUSES_DELETED = "PAUSES_DELETED"
 
     @property
     def of_pause(self) -> bool:
-        """Whether it has happened to a pause, and not to a run."""
+        """Whether it has happened to one pause."""
         return self in (ChangeKind.PAUSED, ChangeKind.PAUSE_RESOLVED)
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it has happened to a run."""
+        return self in (ChangeKind.RUN_STARTED, ChangeKind.RUN_ENDED)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -703,13 +709,13 @@ LOG_START = ChangePlace(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """Something that has happened to a pause or to a run.
+    """Something that has happened to a pause or to a run, or to a thread with its pauses.
 
     Attributes:
         place: Where it is in the log.
         kind: What has happened.
         time: When.
-        subject: The id of the pause or run.
+        subject: The id of the pause, run or thread.
     """
 
     place: ChangePlace

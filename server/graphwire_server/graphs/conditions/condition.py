@@ -23,8 +23,9 @@ from graphwire_server.graphs.conditions.values import an
 
 #: The longest condition, in characters.
 MAX_LENGTH = 4096
-#: How many conditions are remembered.
-_REMEMBERED = 256
+#: How many conditions are remembered, and how long they may be, in characters: at worst a
+#: condition takes some hundred bytes for each.
+_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,16 +75,19 @@ def compile_condition(text: str, state_keys: Collection[str] | None) -> Conditio
     `state_keys` are the keys that the state may have, None if they are not known.
 
     The same condition of the same graph is compiled once, as far as it is remembered: each run
-    brings it again.
+    brings it again. A pattern takes up to a megabyte once it has been used, so conditions with
+    patterns are not.
 
     Raises:
         ConditionError: The text is too long, is no expression, names what there is not, or
             has a type that is wrong.
     """
-    return _compiled(text, None if state_keys is None else tuple(state_keys))
+    keys = None if state_keys is None else tuple(state_keys)
+    if len(text) > _LONGEST_REMEMBERED or "matches" in text:
+        return _compiled(text, keys)
+    return _remembered(text, keys)
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _compiled(text: str, state_keys: tuple[str, ...] | None) -> Condition:
     try:
         if len(text) > MAX_LENGTH:
@@ -97,3 +101,6 @@ def _compiled(text: str, state_keys: tuple[str, ...] | None) -> Condition:
         raise ConditionError(refusal.message, Position.of(text, refusal.at)) from None
     reads = None if checker.reads is None else frozenset(checker.reads)
     return Condition(text, frozenset(checker.names), reads, code, builder.slots)
+
+
+_remembered = lru_cache(_REMEMBERED)(_compiled)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from graphwire_server.storage.interface import CHANGES
 from graphwire_server.storage.records import ChangeKind
 
-#: The time, the kind, and the id of the pause or run.
+#: The time, the kind, and the id of the pause, run or thread.
 Change = tuple[int, ChangeKind, str]
 
 #: The most changes in one statement.

@@ -171,6 +171,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites):
     def delete_thread(self, thread_id: str) -> bool:
         self.delete_checkpoints(thread_id)
         self._changes.announce(thread_topic(thread_id))
+        if self.open_pauses(thread_id):
+            self._changes.note(ChangeKind.PAUSES_DELETED, thread_id, self.now())
         return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
 
     def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:

@@ -1,26 +1,36 @@
-"""Imports all that a server imports in the course of its start; see `faulty_server`."""
+"""Imports all that the command `graphwire` imports in the course of its work; see `command`.
+
+A server switches LangGraph to strict msgpack before it imports it, so that is done here too.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sqlite3
 import sys
 
 import psycopg
 
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+
 for _name in (
     "graphwire_server.app",
+    "graphwire_server.cli",
     "graphwire_server.cli.banner",
     "graphwire_server.cli.serve",
     "graphwire_server.storage.postgres.store",
     "graphwire_server.storage.sqlite",
+    "langchain.agents",
     "langchain_core.language_models",
+    "langgraph.func",
+    "langgraph.prebuilt",
     "uvloop",
 ):
     importlib.import_module(_name)
 
-# Whoever has bound a driver's `connect` to a name of its own escapes `watch_sqlite` or
-# `watch_psycopg`.
+# Whoever has bound a driver's `connect` to a name of its own escapes the crash tests, which put
+# theirs in its place.
 _unwatched = [
     name
     for name, module in list(sys.modules.items())
