@@ -51,6 +51,7 @@ from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
 from graphwire_server.telemetry.exports import Exports
 from graphwire_server.telemetry.setup import Telemetry, make_telemetry
+from graphwire_server.telemetry.tracing import TracingError
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -271,7 +272,7 @@ class App:
             exports.start(listen=settings.metrics_listen, metrics_to=settings.metrics_export)
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
-        except OSError:
+        except (OSError, TracingError):
             await app._stop_parts(grace_seconds=0)
             await exports.stop()
             raise

@@ -18,7 +18,7 @@ from tests.cli.command import COMMAND, SECONDS, environment
 from tests.e2e.drive import DEADLINE, payload
 from tests.e2e.gates import Gate, until
 from tests.observability.collector import Collector, Seen, SpanLink
-from tests.observability.conftest import PROJECT, TOKEN
+from tests.observability.conftest import TOKEN
 from tests.observability.told import Caller, Told, run_of
 from tests.servers import ZOO
 
@@ -386,13 +386,26 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_a_protocol_that_is_not_spoken_is_named(tmp_path: Path) -> None:
-    env = {
-        "GRAPHWIRE_TRACING": "otlp",
-        "GRAPHWIRE_DATABASE": str(tmp_path / "x.db"),
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-    }
-    assert refused_start(PROJECT, env) == (
-        "graphwire: OTEL_EXPORTER_OTLP_PROTOCOL: should be grpc, the protocol that is exported, "
-        "and is 'http/protobuf': leave it out, and name the collector's gRPC port\n"
-    )
+@pytest.mark.parametrize("setting", ["GRAPHWIRE_TRACING", "GRAPHWIRE_METRICS_EXPORT"])
+@pytest.mark.parametrize(
+    "name, value, said",
+    [
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "http/protobuf",
+            "OTEL_EXPORTER_OTLP_PROTOCOL: should be grpc, the protocol that is exported, and is "
+            "'http/protobuf': leave it out, and name the collector's gRPC port",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "soon",
+            "an OTEL_* variable has a value that can't be used: could not convert string to "
+            "float: 'soon'",
+        ),
+    ],
+)
+def test_a_variable_that_asks_for_what_there_is_not_is_named(
+    tmp_path: Path, setting: str, name: str, value: str, said: str
+) -> None:
+    env = {setting: "otlp", "GRAPHWIRE_DATABASE": str(tmp_path / "x.db"), name: value}
+    assert refused_start(ZOO, env) == f"graphwire: {said}\n"

@@ -13,7 +13,7 @@ import structlog
 
 from graphwire_server.telemetry.loop_lag import LoopLag
 from graphwire_server.telemetry.metrics import Family
-from graphwire_server.telemetry.setup import Destination, Telemetry
+from graphwire_server.telemetry.setup import Destination, Telemetry, readable_variables
 
 _log = structlog.get_logger("graphwire.server")
 
@@ -63,6 +63,7 @@ class Exports:
 
         Raises:
             OSError: The address can't be listened on.
+            TracingError: A variable asks for what there is not.
         """
         if listen:
             from graphwire_server.telemetry.prometheus import PrometheusEndpoint
@@ -79,7 +80,8 @@ class Exports:
         if metrics_to == "otlp":
             from graphwire_server.telemetry.otlp_metrics import OtlpMetrics
 
-            self._open.append(OtlpMetrics(self._read))
+            with readable_variables():
+                self._open.append(OtlpMetrics(self._read))
         if listen or metrics_to != "off":
             self._lag = LoopLag(self._telemetry.metrics.loop_lag_seconds)
 

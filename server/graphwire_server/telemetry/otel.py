@@ -43,8 +43,6 @@ _SERVER_ERRORS = frozenset(
 #: How a run ends that has failed, or was lost.
 _RUN_ERRORS = frozenset({"FAILED", "TIMED_OUT", "LOST"})
 
-_PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-
 _chosen_ids: ContextVar[tuple[int, int] | None] = ContextVar("graphwire_span_ids", default=None)
 
 
@@ -69,7 +67,7 @@ class OtelTracing:
         Raises:
             TracingError: A variable asks for what there is not.
         """
-        check_protocol()
+        check_protocol("TRACES")
         provider = TracerProvider(resource=resource(), id_generator=_Ids(), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._provider = provider
@@ -190,13 +188,13 @@ class _TaskSpan:
         self._span.end()
 
 
-def check_protocol() -> None:
-    """Refuses a protocol that the exporter does not speak.
+def check_protocol(signal: str) -> None:
+    """Refuses a protocol that the exporter of TRACES, or METRICS, does not speak.
 
     Raises:
         TracingError: One is asked for.
     """
-    for name in _PROTOCOLS:
+    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"):
         if os.environ.get(name, "grpc") not in ("grpc", ""):
             raise TracingError(
                 f"{name}: should be grpc, the protocol that is exported, and is "

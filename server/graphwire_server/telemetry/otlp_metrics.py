@@ -25,7 +25,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from graphwire_server.telemetry.metrics import Distribution, Family
-from graphwire_server.telemetry.otel import resource
+from graphwire_server.telemetry.otel import check_protocol, resource
 
 Read = Callable[[], Sequence[Family]]
 
@@ -37,7 +37,12 @@ class OtlpMetrics:
     """Sends metrics at intervals, and once more at the end."""
 
     def __init__(self, read: Read) -> None:
-        """Begins; `read` returns the metrics, and is called on a thread of this object's."""
+        """Begins; `read` returns the metrics, and is called on a thread of this object's.
+
+        Raises:
+            TracingError, ValueError: A variable asks for what there is not, or can't be read.
+        """
+        check_protocol("METRICS")
         self._read = read
         self._exporter = OTLPMetricExporter()
         self._resource = resource()

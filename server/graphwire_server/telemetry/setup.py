@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,7 +40,21 @@ def make_telemetry(*, traces_to: Destination, metrics_to: Destination) -> Teleme
     _need_opentelemetry("GRAPHWIRE_TRACING")
     from graphwire_server.telemetry.otel import OtelTracing
 
-    return Telemetry(tracing=OtelTracing())
+    with readable_variables():
+        return Telemetry(tracing=OtelTracing())
+
+
+@contextmanager
+def readable_variables() -> Iterator[None]:
+    """Says what is wrong where the SDK can't make sense of a variable.
+
+    Raises:
+        TracingError: It can't.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise TracingError(f"an OTEL_* variable has a value that can't be used: {error}") from error
 
 
 def _need_opentelemetry(setting: str) -> None:
