@@ -1,4 +1,4 @@
-"""Metrics of several workers: each has a port of its own, and they add up."""
+"""Several workers: the metrics of each are at a port of its own, a trace goes on in another."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from graphwire.v1 import runs_pb2
 
 from tests.e2e.drive import DEADLINE, create, payload
-from tests.e2e.gates import until
+from tests.e2e.gates import Gate, until
 from tests.observability import exposed
+from tests.observability.collector import Collector
 from tests.observability.exposed import sample
+from tests.observability.told import Caller
 from tests.postgres import PostgresServer
 from tests.replicas.group import WORKERS, Group, connections
 from tests.replicas.replica import wait_run
@@ -41,11 +44,11 @@ def metrics_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def group(postgres: PostgresServer, metrics_port: int) -> Iterator[Group]:
+def group(postgres: PostgresServer, metrics_port: int, collector: Collector) -> Iterator[Group]:
     """A server with workers on a database of its own."""
     with postgres.fresh_database() as name:
         listen = {"GRAPHWIRE_METRICS_LISTEN": f"127.0.0.1:{metrics_port}"}
-        group = Group(postgres.url(name), env=listen).start()
+        group = Group(postgres.url(name), env={**collector.env, **listen}).start()
         yield group
         assert group.stop() == 0, group.log
 
@@ -92,6 +95,32 @@ def test_a_worker_that_takes_the_place_of_another_has_its_port(
     until(lambda: victim not in group.workers and len(group.workers) == WORKERS)
     for number in range(WORKERS):
         until(lambda port=metrics_port + number: answers(port), f"worker {number + 1} is read")  # type: ignore[misc]
+
+
+def test_a_run_that_another_worker_takes_over_goes_on_in_the_callers_trace(
+    group: Group, collector: Collector, gate: Gate
+) -> None:
+    caller = Caller()
+    with connections(group) as (first, second):
+        request = runs_pb2.CreateRunRequest(
+            assistant_id="waits", input=payload({"path": str(gate.path)})
+        )
+        run_id = first.runs.CreateRun(
+            request, metadata=caller.metadata, timeout=DEADLINE
+        ).run.run_id
+        gate.wait_begun()
+        call = collector.one("graphwire.v1.Runs/CreateRun", run_id=run_id)
+        os.kill(first.pid, signal.SIGKILL)
+        gate.wait_begun()
+        gate.open()
+        wait_run(second, run_id)
+    run = collector.one("run waits", run_id=run_id)
+    assert (call.trace_id, call.parent) == (caller.trace_id, caller.span_id)
+    assert (run.trace_id, run.parent) == (caller.trace_id, call.span_id)
+    assert run.attributes["graphwire.run.attempt"] == 2
+    assert [link.what for link in run.links] == ["earlier_attempt"]
+    instance = "service.instance.id"
+    assert run.resource[instance] != call.resource[instance]
 
 
 def answers(port: int) -> bool:
