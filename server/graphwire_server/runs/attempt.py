@@ -107,6 +107,7 @@ class Attempt:
         self._stop: Outcome | None = None
         self._steered: RunRecord | None = None
         self._observed: ObservedAttempt | None = None
+        self._instead: Outcome | None = None
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -226,6 +227,7 @@ class Attempt:
                     return
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
+                outcome = self._instead or outcome
                 if self._observed is not None:
                     self._observed.end(outcome.status, outcome.error)
                 self._context.tell(run.run_id)
@@ -263,7 +265,7 @@ class Attempt:
             # right after the last event that was kept.
             _log.warning("events_lost", run_id=run.run_id, exc_info=error)
             text = f"what came of the run could not be kept: {error}"
-            lost = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
+            lost = self._instead = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
 
             def fail(tx: Transaction) -> bool:
                 tx.hold(run.run_id, lease)
