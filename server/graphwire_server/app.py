@@ -9,6 +9,8 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -39,6 +41,7 @@ from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.expiry import Expiry
+from graphwire_server.runs.gauges import Gauges
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
@@ -51,6 +54,9 @@ from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import CHANGES, Storage, StorageError, thread_of
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.opening import open_storage
+from graphwire_server.telemetry.exports import Exports
+from graphwire_server.telemetry.setup import Telemetry, make_telemetry
+from graphwire_server.telemetry.tracing import TracingError
 from graphwire_server.webhooks.setup import Webhooks
 
 _log = structlog.get_logger("graphwire.server")
@@ -95,8 +101,11 @@ class App:
         rpc: RpcServer,
         watch: BlockingWatch | None,
         webhooks: Webhooks | None,
+        exports: Exports,
+        authentication: Authentication | None,
     ) -> None:
         """Takes the parts; `App.start` makes them."""
+        self._exports = exports
         self.registry = registry
         self.address = settings.listen
         self._settings = settings
@@ -112,6 +121,7 @@ class App:
         self._rpc = rpc
         self._watch = watch
         self._webhooks = webhooks
+        self._authentication = authentication
 
     @classmethod
     async def start(cls, settings: Settings, project: Project, *, shares_port: bool = False) -> App:
@@ -125,7 +135,9 @@ class App:
             AuthSetupError: Who calls can't be found out as the settings say.
             StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
+            TracingError: Traces can't be made as the settings ask for.
         """
+        telemetry = make_telemetry(traces_to=settings.tracing, metrics_to=settings.metrics_export)
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
@@ -136,21 +148,24 @@ class App:
         location = settings.location
         if not settings.database and isinstance(location, Path):
             _keep_out_of_git(location.parent)
-        authentication = await open_authentication(settings, project)
-        try:
-            storage = await open_storage(location)
-            try:
-                return await cls._assemble(
-                    settings, project, storage, threads, authentication, shares_port=shares_port
-                )
-            except BaseException:
-                await storage.close()
-                raise
-        except BaseException:
+        async with AsyncExitStack() as undone:
+            undone.callback(threads.shutdown, wait=False)
+            authentication = await open_authentication(settings, project)
             if authentication is not None:
-                await authentication.close()
-            threads.shutdown(wait=False)
-            raise
+                undone.push_async_callback(authentication.close)
+            storage = await open_storage(location, telemetry.metrics)
+            undone.push_async_callback(storage.close)
+            app = await cls._assemble(
+                settings,
+                project,
+                storage,
+                threads,
+                authentication,
+                telemetry,
+                shares_port=shares_port,
+            )
+            undone.pop_all()
+        return app
 
     @classmethod
     async def _assemble(
@@ -160,12 +175,15 @@ class App:
         storage: Storage,
         threads: NodeThreads,
         authentication: Authentication | None,
+        telemetry: Telemetry,
         *,
         shares_port: bool,
     ) -> App:
         registry = await GraphRegistry.load(
             project, checkpointer=storage.checkpointer, store=storage.store
         )
+        if telemetry.tracing is not None:
+            telemetry.tracing.become_default()
         await check_names(storage, registry)
         poll_seconds = (
             _READER_POLL_SECONDS
@@ -173,12 +191,15 @@ class App:
             else settings.heartbeat_seconds
         )
         heartbeat = settings.heartbeat_seconds
-        log = EventLog(storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds)
+        metrics = telemetry.metrics
+        log = EventLog(
+            storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds, metrics=metrics
+        )
         changes = ChangeLog(storage, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds)
         streams = ThreadStreams(
             storage, log, heartbeat_seconds=heartbeat, poll_seconds=poll_seconds
         )
-        membership = Membership(storage, lease_seconds=settings.lease_seconds)
+        membership = Membership(storage, lease_seconds=settings.lease_seconds, metrics=metrics)
         executor = Executor(
             storage=storage,
             registry=registry,
@@ -191,10 +212,16 @@ class App:
                 attempts=settings.max_run_attempts,
                 poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
             ),
+            telemetry=telemetry,
         )
         webhooks = None
         if settings.sends_webhooks:
-            webhooks = Webhooks.make(settings, project.webhooks, storage)
+            webhooks = Webhooks.make(
+                settings,
+                project.webhooks,
+                storage,
+                on_delivered=metrics.webhook_deliveries.add,
+            )
         completion = Completion()
         codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
         runs = RunService(
@@ -205,6 +232,7 @@ class App:
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
             webhook_values=settings.webhook_max_values_bytes,
+            telemetry=telemetry,
         )
         steering = RunSteering(
             storage=storage, registry=registry, executor=executor, completion=completion
@@ -235,6 +263,7 @@ class App:
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
             guard=_guard(authentication, storage, registry, codec),
+            telemetry=telemetry,
         )
         watch = None
         if settings.blocking_threshold_seconds:
@@ -254,6 +283,11 @@ class App:
             ),
         )
         expiry = Expiry(storage, runs, poll_seconds=_EXPIRY_POLL)
+        storage_kind = "postgres" if isinstance(settings.location, PostgresAddress) else "sqlite"
+        metrics.info.set(1, version("graphwire"), storage_kind)
+        metrics.runs_limit.set(settings.max_concurrent_runs)
+        metrics.node_threads_limit.set(settings.max_node_threads)
+        exports = Exports(telemetry, Gauges(metrics, storage, executor, threads).refresh)
         app = cls(
             settings=settings,
             storage=storage,
@@ -269,16 +303,20 @@ class App:
             rpc=rpc,
             watch=watch,
             webhooks=webhooks,
+            exports=exports,
+            authentication=authentication,
         )
         storage.listen(lambda topics: _on_announced(topics, log, changes, streams, executor))
         if webhooks is not None:
             storage.listen(webhooks.on_announced)
         await membership.join()
         try:
+            exports.start(listen=settings.metrics_listen, metrics_to=settings.metrics_export)
             host = settings.listen.rpartition(":")[0]
             app.address = f"{host}:{await rpc.start(settings.listen)}"
-        except OSError:
+        except (OSError, TracingError):
             await app._stop_parts(grace_seconds=0)
+            await exports.stop()
             raise
         # Not before it is sure that they can go on.
         executor.start()
@@ -296,7 +334,11 @@ class App:
         await self._rpc.not_serving()
         await self._stop_parts(self._settings.shutdown_grace_seconds)
         await self._rpc.stop(_STREAM_GRACE)
+        # While the database can be asked, and after the last call has ended.
+        await self._exports.stop()
         await self._storage.close()
+        if self._authentication is not None:
+            await self._authentication.close()
         # Nodes that do not return keep their threads; the process must not wait for them.
         self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -11,6 +11,8 @@ from typing import Literal
 import structlog
 from structlog.types import ExcInfo, Processor
 
+from graphwire_server.telemetry.log_fields import add_fields
+
 LogFormat = Literal["human", "json"]
 
 #: How much of a long traceback is kept at either end, in characters.
@@ -31,11 +33,13 @@ def configure_logging(level: str, form: LogFormat) -> None:
     Args:
         level: The least severe to write: `debug`, `info`, `warning` or `error`.
         form: `human`, coloured on a terminal unless NO_COLOR is set; or `json`, one object
-            a line with `timestamp` (ISO 8601, UTC), `level`, `logger` and `event`.
+            a line with `timestamp` (ISO 8601, UTC), `level`, `logger` and `event`, and
+            `request_id`, `thread_id`, `run_id` and so on where it is about such.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_fields,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -61,6 +61,21 @@ class Settings(BaseSettings):
         "info", description="The least severe log lines to write."
     )
     log_format: Literal["human", "json"] = Field("human", description="How log lines look.")
+    # What the server tells of itself: docs/observability.md.
+    tracing: Literal["off", "otlp"] = Field(
+        "off",
+        description="Where traces go: otlp is the collector that the OTEL_* variables name; "
+        "needs the extra otel.",
+    )
+    metrics_listen: str = Field(
+        "",
+        description="Where Prometheus reads metrics over plain HTTP: host:port; empty: nowhere; "
+        "each further worker has the next port.",
+    )
+    metrics_export: Literal["off", "otlp"] = Field(
+        "off",
+        description="Where metrics are sent: otlp as for traces; needs the extra otel.",
+    )
 
     max_concurrent_runs: Annotated[int, Field(ge=1)] = Field(
         64, description="How many runs execute at once; further ones wait as PENDING."

@@ -16,6 +16,7 @@ from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.storage.interface import StorageError
 from graphwire_server.storage.records import Lease, RunRecord, RunStatus, ThreadStatus
 from graphwire_server.storage.sqlite import SqliteStorage
+from graphwire_server.telemetry.instruments import Metrics
 
 from tests.storage.builders import a_run, a_thread
 
@@ -31,9 +32,15 @@ async def storage(tmp_path: Path) -> AsyncIterator[SqliteStorage]:
 
 
 @pytest.fixture
-async def membership(storage: SqliteStorage) -> AsyncIterator[Membership]:
+def metrics() -> Metrics:
+    """What is counted."""
+    return Metrics()
+
+
+@pytest.fixture
+async def membership(storage: SqliteStorage, metrics: Metrics) -> AsyncIterator[Membership]:
     """A server that has joined."""
-    membership = Membership(storage, lease_seconds=LEASE)
+    membership = Membership(storage, lease_seconds=LEASE, metrics=metrics)
     await membership.join()
     yield membership
     await membership.leave()
@@ -61,7 +68,7 @@ async def test_it_is_kept_up_while_the_event_loop_stands_still(
 
 
 async def test_who_has_lost_it_is_told_and_joins_anew(
-    storage: SqliteStorage, membership: Membership
+    storage: SqliteStorage, membership: Membership, metrics: Metrics
 ) -> None:
     seen: list[str] = []
     membership.on_lost(lambda: seen.append(membership.server_id))
@@ -70,6 +77,7 @@ async def test_who_has_lost_it_is_told_and_joins_anew(
     await until(lambda: membership.server_id not in ("", before))
     # By the time that it was told there was none.
     assert seen == [""]
+    assert metrics.leases_lost.family().values == [((), 1)]
     assert await is_alive(storage, membership.server_id)
     assert not await is_alive(storage, before)
 

@@ -9,12 +9,12 @@ from graphwire_server.cli.console import fail
 from graphwire_server.cli.exit_codes import ExitCode
 
 
-def check_listen(listen: str) -> None:
-    """Exits if a text is no address."""
+def check_listen(listen: str, option: str = "--listen") -> None:
+    """Exits if a text, which an option has, is no address."""
     host, colon, port = listen.rpartition(":")
     if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
         fail(
-            f"--listen: {listen!r} is no address: write host:port, such as 127.0.0.1:50051",
+            f"{option}: {listen!r} is no address: write host:port, such as 127.0.0.1:50051",
             ExitCode.USAGE,
         )
 

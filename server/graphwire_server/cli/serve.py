@@ -18,6 +18,7 @@ from graphwire_server.cli.listening import check_free, check_listen
 from graphwire_server.cli.tables import show_table
 from graphwire_server.cli.worker_link import WorkerLink
 from graphwire_server.storage.interface import StorageError
+from graphwire_server.telemetry.tracing import TracingError
 
 if TYPE_CHECKING:
     from graphwire_server.settings import Settings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 #: How long the interpreter gets to end by itself once the server has stopped. Nodes that
 #: never return keep threads that it would wait for.
 _EXIT_SECONDS = 2.0
+
+_LAST_PORT = 65535
 
 #: What the other commands read.
 _OF_CLIENTS = {"GRAPHWIRE_TARGET", "GRAPHWIRE_TOKEN", "GRAPHWIRE_TLS"}
@@ -108,6 +111,9 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             wrong.append(f"{option}: should be {reason}{found}")
         fail("; ".join(wrong), ExitCode.USAGE)
     check_listen(settings.listen)
+    if settings.metrics_listen:
+        check_listen(settings.metrics_listen, "--metrics-listen")
+        _check_metrics_ports(settings)
     _check_database(settings)
     return settings
 
@@ -131,6 +137,16 @@ def _check_workers(settings: Settings, *, reload: bool) -> None:
         fail(
             "--workers: several processes need Postgres, as one server at a time can use a "
             "SQLite file: name it with --database postgresql://user@host/database",
+            ExitCode.USAGE,
+        )
+
+
+def _check_metrics_ports(settings: Settings) -> None:
+    port = int(settings.metrics_listen.rpartition(":")[2])
+    if port + settings.workers - 1 > _LAST_PORT:
+        fail(
+            f"--metrics-listen: each of {settings.workers} workers has a port of its own, from "
+            f"{port} on, and there are none after {_LAST_PORT}",
             ExitCode.USAGE,
         )
 
@@ -186,7 +202,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     except GraphLoadError as error:
         message, _, source = str(error).partition("\n")
         fail(message, ExitCode.UNAVAILABLE, detail=source)
-    except (AuthSetupError, StorageError, OSError) as error:
+    except (AuthSetupError, StorageError, TracingError, OSError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
         fail("interrupted", ExitCode.INTERRUPTED)

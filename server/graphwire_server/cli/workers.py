@@ -49,7 +49,7 @@ def serve_with_workers(settings: Settings, given: Mapping[str, Any]) -> None:
         fail(str(error), ExitCode.UNAVAILABLE)
     check_free(settings.listen)
     configure_logging(settings.log_level, settings.log_format)
-    ours = ("project", "listen", "workers")
+    ours = ("project", "listen", "workers", "metrics_listen")
     options = [f"--{name.replace('_', '-')}={given[name]}" for name in given if name not in ours]
     with _reserved(settings.listen) as listen:
         command = [
@@ -57,7 +57,10 @@ def serve_with_workers(settings: Settings, given: Mapping[str, Any]) -> None:
             *(*options, f"--listen={listen}"),
         ]
         supervisor = _Supervisor(
-            command, settings.workers, lambda: announce(listen, settings, project, None)
+            command,
+            settings.workers,
+            lambda: announce(listen, settings, project, None),
+            settings.metrics_listen,
         )
         code = asyncio.run(supervisor.run())
     raise typer.Exit(code)
@@ -81,7 +84,14 @@ def _reserved(listen: str) -> Iterator[str]:
 class _Supervisor:
     """Keeps workers running."""
 
-    def __init__(self, command: list[str], workers: int, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        workers: int,
+        on_started: Callable[[], None],
+        metrics_listen: str = "",
+    ) -> None:
+        self._metrics_listen = metrics_listen
         self._command = command
         self._workers = workers
         self._on_started = on_started
@@ -153,6 +163,7 @@ class _Supervisor:
                 # In a process group of its own: a Ctrl-C comes here alone.
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
+                    *self._metrics_option(number),
                     f"--worker-link={its.fileno()}",
                     pass_fds=(its.fileno(),),
                     process_group=0,
@@ -168,6 +179,14 @@ class _Supervisor:
             code = await process.wait()
         del self._processes[number]
         return code, loop.time() - listened_at if listened_at is not None else 0.0
+
+    def _metrics_option(self, number: int) -> list[str]:
+        """Returns where a worker lets its metrics be read: each has a port of its own."""
+        host, _, port = self._metrics_listen.rpartition(":")
+        if not host:
+            return []
+        own = int(port) and int(port) + number - 1
+        return [f"--metrics-listen={host}:{own}"]
 
     async def _end(self) -> None:
         """Stops all."""

@@ -20,6 +20,7 @@ from langgraph.pregel import Pregel
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.langgraph_repairs import GraphAtWork
+from graphwire_server.graphs.node_spans import task_span
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
 from graphwire_server.graphs.state_messages import StateMessages, state_messages
 from graphwire_server.graphs.stops import (
@@ -123,7 +124,7 @@ def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: boo
             if isinstance(subgraph, Pregel):
                 _note_called(subgraph, (*path, name), places)
         if name != compat.START_NODE and not compat.does_nothing(node):
-            node = node.copy({"bound": compat.wrapped(node.bound, _enter, reviewing)})
+            node = node.copy({"bound": compat.wrapped(node.bound, _enter, reviewing, task_span)})
         nodes[name] = node
     update: dict[str, Any] = {
         "nodes": nodes,
@@ -236,12 +237,13 @@ class SubgraphDoor(Runnable[Any, Any]):
         """Runs the subgraph once the gate lets its node begin, and again lets it end."""
         if not await _enter(config):
             config = compat.beginning(config)
-        reviewed = self._review(input, config)
-        if reviewed is not None:
-            return await self._run_reviewed(reviewed, config, **kwargs)
-        result = await self.subgraph.ainvoke(input, config, **kwargs)
-        await self._leave(config)
-        return result
+        with task_span(config):
+            reviewed = self._review(input, config)
+            if reviewed is not None:
+                return await self._run_reviewed(reviewed, config, **kwargs)
+            result = await self.subgraph.ainvoke(input, config, **kwargs)
+            await self._leave(config)
+            return result
 
     async def _run_reviewed(
         self, task: compat.ReviewedTask, config: RunnableConfig | None, **kwargs: Any
@@ -259,13 +261,14 @@ class SubgraphDoor(Runnable[Any, Any]):
         """As `ainvoke`, piece by piece."""
         if not await _enter(config):
             config = compat.beginning(config)
-        reviewed = self._review(input, config)
-        if reviewed is not None:
-            yield await self._run_reviewed(reviewed, config, **kwargs)
-            return
-        async for piece in self.subgraph.astream(input, config, **kwargs):
-            yield piece
-        await self._leave(config)
+        with task_span(config):
+            reviewed = self._review(input, config)
+            if reviewed is not None:
+                yield await self._run_reviewed(reviewed, config, **kwargs)
+                return
+            async for piece in self.subgraph.astream(input, config, **kwargs):
+                yield piece
+            await self._leave(config)
 
     async def _leave(self, config: RunnableConfig | None) -> None:
         keeper = current_doorkeeper.get()

@@ -98,6 +98,9 @@ INTERRUPT = "__interrupt__"
 
 Enter = Callable[[RunnableConfig | None], Awaitable[object]]
 
+#: What the work of a task is done within.
+Within = Callable[[RunnableConfig | None], contextlib.AbstractContextManager[None]]
+
 
 class ReviewedTask(Protocol):
     """What a review makes of a task; `tool_calls.Reviewed` is it."""
@@ -169,65 +172,78 @@ def held() -> GraphInterrupt:
     return GraphInterrupt(())
 
 
-def wrapped(bound: Runnable[Any, Any], enter: Enter, review: Review) -> Runnable[Any, Any]:
+def wrapped(
+    bound: Runnable[Any, Any], enter: Enter, review: Review, within: Within
+) -> Runnable[Any, Any]:
     """Returns a node's `bound` that awaits `enter` before it runs, as its `review` says.
+
+    It runs `within` what that returns for its config.
 
     What the engine knows it by stays: whose function it is (the key of its cached results is
     made from that).
     """
     if isinstance(bound, RunnableCallable):
-        return _CallableDoor(bound, enter, review)
-    return _RunnableDoor(bound, enter, review)
+        return _CallableDoor(bound, enter, review, within)
+    return _RunnableDoor(bound, enter, review, within)
 
 
 class _CallableDoor(RunnableCallable):
-    def __init__(self, bound: RunnableCallable, enter: Enter, review: Review) -> None:
+    def __init__(
+        self, bound: RunnableCallable, enter: Enter, review: Review, within: Within
+    ) -> None:
         self.__dict__.update(bound.__dict__)
         self._bound = bound
         self._enter = enter
         self._review = review
+        self._within = within
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         await self._enter(config)
-        reviewed = self._review(input, config)
-        if reviewed is None:
-            return await self._bound.ainvoke(input, config, **kwargs)
-        return await run_reviewed(
-            reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
-        )
+        with self._within(config):
+            reviewed = self._review(input, config)
+            if reviewed is None:
+                return await self._bound.ainvoke(input, config, **kwargs)
+            return await run_reviewed(
+                reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
+            )
 
 
 class _RunnableDoor(Runnable[Any, Any]):
-    def __init__(self, bound: Runnable[Any, Any], enter: Enter, review: Review) -> None:
+    def __init__(
+        self, bound: Runnable[Any, Any], enter: Enter, review: Review, within: Within
+    ) -> None:
         self.name = bound.get_name()
         self._bound = bound
         self._enter = enter
         self._review = review
+        self._within = within
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         return self._bound.invoke(input, config, **kwargs)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         await self._enter(config)
-        reviewed = self._review(input, config)
-        if reviewed is None:
-            return await self._bound.ainvoke(input, config, **kwargs)
-        return await run_reviewed(
-            reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
-        )
+        with self._within(config):
+            reviewed = self._review(input, config)
+            if reviewed is None:
+                return await self._bound.ainvoke(input, config, **kwargs)
+            return await run_reviewed(
+                reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
+            )
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         await self._enter(config)
-        reviewed = self._review(input, config)
-        if reviewed is not None:
-            yield await run_reviewed(
-                reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
-            )
-            return
-        async for piece in self._bound.astream(input, config, **kwargs):
-            yield piece
+        with self._within(config):
+            reviewed = self._review(input, config)
+            if reviewed is not None:
+                yield await run_reviewed(
+                    reviewed, config, lambda given: self._bound.ainvoke(given, config, **kwargs)
+                )
+                return
+            async for piece in self._bound.astream(input, config, **kwargs):
+                yield piece
 
 
 def does_nothing(node: PregelNode) -> bool:

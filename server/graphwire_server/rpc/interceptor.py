@@ -7,13 +7,10 @@ here and in `rpc.errors` alone.
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError, Message
 from graphwire import errors
 
@@ -22,10 +19,10 @@ from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
 from graphwire_server.rpc.guard import Guard
+from graphwire_server.rpc.observed import ObservedCall
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
 from graphwire_server.storage.interface import StorageError
-
-_log = structlog.get_logger("graphwire.rpc")
+from graphwire_server.telemetry.setup import Telemetry
 
 _OURS = "/graphwire.v1."
 #: The metadata key with which a caller chooses the form of payloads in the response.
@@ -59,15 +56,22 @@ MUTATING = frozenset(
 class Call:
     """One call of one of our RPCs."""
 
-    def __init__(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    def __init__(
+        self,
+        method: str,
+        context: grpc.aio.ServicerContext[Any, Any],
+        telemetry: Telemetry,
+        *,
+        streams: bool = False,
+    ) -> None:
         """Reads the call's metadata."""
         metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
         self.method = method
-        self.request_id = metadata.get("x-request-id") or str(uuid.uuid4())
+        self.observed = ObservedCall(method, metadata, telemetry, streams=streams)
+        context.set_trailing_metadata(self.observed.trailers)
         self._payload_form = metadata.get(_PAYLOAD_FORM, PayloadForm.JSON).lower()
         self._context = context
-        self._began = time.monotonic()
-        self._log = _log.bind(method=method.rpartition("/")[2], request_id=self.request_id)
+        self._log = self.observed.log
 
     def read(self, data: bytes, decode: Callable[[bytes], Message]) -> Message:
         """Returns the request, and refuses what no servicer should have to look at."""
@@ -79,6 +83,7 @@ class Call:
                 "not UTF-8, or messages more than 100 levels deep",
                 field="",
             ) from None
+        self.observed.note(request)
         if self._payload_form not in list(PayloadForm):
             raise errors.InvalidFieldError(
                 f"the call's metadata {_PAYLOAD_FORM} must be json or value", field=_PAYLOAD_FORM
@@ -97,25 +102,24 @@ class Call:
             return message
         return response
 
-    def log(self, code: str) -> None:
-        """Writes the call's line to the log."""
-        milliseconds = round((time.monotonic() - self._began) * 1000, 1)
-        self._log.debug("rpc", code=code, ms=milliseconds)
-
     async def cancelled(self, error: asyncio.CancelledError) -> NoReturn:
         """Ends the call when a servicer was cancelled, or something that it waited for."""
         task = asyncio.current_task()
         if task is not None and not task.cancelling():
             # Not the call is cancelled: without a status its caller would wait for ever.
             await self.abort(error)
-        self.log("CANCELLED")
+        self.observed.end_cancelled(self._context)
         raise error
 
     async def abort(self, error: BaseException) -> NoReturn:
         """Ends the call with the status for an exception."""
         status = wire_status(self._public(error))
-        self.log(status.code.name)
-        await self._context.abort(status.code, status.text, status.trailers)
+        self.observed.end(status.code.name)
+        trailers: tuple[tuple[str, str | bytes], ...] = (
+            *status.trailers,
+            *self.observed.trailers,
+        )
+        await self._context.abort(status.code, status.text, trailers)
 
     def _public(self, error: BaseException) -> errors.GraphwireError:
         """Returns what the caller is told; writes the rest to the log."""
@@ -128,14 +132,18 @@ class Call:
             self._log.exception("storage_failed")
         else:
             self._log.exception("rpc_failed")
-        return internal_error(self.request_id)
+        return internal_error(self.observed.request_id)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services; leaves health and reflection as they are."""
 
-    def __init__(self, guard: Guard | None = None) -> None:
-        """Takes what says who calls, and whether he may; None: everybody may do everything."""
+    def __init__(self, telemetry: Telemetry | None = None, guard: Guard | None = None) -> None:
+        """Takes what tells of calls, and what says who makes them, and whether he may.
+
+        Without a guard everybody may do everything.
+        """
+        self._telemetry = telemetry or Telemetry()
         self._guard = guard
 
     async def intercept_service(
@@ -153,11 +161,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # Requests arrive here as bytes: what can't be decoded gets an answer as well.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(method, handler, self._guard),
+                _stream(method, handler, self._telemetry, self._guard),
                 response_serializer=serializer(handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(method, handler, self._guard), response_serializer=handler.response_serializer
+            _unary(method, handler, self._telemetry, self._guard),
+            response_serializer=handler.response_serializer,
         )
 
 
@@ -177,38 +186,48 @@ async def _admitted(
     return request
 
 
-def _unary(method: str, handler: Any, guard: Guard | None) -> Callable[..., Any]:
+def _unary(
+    method: str, handler: Any, telemetry: Telemetry, guard: Guard | None
+) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Message | EventFrame:
-        call = Call(method, context)
+        call = Call(method, context, telemetry)
         try:
             request = await _admitted(call, guard, context, data, handler.request_deserializer)
             response = call.finish(await handler.unary_unary(request, context))
         except grpc.aio.AbortError:
+            call.observed.end("UNKNOWN")
             raise
         except asyncio.CancelledError as error:
             await call.cancelled(error)
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
-        call.log("OK")
+        call.observed.end("OK")
         return response
 
     return handle
 
 
-def _stream(method: str, handler: Any, guard: Guard | None) -> Callable[..., Any]:
+def _stream(
+    method: str, handler: Any, telemetry: Telemetry, guard: Guard | None
+) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Message | EventFrame]:
-        call = Call(method, context)
+        call = Call(method, context, telemetry, streams=True)
         responses = None
         try:
             request = await _admitted(call, guard, context, data, handler.request_deserializer)
             responses = handler.unary_stream(request, context)
             async for response in responses:
                 yield call.finish(response)
+                call.observed.sent()
         except grpc.aio.AbortError:
+            call.observed.end("UNKNOWN")
+            raise
+        except GeneratorExit:
+            call.observed.end_cancelled(context)
             raise
         except asyncio.CancelledError as error:
             await call.cancelled(error)
@@ -218,6 +237,6 @@ def _stream(method: str, handler: Any, guard: Guard | None) -> Callable[..., Any
             # The caller may have gone in the middle: let the servicer's `finally` run now.
             if responses is not None:
                 await responses.aclose()
-        call.log("OK")
+        call.observed.end("OK")
 
     return handle

@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.interceptor import CallInterceptor
 from graphwire_server.rpc.reflection import add_reflection
+from graphwire_server.telemetry.setup import Telemetry
 
 #: The services of the contract, by full name.
 SERVICES = (
@@ -37,6 +38,7 @@ class RpcServer:
         max_request_bytes: int,
         shares_port: bool,
         guard: Guard | None,
+        telemetry: Telemetry,
     ) -> None:
         """Puts the server together; it does not listen yet.
 
@@ -44,7 +46,7 @@ class RpcServer:
         call.
         """
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(guard)],
+            interceptors=[CallInterceptor(telemetry, guard)],
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.max_send_message_length", -1),

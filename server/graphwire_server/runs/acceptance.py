@@ -150,6 +150,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         graph_id=context.graph_id,
         assistant_version=context.assistant_version,
         found=_found(thread, active),
+        origin=dict(context.origin),
     )
     run = RunRecord(
         run_id=run_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from graphwire import errors
 
@@ -81,6 +81,7 @@ class Context:
         continued_run_id: The run that is gone on with, and whose assistant it is; empty if the
             run begins with the assistant as it is now.
         webhook_values: The longest state that a webhook has, in bytes.
+        origin: What the run keeps of the call; see `RunSpec`.
     """
 
     now: int
@@ -97,6 +98,7 @@ class Context:
     assistant_kept: bool = False
     continued_run_id: str = ""
     webhook_values: int = 0
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:

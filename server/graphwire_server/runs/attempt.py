@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -17,6 +17,7 @@ from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.node_threads import NodeThreads, current_run
+from graphwire_server.runs.observed import ObservedAttempt
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.interface import (
     LeaseLostError,
@@ -25,6 +26,7 @@ from graphwire_server.storage.interface import (
     Transaction,
 )
 from graphwire_server.storage.records import Failure, RunRecord, RunStatus
+from graphwire_server.telemetry.setup import Telemetry
 
 _log = structlog.get_logger("graphwire.runs")
 
@@ -45,6 +47,7 @@ class AttemptContext:
         threads: Where nodes run that are plain functions.
         run_seconds: How long a run may take; 0: no limit.
         losses: After how many lost servers a run fails.
+        telemetry: What tells of them.
     """
 
     storage: Storage
@@ -53,6 +56,7 @@ class AttemptContext:
     threads: NodeThreads
     run_seconds: float
     losses: int
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
     def refusal(self, run: RunRecord, spec: RunSpec) -> Outcome | None:
         """Returns how a run ends that must not begin, or not go on by itself; None if it may."""
@@ -102,6 +106,8 @@ class Attempt:
         self._executing: asyncio.Task[Outcome] | None = None
         self._stop: Outcome | None = None
         self._steered: RunRecord | None = None
+        self._observed: ObservedAttempt | None = None
+        self._instead: Outcome | None = None
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -147,12 +153,14 @@ class Attempt:
             StorageError: What came of it could not be kept, and the run is still this server's.
         """
         run, context = self.run, self._context
+        observed = self._observed = ObservedAttempt(run, context.telemetry)
         journal = Journal(run, context.storage, on_commit=context.tell)
         context.log.open(journal)
         try:
             try:
                 spec = RunSpec.from_json(run.spec)
                 self._manual = spec.recovery == "MANUAL"
+                await observed.begin(spec, context.storage)
                 outcome = context.refusal(run, spec) or await self._execute(journal)
             except (LeaseLostError, StorageError):
                 raise
@@ -164,6 +172,7 @@ class Attempt:
         except LeaseLostError as error:
             _log.error("run_lost", run_id=run.run_id, error=str(error))
         finally:
+            observed.close()
             context.log.close(journal)
 
     async def _execute(self, journal: Journal) -> Outcome:
@@ -218,6 +227,9 @@ class Attempt:
                     return
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
+                outcome = self._instead or outcome
+                if self._observed is not None:
+                    self._observed.end(outcome.status, outcome.error)
                 self._context.tell(run.run_id)
                 if self.frees_others:
                     self._context.storage.announce(topics.QUEUE)
@@ -253,7 +265,7 @@ class Attempt:
             # right after the last event that was kept.
             _log.warning("events_lost", run_id=run.run_id, exc_info=error)
             text = f"what came of the run could not be kept: {error}"
-            lost = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
+            lost = self._instead = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
 
             def fail(tx: Transaction) -> bool:
                 tx.hold(run.run_id, lease)

@@ -8,6 +8,7 @@ never a queue.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
@@ -247,7 +248,10 @@ class ChangeLog:
         """Starts the reader, unless it is reading."""
         if self._reading is None or self._reading.done():
             self._have_nothing()
-            self._reading = asyncio.create_task(self._read_on(), name="changes")
+            # It serves all watchers, so it is no part of the call that happened to start it.
+            self._reading = asyncio.create_task(
+                self._read_on(), name="changes", context=contextvars.Context()
+            )
 
     def _have_nothing(self) -> None:
         self._at_hand.clear()

@@ -17,6 +17,7 @@ from graphwire_server.runs.tail import within
 from graphwire_server.runs.wake import Wake
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
+from graphwire_server.telemetry.instruments import Metrics
 
 #: How many events a reader takes at once, and how many bytes of them: what a slow one holds.
 _READ_EVENTS = 128
@@ -26,7 +27,14 @@ _READ_BYTES = 64 * 1024
 class EventLog:
     """The events of all runs."""
 
-    def __init__(self, storage: Storage, *, heartbeat_seconds: float, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        heartbeat_seconds: float,
+        poll_seconds: float,
+        metrics: Metrics | None = None,
+    ) -> None:
         """Makes the log.
 
         Args:
@@ -34,7 +42,9 @@ class EventLog:
             heartbeat_seconds: How long a stream may be quiet.
             poll_seconds: How often readers of a run that does not execute here look for events
                 of which they were not told.
+            metrics: Where it is counted how long events take to their readers.
         """
+        self._metrics = metrics or Metrics()
         self._storage = storage
         self._heartbeat = heartbeat_seconds
         self._poll = poll_seconds
@@ -80,7 +90,7 @@ class EventLog:
             ShuttingDownError: The server is shutting down.
         """
         wake, loop = Wake(), asyncio.get_running_loop()
-        quiet_since = loop.time()
+        quiet_since = last_commit = loop.time()
         self._readers.setdefault(run_id, set()).add(wake)
         try:
             first, journal = True, None
@@ -93,9 +103,14 @@ class EventLog:
                     run_id, after, check_range=first
                 )
                 first = False
+                newest, committed_at = journal.committed if journal is not None else (0, 0.0)
                 for record in records:
                     yield record
                     after = record.sequence
+                # Not of one that came later, or is behind: that is how long the reader takes.
+                if records and committed_at > last_commit and after >= newest:
+                    last_commit = committed_at
+                    self._metrics.event_lag_seconds.observe(loop.time() - committed_at)
                 if ended:
                     return
                 if records:

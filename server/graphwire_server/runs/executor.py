@@ -32,6 +32,7 @@ from graphwire_server.storage.interface import (
     Transaction,
 )
 from graphwire_server.storage.records import RunRecord, RunStatus, ThreadStatus
+from graphwire_server.telemetry.setup import Telemetry
 
 _log = structlog.get_logger("graphwire.runs")
 
@@ -106,13 +107,16 @@ class Executor:
         threads: NodeThreads,
         membership: Membership,
         limits: ExecutorLimits,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Makes the executor; `start` sets it going."""
+        telemetry = telemetry or Telemetry()
+        self._metrics = telemetry.metrics
         self._storage = storage
         self._membership = membership
         self._limits = limits
         self._context = AttemptContext(
-            storage, registry, log, threads, limits.run_seconds, limits.attempts
+            storage, registry, log, threads, limits.run_seconds, limits.attempts, telemetry
         )
         self._running: dict[str, _UnderWay] = {}
         self._reserved = 0
@@ -127,6 +131,11 @@ class Executor:
     def server_id(self) -> str:
         """Under which this server holds runs; empty while it can hold none."""
         return self._membership.server_id
+
+    @property
+    def executing(self) -> int:
+        """How many runs execute here."""
+        return len(self._running)
 
     def reserve(self) -> bool:
         """Takes a slot for a run that may start now, if one is free; see `release`."""
@@ -298,6 +307,7 @@ class Executor:
                 )
                 self.execute(run)
                 if run.attempt > 1:
+                    self._metrics.runs_taken_over.add()
                     self._context.tell(run.run_id)
         except StorageError:
             self.doubt()

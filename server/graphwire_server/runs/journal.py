@@ -63,6 +63,7 @@ class Journal(Sink):
         ended: Whether the run's last event is committed.
         head: LangGraph's checkpoint that was put last at the root; None before the first.
         refused_task: The first task that wrote what can't be kept; empty if none did.
+        committed: The last event that was committed here, and when, by the event loop's clock.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Journal(Sink):
         self.ended = False
         self.head: Mapping[str, Any] | None = None
         self.refused_task = ""
+        self.committed: tuple[int, float] = (0, 0.0)
         self._storage = storage
         self._on_commit = on_commit
         self._waits = False
@@ -345,6 +347,7 @@ class Journal(Sink):
             return work(tx, seal)
 
         result = await self._storage.write(ends)
+        self._note_committed((*last.events, *ending))
         self._tail.extend((*last.events, *ending))
         self.ended = bool(ending)
         return result
@@ -418,6 +421,7 @@ class Journal(Sink):
 
     def _committed(self, batch: _Batch) -> None:
         self._kept = batch.upto
+        self._note_committed(batch.events)
         self._tail.extend(batch.events)
         ready = [waiter for upto, waiter in self._waiting if upto <= self._kept]
         self._waiting = [(upto, w) for upto, w in self._waiting if upto > self._kept]
@@ -426,6 +430,10 @@ class Journal(Sink):
                 waiter.set_result(None)
         if batch.events:
             self._on_commit(self.run.run_id)
+
+    def _note_committed(self, events: Sequence[EventRecord]) -> None:
+        if events:
+            self.committed = events[-1].sequence, asyncio.get_running_loop().time()
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error

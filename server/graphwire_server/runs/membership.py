@@ -15,6 +15,7 @@ import structlog
 
 from graphwire_server.runs.clock import new_id
 from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.telemetry.instruments import Metrics
 
 _log = structlog.get_logger("graphwire.runs")
 
@@ -32,8 +33,11 @@ class Membership:
             while there is none.
     """
 
-    def __init__(self, storage: Storage, *, lease_seconds: float) -> None:
+    def __init__(
+        self, storage: Storage, *, lease_seconds: float, metrics: Metrics | None = None
+    ) -> None:
         """Makes it; `join` takes the lease."""
+        self._metrics = metrics or Metrics()
         self.server_id = ""
         self._storage = storage
         self._ttl = int(lease_seconds * 1e6)
@@ -98,6 +102,7 @@ class Membership:
             hint="this server was out of reach for longer than its lease; its runs are "
             "recovered by whoever is free, and it joins anew",
         )
+        self._metrics.leases_lost.add()
         self.server_id = ""
         self._on_lost()
         self._rejoining = asyncio.create_task(self._rejoin(), name="rejoin")

@@ -39,6 +39,12 @@ class NodeThreads(ThreadPoolExecutor):
             future.add_done_callback(lambda done: self._forget(run_id, done))
         return future
 
+    @property
+    def at_work(self) -> int:
+        """How many calls of runs have not returned yet; on any thread."""
+        with self._calls_lock:
+            return sum(map(len, self._calls.values()))
+
     def busy(self, run_id: str) -> bool:
         """Returns whether calls of a run have not returned yet."""
         return run_id in self._calls

@@ -235,6 +235,7 @@ class RunSpec:
             pass is counted over all runs of a chain.
         found: How it found its thread; of one that was queued, as the run before it did, but for
             the error, of which it knows nothing.
+        origin: The request id and the trace context of the call that started it, as headers.
         webhook_values: The longest state that its webhook has, in bytes.
         webhook: The URL that is called when it has ended; empty: none. See `webhook_in`.
     """
@@ -270,6 +271,7 @@ class RunSpec:
     chain: str = ""
     found: Found = field(default_factory=Found)
     user: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
     webhook_values: int = 0
     webhook: str = ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -54,6 +54,7 @@ from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
+from graphwire_server.runs.observed import origin_of_call
 from graphwire_server.runs.refusals import check_graph, thread_busy, thread_not_found
 from graphwire_server.runs.request import (
     CommandStart,
@@ -72,6 +73,8 @@ from graphwire_server.storage.records import (
     ThreadRecord,
 )
 from graphwire_server.storage.webhooks import WebhookRecord
+from graphwire_server.telemetry import log_fields
+from graphwire_server.telemetry.setup import Telemetry
 
 #: How many runs are cancelled in one transaction.
 _CANCELLED_AT_ONCE = 100
@@ -110,8 +113,10 @@ class RunService:
         completion: Completion,
         default_recursion_limit: int,
         webhook_values: int = 0,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Puts the service together from its parts."""
+        self._telemetry = telemetry or Telemetry()
         self._storage = storage
         self._registry = registry
         self._log = log
@@ -158,6 +163,7 @@ class RunService:
         slot_free: bool,
         key: RequestKey | None,
         caller: Caller,
+        origin: Mapping[str, str],
     ) -> Context:
         assistant = prepared.assistant
         return Context(
@@ -175,6 +181,7 @@ class RunService:
             assistant_kept=assistant.kept,
             continued_run_id=assistant.continued_run_id,
             webhook_values=self._webhook_values,
+            origin=origin,
         )
 
     async def _start(self, prepared: _Prepared, key: RequestKey | None, caller: Caller) -> Accepted:
@@ -184,9 +191,13 @@ class RunService:
             MovedOnError: What was to be gone on with is not what the thread would go on with.
         """
 
+        origin = origin_of_call(self._telemetry)
+
         def work(tx: Transaction, slot_free: bool) -> Accepted:
             self._check_open()
-            context = self._context(tx, prepared, slot_free=slot_free, key=key, caller=caller)
+            context = self._context(
+                tx, prepared, slot_free=slot_free, key=key, caller=caller, origin=origin
+            )
             return accept(tx, prepared.request, context)
 
         async def begin() -> Accepted:
@@ -202,6 +213,7 @@ class RunService:
             finally:
                 if slot_free:
                     self._executor.release()
+            log_fields.note(run_id=accepted.run.run_id, thread_id=accepted.run.thread_id)
             if not starts:
                 self._storage.announce(topics.QUEUE)
             self._tell_of_cancelled(accepted.cancelled)
@@ -246,6 +258,8 @@ class RunService:
     ) -> Sequence[RunRecord]:
         """Starts runs, all or none. Raises MovedOnError as `_start`."""
 
+        origin = origin_of_call(self._telemetry)
+
         def work(tx: Transaction, slots: int) -> tuple[Sequence[Accepted], Sequence[RunRecord]]:
             self._check_open()
             earlier = batch_started_earlier(tx, key)
@@ -255,7 +269,12 @@ class RunService:
             for index, (each, caller) in enumerate(zip(prepared, callers, strict=True)):
                 started = sum(one.run.status is RunStatus.RUNNING for one in done)
                 context = self._context(
-                    tx, each, slot_free=started < slots, key=None, caller=caller
+                    tx,
+                    each,
+                    slot_free=started < slots,
+                    key=None,
+                    caller=caller,
+                    origin=origin,
                 )
                 with of_request(index):
                     done.append(accept(tx, each.request, context))
@@ -466,6 +485,9 @@ class RunService:
         """Has runs stopped that were asked to, and tells those who wait of what follows."""
         for run in runs:
             if run.status.ended:
+                if run.status is RunStatus.CANCELLED:
+                    graph = graph_of_run(run, RunSpec.from_json(run.spec))
+                    self._telemetry.metrics.runs_ended.add(graph, run.status)
                 self._log.notify(run.run_id)
                 self._storage.announce(topics.run_topic(run.run_id), topics.QUEUE)
             elif not self._executor.cancel(run.run_id, abandon=abandon):

@@ -23,6 +23,7 @@ from graphwire_server.storage.records import (
     AssistantOrder,
     AssistantPosition,
     AssistantRecord,
+    Backlog,
     ChangePage,
     ChangePlace,
     EventRecord,
@@ -41,6 +42,7 @@ from graphwire_server.storage.records import (
     RequestRecord,
     RunRecord,
     RunStatus,
+    StorageLoad,
     ThreadFilter,
     ThreadPosition,
     ThreadRecord,
@@ -302,6 +304,9 @@ class Reader(CheckpointReader, WebhookReader, Protocol):
 
         Those whose time was over first come first; so many of them are skipped.
         """
+
+    def backlog(self) -> Backlog:
+        """Returns how much waits: for a server, and for somebody to answer."""
 
     def next_expiry(self, *, now: int) -> int | None:
         """Returns the earliest time after `now` at which the time of an OPEN pause is over."""
@@ -697,6 +702,9 @@ class Storage(Protocol):
 
         An empty sequence means that some may have been missed: look at everything.
         """
+
+    def load(self) -> StorageLoad:
+        """Returns how busy this server's storage is, at once."""
 
     async def close(self) -> None:
         """Waits for writes under way, and closes the database."""

@@ -22,6 +22,7 @@ _RUNS = "Runs"
 _RETENTION = "Retention"
 _LIMITS = "Limits"
 _CALLERS = "Who calls"
+_TELEMETRY = "Traces and metrics"
 
 
 def _setting(metavar: str, about: str, default: str, panel: str | None = None) -> Any:
@@ -72,6 +73,35 @@ def serve(
     ] = None,
     log_format: Annotated[
         str | None, _setting("human|json", "How log lines look.", "human")
+    ] = None,
+    tracing: Annotated[
+        str | None,
+        _setting(
+            "off|otlp",
+            "Where traces go: otlp is the collector that the OTEL_* variables name; "
+            "needs the extra otel.",
+            "off",
+            _TELEMETRY,
+        ),
+    ] = None,
+    metrics_listen: Annotated[
+        str | None,
+        _setting(
+            "HOST:PORT",
+            "Where Prometheus reads metrics over plain HTTP: host:port; empty: nowhere; "
+            "each further worker has the next port.",
+            "",
+            _TELEMETRY,
+        ),
+    ] = None,
+    metrics_export: Annotated[
+        str | None,
+        _setting(
+            "off|otlp",
+            "Where metrics are sent: otlp as for traces; needs the extra otel.",
+            "off",
+            _TELEMETRY,
+        ),
     ] = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Show every setting and its value, and exit.")

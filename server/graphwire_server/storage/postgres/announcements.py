@@ -7,6 +7,7 @@ a row, one behind another, over all servers.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import uuid
 from collections.abc import Iterator, Sequence
 
@@ -92,7 +93,10 @@ class Announcements:
     def _send(self) -> None:
         self._wake.set()
         if self._sending is None:
-            self._sending = asyncio.create_task(self._keep_sending(), name="storage-notify")
+            # No part of the call that happened to be the first to announce something.
+            self._sending = asyncio.create_task(
+                self._keep_sending(), name="storage-notify", context=contextvars.Context()
+            )
 
     async def _keep_sending(self) -> None:
         connection: psycopg.AsyncConnection[TupleRow] | None = None

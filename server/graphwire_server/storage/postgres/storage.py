@@ -15,10 +15,12 @@ from graphwire_server.storage.postgres.announcements import Announcements
 from graphwire_server.storage.postgres.connection import ConnectionThread
 from graphwire_server.storage.postgres.lease_renewal import LeaseRenewal
 from graphwire_server.storage.postgres.schema import migrate
+from graphwire_server.storage.records import StorageLoad
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.group_commit import GroupCommit, Work
 from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.telemetry.instruments import Metrics
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from graphwire_server.storage.postgres.store import Store
 
 T = TypeVar("T")
+
+_KIND = "postgres"
 
 #: How many reads run at once.
 _READERS = 3
@@ -47,8 +51,10 @@ class PostgresStorage:
         announcements: Announcements,
         store: Store,
         resources: AsyncExitStack,
+        metrics: Metrics,
     ) -> None:
         """Use `open`."""
+        self._metrics = metrics
         self._address = address
         self._connection = writer
         self._readers = readers
@@ -60,14 +66,20 @@ class PostgresStorage:
         self._saver = Saver(self)
         self._renewal = LeaseRenewal(address)
         resources.callback(self._renewal.close)
-        self._writer = GroupCommit(self._run_batch, database=address, max_batch=_MAX_BATCH)
+        self._writer = GroupCommit(
+            self._run_batch, database=address, max_batch=_MAX_BATCH, metrics=metrics, kind=_KIND
+        )
         resources.push_async_callback(self._writer.close)
         self._resources = resources
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, address: PostgresAddress) -> PostgresStorage:
+    async def open(
+        cls, address: PostgresAddress, metrics: Metrics | None = None
+    ) -> PostgresStorage:
         """Connects to a database, and brings its schema to this program's version.
+
+        `metrics` is where transactions are counted.
 
         Raises:
             StorageError: It can't be reached or used, or is newer than this program.
@@ -93,6 +105,7 @@ class PostgresStorage:
                 announcements=announcements,
                 store=store,
                 resources=resources.pop_all(),
+                metrics=metrics or Metrics(),
             )
 
     @property
@@ -125,6 +138,14 @@ class PostgresStorage:
     def listen(self, callback: Listener) -> None:
         self._announcements.listen(callback)
 
+    def load(self) -> StorageLoad:
+        return StorageLoad(
+            writes_waiting=self._writer.waiting,
+            readers=_READERS,
+            readers_busy=_READERS - self._readers.qsize(),
+            file_bytes={},
+        )
+
     async def close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.create_task(self._resources.aclose(), name="storage-close")
@@ -133,11 +154,12 @@ class PostgresStorage:
 
     async def _run_batch(self, works: Sequence[Work[Any]], *, long: bool) -> list[Outcome[Any]]:
         # Each batch runs on a thread of its own kind, so that it matters to nobody if it is long.
-        topics: set[str] = set()
+        told = transactions.Told()
         outcomes = await self._connection.run(
-            lambda connection: transactions.write(connection, works, topics)
+            lambda connection: transactions.write(connection, works, told)
         )
-        self._announcements.announce(*topics)
+        self._metrics.commit_events.observe(told.events, _KIND)
+        self._announcements.announce(*told.topics)
         return outcomes
 
     def _check_open(self) -> None:

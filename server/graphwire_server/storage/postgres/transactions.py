@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import psycopg
@@ -51,6 +52,19 @@ _BEGIN_WRITING = f"""
 """
 
 
+@dataclass(slots=True)
+class Told:
+    """What there is to tell of a transaction that was committed.
+
+    Attributes:
+        topics: What is to be announced.
+        events: How many events were added.
+    """
+
+    topics: set[str] = field(default_factory=set)
+    events: int = 0
+
+
 def read(connection: Connection, work: Callable[[Reader], T]) -> T:
     """Runs a work on one state of the database; again, if the connection is lost under it.
 
@@ -69,11 +83,11 @@ def read(connection: Connection, work: Callable[[Reader], T]) -> T:
 
 
 def write(
-    connection: Connection, works: Sequence[Work[Any]], topics: set[str] | None = None
+    connection: Connection, works: Sequence[Work[Any]], told: Told | None = None
 ) -> list[Outcome[Any]]:
     """Runs works in one transaction, each of which can fail alone, and commits it.
 
-    Adds what is to be announced of that to `topics`.
+    Adds what there is to tell of that to `told`.
 
     A transaction that was certainly not committed is tried again. One that Postgres gave up
     because of another server's is tried again work by work, so that as few as possible
@@ -87,10 +101,10 @@ def write(
     conflicts = losses = 0
     while True:
         try:
-            return _write_once(connection, works, topics)
+            return _write_once(connection, works, told)
         except TransactionConflict:
             if len(works) > 1:
-                return [_write_alone(connection, work, topics) for work in works]
+                return [_write_alone(connection, work, told) for work in works]
             conflicts += 1
             if conflicts > _MAX_CONFLICTS:
                 raise
@@ -102,9 +116,9 @@ def write(
             _log.warning("database_connection_lost", reason=str(lost))
 
 
-def _write_alone(connection: Connection, work: Work[T], topics: set[str] | None) -> Outcome[T]:
+def _write_alone(connection: Connection, work: Work[T], told: Told | None) -> Outcome[T]:
     try:
-        (outcome,) = write(connection, [work], topics)
+        (outcome,) = write(connection, [work], told)
     except StorageError as error:
         return Outcome(error=error)
     return outcome
@@ -119,7 +133,7 @@ def _read_once(connection: Connection, work: Callable[[Reader], T]) -> Outcome[T
 
 
 def _write_once(
-    connection: Connection, works: Sequence[Work[Any]], topics: set[str] | None
+    connection: Connection, works: Sequence[Work[Any]], told: Told | None
 ) -> list[Outcome[Any]]:
     with _session(connection) as session:
         row = session.control(_BEGIN_WRITING).fetchone()
@@ -130,8 +144,9 @@ def _write_once(
             announced = transaction.write_changes()
             session.check()
             _commit(connection, session, transaction_id=row[0])
-            if topics is not None:
-                topics.update(announced)
+            if told is not None:
+                told.topics.update(announced)
+                told.events += transaction.events_added
     return outcomes
 
 

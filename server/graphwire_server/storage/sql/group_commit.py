@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 from graphwire_server.storage.interface import StorageError, Transaction
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.outcome import Outcome
+from graphwire_server.telemetry.instruments import Metrics
 
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
@@ -42,7 +44,15 @@ class GroupCommit:
     many share a flush, and a lone work never waits for others.
     """
 
-    def __init__(self, run_batch: RunBatch, *, database: object, max_batch: int) -> None:
+    def __init__(
+        self,
+        run_batch: RunBatch,
+        *,
+        database: object,
+        max_batch: int,
+        metrics: Metrics | None = None,
+        kind: str = "",
+    ) -> None:
         """Begins to serve.
 
         Args:
@@ -50,7 +60,11 @@ class GroupCommit:
             database: What errors call the database.
             max_batch: The most works in one flush: a bound on how long the first of them
                 waits for it.
+            metrics: Where transactions are counted.
+            kind: What the metrics call the database.
         """
+        self._metrics = metrics or Metrics()
+        self._kind = kind
         self._run_batch = run_batch
         self._database = database
         self._max_batch = max_batch
@@ -78,6 +92,11 @@ class GroupCommit:
         self._queue.append(waiting)
         self._wake.set()
         return cast("Outcome[T]", await waiting.outcome).get()
+
+    @property
+    def waiting(self) -> int:
+        """How many works wait for the next transaction."""
+        return len(self._queue)
 
     async def close(self) -> None:
         """Finishes what is queued, and takes no more."""
@@ -110,15 +129,21 @@ class GroupCommit:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         outcomes: Sequence[Outcome[Any]]
+        metrics, kind, began = self._metrics, self._kind, time.perf_counter()
         try:
             outcomes = await self._run_batch(
                 [waiting.work for waiting in batch],
                 long=any(waiting.long for waiting in batch),
             )
         except StorageError as error:
+            metrics.commit_failures.add(kind)
             outcomes = [Outcome(error=StorageError(str(error))) for _ in batch]
         except Exception as error:  # noqa: BLE001 (all of its callers are told)
+            metrics.commit_failures.add(kind)
             outcomes = [Outcome(error=unusable(self._database, error)) for _ in batch]
+        else:
+            metrics.commit_seconds.observe(time.perf_counter() - began, kind)
+            metrics.commit_writes.observe(len(batch), kind)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.outcome.cancelled():
                 waiting.outcome.set_result(outcome)

@@ -12,6 +12,7 @@ from graphwire_server.storage.checkpoints.tables import CheckpointReads
 from graphwire_server.storage.interface import NEWEST_FIRST
 from graphwire_server.storage.records import (
     Amount,
+    Backlog,
     ChangePage,
     ChangePlace,
     EventRecord,
@@ -132,6 +133,10 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
     def expired_pauses(self, *, now: int, limit: int, skip: int = 0) -> list[PauseRecord]:
         found = self._execute(sql.EXPIRED_PAUSES, (now, limit, skip))
         return [rows.pause_record(row) for row in found]
+
+    def backlog(self) -> Backlog:
+        queued, open_, oldest = self._execute(sql.BACKLOG).fetchone()
+        return Backlog(queued, open_, oldest, self.now())
 
     def next_expiry(self, *, now: int) -> int | None:
         found: int | None = self._execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]

@@ -601,6 +601,12 @@ EXPIRED_PAUSES = f"""
         SELECT 1 FROM gw_threads t WHERE t.thread_id = p.thread_id AND t.status <> 'BUSY')
     ORDER BY p.expire_time, p.number LIMIT ? OFFSET ?
 """
+# Counted in partial indexes, which hold nothing else.
+BACKLOG = """
+    SELECT (SELECT COUNT(*) FROM gw_runs WHERE status = 'PENDING'),
+        (SELECT COUNT(*) FROM gw_pauses WHERE status = 'OPEN'),
+        (SELECT MIN(create_time) FROM gw_pauses WHERE status = 'OPEN')
+"""
 NEXT_EXPIRY = "SELECT MIN(expire_time) FROM gw_pauses WHERE status = 'OPEN' AND expire_time > ?"
 PAUSES_RESOLVED_BY = f"""
     SELECT {PAUSE_COLUMNS} FROM gw_pauses

@@ -40,16 +40,25 @@ _LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
 
 
 class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites):
-    """`Transaction` in the transaction of a session."""
+    """`Transaction` in the transaction of a session.
+
+    Attributes:
+        events_added: How many events were added that are kept.
+    """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._locks = session.locks_rows
         self._changes = Changes()
+        self._added = 0
+        self.events_added = 0
 
     def settle(self, *, kept: bool) -> None:
         """Notes that a work is over, and whether what it did is kept."""
         self._changes.settle(kept=kept)
+        if kept:
+            self.events_added += self._added
+        self._added = 0
 
     def write_changes(self) -> Collection[str]:
         """Adds what all works have changed to the log; returns what is to be announced.
@@ -340,6 +349,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def _insert_events(self, events: Sequence[EventRecord]) -> None:
         if events:
+            self._added += len(events)
             self._execute_many(sql.INSERT_EVENT, [rows.event_row(event) for event in events])
 
     def _selected(self, select: str, tables: str) -> str:

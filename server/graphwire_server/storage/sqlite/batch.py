@@ -48,10 +48,11 @@ def roll_back(sqlite: sqlite3.Connection) -> None:
 
 def run_all(
     sqlite: sqlite3.Connection, path: Path, works: Sequence[Work[Any]]
-) -> tuple[list[Outcome[Any]], Collection[str]]:
+) -> tuple[list[Outcome[Any]], Collection[str], int]:
     """Runs works in the transaction that is open, each of which can fail alone.
 
-    Returns what came of each, and what is to be announced after the commit.
+    Returns what came of each, what is to be announced after the commit, and how many events were
+    added.
 
     Raises:
         sqlite3.Error: SQLite gave the transaction up.
@@ -61,7 +62,7 @@ def run_all(
         _run_alone(sqlite, transaction, _translated(work, path), savepoint=len(works) > 1)
         for work in works
     ]
-    return outcomes, transaction.write_changes()
+    return outcomes, transaction.write_changes(), transaction.events_added
 
 
 def _translated(work: Work[T], path: Path) -> Work[T]:

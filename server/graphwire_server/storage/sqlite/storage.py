@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.local_announcements import Listener, LocalAnnouncements
+from graphwire_server.storage.records import StorageLoad
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.group_commit import GroupCommit
 from graphwire_server.storage.sql.migrations import load_migrations
@@ -21,6 +22,7 @@ from graphwire_server.storage.sqlite.lease_renewal import LeaseRenewal
 from graphwire_server.storage.sqlite.schema import claim, migrate
 from graphwire_server.storage.sqlite.session import SqliteSession
 from graphwire_server.storage.sqlite.writer import Writer
+from graphwire_server.telemetry.instruments import Metrics
 
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from graphwire_server.storage.sqlite.engine import Store
 
 T = TypeVar("T")
+
+_KIND = "sqlite"
 
 #: How many reads run at once.
 _READERS = 2
@@ -49,6 +53,7 @@ class SqliteStorage:
         readers: asyncio.Queue[Connection],
         store: Store,
         resources: AsyncExitStack,
+        metrics: Metrics,
     ) -> None:
         """Use `open`."""
         self._path = path
@@ -63,15 +68,24 @@ class SqliteStorage:
         self._renewal = LeaseRenewal(path)
         resources.callback(self._renewal.close)
         self._announcements = LocalAnnouncements()
-        writer = Writer(connection, path, self._announcements.announce)
-        self._writer = GroupCommit(writer.run, database=path, max_batch=MAX_BATCH)
+        writer = Writer(
+            connection,
+            path,
+            self._announcements.announce,
+            lambda events: metrics.commit_events.observe(events, _KIND),
+        )
+        self._writer = GroupCommit(
+            writer.run, database=path, max_batch=MAX_BATCH, metrics=metrics, kind=_KIND
+        )
         resources.push_async_callback(self._writer.close)
         self._resources = resources
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, path: Path | str) -> SqliteStorage:
+    async def open(cls, path: Path | str, metrics: Metrics | None = None) -> SqliteStorage:
         """Opens a database file; makes it, and the folders above it, if it is not there.
+
+        `metrics` is where transactions are counted.
 
         Raises:
             StorageError: Another server uses the file, it is not ours, it is newer than
@@ -101,6 +115,7 @@ class SqliteStorage:
                 readers=readers,
                 store=store,
                 resources=resources.pop_all(),
+                metrics=metrics or Metrics(),
             )
 
     @property
@@ -135,6 +150,15 @@ class SqliteStorage:
     def listen(self, callback: Listener) -> None:
         self._announcements.listen(callback)
 
+    def load(self) -> StorageLoad:
+        files = {"main": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}
+        return StorageLoad(
+            writes_waiting=self._writer.waiting,
+            readers=_READERS,
+            readers_busy=_READERS - self._readers.qsize(),
+            file_bytes={name: _size(file) for name, file in files.items()},
+        )
+
     async def close(self) -> None:
         self._announcements.close()
         if self._closing is None:
@@ -162,3 +186,10 @@ def _read(sqlite: sqlite3.Connection, path: Path, work: Callable[[Reader], T]) -
     finally:
         if sqlite.in_transaction:
             sqlite.execute("ROLLBACK")
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0  # there is none, before the first write

@@ -22,10 +22,18 @@ class Writer:
     Python's lock and wait for it again, behind everything that the event loop is busy with.
     """
 
-    def __init__(self, connection: Connection, path: Path, announce: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        path: Path,
+        announce: Callable[..., None],
+        on_commit: Callable[[int], None],
+    ) -> None:
+        """Takes what is told, after each commit, what to announce, and how many events it had."""
         self._connection = connection
         self._path = path
         self._announce = announce
+        self._on_commit = on_commit
 
     async def run(self, works: Sequence[Work[Any]], *, long: bool) -> list[Outcome[Any]]:
         """Runs works in one transaction, and returns when it is on the disk.
@@ -41,22 +49,23 @@ class Writer:
         # Once it is begun, nothing waits for the event loop, which a node may block: others want
         # the lock, the renewal of the lease among them.
         if long or not begin_at_once(sqlite):
-            outcomes, topics = await self._connection.run(
+            outcomes, topics, events = await self._connection.run(
                 lambda sqlite: self._run_and_commit(sqlite, works)
             )
         else:
             try:
-                outcomes, topics = run_all(sqlite, self._path, works)
+                outcomes, topics, events = run_all(sqlite, self._path, works)
             except BaseException:
                 roll_back(sqlite)
                 raise
             await self._connection.run(_commit)
+        self._on_commit(events)
         self._announce(*topics)
         return outcomes
 
     def _run_and_commit(
         self, sqlite: sqlite3.Connection, works: Sequence[Work[Any]]
-    ) -> tuple[list[Outcome[Any]], Collection[str]]:
+    ) -> tuple[list[Outcome[Any]], Collection[str], int]:
         begin(sqlite)
         try:
             result = run_all(sqlite, self._path, works)
