@@ -104,6 +104,7 @@ from graphwire.errors import (
     RunNotFoundError,
     SequenceOutOfRangeError,
     ShuttingDownError,
+    StreamExpiredError,
     ThreadBusyError,
     ThreadExistsError,
     ThreadInterruptedError,
@@ -146,6 +147,7 @@ from graphwire.start import (
     RunOptions,
     StateUpdate,
 )
+from graphwire.tls import Tls
 from graphwire.values import (
     Assistant,
     AssistantConfig,
@@ -280,6 +282,7 @@ __all__ = [
     "StateUpdate",
     "StepMode",
     "StorageAmount",
+    "StreamExpiredError",
     "StreamMode",
     "TaskFinished",
     "TaskStarted",
@@ -295,6 +298,7 @@ __all__ = [
     "ThreadState",
     "ThreadStatus",
     "ThreadStorage",
+    "Tls",
     "ToolCall",
     "ToolCallPiece",
     "TransportError",

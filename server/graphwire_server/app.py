@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from graphwire_server.rpc.runs_servicer import RunsServicer
 from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
+from graphwire_server.rpc.tls import ServerTls
+from graphwire_server.rpc.transport import Transport
 from graphwire_server.runs import topics as run_topics
 from graphwire_server.runs.assistant_service import AssistantService
 from graphwire_server.runs.assistants import check_names
@@ -43,6 +47,7 @@ from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering
 from graphwire_server.runs.threads import ThreadService
+from graphwire_server.runs.vitals import Vitals
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import CHANGES, Storage, StorageError, thread_of
 from graphwire_server.storage.locations import PostgresAddress
@@ -61,6 +66,8 @@ _QUEUE_POLL_SECONDS = 1.0
 _EXPIRY_POLL = 1.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
+#: The exit code of a server that could not stop in order.
+_STOPPED_LATE = 1
 
 
 class App:
@@ -68,7 +75,8 @@ class App:
 
     Attributes:
         registry: The graphs that it serves.
-        address: Where it listens, `host:port`.
+        address: Where it listens, `host:port` or `unix:/path`.
+        admin_address: Where its admin port is; empty for none.
     """
 
     def __init__(
@@ -86,11 +94,13 @@ class App:
         housekeeping: Housekeeping,
         expiry: Expiry,
         rpc: RpcServer,
+        vitals: Vitals,
         watch: BlockingWatch | None,
     ) -> None:
         """Takes the parts; `App.start` makes them."""
         self.registry = registry
         self.address = settings.listen
+        self.admin_address = ""
         self._settings = settings
         self._storage = storage
         self._log = log
@@ -102,6 +112,7 @@ class App:
         self._threads = threads
         self._housekeeping = housekeeping
         self._rpc = rpc
+        self._vitals = vitals
         self._watch = watch
 
     @classmethod
@@ -113,9 +124,14 @@ class App:
 
         Raises:
             GraphLoadError: A graph can't be loaded.
+            TransportSettingsError, TlsError: The settings of the transport are wrong.
             StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
         """
+        transport = Transport.read(settings)
+        tls = transport.load_tls()
+        if tls is not None:
+            tls.warn_if_expired()
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
@@ -128,7 +144,9 @@ class App:
             _keep_out_of_git(location.parent)
         storage = await open_storage(location)
         try:
-            app = await cls._assemble(settings, project, storage, threads, shares_port=shares_port)
+            app = await cls._assemble(
+                settings, project, storage, threads, transport, tls, shares_port=shares_port
+            )
         except BaseException:
             await storage.close()
             threads.shutdown(wait=False)
@@ -142,6 +160,8 @@ class App:
         project: Project,
         storage: Storage,
         threads: NodeThreads,
+        transport: Transport,
+        tls: ServerTls | None,
         *,
         shares_port: bool,
     ) -> App:
@@ -206,6 +226,8 @@ class App:
                 AssistantService(storage=storage, registry=registry), reader, codec
             ),
             server=ServerServicer(settings),
+            transport=transport,
+            tls=tls,
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
         )
@@ -225,6 +247,9 @@ class App:
             ),
         )
         expiry = Expiry(storage, runs, poll_seconds=_EXPIRY_POLL)
+        vitals = Vitals(
+            storage, membership, executor, rpc.show, lease_seconds=settings.lease_seconds
+        )
         app = cls(
             settings=settings,
             storage=storage,
@@ -238,13 +263,14 @@ class App:
             housekeeping=housekeeping,
             expiry=expiry,
             rpc=rpc,
+            vitals=vitals,
             watch=watch,
         )
         storage.listen(lambda topics: _on_announced(topics, log, changes, streams, executor))
         await membership.join()
         try:
-            host = settings.listen.rpartition(":")[0]
-            app.address = f"{host}:{await rpc.start(settings.listen)}"
+            await rpc.start()
+            app.address, app.admin_address = rpc.address, rpc.admin_address
         except OSError:
             await app._stop_parts(grace_seconds=0)
             raise
@@ -252,14 +278,17 @@ class App:
         executor.start()
         housekeeping.start()
         expiry.start()
+        vitals.start()
         if watch is not None:
             watch.start(asyncio.get_running_loop())
         return app
 
     async def stop(self) -> None:
         """Stops in order: no new runs, running ones end or are ended, streams end, all closes."""
-        _log.info("stopping")
-        await self._rpc.not_serving()
+        _log.info("stopping", delay_seconds=self._settings.shutdown_delay_seconds)
+        self._vitals.stop_serving()
+        # Whoever sends calls here by its health has to notice before they are refused.
+        await asyncio.sleep(self._settings.shutdown_delay_seconds)
         await self._stop_parts(self._settings.shutdown_grace_seconds)
         await self._rpc.stop(_STREAM_GRACE)
         await self._storage.close()
@@ -269,6 +298,7 @@ class App:
     async def _stop_parts(self, grace_seconds: float) -> None:
         if self._watch is not None:
             self._watch.stop()
+        await self._vitals.stop()
         # At once: where the database can't be reached, either takes a while.
         await asyncio.gather(
             self._housekeeping.stop(), self._expiry.stop(), self._executor.drain(grace_seconds)
@@ -356,4 +386,25 @@ async def serve(
         loop.add_signal_handler(number, on_signal, number)
     on_started(app)
     await stop.wait()
+    _end_after(
+        settings.shutdown_delay_seconds
+        + settings.shutdown_grace_seconds
+        + settings.shutdown_timeout_seconds
+    )
     await app.stop()
+
+
+def _end_after(seconds: float) -> None:
+    """Ends the process after a time, on a thread: whatever holds up the stop, it ends."""
+
+    def end() -> None:
+        _log.error(
+            "stop_took_too_long",
+            seconds=seconds,
+            hint="what was not handed back is taken over when the lease has run out",
+        )
+        os._exit(_STOPPED_LATE)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

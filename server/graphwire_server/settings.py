@@ -21,7 +21,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GRAPHWIRE_", extra="forbid", frozen=True)
 
-    listen: str = Field("127.0.0.1:50051", description="Where to listen: host:port; port 0: any.")
+    listen: str = Field(
+        "127.0.0.1:50051", description="Where to listen: host:port, port 0 for any; or unix:/path."
+    )
     project: Path = Field(Path(), description="The project: a folder or its langgraph.json.")
     database: str = Field(
         "",
@@ -96,6 +98,60 @@ class Settings(BaseSettings):
     )
     blocking_threshold_seconds: Annotated[float, Field(ge=0)] = Field(
         0.5, description="Warn of a node that blocks the event loop for longer; 0: never."
+    )
+
+    # Transport (ADR 12).
+    tls_certificate_file: str = Field(
+        "",
+        description="The server's certificate and those up to its authority, in PEM; with the key "
+        "it turns TLS on. Read again when it changes.",
+    )
+    tls_key_file: str = Field(
+        "", description="The private key of the certificate, in PEM, not encrypted."
+    )
+    tls_client_ca_file: str = Field(
+        "",
+        description="The authorities of clients, in PEM: each client needs a certificate of "
+        "theirs (mTLS).",
+    )
+    allow_plaintext: bool = Field(
+        False, description="Listen without TLS also where other machines can connect."
+    )
+    admin_listen: str = Field(
+        "",
+        description="Where channelz, health and reflection are served as well; empty: nowhere.",
+    )
+    keepalive_seconds: Annotated[float, Field(ge=1)] = Field(
+        60, description="How long a connection may be silent before the server pings it."
+    )
+    keepalive_timeout_seconds: Annotated[float, Field(ge=1)] = Field(
+        20, description="How long it waits for the answer before it gives the connection up."
+    )
+    min_ping_interval_seconds: Annotated[float, Field(ge=0)] = Field(
+        10, description="How often clients may ping; those that do so more often are cut off."
+    )
+    max_connection_idle_seconds: Annotated[float, Field(ge=0)] = Field(
+        0, description="How long a connection may be without a call before it ends; 0: for ever."
+    )
+    max_connection_age_seconds: Annotated[float, Field(ge=0)] = Field(
+        0,
+        description="How old a connection may become before its client has to make a new one; "
+        "0: for ever.",
+    )
+    max_connection_age_grace_seconds: Annotated[float, Field(ge=1)] = Field(
+        300,
+        description="How long calls may go on after that. Streams end before that, and are "
+        "joined again.",
+    )
+    shutdown_delay_seconds: Annotated[float, Field(ge=0)] = Field(
+        0,
+        description="How long it goes on as before after SIGTERM, but for its health, so that "
+        "load balancers notice first.",
+    )
+    shutdown_timeout_seconds: Annotated[float, Field(ge=0)] = Field(
+        15,
+        description="How long the stop may take beyond delay and grace, before the process ends "
+        "whatever it is doing.",
     )
 
     @property

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from graphwire_server.cli.console import fail, out, say
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.listening import check_free, check_listen
+from graphwire_server.cli.listening import check_listen, check_transport
 from graphwire_server.cli.tables import show_table
 from graphwire_server.cli.worker_link import WorkerLink
 from graphwire_server.storage.interface import StorageError
@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 _EXIT_SECONDS = 2.0
 
 #: What the other commands read.
-_OF_CLIENTS = {"GRAPHWIRE_TARGET", "GRAPHWIRE_TOKEN", "GRAPHWIRE_TLS"}
+_OF_CLIENTS = {
+    "GRAPHWIRE_TARGET",
+    "GRAPHWIRE_TOKEN",
+    "GRAPHWIRE_TLS",
+    "GRAPHWIRE_CA_FILE",
+    "GRAPHWIRE_CLIENT_CERTIFICATE_FILE",
+    "GRAPHWIRE_CLIENT_KEY_FILE",
+    "GRAPHWIRE_SERVER_NAME",
+}
 
 
 def serve(given: Mapping[str, Any], *, reload: bool, worker_link: int | None) -> None:
@@ -102,6 +110,8 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
             wrong.append(f"{option}: should be {reason}, and is {problem['input']!r}")
         fail("; ".join(wrong), ExitCode.USAGE)
     check_listen(settings.listen)
+    if settings.admin_listen:
+        check_listen(settings.admin_listen, "--admin-listen")
     _check_database(settings)
     return settings
 
@@ -147,7 +157,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
         fail(str(error), ExitCode.UNAVAILABLE)
     link = None if worker_link is None else WorkerLink(worker_link)
     if link is None:
-        check_free(settings.listen)
+        check_transport(settings)
     else:
         link.stop_with_parent()
     configure_logging(settings.log_level, settings.log_format)
@@ -155,10 +165,13 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     from graphwire_server import app
     from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
+    from graphwire_server.rpc.tls import TlsError
 
     def on_started(started: app.App) -> None:
         if link is None:
-            announce(started.address, settings, project, started.registry)
+            announce(
+                started.address, settings, project, started.registry, admin=started.admin_address
+            )
         else:
             link.listens()
 
@@ -179,7 +192,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     except GraphLoadError as error:
         message, _, source = str(error).partition("\n")
         fail(message, ExitCode.UNAVAILABLE, detail=source)
-    except (StorageError, OSError) as error:
+    except (StorageError, TlsError, OSError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
         fail("interrupted", ExitCode.INTERRUPTED)
