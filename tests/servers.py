@@ -57,7 +57,8 @@ class ServerProcess:
     def start(self) -> Self:
         """Starts it and waits until it listens. On a second start it keeps its port."""
         listen = self.address or "127.0.0.1:0"
-        command = [sys.executable, "-m", "graphwire", "serve", str(self._project)]
+        # Begins as the `graphwire` script does.
+        command = [sys.executable, "-m", "graphwire_server", "serve", str(self._project)]
         self._process = subprocess.Popen(
             [*command, "--listen", listen, "--database", str(self.database)],
             stdout=subprocess.PIPE,

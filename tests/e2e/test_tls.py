@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -120,6 +121,24 @@ async def refused(target: str, tls: Tls | bool | None = None) -> str:
 
 
 # --- clients ---
+
+
+async def test_what_is_no_tls_is_turned_away_and_leaves_nothing_in_the_log(
+    secured: Secured,
+) -> None:
+    host, _, port = secured.process.address.rpartition(":")
+    for sent in (  # not TLS, or damaged
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01" * 99,
+    ):
+        with socket.create_connection((host, int(port)), timeout=DEADLINE) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(1000)
+        assert answer == b"" or answer[0] == 0x15  # an alert of TLS
+    assert await health(secured.target, Tls(ca_file=secured.ca_file)) is HealthStatus.SERVING
+    assert "andshake" not in secured.process.log
 
 
 async def test_clients_talk_tls_with_an_authority_of_their_own(secured: Secured) -> None:

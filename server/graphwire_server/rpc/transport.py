@@ -125,6 +125,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     options = [
         ("grpc.keepalive_time_ms", _ms(settings.keepalive_seconds)),
         ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
+        # Of the two the longer one counts; this one is a minute if nobody says.
+        ("grpc.http2.ping_timeout_ms", _ms(settings.keepalive_timeout_seconds)),
         # Pings without a call, too: they keep open what a proxy would close.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
