@@ -47,7 +47,7 @@ from graphwire_server.runs.batch import (
     subject,
 )
 from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_active
-from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.completion import Caller, Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.executor import Executor
@@ -177,7 +177,10 @@ class RunService:
             MovedOnError: What was to be gone on with is not what the thread would go on with.
         """
 
+        caller = Caller()
+
         def work(tx: Transaction, slot_free: bool) -> Accepted:
+            caller.check()
             self._check_open()
             context = self._context(tx, prepared, slot_free=slot_free, key=key, principal=principal)
             return accept(tx, prepared.request, context)
@@ -200,7 +203,7 @@ class RunService:
             self._tell_of_cancelled(accepted.cancelled)
             return accepted
 
-        return await self._completion.of(begin())
+        return await self._completion.of(begin(), caller)
 
     async def start_all(
         self, requests: Sequence[RunRequest], *, request_id: str, principal: str
@@ -235,7 +238,10 @@ class RunService:
     ) -> Sequence[RunRecord]:
         """Starts runs, all or none. Raises MovedOnError as `_start`."""
 
+        caller = Caller()
+
         def work(tx: Transaction, slots: int) -> tuple[Sequence[Accepted], Sequence[RunRecord]]:
+            caller.check()
             self._check_open()
             earlier = batch_started_earlier(tx, key)
             if earlier is not None:
@@ -273,7 +279,7 @@ class RunService:
                 self._tell_of_cancelled(accepted.cancelled)
             return runs
 
-        return await self._completion.of(begin())
+        return await self._completion.of(begin(), caller)
 
     def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventRecord | None]:
         """Yields a run's events after a sequence, to its end; see `EventLog.follow`."""

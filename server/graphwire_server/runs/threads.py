@@ -34,7 +34,7 @@ from graphwire_server.runs import topics
 from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import find, to_open
 from graphwire_server.runs.clock import new_id, now_us
-from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.completion import Caller, Completion
 from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
@@ -520,16 +520,21 @@ class ThreadService:
         Raises:
             GraphwireError: Any reason of UpdateThreadState; nothing was changed.
         """
-        return await self._completion.of(self._edit(edit, key))
+        caller = Caller()
+        return await self._completion.of(self._edit(edit, key, caller), caller)
 
-    async def _edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView:
+    async def _edit(
+        self, edit: StateEdit, key: RequestKey | None, caller: Caller
+    ) -> ThreadStateView:
         for _ in range(_EDIT_TRIES):
-            done = await self._try_to_edit(edit, key)
+            done = await self._try_to_edit(edit, key, caller)
             if done is not None:
                 return done
         raise thread_busy(edit.thread_id, ())
 
-    async def _try_to_edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView | None:
+    async def _try_to_edit(
+        self, edit: StateEdit, key: RequestKey | None, caller: Caller
+    ) -> ThreadStateView | None:
         """Edits a thread's state; returns None if somebody else has changed it meanwhile."""
         thread_id = edit.thread_id
 
@@ -582,6 +587,7 @@ class ThreadService:
                 current_sink.reset(sink)
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
+            caller.check()
             now_there, last_run_now, repeated = check(tx)
             if repeated or now_there.checkpoint_id != thread.checkpoint_id:
                 return None
