@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,12 +23,11 @@ WORKERS = 2
 class Group(ServerProcess):
     """A server with several workers."""
 
-    def __init__(self, database: str, project: Path = PROJECT) -> None:
-        super().__init__(
-            database,
-            project,
-            env={"GRAPHWIRE_WORKERS": str(WORKERS), "GRAPHWIRE_LEASE_SECONDS": str(LEASE)},
-        )
+    def __init__(
+        self, database: str, project: Path = PROJECT, *, env: Mapping[str, str] | None = None
+    ) -> None:
+        own = {"GRAPHWIRE_WORKERS": str(WORKERS), "GRAPHWIRE_LEASE_SECONDS": str(LEASE)}
+        super().__init__(database, project, env={**own, **(env or {})})
 
     @property
     def workers(self) -> set[int]:
