@@ -50,6 +50,9 @@ LONGEST = [
         "e2e/test_shutdown.py",
         "e2e/test_retention.py",
         "checkpoints/test_keep_latest.py",
+        "replicas/test_drain.py",
+        "e2e/test_connections.py",
+        "e2e/test_health.py",
         "replicas/test_takeover.py",
         "checkpoints/test_graphs.py",
         "cli/test_serve.py",
@@ -81,6 +84,8 @@ LONGEST = [
         "e2e/test_messages.py",
         "replicas/test_workers.py",
         "replicas/test_stopping.py",
+        "e2e/test_tls.py",
+        "e2e/test_admin_port.py",
     )
 ]
 

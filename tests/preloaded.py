@@ -13,6 +13,8 @@ import sys
 import psycopg
 
 os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+# The command does so too, before it imports gRPC.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 for _name in (
     "graphwire_server.app",

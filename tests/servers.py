@@ -139,5 +139,5 @@ class FreshServerProcess(ServerProcess):
     def _launch(
         self, arguments: Sequence[str], stdout: int, stderr: int
     ) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "graphwire", *arguments]
+        command = [sys.executable, "-m", "graphwire_server", *arguments]
         return subprocess.Popen(command, stdout=stdout, stderr=stderr, env=self._env)

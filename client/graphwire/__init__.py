@@ -107,6 +107,7 @@ from graphwire.errors import (
     RunNotFoundError,
     SequenceOutOfRangeError,
     ShuttingDownError,
+    StreamExpiredError,
     ThreadBusyError,
     ThreadExistsError,
     ThreadInterruptedError,
@@ -150,6 +151,7 @@ from graphwire.start import (
     RunOptions,
     StateUpdate,
 )
+from graphwire.tls import Tls
 from graphwire.values import (
     Assistant,
     AssistantConfig,
@@ -288,6 +290,7 @@ __all__ = [
     "StateUpdate",
     "StepMode",
     "StorageAmount",
+    "StreamExpiredError",
     "StreamMode",
     "TaskFinished",
     "TaskStarted",
@@ -303,6 +306,7 @@ __all__ = [
     "ThreadState",
     "ThreadStatus",
     "ThreadStorage",
+    "Tls",
     "ToolCall",
     "ToolCallPiece",
     "TransportError",

@@ -12,6 +12,7 @@ import grpc
 
 from graphwire._calls import Call
 from graphwire._retry import Retry
+from graphwire.tls import Tls, from_environment, in_words_of_the_environment
 
 #: Where a client connects to when neither it nor GRAPHWIRE_TARGET says.
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -38,12 +39,17 @@ _CHANNEL_OPTIONS: dict[str, Any] = {
 }
 
 
+class PlainTokenError(ValueError):
+    """A token would go over the network in plain text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of a client; see `AsyncClient` for what they mean."""
 
     target: str
     credentials: grpc.ChannelCredentials | None
+    tls: Tls | None
     token: str | Callable[[], str] | None = field(repr=False)
     timeout: float | None
     rejoin_timeout: float
@@ -71,6 +77,8 @@ class Settings:
         options = dict(_CHANNEL_OPTIONS)
         if _is_local(self.target):
             options["grpc.enable_http_proxy"] = 0
+        if self.tls is not None:
+            options |= self.tls.options()
         return list({**options, **dict(self.options)}.items())
 
 
@@ -78,6 +86,7 @@ def check_settings(
     *,
     target: str | None,
     credentials: grpc.ChannelCredentials | None,
+    tls: Tls | bool | None,
     token: str | Callable[[], str] | None,
     allow_insecure_token: bool,
     timeout: float | None,
@@ -89,11 +98,13 @@ def check_settings(
     """Checks what a client was given, and fills in the defaults.
 
     Raises:
-        ValueError: Settings that contradict one another, or a token that would go over
-            the network in plain text.
+        ValueError: Settings that contradict one another, a file that can't be read, or a token
+            that would go over the network in plain text.
     """
-    if has_channel and (target is not None or credentials is not None or options):
-        raise ValueError("channel= brings its own target, credentials and options")
+    if has_channel and (target is not None or credentials is not None or tls or options):
+        raise ValueError("channel= brings its own target, credentials, tls and options")
+    if credentials is not None and tls:
+        raise ValueError("credentials= and tls= say the same: give one of them")
     if timeout is not None and timeout <= 0:
         raise ValueError(f"timeout is {timeout}: it must be more than 0")
     if rejoin_timeout < 0:
@@ -104,22 +115,38 @@ def check_settings(
     if token is not None and "authorization" in keys:
         raise ValueError("metadata can't have authorization as well as token=")
     target = target or os.environ.get("GRAPHWIRE_TARGET") or DEFAULT_TARGET
+    used_tls = None
+    if credentials is None and not has_channel:
+        used_tls, credentials = _tls(tls)
     plain = credentials is None and not has_channel and not _is_local(target)
     secret = token is not None or "authorization" in keys
     if secret and plain and not allow_insecure_token:
-        raise ValueError(
-            f"the token (or authorization) would go to {target} in plain text: pass credentials="
-            "grpc.ssl_channel_credentials(), or allow_insecure_token=True"
+        raise PlainTokenError(
+            f"the token (or authorization) would go to {target} in plain text: pass tls=True, "
+            "or allow_insecure_token=True"
         )
     return Settings(
         target=target,
         credentials=credentials,
+        tls=used_tls,
         token=token,
         timeout=timeout,
         rejoin_timeout=rejoin_timeout,
         metadata=tuple(metadata),
         options=tuple(options),
     )
+
+
+def _tls(given: Tls | bool | None) -> tuple[Tls | None, grpc.ChannelCredentials | None]:
+    if given is False:
+        return None, None
+    if isinstance(given, Tls):
+        return given, given.credentials()
+    try:
+        found = from_environment(wanted=given is True)
+        return found, None if found is None else found.credentials()
+    except ValueError as error:
+        raise ValueError(in_words_of_the_environment(str(error))) from error
 
 
 def _is_local(target: str) -> bool:

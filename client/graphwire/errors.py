@@ -24,6 +24,7 @@ the client raises the same class again. Branch on the class, or on `reason`.
     ├── LimitReachedError           RESOURCE_EXHAUSTED
     ├── ShuttingDownError           UNAVAILABLE
     ├── KeysUnavailableError        UNAVAILABLE
+    ├── StreamExpiredError          UNAVAILABLE
     ├── GraphUnavailableError       INTERNAL
     ├── InternalError               INTERNAL
     ├── TransportError              any status that is not the server's own (client only)
@@ -402,6 +403,13 @@ class ShuttingDownError(GraphwireError):
 
     code = "UNAVAILABLE"
     reason = "SHUTTING_DOWN"
+
+
+class StreamExpiredError(GraphwireError):
+    """The stream is as old as one may become on this server; join it again."""
+
+    code = "UNAVAILABLE"
+    reason = "STREAM_EXPIRED"
 
 
 class UnconfirmedError(GraphwireError):

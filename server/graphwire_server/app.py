@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
@@ -33,6 +35,8 @@ from graphwire_server.rpc.runs_servicer import RunsServicer
 from graphwire_server.rpc.server import RpcServer
 from graphwire_server.rpc.server_servicer import ServerServicer
 from graphwire_server.rpc.threads_servicer import ThreadsServicer
+from graphwire_server.rpc.tls import ServerTls
+from graphwire_server.rpc.transport import Transport
 from graphwire_server.runs import topics as run_topics
 from graphwire_server.runs.assistant_service import AssistantService
 from graphwire_server.runs.assistants import check_names
@@ -50,6 +54,7 @@ from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering
 from graphwire_server.runs.threads import ThreadService
+from graphwire_server.runs.vitals import Vitals
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import CHANGES, Storage, StorageError, thread_of
 from graphwire_server.storage.locations import PostgresAddress
@@ -74,6 +79,8 @@ _EXPIRY_POLL = 1.0
 _WEBHOOK_GRACE = 2.0
 #: After the drain, how long streams get to end by themselves, in seconds.
 _STREAM_GRACE = 1.0
+#: The exit code of a server that could not stop in order.
+_STOPPED_LATE = 1
 
 
 class App:
@@ -81,7 +88,8 @@ class App:
 
     Attributes:
         registry: The graphs that it serves.
-        address: Where it listens, `host:port`.
+        address: Where it listens, `host:port` or `unix:/path`.
+        admin_address: Where its admin port is; empty for none.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class App:
         housekeeping: Housekeeping,
         expiry: Expiry,
         rpc: RpcServer,
+        vitals: Vitals,
         watch: BlockingWatch | None,
         webhooks: Webhooks | None,
         exports: Exports,
@@ -108,6 +117,7 @@ class App:
         self._exports = exports
         self.registry = registry
         self.address = settings.listen
+        self.admin_address = ""
         self._settings = settings
         self._storage = storage
         self._log = log
@@ -119,6 +129,7 @@ class App:
         self._threads = threads
         self._housekeeping = housekeeping
         self._rpc = rpc
+        self._vitals = vitals
         self._watch = watch
         self._webhooks = webhooks
         self._authentication = authentication
@@ -133,11 +144,16 @@ class App:
         Raises:
             GraphLoadError: A graph, or the project's `auth`, can't be loaded.
             AuthSetupError: Who calls can't be found out as the settings say.
+            TransportSettingsError, TlsError: The settings of the transport are wrong.
             StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
             TracingError: Traces can't be made as the settings ask for.
         """
         telemetry = make_telemetry(traces_to=settings.tracing, metrics_to=settings.metrics_export)
+        transport = Transport.read(settings)
+        tls = transport.load_tls()
+        if tls is not None:
+            tls.warn_if_expired()
         langgraph_repairs.prepare(take_over, end_step, stop_after)
         for warning in prepare(project):
             _log.warning("project", warning=warning)
@@ -162,6 +178,8 @@ class App:
                 threads,
                 authentication,
                 telemetry,
+                transport,
+                tls,
                 shares_port=shares_port,
             )
             undone.pop_all()
@@ -176,6 +194,8 @@ class App:
         threads: NodeThreads,
         authentication: Authentication | None,
         telemetry: Telemetry,
+        transport: Transport,
+        tls: ServerTls | None,
         *,
         shares_port: bool,
     ) -> App:
@@ -260,6 +280,8 @@ class App:
                 AssistantService(storage=storage, registry=registry), reader, codec
             ),
             server=ServerServicer(settings),
+            transport=transport,
+            tls=tls,
             max_request_bytes=settings.max_request_bytes,
             shares_port=shares_port,
             guard=_guard(authentication, storage, registry, codec),
@@ -288,6 +310,9 @@ class App:
         metrics.runs_limit.set(settings.max_concurrent_runs)
         metrics.node_threads_limit.set(settings.max_node_threads)
         exports = Exports(telemetry, Gauges(metrics, storage, executor, threads).refresh)
+        vitals = Vitals(
+            storage, membership, executor, rpc.show, lease_seconds=settings.lease_seconds
+        )
         app = cls(
             settings=settings,
             storage=storage,
@@ -301,6 +326,7 @@ class App:
             housekeeping=housekeeping,
             expiry=expiry,
             rpc=rpc,
+            vitals=vitals,
             watch=watch,
             webhooks=webhooks,
             exports=exports,
@@ -312,8 +338,8 @@ class App:
         await membership.join()
         try:
             exports.start(listen=settings.metrics_listen, metrics_to=settings.metrics_export)
-            host = settings.listen.rpartition(":")[0]
-            app.address = f"{host}:{await rpc.start(settings.listen)}"
+            await rpc.start()
+            app.address, app.admin_address = rpc.address, rpc.admin_address
         except (OSError, TracingError):
             await app._stop_parts(grace_seconds=0)
             await exports.stop()
@@ -324,14 +350,17 @@ class App:
         expiry.start()
         if webhooks is not None:
             webhooks.start()
+        vitals.start()
         if watch is not None:
             watch.start(asyncio.get_running_loop())
         return app
 
     async def stop(self) -> None:
         """Stops in order: no new runs, running ones end or are ended, streams end, all closes."""
-        _log.info("stopping")
-        await self._rpc.not_serving()
+        _log.info("stopping", delay_seconds=self._settings.shutdown_delay_seconds)
+        self._vitals.stop_serving()
+        # Whoever sends calls here by its health has to notice before they are refused.
+        await asyncio.sleep(self._settings.shutdown_delay_seconds)
         await self._stop_parts(self._settings.shutdown_grace_seconds)
         await self._rpc.stop(_STREAM_GRACE)
         # While the database can be asked, and after the last call has ended.
@@ -345,6 +374,7 @@ class App:
     async def _stop_parts(self, grace_seconds: float) -> None:
         if self._watch is not None:
             self._watch.stop()
+        await self._vitals.stop()
         # At once: where the database can't be reached, either takes a while.
         await asyncio.gather(
             self._housekeeping.stop(), self._expiry.stop(), self._executor.drain(grace_seconds)
@@ -448,4 +478,25 @@ async def serve(
         loop.add_signal_handler(number, on_signal, number)
     on_started(app)
     await stop.wait()
+    _end_after(
+        settings.shutdown_delay_seconds
+        + settings.shutdown_grace_seconds
+        + settings.shutdown_timeout_seconds
+    )
     await app.stop()
+
+
+def _end_after(seconds: float) -> None:
+    """Ends the process after a time, on a thread: whatever holds up the stop, it ends."""
+
+    def end() -> None:
+        _log.error(
+            "stop_took_too_long",
+            seconds=seconds,
+            hint="what was not handed back is taken over when the lease has run out",
+        )
+        os._exit(_STOPPED_LATE)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()

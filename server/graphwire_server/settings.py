@@ -25,10 +25,6 @@ def _checked(read: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-#: What settings begin with that have no option: they are not what one types by hand, and a
-#: secret in a command line is seen by everybody on the machine.
-ENVIRONMENT_ONLY = ("webhook_",)
-
 Secrets = Annotated[str, _checked(read_secrets)]
 Domains = Annotated[str, _checked(read_domains)]
 Ports = Annotated[str, _checked(read_ports)]
@@ -38,14 +34,17 @@ Networks = Annotated[str, _checked(read_networks)]
 class Settings(BaseSettings):
     """The server's settings: from `graphwire serve` options, or `GRAPHWIRE_<NAME>`.
 
-    Those that begin with one of ENVIRONMENT_ONLY have no option.
+    Not all have an option: some are nothing that one types by hand, and a secret in a command
+    line is seen by everybody on the machine.
 
     The README's table is made from the descriptions below.
     """
 
     model_config = SettingsConfigDict(env_prefix="GRAPHWIRE_", extra="forbid", frozen=True)
 
-    listen: str = Field("127.0.0.1:50051", description="Where to listen: host:port; port 0: any.")
+    listen: str = Field(
+        "127.0.0.1:50051", description="Where to listen: host:port, port 0 for any; or unix:/path."
+    )
     project: Path = Field(Path(), description="The project: a folder or its langgraph.json.")
     database: str = Field(
         "",
@@ -239,6 +238,60 @@ class Settings(BaseSettings):
     def sends_webhooks(self) -> bool:
         """Whether runs can name webhooks."""
         return bool(self.webhook_secrets) or self.webhook_unsigned
+
+    # Transport (ADR 12).
+    tls_certificate_file: str = Field(
+        "",
+        description="The server's certificate and those up to its authority, in PEM; with the key "
+        "it turns TLS on. Read again when it changes.",
+    )
+    tls_key_file: str = Field(
+        "", description="The private key of the certificate, in PEM, not encrypted."
+    )
+    tls_client_ca_file: str = Field(
+        "",
+        description="The authorities of clients, in PEM: each client needs a certificate of "
+        "theirs (mTLS).",
+    )
+    allow_plaintext: bool = Field(
+        False, description="Listen without TLS also where other machines can connect."
+    )
+    admin_listen: str = Field(
+        "",
+        description="Where channelz, health and reflection are served as well; empty: nowhere.",
+    )
+    keepalive_seconds: Annotated[float, Field(ge=1)] = Field(
+        60, description="How long a connection may be silent before the server pings it."
+    )
+    keepalive_timeout_seconds: Annotated[float, Field(ge=1)] = Field(
+        20, description="How long it waits for the answer before it gives the connection up."
+    )
+    min_ping_interval_seconds: Annotated[float, Field(ge=0)] = Field(
+        10, description="How often clients may ping; those that do so more often are cut off."
+    )
+    max_connection_idle_seconds: Annotated[float, Field(ge=0)] = Field(
+        0, description="How long a connection may be without a call before it ends; 0: for ever."
+    )
+    max_connection_age_seconds: Annotated[float, Field(ge=0)] = Field(
+        0,
+        description="How old a connection may become before its client has to make a new one; "
+        "0: for ever.",
+    )
+    max_connection_age_grace_seconds: Annotated[float, Field(ge=1)] = Field(
+        300,
+        description="How long calls may go on after that. Streams end before that, and are "
+        "joined again.",
+    )
+    shutdown_delay_seconds: Annotated[float, Field(ge=0)] = Field(
+        0,
+        description="How long it goes on as before after SIGTERM, but for its health, so that "
+        "load balancers notice first.",
+    )
+    shutdown_timeout_seconds: Annotated[float, Field(ge=0)] = Field(
+        15,
+        description="How long the stop may take beyond delay and grace, before the process ends "
+        "whatever it is doing.",
+    )
 
     @property
     def location(self) -> Location:

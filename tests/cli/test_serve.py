@@ -184,6 +184,8 @@ def test_with_json_logs_every_line_is_json(stopped: Stopped) -> None:
         "logger": "graphwire.server",
         "event": "serving",
         "address": stopped.address,
+        "admin_address": "",
+        "tls": "off",
         "assistants": ["known", "sleeps"],
         "project": str(stopped.project / "langgraph.json"),
         "database": str(stopped.project / ".graphwire" / "graphwire.db"),
@@ -270,12 +272,14 @@ def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
         (
             ["--listen", "50051"],
             {},
-            "--listen: '50051' is no address: write host:port, such as 127.0.0.1:50051",
+            "--listen: '50051' is no address: write host:port, such as 127.0.0.1:50051, "
+            "or unix:/path",
         ),
         (
             ["--listen", "127.0.0.1:65536"],
             {},
-            "--listen: '127.0.0.1:65536' is no address: write host:port, such as 127.0.0.1:50051",
+            "--listen: '127.0.0.1:65536' is no address: write host:port, such as 127.0.0.1:50051, "
+            "or unix:/path",
         ),
         (
             ["--log-level", "loud"],

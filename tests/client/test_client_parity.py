@@ -107,6 +107,7 @@ def test_all_lists_what_there_is() -> None:
             graphwire.events,
             graphwire.reviews,
             graphwire.start,
+            graphwire.tls,
             graphwire.values,
         )
         for name, value in vars(module).items()

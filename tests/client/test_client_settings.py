@@ -44,6 +44,7 @@ def settings(**given: Any) -> Any:
     defaults: dict[str, Any] = {
         "target": None,
         "credentials": None,
+        "tls": None,
         "token": None,
         "allow_insecure_token": False,
         "timeout": None,
@@ -115,7 +116,7 @@ def test_a_token_may_go_over_plain_text_within_this_machine(target: str) -> None
 @pytest.mark.parametrize("target", REMOTE)
 @pytest.mark.parametrize("client", [AsyncClient, Client])
 def test_a_token_never_goes_over_plain_text_to_another_machine(target: str, client: Any) -> None:
-    with pytest.raises(ValueError, match=r"would go to .* in plain text: pass credentials="):
+    with pytest.raises(ValueError, match=r"would go to .* in plain text: pass tls=True"):
         client(target, token="secret")
     with pytest.raises(ValueError, match="in plain text"):
         client(target, metadata=[("Authorization", "Basic secret")])
@@ -178,11 +179,11 @@ async def test_answers_may_be_larger_than_grpc_allows_by_default(
         ),
         (
             {"has_channel": True, "target": "localhost:1"},
-            "channel= brings its own target, credentials and options",
+            "channel= brings its own target, credentials, tls and options",
         ),
         (
             {"has_channel": True, "options": [("grpc.keepalive_time_ms", 1)]},
-            "channel= brings its own target, credentials and options",
+            "channel= brings its own target, credentials, tls and options",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -11,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from graphwire_server.settings import ENVIRONMENT_ONLY, Settings
+from graphwire_server.cli.commands.serve import serve
+from graphwire_server.settings import Settings
 
 from tests.servers import WEATHER, ServerProcess
 
@@ -93,12 +95,13 @@ def test_the_last_grpcurl_resume_came_to_the_answer(weather: ServerProcess) -> N
 
 def test_the_settings_table_is_that_of_the_settings() -> None:
     rows = ["| option | default | meaning |", "|---|---|---|"]
+    options = inspect.signature(serve).parameters
     for name, setting in Settings.model_fields.items():
-        option = "`PROJECT`" if name == "project" else f"`--{name.replace('_', '-')}`"
-        if name.startswith(ENVIRONMENT_ONLY):
-            option = f"`GRAPHWIRE_{name.upper()}`"
+        option = f"--{name.replace('_', '-')}" if name in options else f"GRAPHWIRE_{name.upper()}"
+        if name == "project":
+            option = "PROJECT"
         default = "" if setting.default in ("", None) else f"`{setting.default}`"
-        rows.append(f"| {option} | {default} | {setting.description} |")
+        rows.append(f"| `{option}` | {default} | {setting.description} |")
     table = "\n".join(rows)
     readme = README.read_text()
     start = readme.index("<!-- test: settings -->\n") + len("<!-- test: settings -->\n")

@@ -161,6 +161,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the server is shutting down. Retry on another one; a stream can
     be joined again after its last sequence (metadata key `last_sequence`).
     """
+    ERROR_REASON_STREAM_EXPIRED: _ErrorReason.ValueType  # 67
+    """UNAVAILABLE: the stream is as old as one may become on this server, which ends
+    connections by their age. Join again after its last sequence, or its last cursor.
+    """
     ERROR_REASON_GRAPH_UNAVAILABLE: _ErrorReason.ValueType  # 63
     """INTERNAL: the graph could not be built for this request (its factory raised), is
     not in langgraph.json any more, or its stored state can't be read.
@@ -318,6 +322,10 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 62
 """UNAVAILABLE: the server is shutting down. Retry on another one; a stream can
 be joined again after its last sequence (metadata key `last_sequence`).
+"""
+ERROR_REASON_STREAM_EXPIRED: ErrorReason.ValueType  # 67
+"""UNAVAILABLE: the stream is as old as one may become on this server, which ends
+connections by their age. Join again after its last sequence, or its last cursor.
 """
 ERROR_REASON_GRAPH_UNAVAILABLE: ErrorReason.ValueType  # 63
 """INTERNAL: the graph could not be built for this request (its factory raised), is

@@ -56,8 +56,8 @@ class RunsStub:
     UNSUPPORTED_BREAKPOINT.
     OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
     see JoinRun. CreateRun streams none.)
-    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-    GRAPH_UNAVAILABLE.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     CreateRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.CreateRunRequest, _runs_pb2.CreateRunResponse]
     """Starts a run in the background and returns it at once. Its events are
@@ -85,7 +85,7 @@ class RunsStub:
     `after_sequence` they can be had. The last two always are.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN.
+    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _runs_pb2.GetRunResponse]
     """Returns a run.
@@ -191,8 +191,8 @@ class RunsAsyncStub(RunsStub):
     UNSUPPORTED_BREAKPOINT.
     OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
     see JoinRun. CreateRun streams none.)
-    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-    GRAPH_UNAVAILABLE.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     CreateRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.CreateRunRequest, _runs_pb2.CreateRunResponse]  # type: ignore[assignment]
     """Starts a run in the background and returns it at once. Its events are
@@ -220,7 +220,7 @@ class RunsAsyncStub(RunsStub):
     `after_sequence` they can be had. The last two always are.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN.
+    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _runs_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns a run.
@@ -329,8 +329,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         UNSUPPORTED_BREAKPOINT.
         OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
         see JoinRun. CreateRun streams none.)
-        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-        GRAPH_UNAVAILABLE.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -382,7 +382,7 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         `after_sequence` they can be had. The last two always are.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN.
+        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
 
     @_abc_1.abstractmethod

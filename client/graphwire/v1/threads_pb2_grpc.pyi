@@ -130,7 +130,7 @@ class ThreadsStub:
     with a cursor, from which another call goes on, on any server.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     WatchThreads: _grpc.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
@@ -140,7 +140,7 @@ class ThreadsStub:
     server.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-    UNAVAILABLE: SHUTTING_DOWN.
+    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     ListPauses: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListPausesRequest, _threads_pb2.ListPausesResponse]
     """Lists pauses across threads: the inbox of whoever approves and answers. Those of
@@ -256,7 +256,7 @@ class ThreadsAsyncStub(ThreadsStub):
     with a cursor, from which another call goes on, on any server.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     WatchThreads: _aio.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]  # type: ignore[assignment]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
@@ -266,7 +266,7 @@ class ThreadsAsyncStub(ThreadsStub):
     server.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-    UNAVAILABLE: SHUTTING_DOWN.
+    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     ListPauses: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListPausesRequest, _threads_pb2.ListPausesResponse]  # type: ignore[assignment]
     """Lists pauses across threads: the inbox of whoever approves and answers. Those of
@@ -457,7 +457,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         with a cursor, from which another call goes on, on any server.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-        OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN.
+        OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
 
     @_abc_1.abstractmethod
@@ -473,7 +473,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         server.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-        UNAVAILABLE: SHUTTING_DOWN.
+        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
 
     @_abc_1.abstractmethod

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from graphwire_server.cli.console import err
 from graphwire_server.cli.inputs import example_input, takes_messages
+from graphwire_server.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from graphwire_server.graphs.project import Project
@@ -26,11 +27,17 @@ _ANY_HOST = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 def announce(
-    address: str, settings: Settings, project: Project, registry: GraphRegistry | None
+    address: str,
+    settings: Settings,
+    project: Project,
+    registry: GraphRegistry | None,
+    *,
+    admin: str,
 ) -> None:
     """Says where a server listens, what it serves, where it keeps data, what it ignores.
 
     The registry tells what an assistant takes; None where no graph is loaded in this process.
+    `admin` is where the admin port is; empty for none.
 
     On stdout stands the line `listening on host:port` and nothing else, so that programs
     find the port. The rest goes to stderr: for people, or with JSON logs as one more line.
@@ -42,6 +49,8 @@ def announce(
         structlog.get_logger("graphwire.server").info(
             "serving",
             address=address,
+            admin_address=admin,
+            tls=_tls(settings),
             assistants=sorted(project.graphs),
             project=str(project.file),
             database=str(location.resolve() if isinstance(location, Path) else location),
@@ -50,12 +59,16 @@ def announce(
         )
         return
     console = err()
-    for line in _lines(address, settings, project, registry):
+    for line in _lines(address, settings, project, registry, admin):
         console.print(Text("  ") + line if line else line, soft_wrap=True)
 
 
 def _lines(
-    address: str, settings: Settings, project: Project, registry: GraphRegistry | None
+    address: str,
+    settings: Settings,
+    project: Project,
+    registry: GraphRegistry | None,
+    admin: str,
 ) -> Iterator[Text]:
     yield Text()
     yield Text.assemble(
@@ -73,12 +86,18 @@ def _lines(
     yield _field("data", _shown(location) if isinstance(location, Path) else str(location))
     if settings.workers > 1:
         yield _field("workers", str(settings.workers))
+    if settings.tls_certificate_file:
+        yield _field("tls", _tls(settings))
+    if admin:
+        yield _field("admin", admin)
     for key in project.unhonoured:
         yield _field("ignored", key, f"in {project.file.name}: not supported by this version")
     for key in project.build_only:
         yield _field("unused", key, f"in {project.file.name}: only for building images")
     yield Text()
-    for number, example in enumerate(_examples(address, sorted(project.graphs), registry)):
+    for number, example in enumerate(
+        _examples(address, settings, sorted(project.graphs), registry)
+    ):
         yield _field("" if number else "try", example)
     yield Text()
 
@@ -89,12 +108,26 @@ def _field(name: str, value: str, remark: str = "") -> Text:
     return field.append(f"  ({remark})", "dim") if remark else field
 
 
-def _examples(address: str, names: Sequence[str], registry: GraphRegistry | None) -> Sequence[str]:
-    host, _, port = address.rpartition(":")
-    target = f"{_ANY_HOST.get(host, host)}:{port}"
+def _tls(settings: Settings) -> str:
+    if not settings.tls_certificate_file:
+        return "off"
+    return "clients need a certificate" if settings.tls_client_ca_file else "on"
+
+
+def _examples(
+    address: str, settings: Settings, names: Sequence[str], registry: GraphRegistry | None
+) -> Sequence[str]:
+    first = f"graphwire {_first_command(names[0], registry)}"
+    endpoint = Endpoint.read(address)
+    if endpoint.path:
+        return [f"{first} --server {address}"]
+    target = f"{_ANY_HOST.get(endpoint.host, endpoint.host)}:{endpoint.port}"
     server = "" if target == "127.0.0.1:50051" else f" --server {target}"
+    if settings.tls_certificate_file:
+        # Which authority and which certificate are the caller's to say.
+        return [f"{first}{server} --tls"]
     return [
-        f"graphwire {_first_command(names[0], registry)}{server}",
+        f"{first}{server}",
         f"grpcurl -plaintext {target} list",
         f"grpcurl -plaintext -d '{{}}' {target} graphwire.v1.Threads/CreateThread",
     ]

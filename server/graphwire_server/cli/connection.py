@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "127.0.0.1:50051"
 
 
+#: How gRPC tells of TLS that failed.
+_TLS_FAILED = ("handshake", "verification", "peer name")
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where the server is and how to reach it.
@@ -27,7 +31,8 @@ class Connection:
     Attributes:
         target: `host:port`, or any other target that gRPC knows.
         token: Sent as a bearer token; None: none.
-        tls: Whether to use TLS, with the system's certificate authorities.
+        tls: Whether to use TLS, with what the environment says of it; if not, the environment
+            may still say so.
     """
 
     target: str = DEFAULT_TARGET
@@ -45,18 +50,19 @@ class Connection:
 @contextmanager
 def connected(connection: Connection) -> Iterator[Client]:
     """Gives a client; what goes wrong in the block ends the command with one line."""
-    import grpc
     from graphwire import Client
+    from graphwire._settings import PlainTokenError
     from graphwire.errors import GraphwireError
 
-    credentials = grpc.ssl_channel_credentials() if connection.tls else None
     try:
-        client = Client(connection.target, credentials=credentials, token=connection.token)
-    except ValueError:
+        client = Client(connection.target, tls=connection.tls or None, token=connection.token)
+    except PlainTokenError:
         fail(
             f"the token would go to {connection.target} in plain text: use --tls",
             ExitCode.USAGE,
         )
+    except ValueError as error:  # what the environment says of TLS
+        fail(str(error), ExitCode.USAGE)
     try:
         with client:
             yield client
@@ -80,6 +86,14 @@ def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
                 detail=connection.command("runs", "join", run_id),
             )
     elif isinstance(error, ConnectionLostError):
+        if any(words in error.message.lower() for words in _TLS_FAILED):
+            fail(
+                f"no TLS with {connection.target}: {error.message}",
+                ExitCode.UNAVAILABLE,
+                detail="whom to trust: GRAPHWIRE_CA_FILE; a name in the certificate that is not "
+                "the target's: GRAPHWIRE_SERVER_NAME; a certificate of your own: "
+                "GRAPHWIRE_CLIENT_CERTIFICATE_FILE, GRAPHWIRE_CLIENT_KEY_FILE",
+            )
         fail(
             f"no server at {connection.target}: start one with `graphwire serve`, "
             "or name another with --server",

@@ -17,6 +17,7 @@ from watchfiles import Change, awatch
 
 from graphwire_server.cli.console import say
 from graphwire_server.cli.exit_codes import ExitCode
+from graphwire_server.cli.handing_on import as_option
 from graphwire_server.graphs.project import CONFIG_NAME, ProjectError, load_project
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def serve_reloading(settings: Settings, given: Mapping[str, Any]) -> None:
         settings: The settings, for the place of the project.
         given: Those that were given as options, to be handed on.
     """
-    options = [f"--{name.replace('_', '-')}={given[name]}" for name in given if name != "project"]
+    options = [as_option(name, given[name]) for name in given if name != "project"]
     command = [sys.executable, "-m", "graphwire", "serve", str(settings.project), *options]
     raise typer.Exit(asyncio.run(_Supervisor(settings.project, command).run()))
 

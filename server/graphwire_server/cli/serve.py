@@ -14,9 +14,10 @@ from rich.text import Text
 
 from graphwire_server.cli.console import fail, out, say
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.listening import check_free, check_listen
+from graphwire_server.cli.listening import check_listen, check_transport
 from graphwire_server.cli.tables import show_table
 from graphwire_server.cli.worker_link import WorkerLink
+from graphwire_server.endpoints import Endpoint
 from graphwire_server.storage.interface import StorageError
 from graphwire_server.telemetry.tracing import TracingError
 
@@ -30,7 +31,15 @@ _EXIT_SECONDS = 2.0
 _LAST_PORT = 65535
 
 #: What the other commands read.
-_OF_CLIENTS = {"GRAPHWIRE_TARGET", "GRAPHWIRE_TOKEN", "GRAPHWIRE_TLS"}
+_OF_CLIENTS = {
+    "GRAPHWIRE_TARGET",
+    "GRAPHWIRE_TOKEN",
+    "GRAPHWIRE_TLS",
+    "GRAPHWIRE_CA_FILE",
+    "GRAPHWIRE_CLIENT_CERTIFICATE_FILE",
+    "GRAPHWIRE_CLIENT_KEY_FILE",
+    "GRAPHWIRE_SERVER_NAME",
+}
 
 
 def serve(given: Mapping[str, Any], *, reload: bool, worker_link: int | None) -> None:
@@ -114,6 +123,8 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     if settings.metrics_listen:
         check_listen(settings.metrics_listen, "--metrics-listen")
         _check_metrics_ports(settings)
+    if settings.admin_listen:
+        check_listen(settings.admin_listen, "--admin-listen")
     _check_database(settings)
     return settings
 
@@ -142,6 +153,8 @@ def _check_workers(settings: Settings, *, reload: bool) -> None:
 
 
 def _check_metrics_ports(settings: Settings) -> None:
+    if Endpoint.read(settings.metrics_listen).path:
+        fail("--metrics-listen: write host:port; Prometheus reads no sockets", ExitCode.USAGE)
     port = int(settings.metrics_listen.rpartition(":")[2])
     if port + settings.workers - 1 > _LAST_PORT:
         fail(
@@ -169,7 +182,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
         fail(str(error), ExitCode.UNAVAILABLE)
     link = None if worker_link is None else WorkerLink(worker_link)
     if link is None:
-        check_free(settings.listen)
+        check_transport(settings)
     else:
         link.stop_with_parent()
     configure_logging(settings.log_level, settings.log_format)
@@ -178,10 +191,13 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     from graphwire_server.auth.setup_errors import AuthSetupError
     from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
+    from graphwire_server.rpc.tls import TlsError
 
     def on_started(started: app.App) -> None:
         if link is None:
-            announce(started.address, settings, project, started.registry)
+            announce(
+                started.address, settings, project, started.registry, admin=started.admin_address
+            )
         else:
             link.listens()
 
@@ -202,7 +218,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     except GraphLoadError as error:
         message, _, source = str(error).partition("\n")
         fail(message, ExitCode.UNAVAILABLE, detail=source)
-    except (AuthSetupError, StorageError, TracingError, OSError) as error:
+    except (AuthSetupError, StorageError, TlsError, TracingError, OSError) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
         fail("interrupted", ExitCode.INTERRUPTED)

@@ -19,7 +19,8 @@ import typer
 from graphwire_server.cli.banner import announce
 from graphwire_server.cli.console import fail, say
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.listening import check_free, resolve
+from graphwire_server.cli.handing_on import as_option
+from graphwire_server.cli.listening import check_transport, resolve
 from graphwire_server.graphs.project import ProjectError, load_project
 from graphwire_server.logs import configure_logging
 
@@ -47,10 +48,10 @@ def serve_with_workers(settings: Settings, given: Mapping[str, Any]) -> None:
         project = load_project(settings.project)
     except ProjectError as error:
         fail(str(error), ExitCode.UNAVAILABLE)
-    check_free(settings.listen)
+    check_transport(settings)
     configure_logging(settings.log_level, settings.log_format)
     ours = ("project", "listen", "workers", "metrics_listen")
-    options = [f"--{name.replace('_', '-')}={given[name]}" for name in given if name not in ours]
+    options = [as_option(name, given[name]) for name in given if name not in ours]
     with _reserved(settings.listen) as listen:
         command = [
             *(sys.executable, "-m", "graphwire", "serve", str(settings.project)),
@@ -59,7 +60,7 @@ def serve_with_workers(settings: Settings, given: Mapping[str, Any]) -> None:
         supervisor = _Supervisor(
             command,
             settings.workers,
-            lambda: announce(listen, settings, project, None),
+            lambda: announce(listen, settings, project, None, admin=settings.admin_listen),
             settings.metrics_listen,
         )
         code = asyncio.run(supervisor.run())

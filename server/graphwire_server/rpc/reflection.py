@@ -42,9 +42,15 @@ _DESCRIBED = (
 )
 
 
-def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
-    """Adds reflection, v1 and v1alpha, for services and for itself."""
-    servicer = ReflectionServicer((*services, _V1ALPHA, _V1), pool=_WithMethods(_pool()))
+def add_reflection(
+    server: grpc.aio.Server, services: Sequence[str], files: Sequence[FileDescriptor] = ()
+) -> None:
+    """Adds reflection, v1 and v1alpha, for services and for itself.
+
+    `files` are described besides those of our own services.
+    """
+    pool = _WithMethods(_pool((*_DESCRIBED, *files)))
+    servicer = ReflectionServicer((*services, _V1ALPHA, _V1), pool=pool)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     # grpcio ships v1alpha only. The messages of v1 are the same, by another name.
     handler: Any = grpc.stream_stream_rpc_method_handler(
@@ -73,9 +79,9 @@ class _WithMethods:
             return self._pool.FindMethodByName(symbol).containing_service.file
 
 
-def _pool() -> DescriptorPool:
+def _pool(described: Sequence[FileDescriptor]) -> DescriptorPool:
     pool = DescriptorPool()
-    for file in file_protos(_DESCRIBED):
+    for file in file_protos(described):
         pool.Add(file)
         if file.name == reflection_pb2.DESCRIPTOR.name:
             as_v1 = text_format.MessageToString(file).replace("v1alpha", "v1")

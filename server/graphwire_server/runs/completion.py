@@ -9,6 +9,27 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class CallerGoneError(Exception):
+    """Nobody waits any more for what was about to begin."""
+
+
+class Attendance:
+    """Whether somebody waits for work that can be taken back until its transaction begins."""
+
+    def __init__(self) -> None:
+        """Begins with somebody who waits."""
+        self._gone = False
+
+    def leave(self) -> None:
+        """Notes that nobody waits any more."""
+        self._gone = True
+
+    def check(self) -> None:
+        """Raises CallerGoneError if nobody waits: to be called first in the transaction."""
+        if self._gone:
+            raise CallerGoneError
+
+
 class Completion:
     """Carries work on to its end, whatever becomes of those who wait for it.
 
@@ -28,6 +49,15 @@ class Completion:
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def of(self, work: Coroutine[Any, Any, T]) -> T:
-        """Awaits work that goes on to its end even if this call is cancelled."""
-        return await asyncio.shield(self.begin(work))
+    async def of(self, work: Coroutine[Any, Any, T], attendance: Attendance | None = None) -> T:
+        """Awaits work that goes on to its end even if this call is cancelled.
+
+        With an `attendance` that is asked in its transaction it goes on only if that has begun.
+        """
+        task = self.begin(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if attendance is not None:
+                attendance.leave()
+            raise

@@ -122,6 +122,7 @@ class Executor:
         self._reserved = 0
         self._saturated = False
         self._in_doubt = False
+        self._failing = False
         self._wake = asyncio.Event()
         self._scheduler: asyncio.Task[None] | None = None
         self.draining = False
@@ -136,6 +137,11 @@ class Executor:
     def executing(self) -> int:
         """How many runs execute here."""
         return len(self._running)
+
+    @property
+    def alive(self) -> bool:
+        """Whether runs are claimed: the task that does so is at work, and has not failed."""
+        return not (self._scheduler is None or self._scheduler.done() or self._failing)
 
     def reserve(self) -> bool:
         """Takes a slot for a run that may start now, if one is free; see `release`."""
@@ -245,9 +251,13 @@ class Executor:
             self._wake.clear()
             try:
                 seconds = await self._claim()
+                self._failing = False
             except (StorageError, LeaseLostError):
                 _log.warning("scheduling_failed", exc_info=True)
                 seconds = _RETRY_SECONDS
+            except Exception:  # noqa: BLE001  # whatever it is, runs must go on being claimed
+                _log.exception("scheduling_failed")
+                self._failing, seconds = True, _RETRY_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), seconds)
 

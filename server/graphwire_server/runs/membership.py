@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -47,6 +48,14 @@ class Membership:
         self._rejoining: asyncio.Task[None] | None = None
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
+        self._held_at = time.monotonic()
+
+    def silent_for(self) -> float:
+        """Returns for how many seconds no renewal has come through; infinite without a lease."""
+        thread = self._thread
+        if not self.server_id or thread is None or not thread.is_alive():
+            return float("inf")
+        return time.monotonic() - self._held_at
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Sets what is called, on the event loop, when the lease was lost."""
@@ -78,6 +87,7 @@ class Membership:
     async def _take_lease(self) -> None:
         server_id = new_id()
         await self._storage.write(lambda tx: tx.join_servers(server_id, ttl=self._ttl))
+        self._held_at = time.monotonic()
         self.server_id = server_id
 
     def _keep_up(self) -> None:
@@ -90,7 +100,9 @@ class Membership:
             except Exception:  # noqa: BLE001  # whatever it is, this thread must go on
                 _log.warning("lease_not_renewed", exc_info=True)
                 continue
-            if not renewed and not self._leaving.is_set():
+            if renewed:
+                self._held_at = time.monotonic()
+            elif not self._leaving.is_set():
                 asyncio.run_coroutine_threadsafe(self._lost(server_id), self._loop).result()
 
     async def _lost(self, server_id: str) -> None:

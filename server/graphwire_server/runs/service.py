@@ -48,7 +48,7 @@ from graphwire_server.runs.batch import (
 )
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_active
-from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.executor import Executor
@@ -192,8 +192,10 @@ class RunService:
         """
 
         origin = origin_of_call(self._telemetry)
+        attendance = Attendance()
 
         def work(tx: Transaction, slot_free: bool) -> Accepted:
+            attendance.check()
             self._check_open()
             context = self._context(
                 tx, prepared, slot_free=slot_free, key=key, caller=caller, origin=origin
@@ -219,7 +221,7 @@ class RunService:
             self._tell_of_cancelled(accepted.cancelled)
             return accepted
 
-        return await self._completion.of(begin())
+        return await self._completion.of(begin(), attendance)
 
     async def start_all(
         self, requests: Sequence[RunRequest], *, request_id: str, callers: Sequence[Caller]
@@ -259,8 +261,10 @@ class RunService:
         """Starts runs, all or none. Raises MovedOnError as `_start`."""
 
         origin = origin_of_call(self._telemetry)
+        attendance = Attendance()
 
         def work(tx: Transaction, slots: int) -> tuple[Sequence[Accepted], Sequence[RunRecord]]:
+            attendance.check()
             self._check_open()
             earlier = batch_started_earlier(tx, key)
             if earlier is not None:
@@ -303,7 +307,7 @@ class RunService:
                 self._tell_of_cancelled(accepted.cancelled)
             return runs
 
-        return await self._completion.of(begin())
+        return await self._completion.of(begin(), attendance)
 
     def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventRecord | None]:
         """Yields a run's events after a sequence, to its end; see `EventLog.follow`."""

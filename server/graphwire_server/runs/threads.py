@@ -35,7 +35,7 @@ from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import find, to_open
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id, now_us
-from graphwire_server.runs.completion import Completion
+from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.ending import settle_pauses
@@ -539,16 +539,21 @@ class ThreadService:
         Raises:
             GraphwireError: Any reason of UpdateThreadState; nothing was changed.
         """
-        return await self._completion.of(self._edit(edit, key))
+        attendance = Attendance()
+        return await self._completion.of(self._edit(edit, key, attendance), attendance)
 
-    async def _edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView:
+    async def _edit(
+        self, edit: StateEdit, key: RequestKey | None, attendance: Attendance
+    ) -> ThreadStateView:
         for _ in range(_EDIT_TRIES):
-            done = await self._try_to_edit(edit, key)
+            done = await self._try_to_edit(edit, key, attendance)
             if done is not None:
                 return done
         raise thread_busy(edit.thread_id, ())
 
-    async def _try_to_edit(self, edit: StateEdit, key: RequestKey | None) -> ThreadStateView | None:
+    async def _try_to_edit(
+        self, edit: StateEdit, key: RequestKey | None, attendance: Attendance
+    ) -> ThreadStateView | None:
         """Edits a thread's state; returns None if somebody else has changed it meanwhile."""
         thread_id = edit.thread_id
 
@@ -600,6 +605,7 @@ class ThreadService:
                 current_sink.reset(sink)
 
         def record(tx: Transaction) -> list[PauseRecord] | None:
+            attendance.check()
             now_there, last_run_now, repeated = check(tx)
             # By the time also where another edit was in a subgraph, and has left the head.
             if repeated or _state_of(now_there) != _state_of(thread):

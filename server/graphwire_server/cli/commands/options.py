@@ -39,7 +39,7 @@ Tls = Annotated[
     typer.Option(
         "--tls",
         envvar="GRAPHWIRE_TLS",
-        help="Use TLS.",
+        help="Use TLS; the environment says whom to trust, and with which certificate.",
         rich_help_panel=_SERVER,
     ),
 ]

@@ -12,7 +12,9 @@ _EPILOG = paragraphs(
     "Examples:",
     "    graphwire serve",
     "    graphwire serve examples/weather_agent --reload",
-    "    graphwire serve --listen 0.0.0.0:50051 --database data.db --log-format json",
+    "    graphwire serve --listen 0.0.0.0:50051 --tls-certificate-file tls.crt "
+    "--tls-key-file tls.key",
+    "    graphwire serve --listen unix:/run/graphwire.sock --database data.db --log-format json",
     "    graphwire serve --workers 4 --database postgresql://graphwire@db/graphwire",
     "Every setting can also be given in the environment: --listen as GRAPHWIRE_LISTEN, and so on.",
     "Exit codes: 0 stopped, 2 wrong usage, 3 it can't start.",
@@ -23,6 +25,7 @@ _RETENTION = "Retention"
 _LIMITS = "Limits"
 _CALLERS = "Who calls"
 _TELEMETRY = "Traces and metrics"
+_TRANSPORT = "Transport"
 
 
 def _setting(metavar: str, about: str, default: str, panel: str | None = None) -> Any:
@@ -45,7 +48,11 @@ def serve(
     ] = None,
     listen: Annotated[
         str | None,
-        _setting("HOST:PORT", "Where to listen: host:port; port 0: any.", "127.0.0.1:50051"),
+        _setting(
+            "ADDRESS",
+            "Where to listen: host:port, port 0 for any; or unix:/path.",
+            "127.0.0.1:50051",
+        ),
     ] = None,
     database: Annotated[
         str | None,
@@ -311,6 +318,52 @@ def serve(
             "By how much the clock of the tokens' issuer may differ.",
             "30",
             _CALLERS,
+        ),
+    ] = None,
+    tls_certificate_file: Annotated[
+        str | None,
+        _setting(
+            "FILE",
+            "The server's certificate and those up to its authority, in PEM; with the key "
+            "it turns TLS on. Read again when it changes.",
+            "",
+            _TRANSPORT,
+        ),
+    ] = None,
+    tls_key_file: Annotated[
+        str | None,
+        _setting(
+            "FILE",
+            "The private key of the certificate, in PEM, not encrypted.",
+            "",
+            _TRANSPORT,
+        ),
+    ] = None,
+    tls_client_ca_file: Annotated[
+        str | None,
+        _setting(
+            "FILE",
+            "The authorities of clients, in PEM: each client needs a certificate of theirs (mTLS).",
+            "",
+            _TRANSPORT,
+        ),
+    ] = None,
+    allow_plaintext: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-plaintext",
+            help="Listen without TLS also where other machines can connect.",
+            show_default="False",
+            rich_help_panel=_TRANSPORT,
+        ),
+    ] = None,
+    admin_listen: Annotated[
+        str | None,
+        _setting(
+            "ADDRESS",
+            "Where channelz, health and reflection are served as well; empty: nowhere.",
+            "",
+            _TRANSPORT,
         ),
     ] = None,
     worker_link: Annotated[int | None, typer.Option(hidden=True)] = None,

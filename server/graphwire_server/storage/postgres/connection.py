@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +27,9 @@ _log = structlog.get_logger("graphwire.storage")
 #: How long to go on trying to make a lost connection again, in seconds.
 PATIENCE = 10.0
 
+#: How long it may take to tell Postgres that a statement is to end, in seconds.
+_CANCEL_SECONDS = 1.0
+
 #: A statement is prepared when it has been run so many times.
 _PREPARE_AFTER = 2
 
@@ -45,6 +50,7 @@ class Connection:
         self._connection: psycopg.Connection | None = None
         self._closing = threading.Event()
         self._prepares = True
+        self._interrupted = False
 
     def open(self) -> None:
         """Makes the connection for the first time, without trying again.
@@ -63,6 +69,8 @@ class Connection:
         Raises:
             StorageError: The server can't be reached, for some time now.
         """
+        if self._interrupted:
+            raise unusable(self.address, "nobody waits for it any more")
         lost = self._connection
         if lost is not None and not lost.closed:
             return lost
@@ -99,6 +107,30 @@ class Connection:
     def give_up(self) -> None:
         """Has another thread that tries to make the connection again stop trying."""
         self._closing.set()
+
+    def interrupt(self) -> None:
+        """Ends the statement that runs, from another thread, and whatever it is part of.
+
+        Nothing is done on it any more before `resume`.
+        """
+        self._interrupted = True
+        connection = self._connection
+        if connection is None or connection.closed:
+            return
+        with suppress(psycopg.Error, OSError):
+            # Not every pooler hands it on, so the connection is cut as well.
+            connection.cancel_safe(timeout=_CANCEL_SECONDS)
+        with (
+            suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(connection.fileno())) as wire,
+        ):
+            wire.shutdown(socket.SHUT_RDWR)
+
+    def resume(self) -> None:
+        """Can be used again, after `interrupt`, over another connection."""
+        if self._interrupted:
+            self.drop()
+            self._interrupted = False
 
     def stop_preparing(self) -> None:
         """Prepares no statement any more, from the next connection on."""
@@ -165,6 +197,10 @@ class ConnectionThread:
             raise unusable(self._address, "it is closed") from error
         outcome: Outcome[T] = await running
         return outcome.get()
+
+    async def interrupt(self) -> None:
+        """Ends the statement that runs, if one does, with an error."""
+        await asyncio.to_thread(self._connection.interrupt)
 
     async def close(self) -> None:
         """Finishes what is queued, and closes."""

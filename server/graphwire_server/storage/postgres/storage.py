@@ -16,6 +16,7 @@ from graphwire_server.storage.postgres.connection import ConnectionThread
 from graphwire_server.storage.postgres.lease_renewal import LeaseRenewal
 from graphwire_server.storage.postgres.schema import migrate
 from graphwire_server.storage.records import StorageLoad
+from graphwire_server.storage.sql.abandoned import AbandonedReads
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.group_commit import GroupCommit, Work
 from graphwire_server.storage.sql.migrations import load_migrations
@@ -58,6 +59,7 @@ class PostgresStorage:
         self._address = address
         self._connection = writer
         self._readers = readers
+        self._abandoned = AbandonedReads()
         self._announcements = announcements
         self._store = store
         # It takes seconds to import: whoever opens no storage does not pay for it.
@@ -121,9 +123,20 @@ class PostgresStorage:
         self._check_open()
         reader = await self._readers.get()
         try:
-            return await reader.run(lambda connection: transactions.read(connection, work))
-        finally:
+            found = await reader.run(lambda connection: transactions.read(connection, work))
+        except asyncio.CancelledError:
+            # Its thread does one thing after the other.
+            self._abandoned.see_off(
+                reader.run(lambda connection: connection.resume()),
+                reader.interrupt,
+                lambda: self._readers.put_nowait(reader),
+            )
+            raise
+        except BaseException:
             self._readers.put_nowait(reader)
+            raise
+        self._readers.put_nowait(reader)
+        return found
 
     async def write(self, work: Callable[[Transaction], T], *, long: bool = False) -> T:
         self._check_open()

@@ -82,6 +82,10 @@ class Connection:
         with translating(self.path):
             return outcome.get()
 
+    async def interrupt(self) -> None:
+        """Ends the statement that runs, if one does, with an error."""
+        self._sqlite.interrupt()
+
     async def close(self) -> None:
         """Finishes what is queued, and closes."""
         await self._aiosqlite.close()

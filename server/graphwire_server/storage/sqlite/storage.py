@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.local_announcements import Listener, LocalAnnouncements
 from graphwire_server.storage.records import StorageLoad
+from graphwire_server.storage.sql.abandoned import AbandonedReads
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.group_commit import GroupCommit
 from graphwire_server.storage.sql.migrations import load_migrations
@@ -60,6 +61,7 @@ class SqliteStorage:
         self._connection = connection
         self._at_hand = at_hand
         self._readers = readers
+        self._abandoned = AbandonedReads()
         self._store = store
         # It takes seconds to import: whoever opens no storage does not pay for it.
         from graphwire_server.storage.checkpoints.saver import Saver
@@ -133,9 +135,20 @@ class SqliteStorage:
                 return _read(self._at_hand.sqlite, self._path, work)
         connection = await self._readers.get()
         try:
-            return await connection.run(lambda sqlite: _read(sqlite, self._path, work))
-        finally:
+            found = await connection.run(lambda sqlite: _read(sqlite, self._path, work))
+        except asyncio.CancelledError:
+            # Its thread does one thing after the other.
+            self._abandoned.see_off(
+                connection.run(lambda sqlite: None),
+                connection.interrupt,
+                lambda: self._readers.put_nowait(connection),
+            )
+            raise
+        except BaseException:
             self._readers.put_nowait(connection)
+            raise
+        self._readers.put_nowait(connection)
+        return found
 
     async def write(self, work: Callable[[Transaction], T], *, long: bool = False) -> T:
         self._check_open()

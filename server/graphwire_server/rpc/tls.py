@@ -1,0 +1,204 @@
+"""The server's certificates, read anew without a restart when their files change."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+
+_log = structlog.get_logger("graphwire.tls")
+
+_NO_CERTIFICATE = "has no certificate in PEM, or a damaged one"
+_NO_KEY = "has no private key in PEM, or a damaged one"
+_ENCRYPTED = "is encrypted: give the key without a password"
+_REFUSED_KEY = (
+    "is of a kind that clients of gRPC refuse: make one that is RSA, or EC on P-256 or P-384"
+)
+#: P-256 and P-384.
+_CURVES = ("secp256r1", "secp384r1")
+
+#: What `stat` says of a file that tells whether it is another one, or has other contents.
+_Stamp = tuple[int, int, int, int]
+
+
+class TlsError(Exception):
+    """The certificates can't be used; the text names the setting and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where the certificates are, all in PEM.
+
+    Attributes:
+        certificate: The server's certificate, then those between it and the authority.
+        key: Its private key, not encrypted.
+        client_ca: The authorities of clients; None: clients need no certificate.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+
+    def stamps(self) -> tuple[_Stamp | None, ...]:
+        """Returns what tells whether a file has changed."""
+        return tuple(_stamp(path) for path in (self.certificate, self.key, self.client_ca) if path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Certificates:
+    """What was read, and is right.
+
+    Attributes:
+        chain: The server's certificate, then those between it and the authority; PEM.
+        key: Its private key; PEM.
+        client_ca: The authorities of clients, PEM; None: clients need no certificate.
+        expires: When the server's own certificate expires.
+    """
+
+    chain: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes | None
+    expires: datetime.datetime
+
+    def configuration(self) -> Any:
+        """Returns them as gRPC takes them."""
+        return grpc.ssl_server_certificate_configuration(
+            [(self.key, self.chain)], root_certificates=self.client_ca
+        )
+
+
+class ServerTls:
+    """The certificates of a server: those that were right last."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Reads them for the first time.
+
+        Raises:
+            TlsError: They can't be used.
+        """
+        self._files = files
+        self._stamps = files.stamps()
+        self._certificates = _read(files)
+        self._said = ""
+        self._lock = threading.Lock()
+
+    def warn_if_expired(self) -> None:
+        """Warns of a certificate that clients will refuse."""
+        _warn_if_expired(self._certificates)
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns credentials for a port, which follow the files."""
+        given = self._certificates
+
+        def changed() -> Any:
+            """Returns other certificates for a handshake that begins, on a thread of gRPC's."""
+            nonlocal given
+            with self._lock:
+                if self._look() is given:
+                    return None
+                given = self._certificates
+                return given.configuration()
+
+        return grpc.dynamic_ssl_server_credentials(
+            given.configuration(),
+            changed,
+            require_client_authentication=self._files.client_ca is not None,
+        )
+
+    def _look(self) -> _Certificates:
+        # Before they are read: what is written meanwhile is seen the next time.
+        stamps = self._files.stamps()
+        if stamps != self._stamps or self._said:
+            self._read_anew(stamps)
+        return self._certificates
+
+    def _read_anew(self, stamps: tuple[_Stamp | None, ...]) -> None:
+        try:
+            certificates = _read(self._files)
+        except TlsError as error:
+            # One that is being renewed is half there for a moment: the next handshake looks again.
+            if stamps != self._stamps or str(error) != self._said:
+                _log.warning(
+                    "certificates_not_reloaded",
+                    reason=str(error),
+                    hint="the ones read before stay in use until the files are right",
+                )
+            self._said, self._stamps = str(error), stamps
+            return
+        self._said, self._stamps = "", stamps
+        self._certificates = certificates
+        _log.info("certificates_reloaded", expires=certificates.expires.isoformat())
+        _warn_if_expired(certificates)
+
+
+def _read(files: TlsFiles) -> _Certificates:
+    """Reads the files, and checks what gRPC would only refuse without a word."""
+    # Takes a tenth of a second to import: without TLS nobody waits for it.
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    chain_pem = _bytes(files.certificate, "--tls-certificate-file")
+    key_pem = _bytes(files.key, "--tls-key-file")
+    try:
+        own = x509.load_pem_x509_certificates(chain_pem)[0]
+    except ValueError:
+        raise _wrong("--tls-certificate-file", files.certificate, _NO_CERTIFICATE) from None
+    try:
+        key = load_pem_private_key(key_pem, password=None)
+    except TypeError:
+        raise _wrong("--tls-key-file", files.key, _ENCRYPTED) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise _wrong("--tls-key-file", files.key, _NO_KEY) from None
+    curve = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else ""
+    if not (isinstance(key, rsa.RSAPrivateKey) or curve in _CURVES):
+        raise _wrong("--tls-key-file", files.key, _REFUSED_KEY)
+    if key.public_key() != own.public_key():
+        raise _wrong(
+            "--tls-key-file",
+            files.key,
+            f"is not the key of the first certificate in {files.certificate} "
+            "(--tls-certificate-file), which must be the server's own",
+        )
+    client_ca = None
+    if files.client_ca is not None:
+        client_ca = _bytes(files.client_ca, "--tls-client-ca-file")
+        try:
+            x509.load_pem_x509_certificates(client_ca)
+        except ValueError:
+            raise _wrong("--tls-client-ca-file", files.client_ca, _NO_CERTIFICATE) from None
+    return _Certificates(chain_pem, key_pem, client_ca, own.not_valid_after_utc)
+
+
+def _bytes(path: Path, setting: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _wrong(setting, path, f"can't be read: {error.strerror}") from error
+
+
+def _wrong(setting: str, path: Path, what: str) -> TlsError:
+    return TlsError(f"{setting}: {path} {what}")
+
+
+def _warn_if_expired(certificates: _Certificates) -> None:
+    if certificates.expires <= datetime.datetime.now(datetime.UTC):
+        _log.warning(
+            "certificate_expired",
+            expires=certificates.expires.isoformat(),
+            hint="clients refuse it; write a new one into its file",
+        )
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
