@@ -169,6 +169,12 @@ class App:
             authentication = await open_authentication(settings, project)
             if authentication is not None:
                 undone.push_async_callback(authentication.close)
+            elif not transport.listen.is_local and not settings.tls_client_ca_file:
+                _log.warning(
+                    "open_to_everybody",
+                    listen=str(transport.listen),
+                    why="no authentication is set up: whoever can connect sees and does everything",
+                )
             storage = await open_storage(location, telemetry.metrics)
             undone.push_async_callback(storage.close)
             app = await cls._assemble(

@@ -35,7 +35,7 @@ def block(language: str, start: str) -> str:
 
 def test_the_token_file_is_one() -> None:
     callers = read_tokens(block("toml", "[billing]").encode())
-    assert {i.principal: (i.owner, i.permissions) for i in callers.values()} == {
+    assert {i.principal: (i.owner, i.permissions) for i in callers.by_digest.values()} == {
         "billing": ("billing", frozenset()),
         "team.reports": ("reports", frozenset({"threads:all"})),
     }

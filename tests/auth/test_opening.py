@@ -78,6 +78,7 @@ async def test_tokens_keys_and_certificates_are_opened_together(
     settings = Settings(
         auth_tokens=str(tokens),
         auth_certificates=True,
+        tls_client_ca_file="clients.crt",
         jwt_keys=str(keys),
         jwt_issuer=ISSUER,
         jwt_audience=AUDIENCE,
@@ -191,6 +192,15 @@ async def test_a_project_s_auth_finds_out_who_calls_and_rules(write_project: Wri
     with pytest.raises(UnauthenticatedError, match=r"^Bring a token$"):
         await found.authenticator.authenticate(call())
     await found.close()
+
+
+async def test_certificates_need_those_who_vouch_for_them(plain: Project) -> None:
+    with pytest.raises(AuthSetupError) as caught:
+        await open_authentication(Settings(auth_certificates=True), plain)
+    assert str(caught.value) == (
+        "auth_certificates is set, but not tls_client_ca_file: name the authorities of the "
+        "clients' certificates"
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ async def test_a_token_is_known_by_its_digest(tmp_path: Path) -> None:
             "permissions": ["threads:all"],
         },
     )
+    nobody = await tokens.named("nobody")
+    assert nobody is not None
+    assert (nobody.principal, await tokens.named("somebody")) == ("nobody", None)
     for token in ("b", "c"):
         found = await tokens.find(token)
         assert found is not None
@@ -192,4 +195,7 @@ def test_a_fresh_token_is_that_of_its_table() -> None:
     first, second = new_token(), new_token()
     assert first != second
     assert len(first) == 67
-    assert read_tokens(table_of("bill.ing", first).encode())[digest(first)].principal == "bill.ing"
+    assert (
+        read_tokens(table_of("bill.ing", first).encode()).by_digest[digest(first)].principal
+        == "bill.ing"
+    )

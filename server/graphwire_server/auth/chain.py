@@ -55,7 +55,7 @@ class Chain:
         authorization = authorization_of(credentials)
         if authorization is None:
             if self.certificates and (named := identity_of_certificate(credentials)) is not None:
-                return named
+                return await self._described(named)
             raise UnauthenticatedError(f"the call does not say who makes it: {self._wanted()}")
         if self.service_tokens is None and self.json_web_tokens is None:
             raise UnauthenticatedError(
@@ -69,6 +69,12 @@ class Chain:
         if len(token) > _MAX_TOKEN:
             raise UnauthenticatedError(f"the token is longer than {_MAX_TOKEN} characters")
         return await self._of_token(token)
+
+    async def _described(self, named: Identity) -> Identity:
+        """Returns whom a certificate names, with what the token file says of him."""
+        if self.service_tokens is None:
+            return named
+        return await self.service_tokens.named(named.principal) or named
 
     async def _of_token(self, token: str) -> Identity:
         if self.service_tokens is not None:

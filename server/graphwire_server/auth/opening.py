@@ -62,6 +62,11 @@ async def open_authentication(settings: Settings, project: Project) -> Authentic
         return _open_project(project, project.auth)
     if not asked_for:
         return None
+    if settings.auth_certificates and not settings.tls_client_ca_file:
+        raise AuthSetupError(
+            "auth_certificates is set, but not tls_client_ca_file: name the authorities of the "
+            "clients' certificates"
+        )
     # What can be wrong for good comes first: nothing is fetched in vain.
     service_tokens = None
     if settings.auth_tokens:

@@ -6,6 +6,7 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from graphwire_server.auth.changing_files import ChangingFile
@@ -28,6 +29,8 @@ class ServiceTokens:
         token_sha256 = "9f86d0…"       # or a list, while a token is replaced
         owner = "finance"              # may be left out: the principal
         permissions = ["threads:all"]  # may be left out: none
+
+    Who comes with a certificate alone has an empty list of tokens.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,11 +45,28 @@ class ServiceTokens:
         """Returns whose token it is; None if it is nobody's."""
         known = await self._file.current()
         # Found by its digest: how long that takes tells nothing of the tokens.
-        return known.get(digest(token))
+        return known.by_digest.get(digest(token))
+
+    async def named(self, principal: str) -> Identity | None:
+        """Returns what the file says of a principal who is known otherwise; None: nothing."""
+        return (await self._file.current()).by_name.get(principal)
 
 
-def read_tokens(data: bytes) -> Mapping[str, Identity]:
-    """Returns the callers of a token file by the digests of their tokens.
+@dataclass(frozen=True, slots=True)
+class TokenFile:
+    """The callers of a token file.
+
+    Attributes:
+        by_digest: By the SHA-256 of each of their tokens.
+        by_name: By their names.
+    """
+
+    by_digest: Mapping[str, Identity]
+    by_name: Mapping[str, Identity]
+
+
+def read_tokens(data: bytes) -> TokenFile:
+    """Returns the callers of a token file.
 
     Raises:
         UnusableFileError: It is no such file.
@@ -64,12 +84,13 @@ def read_tokens(data: bytes) -> Mapping[str, Identity]:
             "(`graphwire new-token NAME` writes one)"
         )
     found: dict[str, Identity] = {}
+    names: dict[str, Identity] = {}
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise UnusableFileError(f"{name}: has to be in a table of a caller: [NAME]")
         if reason := wrong_name(name):
             raise UnusableFileError(f"[{name[:40]!r}]: the name of a caller {reason}")
-        identity = _identity(name, table)
+        identity = names[name] = _identity(name, table)
         for value in _digests(name, table):
             if value in found:
                 raise UnusableFileError(
@@ -77,7 +98,7 @@ def read_tokens(data: bytes) -> Mapping[str, Identity]:
                     f"[{found[value].principal}]; give each caller his own"
                 )
             found[value] = identity
-    return found
+    return TokenFile(found, names)
 
 
 def _identity(name: str, table: dict[str, object]) -> Identity:

@@ -8,6 +8,7 @@ import grpc
 
 from graphwire_server.auth.identity import Authenticator, Credentials, Identity
 from graphwire_server.rpc.authorization import Authorizer
+from graphwire_server.rpc.peers import peer_identity
 from graphwire_server.rpc.principal import set_callers
 
 
@@ -27,7 +28,12 @@ class Guard:
         """
         metadata = [(key.lower(), value) for key, value in context.invocation_metadata() or ()]
         return await self._authenticator.authenticate(
-            Credentials(method=method, metadata=metadata, peer=context.peer() or "")
+            Credentials(
+                method=method,
+                metadata=metadata,
+                peer=context.peer() or "",
+                certificate=peer_identity(context),
+            )
         )
 
     async def admit(self, method: str, request: Any, identity: Identity) -> None:
