@@ -12,6 +12,9 @@ from graphwire.errors import GraphwireError, TransportError
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 
+#: For how many seconds a call is tried again that a server with too much to do refuses.
+LIMIT_PATIENCE = 2.0
+
 # A try that stood longer than gRPC takes to give up connecting (20 s) had reached the
 # server, so the failure after it is a new one.
 _STOOD = 30.0
@@ -89,10 +92,14 @@ class Retry:
 
         Args:
             error: How the last try failed.
-            hinted: Also try again where only the server's `retry_after` says so.
+            hinted: Also try again, as long as for anything else, where only the server's
+                `retry_after` says so. Without it that is done for a limit, and not for long.
         """
-        transient = is_transient(error, bounded=self._deadline is not None)
-        if not (transient or (hinted and error.retry_after is not None)):
+        told = error.retry_after is not None
+        again = is_transient(error, bounded=self._deadline is not None) or (hinted and told)
+        # What comes without a hint is refused before anything has begun, by a limit.
+        limited = not again and error.code == "RESOURCE_EXHAUSTED" and told
+        if not (again or limited):
             return None
         now = self._clock()
         if now - self._tried_at > _STOOD:
@@ -103,9 +110,10 @@ class Retry:
         delay = max(backoff * (0.5 + self._jitter() / 2), error.retry_after or 0.0)
         self._tried_at = now + delay
         self._failures += 1
-        out_of_patience = self._tried_at - self._failing_since > self._patience
+        patience = min(self._patience, LIMIT_PATIENCE) if limited else self._patience
+        out_of_patience = self._tried_at - self._failing_since > patience
         out_of_time = self._deadline is not None and self._tried_at >= self._deadline
         if out_of_patience or out_of_time:
-            self.gave_up = self._failures > 1
+            self.gave_up = again and self._failures > 1
             return None
         return delay

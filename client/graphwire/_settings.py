@@ -25,6 +25,8 @@ DEFAULT_REJOIN_TIMEOUT = 60.0
 #: For how many seconds a call that can be repeated is tried again.
 CALL_PATIENCE = 2.0
 
+_WHOLE_EVENTS = ("graphwire-events", "whole")
+
 _CHANNEL_OPTIONS: dict[str, Any] = {
     # State can be large; the server has its own limits.
     "grpc.max_receive_message_length": -1,
@@ -117,9 +119,17 @@ def check_settings(
         token=token,
         timeout=timeout,
         rejoin_timeout=rejoin_timeout,
-        metadata=tuple(metadata),
+        metadata=_with_whole_events(metadata, has_channel=has_channel),
         options=tuple(options),
     )
+
+
+def _with_whole_events(
+    metadata: Sequence[tuple[str, str | bytes]], *, has_channel: bool
+) -> tuple[tuple[str, str | bytes], ...]:
+    """Asks for events of any size, which a channel of the client's own takes."""
+    asked = any(key.lower() == _WHOLE_EVENTS[0] for key, _ in metadata)
+    return tuple(metadata) if has_channel or asked else (*metadata, _WHOLE_EVENTS)
 
 
 def _is_local(target: str) -> bool:

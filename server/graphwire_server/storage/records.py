@@ -183,6 +183,7 @@ class RunRecord:
         steering: Rises with each change of what is asked of it while it executes.
         rolled_back: Whether the thread was put back to where it stood before it.
         discards: Whether it begins on a paused thread too, and gives up what waits there.
+        principal: Who started it.
     """
 
     run_id: str
@@ -211,6 +212,7 @@ class RunRecord:
     steering: int = 0
     rolled_back: bool = False
     discards: bool = False
+    principal: str = ""
 
     @property
     def left_nothing(self) -> bool:

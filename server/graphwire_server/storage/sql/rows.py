@@ -92,6 +92,7 @@ def run_row(run: RunRecord) -> Row:
         run.steering,
         run.rolled_back,
         run.discards,
+        run.principal,
     )
 
 
@@ -122,8 +123,9 @@ def run_record(row: Row) -> RunRecord:
         steering=row[22],
         rolled_back=bool(row[23]),
         discards=bool(row[24]),
-        spec=row[25],
-        breakpoints=row[26],
+        principal=row[25],
+        spec=row[26],
+        breakpoints=row[27],
     )
 
 

@@ -236,7 +236,7 @@ RUN_COLUMNS = (
     "run_id, thread_id, assistant_id, status, create_time, due_time, start_time, end_time, "
     "resumed_run_id, resumed_by_run_id, last_sequence, cancel_requested, checkpoint_id, "
     "lease_owner, lease_epoch, attempt, losses, absorbed, error, metadata, oldest_sequence, "
-    "pause_requested, steering, rolled_back, discards"
+    "pause_requested, steering, rolled_back, discards, principal"
 )
 BODY_COLUMNS = "spec, breakpoints"
 
@@ -442,7 +442,7 @@ HAND_BACK = """
     WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
 """
 
-_IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
+IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
         AND NOT EXISTS (
             SELECT 1 FROM gw_runs o
             WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
@@ -458,7 +458,7 @@ _IS_LOST = """r.status = 'RUNNING'
 # In the order of their numbers, by an index that holds no others.
 DUE_RUNS = f"""
     SELECT r.run_id FROM gw_runs r CROSS JOIN gw_threads t
-    WHERE t.thread_id = r.thread_id AND {_IS_DUE}
+    WHERE t.thread_id = r.thread_id AND {IS_DUE}
     ORDER BY r.number LIMIT ?
 """
 
@@ -479,7 +479,7 @@ def take_due(runs: int) -> str:
     return (
         f"{_TAKE} attempt = attempt + 1, status = 'RUNNING', start_time = COALESCE(start_time, ?),"
         f" place = {_next_place('r.thread_id')}"
-        f" FROM gw_threads t WHERE t.thread_id = r.thread_id AND {_IS_DUE}"
+        f" FROM gw_threads t WHERE t.thread_id = r.thread_id AND {IS_DUE}"
         f" AND r.run_id IN ({_marks(runs)})"
     )
 
