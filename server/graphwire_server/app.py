@@ -40,6 +40,7 @@ from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
+from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering
 from graphwire_server.runs.threads import ThreadService
@@ -172,6 +173,7 @@ class App:
                 run_seconds=settings.max_run_seconds,
                 attempts=settings.max_run_attempts,
                 poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
+                runs_of_one=settings.max_concurrent_runs_per_principal,
             ),
         )
         completion = Completion()
@@ -183,6 +185,13 @@ class App:
             executor=executor,
             completion=completion,
             default_recursion_limit=settings.default_recursion_limit,
+            queue=QueueGate(
+                QueueLimits(
+                    settings.max_queued_runs,
+                    settings.max_queued_runs_per_principal,
+                    settings.max_concurrent_runs_per_principal,
+                )
+            ),
         )
         steering = RunSteering(
             storage=storage, registry=registry, executor=executor, completion=completion

@@ -236,7 +236,7 @@ async def test_short_runs_give_way_to_others_as_well(storage: Storage) -> None:
 
 
 async def test_very_many_principals_are_looked_at_in_turns(storage: Storage) -> None:
-    names = [f"p{i:04}" for i in range(MOST_PRINCIPALS + 1)]
+    names = [f"p{i:04}" for i in range(MOST_PRINCIPALS + 10)]
 
     def insert(tx: Transaction) -> None:
         tx.join_servers("server", ttl=A_DAY)
@@ -246,13 +246,13 @@ async def test_very_many_principals_are_looked_at_in_turns(storage: Storage) -> 
 
     await storage.write(insert)
     served: list[str] = []
-    for after in ("", names[5], names[-2], names[-1]):
+    for after in ("", names[5], names[-1]):
         (run,) = await storage.write(
             lambda tx, after=after: tx.claim_due("server", limit=1, after=after)  # type: ignore[misc]
         )
         served.append(run.principal)
     # The oldest among those who follow, round to the beginning.
-    assert served == [names[0], names[6], names[1], names[2]]
+    assert served == [names[0], names[6], names[1]]
 
 
 async def test_what_is_queued_is_counted_up_to_a_number(storage: Storage) -> None:

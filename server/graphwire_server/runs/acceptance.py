@@ -140,6 +140,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     # on concurrent runs.
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
+    if not starts_now:
+        context.let_in()
     spec = replace(
         spec,
         first=starts_now and not thread.checkpoint_id,
@@ -167,6 +169,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         resumed_run_id=previous.run_id if previous and plan is not None else "",
         breakpoints=breakpoints_text(own),
         discards=request.discard_pause and plan is None,
+        principal=context.principal,
     )
     if new:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)

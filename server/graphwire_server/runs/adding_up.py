@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphwire import errors
@@ -69,6 +69,7 @@ class Context:
         graph: What its graph says about the request.
         server_id: Under which this server holds runs.
         slot_free: Whether the server can begin to execute the run at once.
+        let_in: Lets the run wait in the queue, or refuses it.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
         graph_id: The graph of the assistant.
@@ -93,6 +94,7 @@ class Context:
     principal: str = ""
     assistant_kept: bool = False
     continued_run_id: str = ""
+    let_in: Callable[[], None] = lambda: None
 
 
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:

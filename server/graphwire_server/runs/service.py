@@ -53,6 +53,7 @@ from graphwire_server.runs.event_log import EventLog, run_not_found
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
+from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.refusals import check_graph, thread_busy, thread_not_found
 from graphwire_server.runs.request import (
     CommandStart,
@@ -106,8 +107,10 @@ class RunService:
         executor: Executor,
         completion: Completion,
         default_recursion_limit: int,
+        queue: QueueGate | None = None,
     ) -> None:
         """Puts the service together from its parts."""
+        self._queue = queue or QueueGate(QueueLimits())
         self._storage = storage
         self._registry = registry
         self._log = log
@@ -159,10 +162,11 @@ class RunService:
             assistant_id=assistant.assistant_id,
             graph=prepared.facts,
             server_id=self._executor.server_id,
-            slot_free=slot_free,
+            slot_free=slot_free and self._queue.may_begin(tx, principal),
             default_recursion_limit=self._default_recursion_limit,
             key=key,
             principal=principal,
+            let_in=lambda: self._queue.let_in(tx, principal),
             graph_id=assistant.loaded.name,
             assistant_version=assistant.version,
             assistant_breakpoints=assistant.breakpoints,
