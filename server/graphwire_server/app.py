@@ -21,6 +21,7 @@ from graphwire_server.graphs.loader import prepare
 from graphwire_server.graphs.project import Project
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.rpc.assistants_servicer import AssistantsServicer
+from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.payloads import PayloadCodec, PayloadLimits
 from graphwire_server.rpc.run_requests import RunRequestReader
 from graphwire_server.rpc.runs_servicer import RunsServicer
@@ -216,6 +217,14 @@ class App:
             ),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,
+            load=Load(
+                LoadLimits(
+                    settings.max_concurrent_calls,
+                    settings.max_streams,
+                    settings.max_streams_per_principal,
+                )
+            ),
+            max_event_bytes=settings.max_event_bytes,
             shares_port=shares_port,
         )
         watch = None

@@ -21,7 +21,10 @@ from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
+from graphwire_server.rpc.event_size import EVENT_BYTES, fitted
+from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
+from graphwire_server.rpc.principal import current_principal
 from graphwire_server.storage.interface import StorageError
 
 _log = structlog.get_logger("graphwire.rpc")
@@ -29,6 +32,10 @@ _log = structlog.get_logger("graphwire.rpc")
 _OURS = "/graphwire.v1."
 #: The metadata key with which a caller chooses the form of payloads in the response.
 _PAYLOAD_FORM = "graphwire-payload"
+#: The metadata key with which a caller asks for events of any size; and what it says then.
+_EVENTS, _WHOLE = "graphwire-events", "whole"
+#: The longest request id of a caller's that is taken over.
+_MAX_REQUEST_ID = 128
 #: The methods that change something. They refuse requests with fields they do not know.
 MUTATING = frozenset(
     {
@@ -58,11 +65,16 @@ MUTATING = frozenset(
 class Call:
     """One call of one of our RPCs."""
 
-    def __init__(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        """Reads the call's metadata."""
+    def __init__(
+        self, method: str, context: grpc.aio.ServicerContext[Any, Any], *, max_event_bytes: int
+    ) -> None:
+        """Reads the call's metadata; larger events are cut unless it asks for whole ones."""
         metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
         self.method = method
-        self.request_id = metadata.get("x-request-id") or str(uuid.uuid4())
+        given = metadata.get("x-request-id", "")
+        self.request_id = given if 0 < len(given) <= _MAX_REQUEST_ID else str(uuid.uuid4())
+        self._events = metadata.get(_EVENTS, "").lower()
+        self._max_event_bytes = max_event_bytes
         self._payload_form = metadata.get(_PAYLOAD_FORM, PayloadForm.JSON).lower()
         self._context = context
         self._began = time.monotonic()
@@ -82,6 +94,10 @@ class Call:
             raise errors.InvalidFieldError(
                 f"the call's metadata {_PAYLOAD_FORM} must be json or value", field=_PAYLOAD_FORM
             )
+        if self._events not in ("", _WHOLE):
+            raise errors.InvalidFieldError(
+                f"the call's metadata {_EVENTS} must be {_WHOLE}, or not there", field=_EVENTS
+            )
         validation.single_oneofs(request, data)
         validation.known_enums(request)
         if self.method in MUTATING:
@@ -95,6 +111,16 @@ class Call:
             to_value_form(message)
             return message
         return response
+
+    def send(self, response: Message | EventFrame) -> Message | EventFrame:
+        """Returns a response of a stream in the form that the caller asked for, and can take."""
+        if self._events == _WHOLE:
+            return self.finish(response)
+        finished = self.finish(fitted(response, self._max_event_bytes))
+        if finished is response:
+            return response
+        # In the other form it may be larger.
+        return fitted(finished, self._max_event_bytes)
 
     def log(self, code: str) -> None:
         """Writes the call's line to the log."""
@@ -133,6 +159,11 @@ class Call:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services; leaves health and reflection as they are."""
 
+    def __init__(self, load: Load | None = None, *, max_event_bytes: int = EVENT_BYTES) -> None:
+        """Takes what is under way, and the largest event that is sent unasked."""
+        self._load = load or Load(LoadLimits())
+        self._max_event_bytes = max_event_bytes
+
     async def intercept_service(
         self,
         continuation: Callable[
@@ -148,21 +179,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # Requests arrive here as bytes: what can't be decoded gets an answer as well.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(method, handler),
+                _stream(method, handler, self._load, self._max_event_bytes),
                 response_serializer=serializer(handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(method, handler), response_serializer=handler.response_serializer
+            _unary(method, handler, self._load, self._max_event_bytes),
+            response_serializer=handler.response_serializer,
         )
 
 
-def _unary(method: str, handler: Any) -> Callable[..., Any]:
+def _unary(method: str, handler: Any, load: Load, max_event_bytes: int) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Message | EventFrame:
-        call = Call(method, context)
+        call = Call(method, context, max_event_bytes=max_event_bytes)
+        place = None
         try:
+            place = load.enter(method, data)
             request = call.read(data, handler.request_deserializer)
+            place.belongs_to(current_principal(), waits=getattr(request, "wait", False))
             response = call.finish(await handler.unary_unary(request, context))
         except grpc.aio.AbortError:
             raise
@@ -170,23 +205,28 @@ def _unary(method: str, handler: Any) -> Callable[..., Any]:
             await call.cancelled(error)
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
+        finally:
+            if place is not None:
+                place.leave()
         call.log("OK")
         return response
 
     return handle
 
 
-def _stream(method: str, handler: Any) -> Callable[..., Any]:
+def _stream(method: str, handler: Any, load: Load, max_event_bytes: int) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Message | EventFrame]:
-        call = Call(method, context)
-        responses = None
+        call = Call(method, context, max_event_bytes=max_event_bytes)
+        responses = place = None
         try:
+            place = load.enter(method, data)
             request = call.read(data, handler.request_deserializer)
+            place.belongs_to(current_principal())
             responses = handler.unary_stream(request, context)
             async for response in responses:
-                yield call.finish(response)
+                yield call.send(response)
         except grpc.aio.AbortError:
             raise
         except asyncio.CancelledError as error:
@@ -194,6 +234,8 @@ def _stream(method: str, handler: Any) -> Callable[..., Any]:
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
         finally:
+            if place is not None:
+                place.leave()
             # The caller may have gone in the middle: let the servicer's `finally` run now.
             if responses is not None:
                 await responses.aclose()

@@ -137,6 +137,20 @@ def to_value_form(message: Message) -> None:
             to_value_form(inner)
 
 
+def clear_payloads(message: Message) -> None:
+    """Clears every payload in a message, however deep."""
+    for field in _fields_towards_payload(message.DESCRIPTOR):
+        kind = field.message_type
+        assert kind is not None
+        if kind.GetOptions().map_entry:
+            kind = kind.fields_by_name["value"].message_type
+        if kind is Payload.DESCRIPTOR:
+            message.ClearField(field.name)
+            continue
+        for inner in _messages(message, field):
+            clear_payloads(inner)
+
+
 # Reading the value form.
 
 

@@ -12,6 +12,7 @@ from graphwire.v1 import (
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from graphwire_server.rpc.interceptor import CallInterceptor
+from graphwire_server.rpc.load import Load
 from graphwire_server.rpc.reflection import add_reflection
 
 #: The services of the contract, by full name.
@@ -34,6 +35,8 @@ class RpcServer:
         assistants: assistants_pb2_grpc.AssistantsServicer,
         server: server_pb2_grpc.ServerServicer,
         max_request_bytes: int,
+        load: Load,
+        max_event_bytes: int,
         shares_port: bool,
     ) -> None:
         """Puts the server together; it does not listen yet.
@@ -41,7 +44,7 @@ class RpcServer:
         `shares_port` says whether it may listen where another one does.
         """
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor()],
+            interceptors=[CallInterceptor(load, max_event_bytes=max_event_bytes)],
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
                 ("grpc.max_send_message_length", -1),
