@@ -22,6 +22,7 @@ from graphwire_server.graphs.project import Project
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.rpc.assistants_servicer import AssistantsServicer
 from graphwire_server.rpc.load import Load, LoadLimits
+from graphwire_server.rpc.paging import Pages
 from graphwire_server.rpc.payloads import PayloadCodec, PayloadLimits
 from graphwire_server.rpc.run_requests import RunRequestReader
 from graphwire_server.rpc.runs_servicer import RunsServicer
@@ -148,7 +149,9 @@ class App:
         shares_port: bool,
     ) -> App:
         registry = await GraphRegistry.load(
-            project, checkpointer=storage.checkpointer, store=storage.store
+            project,
+            checkpointer=storage.checkpointer.limited(settings.max_state_bytes),
+            store=storage.store,
         )
         await check_names(storage, registry)
         poll_seconds = (
@@ -178,7 +181,15 @@ class App:
             ),
         )
         completion = Completion()
-        codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
+        codec = PayloadCodec(
+            PayloadLimits(
+                settings.max_payload_bytes,
+                settings.max_payload_depth,
+                settings.max_metadata_bytes,
+                settings.max_metadata_keys,
+            )
+        )
+        pages = Pages(settings.max_page_size)
         runs = RunService(
             storage=storage,
             registry=registry,
@@ -201,6 +212,7 @@ class App:
             storage=storage,
             registry=registry,
             completion=completion,
+            metadata=codec.metadata_limits,
         )
         reader = RunRequestReader(codec, max_recursion_limit=settings.max_recursion_limit)
         rpc = RpcServer(
@@ -210,10 +222,16 @@ class App:
                 inbox=InboxService(storage),
                 changes=changes,
                 streams=streams,
+                pages=pages,
             ),
-            runs=RunsServicer(runs, steering, reader, completion),
+            runs=RunsServicer(runs, steering, reader, completion, pages),
             assistants=AssistantsServicer(
-                AssistantService(storage=storage, registry=registry), reader, codec
+                AssistantService(
+                    storage=storage, registry=registry, metadata=codec.metadata_limits
+                ),
+                reader,
+                codec,
+                pages,
             ),
             server=ServerServicer(settings),
             max_request_bytes=settings.max_request_bytes,

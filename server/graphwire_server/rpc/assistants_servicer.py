@@ -18,7 +18,7 @@ from graphwire_server.graphs.schemas import describe
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import assistant_message, payload
-from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.request_keys import request_key
 from graphwire_server.rpc.run_requests import RunRequestReader
@@ -43,9 +43,14 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
     """Serves Assistants."""
 
     def __init__(
-        self, assistants: AssistantService, reader: RunRequestReader, codec: PayloadCodec
+        self,
+        assistants: AssistantService,
+        reader: RunRequestReader,
+        codec: PayloadCodec,
+        pages: Pages,
     ) -> None:
         """Takes the service behind the RPCs."""
+        self._pages = pages
         self._assistants = assistants
         self._reader = reader
         self._codec = codec
@@ -55,7 +60,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
     ) -> pb.ListAssistantsResponse:
         """Lists assistants."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         name = validation.enum_name(pb.AssistantOrder, request.order_by, "ASSISTANT_ORDER_")
         order = AssistantOrder(name or "NAME")
         place = tokens.read(request.page_token, int if order in _TIMES else str, str)
@@ -101,7 +106,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             description=_text(request.description, "description", most=_MAX_DESCRIPTION),
             config=config or Config(),
             context=context_,
-            metadata=self._object(request) or {},
+            metadata=self._metadata(request) or {},
             breakpoints=_breakpoints(request.breakpoints, "breakpoints"),
         )
         returns = request.if_exists == pb.IF_ASSISTANT_EXISTS_RETURN
@@ -137,7 +142,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             else None,
             config=config,
             context=context_,
-            metadata=self._object(request),
+            metadata=self._metadata(request),
             breakpoints=breakpoints,
         )
         if change.empty:
@@ -171,7 +176,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
         """Lists the versions of an assistant."""
         assistant_id = _assistant_id(request)
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         place = tokens.read(request.page_token, int)
         metadata = self._object(request)
         views = await self._assistants.versions(
@@ -252,6 +257,12 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             name=validation.text(message.name, "filter.name", most=_MAX_NAME),
             metadata=None if metadata is None else jsontext.dumps(metadata),
         )
+
+    def _metadata(self, message: Any) -> dict[str, Any] | None:
+        """Returns the metadata to be kept; None if the message has none."""
+        if not message.HasField("metadata"):
+            return None
+        return self._codec.read_metadata(message.metadata)
 
     def _object(self, message: Any, field: str = "metadata") -> dict[str, Any] | None:
         """Returns the metadata of a message; None if it has none."""

@@ -14,7 +14,7 @@ from graphwire_server import jsontext
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.convert import run_message
 from graphwire_server.rpc.event_frames import ThreadEventFrame
-from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.runs.changes import ChangeLog, Watched, WatchFilter
 from graphwire_server.runs.clock import now_us
@@ -41,8 +41,11 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
 
     _codec: PayloadCodec
 
-    def __init__(self, inbox: InboxService, changes: ChangeLog, streams: ThreadStreams) -> None:
+    def __init__(
+        self, inbox: InboxService, changes: ChangeLog, streams: ThreadStreams, pages: Pages
+    ) -> None:
         """Takes the services behind the RPCs."""
+        self._pages = pages
         self._inbox = inbox
         self._changes = changes
         self._streams = streams
@@ -52,7 +55,7 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
     ) -> pb.ListPausesResponse:
         """Lists pauses across threads."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         place = tokens.read(request.page_token, int, int)
         found = await self._inbox.list(
             self._pause_filter(request.filter),

@@ -24,6 +24,9 @@ _RESERVED_PREFIXES = ("__", "checkpoint_", "langgraph_")
 _RESERVED_KEYS = frozenset({"thread_id", "run_id"})
 _MAX_NAMED_FIELDS = 10
 
+#: The longest id that a caller may choose, in characters: as in the patterns above.
+MAX_ID = 128
+
 
 class _EnumWrapper(Protocol):
     def Name(self, number: Any) -> str: ...  # protobuf's name
