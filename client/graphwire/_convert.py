@@ -85,6 +85,7 @@ def thread_change(message: threads_pb2.WatchThreadsResponse) -> values.ThreadCha
         pause=pause(message.pause) if message.HasField("pause") else None,
         run=run(message.run) if message.HasField("run") else None,
         cursor=message.cursor,
+        truncated=message.truncated.size_bytes,
     )
 
 

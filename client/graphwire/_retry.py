@@ -57,6 +57,7 @@ class Retry:
         *,
         patience: float,
         timeout: float | None,
+        limit_patience: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -66,6 +67,9 @@ class Retry:
             patience: For how many seconds to try again, counted from the first failure
                 after the last progress; 0: never.
             timeout: After how many seconds it must all be over; None: no limit.
+            limit_patience: For how many seconds to try again where a server with too much to
+                do has refused the call, before anything was done; None: as `patience`, but
+                not for long.
             clock: Returns the time in seconds.
             jitter: Returns a random number from 0 to 1.
         """
@@ -73,6 +77,9 @@ class Retry:
         self._clock = clock
         self._jitter = jitter
         self._patience = patience
+        self._limit_patience = min(patience, LIMIT_PATIENCE)
+        if limit_patience is not None:
+            self._limit_patience = limit_patience
         self._tried_at = clock()
         self._deadline = None if timeout is None else self._tried_at + timeout
         self._failing_since: float | None = None
@@ -110,7 +117,7 @@ class Retry:
         delay = max(backoff * (0.5 + self._jitter() / 2), error.retry_after or 0.0)
         self._tried_at = now + delay
         self._failures += 1
-        patience = min(self._patience, LIMIT_PATIENCE) if limited else self._patience
+        patience = self._limit_patience if limited else self._patience
         out_of_patience = self._tried_at - self._failing_since > patience
         out_of_time = self._deadline is not None and self._tried_at >= self._deadline
         if out_of_patience or out_of_time:

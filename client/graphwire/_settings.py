@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from graphwire._calls import Call
-from graphwire._retry import Retry
+from graphwire._retry import LIMIT_PATIENCE, Retry
 
 #: Where a client connects to when neither it nor GRAPHWIRE_TARGET says.
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -59,6 +59,7 @@ class Settings:
         return Retry(
             patience=patience if call.repeatable else 0.0,
             timeout=timeout if call.timeout is None else call.timeout,
+            limit_patience=LIMIT_PATIENCE,
         )
 
     def call_metadata(self) -> tuple[tuple[str, str | bytes], ...]:

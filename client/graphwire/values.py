@@ -329,6 +329,8 @@ class ThreadChange:
         pause: For PAUSED and PAUSE_RESOLVED: the pause, as it is now.
         run: For RUN_STARTED and RUN_ENDED: the run, as it is now.
         cursor: Where the stream stands after it: `threads.watch(cursor=…)` goes on from here.
+        truncated: How large it is, in bytes, where the server has left the payloads of the pause
+            out, as for `events.Event`; 0: this is the whole.
     """
 
     kind: ThreadChangeKind
@@ -337,6 +339,7 @@ class ThreadChange:
     pause: Pause | None
     run: Run | None
     cursor: str
+    truncated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,8 @@ def optional_uuid(value: str, field: str) -> str:
 def text(value: str, field: str, *, most: int) -> str:
     """Returns a text of at most so many characters."""
     if len(value) > most:
-        raise errors.InvalidFieldError(f"at most {most} characters", field=field)
+        what = f"has {len(value)} characters; at most {most} are allowed"
+        raise errors.InvalidFieldError(what, field=field)
     return value
 
 
