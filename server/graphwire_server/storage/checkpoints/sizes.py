@@ -11,6 +11,9 @@ from graphwire_server.storage.checkpoints.cache import Key
 #: Of how many checkpoints the sizes of their values are kept at hand.
 _AT_HAND = 10_000
 
+#: Where input is until the first step, which puts it into the state.
+_INPUT = "__start__"
+
 
 class StateTooLargeError(ValueError):
     """A checkpoint would hold more than may be kept; it is not kept.
@@ -56,9 +59,9 @@ class StateSizes:
             StateTooLargeError: It is too large.
         """
         before = self._at_hand.get(parent)
-        sizes = dict(new)
+        sizes = {channel: size for channel, size in new.items() if channel != _INPUT}
         for channel, value in values.items():
-            if channel in sizes or is_small(value):
+            if channel in sizes or channel == _INPUT or is_small(value):
                 continue
             if before is not None and channel in before:
                 sizes[channel] = before[channel]
