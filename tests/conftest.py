@@ -77,6 +77,7 @@ LONGEST = [
         "e2e/test_joining.py",
         "runs/test_retention.py",
         "e2e/test_limits.py",
+        "limits/test_table.py",
         "replicas/test_clients.py",
         "payloads/test_payload_properties.py",
         "replicas/test_frozen_alone.py",

@@ -32,6 +32,7 @@ class EventReader:
             attempt=event.attempt,
             time=instant(event.event_time),
             namespace=tuple(event.namespace),
+            truncated=event.truncated.size_bytes,
         )
         if kind == "message":
             return self._message(event.message, common)
@@ -80,6 +81,7 @@ class _Common(TypedDict):
     attempt: int
     time: Any
     namespace: tuple[str, ...]
+    truncated: int
 
 
 def _metadata(message: pb.MetadataEvent, common: _Common) -> events.Metadata:

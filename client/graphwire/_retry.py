@@ -12,6 +12,9 @@ from graphwire.errors import GraphwireError, TransportError
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 
+#: For how many seconds a call is tried again that a server with too much to do refuses.
+LIMIT_PATIENCE = 2.0
+
 # A try that stood longer than gRPC takes to give up connecting (20 s) had reached the
 # server, so the failure after it is a new one.
 _STOOD = 30.0
@@ -54,6 +57,7 @@ class Retry:
         *,
         patience: float,
         timeout: float | None,
+        limit_patience: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -63,6 +67,9 @@ class Retry:
             patience: For how many seconds to try again, counted from the first failure
                 after the last progress; 0: never.
             timeout: After how many seconds it must all be over; None: no limit.
+            limit_patience: For how many seconds to try again where a server with too much to
+                do has refused the call, before anything was done; None: as `patience`, but
+                not for long.
             clock: Returns the time in seconds.
             jitter: Returns a random number from 0 to 1.
         """
@@ -70,6 +77,9 @@ class Retry:
         self._clock = clock
         self._jitter = jitter
         self._patience = patience
+        self._limit_patience = min(patience, LIMIT_PATIENCE)
+        if limit_patience is not None:
+            self._limit_patience = limit_patience
         self._tried_at = clock()
         self._deadline = None if timeout is None else self._tried_at + timeout
         self._failing_since: float | None = None
@@ -89,10 +99,14 @@ class Retry:
 
         Args:
             error: How the last try failed.
-            hinted: Also try again where only the server's `retry_after` says so.
+            hinted: Also try again, as long as for anything else, where only the server's
+                `retry_after` says so. Without it that is done for a limit, and not for long.
         """
-        transient = is_transient(error, bounded=self._deadline is not None)
-        if not (transient or (hinted and error.retry_after is not None)):
+        told = error.retry_after is not None
+        again = is_transient(error, bounded=self._deadline is not None) or (hinted and told)
+        # What comes without a hint is refused before anything has begun, by a limit.
+        limited = not again and error.code == "RESOURCE_EXHAUSTED" and told
+        if not (again or limited):
             return None
         now = self._clock()
         if now - self._tried_at > _STOOD:
@@ -103,9 +117,10 @@ class Retry:
         delay = max(backoff * (0.5 + self._jitter() / 2), error.retry_after or 0.0)
         self._tried_at = now + delay
         self._failures += 1
-        out_of_patience = self._tried_at - self._failing_since > self._patience
+        patience = self._limit_patience if limited else self._patience
+        out_of_patience = self._tried_at - self._failing_since > patience
         out_of_time = self._deadline is not None and self._tried_at >= self._deadline
         if out_of_patience or out_of_time:
-            self.gave_up = self._failures > 1
+            self.gave_up = again and self._failures > 1
             return None
         return delay

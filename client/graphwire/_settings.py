@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from graphwire._calls import Call
-from graphwire._retry import Retry
+from graphwire._retry import LIMIT_PATIENCE, Retry
 from graphwire.tls import Tls, from_environment, in_words_of_the_environment
 
 #: Where a client connects to when neither it nor GRAPHWIRE_TARGET says.
@@ -25,6 +25,8 @@ DEFAULT_REJOIN_TIMEOUT = 60.0
 
 #: For how many seconds a call that can be repeated is tried again.
 CALL_PATIENCE = 2.0
+
+_WHOLE_EVENTS = ("graphwire-events", "whole")
 
 _CHANNEL_OPTIONS: dict[str, Any] = {
     # State can be large; the server has its own limits.
@@ -63,6 +65,7 @@ class Settings:
         return Retry(
             patience=patience if call.repeatable else 0.0,
             timeout=timeout if call.timeout is None else call.timeout,
+            limit_patience=LIMIT_PATIENCE,
         )
 
     def call_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
@@ -132,7 +135,7 @@ def check_settings(
         token=token,
         timeout=timeout,
         rejoin_timeout=rejoin_timeout,
-        metadata=tuple(metadata),
+        metadata=_with_whole_events(metadata, has_channel=has_channel),
         options=tuple(options),
     )
 
@@ -147,6 +150,14 @@ def _tls(given: Tls | bool | None) -> tuple[Tls | None, grpc.ChannelCredentials 
         return found, None if found is None else found.credentials()
     except ValueError as error:
         raise ValueError(in_words_of_the_environment(str(error))) from error
+
+
+def _with_whole_events(
+    metadata: Sequence[tuple[str, str | bytes]], *, has_channel: bool
+) -> tuple[tuple[str, str | bytes], ...]:
+    """Asks for events of any size, which a channel of the client's own takes."""
+    asked = any(key.lower() == _WHOLE_EVENTS[0] for key, _ in metadata)
+    return tuple(metadata) if has_channel or asked else (*metadata, _WHOLE_EVENTS)
 
 
 def _is_local(target: str) -> bool:

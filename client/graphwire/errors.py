@@ -21,6 +21,7 @@ the client raises the same class again. Branch on the class, or on `reason`.
     ├── UnauthenticatedError        UNAUTHENTICATED
     ├── PermissionDeniedError       PERMISSION_DENIED
     ├── SequenceOutOfRangeError     OUT_OF_RANGE
+    ├── BeyondLimitError            OUT_OF_RANGE
     ├── LimitReachedError           RESOURCE_EXHAUSTED
     ├── ShuttingDownError           UNAVAILABLE
     ├── KeysUnavailableError        UNAVAILABLE
@@ -391,8 +392,22 @@ class CursorExpiredError(GraphwireError):
     reason = "CURSOR_EXPIRED"
 
 
+class BeyondLimitError(GraphwireError):
+    """A number is past what a setting of this server allows.
+
+    `metadata` has the setting (`limit`), what it allows (`maximum`) and the `value` given.
+    """
+
+    code = "OUT_OF_RANGE"
+    reason = "BEYOND_LIMIT"
+
+
 class LimitReachedError(GraphwireError):
-    """A limit of the server is reached."""
+    """A limit of the server is reached; with `retry_after` it may be tried again then.
+
+    `metadata` has the setting (`limit`), the limit itself (`maximum`) and what was reached
+    (`value`).
+    """
 
     code = "RESOURCE_EXHAUSTED"
     reason = "LIMIT_REACHED"

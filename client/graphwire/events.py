@@ -33,6 +33,9 @@ class Event:
         time: When it happened.
         namespace: The subgraph it comes from, one `node:task` per level; empty at the
             root.
+        truncated: How large the event is, in bytes, where the server has left its payloads
+            out; 0: this is the whole. Only with a `channel` of one's own: it takes what it
+            was made to take, and metadata `("graphwire-events", "whole")` asks for all.
     """
 
     run_id: str
@@ -40,6 +43,7 @@ class Event:
     attempt: int
     time: datetime
     namespace: tuple[str, ...]
+    truncated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

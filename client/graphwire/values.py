@@ -361,6 +361,8 @@ class ThreadChange:
         pause: For PAUSED and PAUSE_RESOLVED: the pause, as it is now.
         run: For RUN_STARTED and RUN_ENDED: the run, as it is now.
         cursor: Where the stream stands after it: `threads.watch(cursor=…)` goes on from here.
+        truncated: How large it is, in bytes, where the server has left the payloads of the pause
+            out, as for `events.Event`; 0: this is the whole.
     """
 
     kind: ThreadChangeKind
@@ -369,6 +371,7 @@ class ThreadChange:
     pause: Pause | None
     run: Run | None
     cursor: str
+    truncated: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -537,6 +540,26 @@ class ServerLimits:
         max_concurrent_runs: How many runs execute at once; further ones wait.
         max_run_time: How long a run may execute; None: no limit.
         heartbeat_interval: How long a stream may be quiet before a heartbeat is sent.
+        max_concurrent_runs_per_principal: How many runs of one principal execute at once, on
+            all servers; 0: no limit.
+        max_queued_runs: How many runs may be PENDING, on all servers; 0: no limit.
+        max_queued_runs_per_principal: How many of one principal; 0: no limit.
+        max_concurrent_calls: How many calls that do not stream are served at once.
+        max_streams: How many streams, and calls that wait for a run, are open at once.
+        max_streams_per_principal: How many of those one principal has open; 0: no limit.
+        max_state_bytes: The largest state of a thread, as checkpoints keep it.
+        max_event_bytes: The largest event that is sent whole to those who do not ask for that.
+        max_metadata_bytes: The largest JSON text of metadata.
+        max_metadata_keys: The most keys of metadata, at its top level.
+        max_id_length: The longest id that a caller may choose, in characters.
+        max_label_length: The longest label of a breakpoint, or tag, in characters.
+        max_breakpoints: The most breakpoints of one request, a thread or an assistant.
+        max_run_breakpoints: The most breakpoints of a run, with those that it inherits.
+        max_tags: The most tags of a run.
+        max_batch_size: The most runs of one `runs.create_many`.
+        max_ids: The most ids in one request that names several threads or runs.
+        max_run_attempts: How often a run is begun that loses its server each time.
+        max_start_delay: The longest start delay of a run; None if the server does not say.
     """
 
     max_request_bytes: int
@@ -548,6 +571,25 @@ class ServerLimits:
     max_concurrent_runs: int
     max_run_time: timedelta | None
     heartbeat_interval: timedelta | None
+    max_concurrent_runs_per_principal: int = 0
+    max_queued_runs: int = 0
+    max_queued_runs_per_principal: int = 0
+    max_concurrent_calls: int = 0
+    max_streams: int = 0
+    max_streams_per_principal: int = 0
+    max_state_bytes: int = 0
+    max_event_bytes: int = 0
+    max_metadata_bytes: int = 0
+    max_metadata_keys: int = 0
+    max_id_length: int = 0
+    max_label_length: int = 0
+    max_breakpoints: int = 0
+    max_run_breakpoints: int = 0
+    max_tags: int = 0
+    max_batch_size: int = 0
+    max_ids: int = 0
+    max_run_attempts: int = 0
+    max_start_delay: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,8 @@ from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.rpc.assistants_servicer import AssistantsServicer
 from graphwire_server.rpc.authorization import Authorizer
 from graphwire_server.rpc.guard import Guard
+from graphwire_server.rpc.load import Load, LoadLimits
+from graphwire_server.rpc.paging import Pages
 from graphwire_server.rpc.payloads import PayloadCodec, PayloadLimits
 from graphwire_server.rpc.run_requests import RunRequestReader
 from graphwire_server.rpc.runs_servicer import RunsServicer
@@ -51,6 +53,7 @@ from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
+from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering
 from graphwire_server.runs.threads import ThreadService
@@ -206,7 +209,9 @@ class App:
         shares_port: bool,
     ) -> App:
         registry = await GraphRegistry.load(
-            project, checkpointer=storage.checkpointer, store=storage.store
+            project,
+            checkpointer=storage.checkpointer.limited(settings.max_state_bytes),
+            store=storage.store,
         )
         if telemetry.tracing is not None:
             telemetry.tracing.become_default()
@@ -237,6 +242,7 @@ class App:
                 run_seconds=settings.max_run_seconds,
                 attempts=settings.max_run_attempts,
                 poll_seconds=min(settings.lease_seconds / 3, _QUEUE_POLL_SECONDS),
+                runs_of_one=settings.max_concurrent_runs_per_principal,
             ),
             telemetry=telemetry,
         )
@@ -249,7 +255,15 @@ class App:
                 on_delivered=metrics.webhook_deliveries.add,
             )
         completion = Completion()
-        codec = PayloadCodec(PayloadLimits(settings.max_payload_bytes, settings.max_payload_depth))
+        codec = PayloadCodec(
+            PayloadLimits(
+                settings.max_payload_bytes,
+                settings.max_payload_depth,
+                settings.max_metadata_bytes,
+                settings.max_metadata_keys,
+            )
+        )
+        pages = Pages(settings.max_page_size)
         runs = RunService(
             storage=storage,
             registry=registry,
@@ -259,6 +273,13 @@ class App:
             default_recursion_limit=settings.default_recursion_limit,
             webhook_values=settings.webhook_max_values_bytes,
             telemetry=telemetry,
+            queue=QueueGate(
+                QueueLimits(
+                    settings.max_queued_runs,
+                    settings.max_queued_runs_per_principal,
+                    settings.max_concurrent_runs_per_principal,
+                )
+            ),
         )
         steering = RunSteering(
             storage=storage, registry=registry, executor=executor, completion=completion
@@ -267,6 +288,7 @@ class App:
             storage=storage,
             registry=registry,
             completion=completion,
+            metadata=codec.metadata_limits,
         )
         reader = RunRequestReader(
             codec,
@@ -280,15 +302,29 @@ class App:
                 inbox=InboxService(storage),
                 changes=changes,
                 streams=streams,
+                pages=pages,
             ),
-            runs=RunsServicer(runs, steering, reader, completion),
+            runs=RunsServicer(runs, steering, reader, completion, pages),
             assistants=AssistantsServicer(
-                AssistantService(storage=storage, registry=registry), reader, codec
+                AssistantService(
+                    storage=storage, registry=registry, metadata=codec.metadata_limits
+                ),
+                reader,
+                codec,
+                pages,
             ),
             server=ServerServicer(settings),
             transport=transport,
             tls=tls,
             max_request_bytes=settings.max_request_bytes,
+            load=Load(
+                LoadLimits(
+                    settings.max_concurrent_calls,
+                    settings.max_streams,
+                    settings.max_streams_per_principal,
+                )
+            ),
+            max_event_bytes=settings.max_event_bytes,
             shares_port=shares_port,
             guard=_guard(authentication, storage, registry, codec),
             telemetry=telemetry,

@@ -293,6 +293,53 @@ class Settings(BaseSettings):
         "whatever it is doing.",
     )
 
+    # --- limits, overload and fairness (docs/limits.md) ---
+    max_concurrent_runs_per_principal: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="How many runs of one principal execute at once, on all servers; 0: no limit.",
+    )
+    max_queued_runs: Annotated[int, Field(ge=0)] = Field(
+        100_000,
+        description="How many runs may be PENDING, on all servers; further ones are refused; "
+        "0: no limit.",
+    )
+    max_queued_runs_per_principal: Annotated[int, Field(ge=0)] = Field(
+        10_000,
+        description="How many runs of one principal may be PENDING; further ones are refused; "
+        "0: no limit.",
+    )
+    max_concurrent_calls: Annotated[int, Field(ge=1)] = Field(
+        1000,
+        description="How many calls that do not stream are served at once; further ones are "
+        "refused. What cancels, pauses or resumes has as many for itself.",
+    )
+    max_streams: Annotated[int, Field(ge=1)] = Field(
+        10_000, description="How many streams, and calls that wait for a run, are open at once."
+    )
+    max_streams_per_principal: Annotated[int, Field(ge=0)] = Field(
+        1000, description="How many of those one principal has open at once; 0: no limit."
+    )
+    max_state_bytes: Annotated[int, Field(ge=_KIB)] = Field(
+        64 * _MIB,
+        description="The largest state of a thread, as checkpoints keep it; a run that makes a "
+        "larger one fails.",
+    )
+    max_event_bytes: Annotated[int, Field(ge=_KIB)] = Field(
+        4 * _MIB - 64 * _KIB,
+        description="The largest event of a stream that is sent whole to those who do not ask "
+        "for that.",
+    )
+    max_metadata_bytes: Annotated[int, Field(ge=2)] = Field(
+        64 * _KIB,
+        description="The largest JSON text of the metadata of a thread, run or assistant.",
+    )
+    max_metadata_keys: Annotated[int, Field(ge=1)] = Field(
+        128, description="The most keys of such metadata, at its top level."
+    )
+    max_page_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        1000, description="The largest page of a list."
+    )
+
     @property
     def location(self) -> Location:
         """Returns where data is kept; `str` of it shows no password.

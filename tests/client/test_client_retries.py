@@ -277,3 +277,37 @@ async def test_only_a_lost_connection_is_tried_again(
         with pytest.raises(graphwire.TransportError):
             await client.threads.get("t")
         assert delays == []
+
+
+@pytest.mark.parametrize("method", [*READS, *WRITES_WITH_ID, *WRITES_WITHOUT_ID])
+async def test_a_call_that_a_busy_server_refuses_is_tried_again_after_the_time_it_names(
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float], method: str
+) -> None:
+    # Nothing was done, so that is safe whatever the call does.
+    limit = graphwire.LimitReachedError("too many calls", retry_after=1.25)
+    scripted.on(method, refuse(limit), reply(empty_response(method)))
+    await {**READS, **WRITES_WITH_ID, **WRITES_WITHOUT_ID}[method](client)
+    assert (len(scripted.calls), delays) == (2, [1.25])
+
+
+async def test_a_server_that_stays_busy_is_not_waited_for_long(
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float]
+) -> None:
+    limit = graphwire.LimitReachedError(
+        "the queue is full", retry_after=2.5, metadata={"limit": "max_queued_runs"}
+    )
+    scripted.on("CreateRun", refuse(limit))
+    with pytest.raises(graphwire.LimitReachedError, match="the queue is full") as caught:
+        await client.runs.create("t", resume=True)
+    assert (caught.value.retry_after, caught.value.metadata) == (2.5, {"limit": "max_queued_runs"})
+    assert (len(scripted.calls), delays) == (1, [])
+
+
+async def test_a_limit_that_will_not_pass_is_raised_at_once(
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float]
+) -> None:
+    scripted.on("UpdateThreadState", refuse(graphwire.LimitReachedError("the state is too large")))
+    with pytest.raises(graphwire.LimitReachedError, match="too large") as caught:
+        await client.threads.update_state("t", {"k": 1})
+    assert caught.value.retry_after is None
+    assert (len(scripted.calls), delays) == (1, [])

@@ -175,15 +175,27 @@ async def test_a_rejoin_that_is_refused_for_a_while_waits_for_it(
     assert await sequences(start(client)) == [1, 2]
 
 
-async def test_a_run_that_is_refused_at_its_start_is_not_tried_again(
-    client: AsyncClient, scripted: ScriptedServer
+async def test_a_run_that_a_busy_server_refuses_is_tried_again_after_the_time_it_names(
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float]
 ) -> None:
-    limit = graphwire.LimitReachedError("too many runs", retry_after=0.5)
+    limit = graphwire.LimitReachedError("too many runs", retry_after=1.5)
+    scripted.on("StreamRun", refuse(limit), then(wire.streamed(wire.metadata(), wire.end(2))))
+    assert await sequences(start(client)) == [1, 2]
+    assert delays == [1.5]
+    first, second = scripted.requests("StreamRun")
+    assert first == second
+    assert first.request_id
+
+
+async def test_a_run_that_a_busy_server_refuses_for_long_is_given_up(
+    client: AsyncClient, scripted: ScriptedServer, delays: list[float]
+) -> None:
+    limit = graphwire.LimitReachedError("too many runs", retry_after=5.0)
     scripted.on("StreamRun", refuse(limit))
     with pytest.raises(graphwire.LimitReachedError, match="too many runs") as caught:
         await anext(start(client))
-    assert caught.value.retry_after == 0.5
-    assert len(scripted.calls) == 1
+    assert caught.value.retry_after == 5.0
+    assert (len(scripted.calls), delays) == (1, [])
 
 
 @pytest.mark.usefixtures("no_delays")

@@ -126,8 +126,8 @@ def test_an_error_about_something_huge_still_arrives_whole(
             thread_id=thread, assistant_id="linear", resume=run_pb2.Resume(pause_ids=[huge])
         )
         call(grpc_channel, "CreateRun", request)
-    with refused("INVALID_ARGUMENT", "RESERVED_KEY", "metadata"):
-        request = run(assistant_id="linear", input=LOG, metadata=payload({f"__{huge}": 1}))
+    with refused("INVALID_ARGUMENT", "RESERVED_KEY", "context"):
+        request = run(assistant_id="linear", input=LOG, context=payload({f"__{huge}": 1}))
         call(grpc_channel, "CreateRun", request)
     request = run(
         thread_id=thread,

@@ -123,8 +123,11 @@ def test_a_limit_beyond_the_servers_cap_is_refused(
     thread = new_thread(threads)
     cap = limits(server_stub).max_recursion_limit
     assert cap == 1000
-    for limit in (cap + 1, -1):
-        with refused("INVALID_ARGUMENT", "INVALID_FIELD", "config.recursion_limit"):
+    for limit, status, reason in (
+        (cap + 1, "OUT_OF_RANGE", "BEYOND_LIMIT"),
+        (-1, "INVALID_ARGUMENT", "INVALID_FIELD"),
+    ):
+        with refused(status, reason, "config.recursion_limit"):
             stream(
                 runs,
                 thread_id=thread,
@@ -145,8 +148,9 @@ def test_default_and_cap_are_settings(narrow: Stubs) -> None:
     assert (said.default_recursion_limit, said.max_recursion_limit) == (4, 6)
     thread = new_thread(threads)
     assert len(stream(runs, thread_id=thread, assistant_id="endless", input=LOG)) == 1 + 4 + 1
-    with refused("INVALID_ARGUMENT", "INVALID_FIELD", "config.recursion_limit"):
+    with refused("OUT_OF_RANGE", "BEYOND_LIMIT", "config.recursion_limit") as refusal:
         stream(runs, thread_id=thread, resume={}, config={"recursion_limit": 7})
+    assert refusal.metadata == {"limit": "max_recursion_limit", "value": "7", "maximum": "6"}
 
 
 # --- time ---

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -37,6 +38,19 @@ def test_a_server_names_every_stream_mode_and_its_features(
     assert list(said.capabilities) == ["enqueue", "sqlite", "start_delay", "stateless_runs"]
 
 
+#: Limits that no setting changes.
+FIXED: dict[str, Any] = {
+    "max_id_length": 128,
+    "max_label_length": 256,
+    "max_breakpoints": 100,
+    "max_run_breakpoints": 1000,
+    "max_tags": 100,
+    "max_batch_size": 100,
+    "max_ids": 1000,
+    "max_start_delay": Duration(seconds=86_400),
+}
+
+
 def test_a_server_tells_its_limits(server_stub: server_pb2_grpc.ServerStub) -> None:
     assert info(server_stub).limits == server_pb2.ServerLimits(
         max_request_bytes=16 * 1024 * 1024,
@@ -47,6 +61,17 @@ def test_a_server_tells_its_limits(server_stub: server_pb2_grpc.ServerStub) -> N
         max_recursion_limit=1000,
         max_concurrent_runs=64,
         heartbeat_interval=Duration(seconds=15),
+        max_queued_runs=100_000,
+        max_queued_runs_per_principal=10_000,
+        max_concurrent_calls=1000,
+        max_streams=10_000,
+        max_streams_per_principal=1000,
+        max_state_bytes=64 * 1024 * 1024,
+        max_event_bytes=4 * 1024 * 1024 - 64 * 1024,
+        max_metadata_bytes=64 * 1024,
+        max_metadata_keys=128,
+        max_run_attempts=5,
+        **FIXED,
     )
 
 
@@ -62,6 +87,18 @@ def test_the_limits_that_are_told_are_those_that_are_set_and_kept(
         "MAX_CONCURRENT_RUNS": "2",
         "MAX_RUN_SECONDS": "90.5",
         "HEARTBEAT_SECONDS": "0.5",
+        "MAX_PAGE_SIZE": "9",
+        "MAX_RUN_ATTEMPTS": "10",
+        "MAX_CONCURRENT_RUNS_PER_PRINCIPAL": "11",
+        "MAX_QUEUED_RUNS": "12",
+        "MAX_QUEUED_RUNS_PER_PRINCIPAL": "13",
+        "MAX_CONCURRENT_CALLS": "14",
+        "MAX_STREAMS": "15",
+        "MAX_STREAMS_PER_PRINCIPAL": "16",
+        "MAX_STATE_BYTES": "17000",
+        "MAX_EVENT_BYTES": "18000",
+        "MAX_METADATA_BYTES": "19",
+        "MAX_METADATA_KEYS": "20",
     }
     server = own_server(env={f"GRAPHWIRE_{name}": text for name, text in settings.items()})
     with grpc.insecure_channel(server.address) as channel:
@@ -69,12 +106,24 @@ def test_the_limits_that_are_told_are_those_that_are_set_and_kept(
             max_request_bytes=4096,
             max_payload_bytes=1024,
             max_payload_depth=3,
-            max_page_size=1000,
+            max_page_size=9,
             default_recursion_limit=7,
             max_recursion_limit=8,
             max_concurrent_runs=2,
             max_run_time=Duration(seconds=90, nanos=500_000_000),
             heartbeat_interval=Duration(nanos=500_000_000),
+            max_run_attempts=10,
+            max_concurrent_runs_per_principal=11,
+            max_queued_runs=12,
+            max_queued_runs_per_principal=13,
+            max_concurrent_calls=14,
+            max_streams=15,
+            max_streams_per_principal=16,
+            max_state_bytes=17_000,
+            max_event_bytes=18_000,
+            max_metadata_bytes=19,
+            max_metadata_keys=20,
+            **FIXED,
         )
         runs = runs_pb2_grpc.RunsStub(channel)
 
@@ -92,8 +141,8 @@ def test_the_limits_that_are_told_are_those_that_are_set_and_kept(
         with refused("INVALID_ARGUMENT", "INVALID_PAYLOAD", "input.json"):
             create([[[[1]]]])
         assert create(1, limit=8).run_id
-        with refused("INVALID_ARGUMENT", "INVALID_FIELD", "config.recursion_limit") as refusal:
+        with refused("OUT_OF_RANGE", "BEYOND_LIMIT", "config.recursion_limit") as refusal:
             create(1, limit=9)
-        assert "must be 1 to 8, or 0 for the server's default" in refusal.text
+        assert "is 9; this server allows 1 to 8 (max_recursion_limit)" in refusal.text
         with refused("RESOURCE_EXHAUSTED", ""):
             create("x" * 4096)

@@ -18,12 +18,13 @@ from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.langgraph_repairs import prepare
 from graphwire_server.graphs.project import GraphSpec
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph, Persistence
-from graphwire_server.runs.caller import SERVER
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
+from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.request import InputStart, ResumeStart, RunRequest, Start, StreamMode
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.threads import ThreadService
@@ -137,13 +138,16 @@ class Services:
     runs: RunService
     threads: ThreadService
 
-    async def begin(self, start: Start, thread_id: str = "", **fields: Any) -> RunRecord:
+    async def begin(
+        self, start: Start, thread_id: str = "", *, principal: str = "", **fields: Any
+    ) -> RunRecord:
         """Starts a run; fields are those of RunRequest."""
         fields["stream_modes"] = tuple(map(StreamMode, fields.get("stream_modes", ("UPDATES",))))
         request = RunRequest(
             start=start, thread_id=thread_id, assistant_id="g", create_thread=True, **fields
         )
-        return (await self.runs.start(request, caller=SERVER, method="")).run
+        caller = Caller(principal=principal)
+        return (await self.runs.start(request, caller=caller, method="")).run
 
     async def end_of(self, run: RunRecord) -> Ended:
         """Follows a run to its end."""
@@ -173,8 +177,16 @@ class Services:
 
 
 @asynccontextmanager
-async def serving(folder: Path, graph: Any, *, run_seconds: float = 0) -> AsyncIterator[Services]:
+async def serving(
+    folder: Path,
+    graph: Any,
+    *,
+    run_seconds: float = 0,
+    slots: int = 10,
+    queue: QueueLimits | None = None,
+) -> AsyncIterator[Services]:
     """Yields the services on a graph."""
+    queue = queue or QueueLimits()
     prepare(take_over, end_step, stop_after)
     loop = asyncio.get_running_loop()
     contain_failures(loop)
@@ -192,7 +204,7 @@ async def serving(folder: Path, graph: Any, *, run_seconds: float = 0) -> AsyncI
         log=log,
         threads=node_threads,
         membership=membership,
-        limits=ExecutorLimits(10, run_seconds, 3, 0.05),
+        limits=ExecutorLimits(slots, run_seconds, 3, 0.05, queue.running_of_one),
     )
     completion = Completion()
     await membership.join()
@@ -204,6 +216,7 @@ async def serving(folder: Path, graph: Any, *, run_seconds: float = 0) -> AsyncI
         executor=executor,
         completion=completion,
         default_recursion_limit=25,
+        queue=QueueGate(queue),
     )
     threads = ThreadService(storage=storage, registry=registry, completion=completion)
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from graphwire_server.storage.interface import Storage
+from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import Lease, RunRecord, RunStatus, ThreadStatus
+from graphwire_server.storage.sql.queue import MOST_PRINCIPALS
 
 from .builders import A_DAY, a_run, a_thread, add
 
@@ -139,3 +141,123 @@ async def test_the_next_due_time_is_the_earliest_after_now(storage: Storage) -> 
     assert await due(10) == 20
     assert await due(25) == 30
     assert await due(30) is None
+
+
+# --- fairness between principals ---
+
+
+async def add_queued(storage: Storage, *runs: tuple[str, str]) -> None:
+    """Adds PENDING runs, (run_id, principal), each on a thread of its own."""
+    await storage.write(lambda tx: tx.join_servers("server", ttl=A_DAY))
+    for run_id, principal in runs:
+        await add(storage, a_thread(run_id), a_run(run_id, run_id, principal=principal))
+
+
+async def claim_one(storage: Storage, **how: Any) -> str:
+    (claimed,) = await storage.write(lambda tx: tx.claim_due("server", limit=1, **how))
+    return claimed.run_id
+
+
+async def test_a_single_run_waits_for_no_more_than_one_of_a_long_queue(storage: Storage) -> None:
+    many = [(f"many-{i}", "many") for i in range(20)]
+    await add_queued(storage, *many[:10], ("single", "single"), *many[10:])
+    assert [await claim_one(storage) for _ in range(4)] == ["many-0", "single", "many-1", "many-2"]
+
+
+async def test_who_has_the_fewest_at_work_is_served_first(storage: Storage) -> None:
+    await add_queued(
+        storage,
+        *((f"{who}-{i}", who) for i in range(4) for who in ("a", "b", "c")),
+    )
+    for done in ("a-0", "a-1", "b-0"):
+        assert await storage.write(
+            lambda tx, done=done: tx.change_run(done, RUNNING, now=1)  # type: ignore[misc]
+        )
+    order = [await claim_one(storage) for _ in range(6)]
+    assert order == ["c-0", "b-1", "c-1", "a-2", "b-2", "c-2"]
+
+
+async def test_several_slots_are_shared_out_in_one_claim(storage: Storage) -> None:
+    await add_queued(
+        storage, *((f"a-{i}", "a") for i in range(9)), *((f"b-{i}", "b") for i in range(2))
+    )
+    assert await claim(storage, limit=6) == ["a-0", "a-1", "a-2", "a-3", "b-0", "b-1"]
+
+
+async def test_nobody_gets_more_than_the_most_of_one(storage: Storage) -> None:
+    await add_queued(
+        storage, *((f"a-{i}", "a") for i in range(5)), *((f"b-{i}", "b") for i in range(2))
+    )
+    first = await storage.write(lambda tx: tx.claim_due("server", limit=9, most_of_one=2))
+    assert [run.run_id for run in first] == ["a-0", "a-1", "b-0", "b-1"]
+    assert await storage.write(lambda tx: tx.claim_due("server", limit=9, most_of_one=2)) == []
+    assert await storage.read(lambda r: r.running_runs("a")) == 2
+    await end(storage, "a-1")
+    assert await claim_one(storage, most_of_one=2) == "a-2"
+    # Alone in the queue, too.
+    assert await storage.write(lambda tx: tx.claim_due("server", limit=9, most_of_one=2)) == []
+
+
+async def test_fairness_changes_nothing_about_what_may_start(storage: Storage) -> None:
+    later = await storage.read(lambda r: r.now()) + A_DAY
+    await storage.write(lambda tx: tx.join_servers("server", ttl=A_DAY))
+    await add(
+        storage,
+        *(a_thread(name) for name in ("mine", "late", "busy", "other")),
+        a_thread("paused", status=ThreadStatus.INTERRUPTED),
+        a_run("mine-1", "mine", principal="a"),
+        # Whoever it belongs to, it comes after the one before it on its thread.
+        a_run("mine-2", "mine", principal="b"),
+        a_run("late", "late", principal="b", due_time=later),
+        a_run("at-work", "busy", principal="c", status=RUNNING),
+        a_run("busy", "busy", principal="b"),
+        a_run("paused", "paused", principal="b"),
+        a_run("other", "other", principal="a"),
+    )
+    assert await claim(storage) == ["mine-1", "other"]
+    await end(storage, "mine-1")
+    assert await claim(storage) == ["mine-2"]
+
+
+async def test_short_runs_give_way_to_others_as_well(storage: Storage) -> None:
+    many = [(f"many-{i}", "many") for i in range(6)]
+    await add_queued(storage, *many, ("single-0", "single"), ("single-1", "single"))
+    order = []
+    for _ in range(8):
+        order.append(await claim_one(storage))
+        await end(storage, order[-1])
+    assert order == [
+        "many-0",
+        "single-0",
+        "many-1",
+        "single-1",
+        *(f"many-{i}" for i in range(2, 6)),
+    ]
+
+
+async def test_very_many_principals_are_looked_at_in_turns(storage: Storage) -> None:
+    names = [f"p{i:04}" for i in range(MOST_PRINCIPALS + 10)]
+
+    def insert(tx: Transaction) -> None:
+        tx.join_servers("server", ttl=A_DAY)
+        for name in names:
+            tx.insert_thread(a_thread(name))
+            tx.insert_run(a_run(name, name, principal=name))
+
+    await storage.write(insert)
+    served: list[str] = []
+    for after in ("", names[5], names[-1]):
+        (run,) = await storage.write(
+            lambda tx, after=after: tx.claim_due("server", limit=1, after=after)  # type: ignore[misc]
+        )
+        served.append(run.principal)
+    # The oldest among those who follow, round to the beginning.
+    assert served == [names[0], names[6], names[1]]
+
+
+async def test_what_is_queued_is_counted_up_to_a_number(storage: Storage) -> None:
+    await add_queued(storage, ("1", "a"), ("2", "a"), ("3", "b"))
+    assert await storage.read(lambda r: r.queued_runs(most=9)) == 3
+    assert await storage.read(lambda r: r.queued_runs("a", most=9)) == 2
+    assert await storage.read(lambda r: r.queued_runs("a", most=1)) == 1
+    assert await storage.read(lambda r: r.queued_runs("nobody", most=9)) == 0

@@ -345,6 +345,41 @@ def test_the_queue_finds_its_few_runs_in_the_crowd(crowd: sqlite3.Connection) ->
     assert steps(crowd, work) < 2000
 
 
+def test_a_long_queue_of_one_does_not_hide_what_another_has_in_it(
+    crowd: sqlite3.Connection,
+) -> None:
+    def claim(tx: Transaction) -> list[str]:
+        return [run.run_id for run in tx.claim_due("server", limit=1)]
+
+    crowd.execute("SAVEPOINT queue")
+    try:
+        crowd.execute(
+            "UPDATE gw_runs SET status = 'PENDING', start_time = NULL, end_time = NULL,"
+            " principal = 'many' WHERE run_id <> 'run-90001'"
+        )
+        crowd.execute("UPDATE gw_runs SET principal = 'single' WHERE run_id = 'run-90001'")
+        crowd.execute("UPDATE gw_threads SET status = 'BUSY'")
+        work = SqlTransaction(SqliteSession(crowd, Path("crowd")))
+        work.join_servers("server", ttl=A_DAY)
+        first, second = claim(work), claim(work)
+        assert first != ["run-90001"]
+        assert second == ["run-90001"]
+        hundreds = 0
+
+        def more() -> None:
+            nonlocal hundreds
+            hundreds += 1
+
+        crowd.set_progress_handler(more, 100)
+        assert len(claim(work)) == 1
+        assert work.has_due_run()
+        crowd.set_progress_handler(None, 0)
+        assert hundreds < 30
+    finally:
+        crowd.execute("ROLLBACK TO queue")
+        crowd.execute("RELEASE queue")
+
+
 def test_lost_runs_are_found_in_the_crowd(crowd: sqlite3.Connection) -> None:
     def work(tx: Transaction) -> list[str]:
         for run_id in ("run-500", "run-10"):

@@ -161,7 +161,7 @@ class AssistantsServicer(object):
         RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
         graph that is not there, or a request_id whose assistant was deleted.)
         ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+        UNSUPPORTED_BREAKPOINT. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +173,7 @@ class AssistantsServicer(object):
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
         RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
         ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
-        ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+        ASSISTANT_BUILT_IN. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

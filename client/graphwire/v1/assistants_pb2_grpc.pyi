@@ -76,7 +76,7 @@ class AssistantsStub:
     RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
     graph that is not there, or a request_id whose assistant was deleted.)
     ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+    UNSUPPORTED_BREAKPOINT. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     UpdateAssistant: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.UpdateAssistantRequest, _assistants_pb2.UpdateAssistantResponse]
     """Changes an assistant: makes a new version, and makes it the latest.
@@ -84,7 +84,7 @@ class AssistantsStub:
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
     RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
     ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
-    ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+    ASSISTANT_BUILT_IN. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     DeleteAssistant: _grpc.UnaryUnaryMultiCallable[_assistants_pb2.DeleteAssistantRequest, _assistants_pb2.DeleteAssistantResponse]
     """Deletes an assistant with its versions, and with its threads if that is asked for.
@@ -154,7 +154,7 @@ class AssistantsAsyncStub(AssistantsStub):
     RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
     graph that is not there, or a request_id whose assistant was deleted.)
     ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+    UNSUPPORTED_BREAKPOINT. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     UpdateAssistant: _aio.UnaryUnaryMultiCallable[_assistants_pb2.UpdateAssistantRequest, _assistants_pb2.UpdateAssistantResponse]  # type: ignore[assignment]
     """Changes an assistant: makes a new version, and makes it the latest.
@@ -162,7 +162,7 @@ class AssistantsAsyncStub(AssistantsStub):
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
     RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
     ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
-    ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+    ASSISTANT_BUILT_IN. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
     """
     DeleteAssistant: _aio.UnaryUnaryMultiCallable[_assistants_pb2.DeleteAssistantRequest, _assistants_pb2.DeleteAssistantResponse]  # type: ignore[assignment]
     """Deletes an assistant with its versions, and with its threads if that is asked for.
@@ -265,7 +265,7 @@ class AssistantsServicer(metaclass=_abc_1.ABCMeta):
         RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND. (For a
         graph that is not there, or a request_id whose assistant was deleted.)
         ALREADY_EXISTS: ASSISTANT_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+        UNSUPPORTED_BREAKPOINT. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -279,7 +279,7 @@ class AssistantsServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD, INVALID_PAYLOAD,
         RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION. NOT_FOUND: ASSISTANT_NOT_FOUND.
         ALREADY_EXISTS: REQUEST_ID_REUSED. FAILED_PRECONDITION: UNSUPPORTED_BREAKPOINT,
-        ASSISTANT_BUILT_IN. INTERNAL: GRAPH_UNAVAILABLE.
+        ASSISTANT_BUILT_IN. OUT_OF_RANGE: BEYOND_LIMIT. INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -156,7 +156,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     confirmed in time that it is in force. It will be at its next commit.
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 61
-    """RESOURCE_EXHAUSTED: a limit of the server is reached; the text says which."""
+    """RESOURCE_EXHAUSTED: a limit of the server is reached: the queue of runs is full, too
+    many streams are open, a state would be too large. Any call may be refused with it
+    when too many are under way. The metadata has the setting (`limit`), what the limit
+    is (`maximum`) and what was reached (`value`). With RetryInfo the same call may
+    succeed after that time, and nothing was changed.
+    """
+    ERROR_REASON_BEYOND_LIMIT: _ErrorReason.ValueType  # 68
+    """OUT_OF_RANGE: a number is past what a setting of this server allows; another server
+    may take it. The metadata has the setting (`limit`), what it allows (`maximum`) and
+    the number given (`value`).
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 62
     """UNAVAILABLE: the server is shutting down. Retry on another one; a stream can
     be joined again after its last sequence (metadata key `last_sequence`).
@@ -318,7 +328,17 @@ ERROR_REASON_UNCONFIRMED: ErrorReason.ValueType  # 66
 confirmed in time that it is in force. It will be at its next commit.
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61
-"""RESOURCE_EXHAUSTED: a limit of the server is reached; the text says which."""
+"""RESOURCE_EXHAUSTED: a limit of the server is reached: the queue of runs is full, too
+many streams are open, a state would be too large. Any call may be refused with it
+when too many are under way. The metadata has the setting (`limit`), what the limit
+is (`maximum`) and what was reached (`value`). With RetryInfo the same call may
+succeed after that time, and nothing was changed.
+"""
+ERROR_REASON_BEYOND_LIMIT: ErrorReason.ValueType  # 68
+"""OUT_OF_RANGE: a number is past what a setting of this server allows; another server
+may take it. The metadata has the setting (`limit`), what it allows (`maximum`) and
+the number given (`value`).
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 62
 """UNAVAILABLE: the server is shutting down. Retry on another one; a stream can
 be joined again after its last sequence (metadata key `last_sequence`).

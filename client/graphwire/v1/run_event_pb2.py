@@ -28,7 +28,7 @@ from graphwire.v1 import payload_pb2 as graphwire_dot_v1_dot_payload__pb2
 from graphwire.v1 import run_pb2 as graphwire_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cgraphwire/v1/run_event.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\"\xe8\x05\n\x08RunEvent\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tnamespace\x18\x05 \x03(\t\x12/\n\x08metadata\x18\n \x01(\x0b\x32\x1b.graphwire.v1.MetadataEventH\x00\x12<\n\x0f\x61ttempt_started\x18\x0b \x01(\x0b\x32!.graphwire.v1.AttemptStartedEventH\x00\x12+\n\x06values\x18\x0c \x01(\x0b\x32\x19.graphwire.v1.ValuesEventH\x00\x12-\n\x07updates\x18\r \x01(\x0b\x32\x1a.graphwire.v1.UpdatesEventH\x00\x12\x36\n\x0ctask_started\x18\x0e \x01(\x0b\x32\x1e.graphwire.v1.TaskStartedEventH\x00\x12\x38\n\rtask_finished\x18\x0f \x01(\x0b\x32\x1f.graphwire.v1.TaskFinishedEventH\x00\x12\x33\n\ncheckpoint\x18\x10 \x01(\x0b\x32\x1d.graphwire.v1.CheckpointEventH\x00\x12+\n\x06\x63ustom\x18\x11 \x01(\x0b\x32\x19.graphwire.v1.CustomEventH\x00\x12-\n\x07message\x18\x12 \x01(\x0b\x32\x1a.graphwire.v1.MessageEventH\x00\x12\x35\n\x0binterrupted\x18\x13 \x01(\x0b\x32\x1e.graphwire.v1.InterruptedEventH\x00\x12%\n\x03\x65nd\x18\x14 \x01(\x0b\x32\x16.graphwire.v1.EndEventH\x00\x12\x31\n\theartbeat\x18\x15 \x01(\x0b\x32\x1c.graphwire.v1.HeartbeatEventH\x00\x42\x07\n\x05\x65vent\"`\n\rMetadataEvent\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x03 \x01(\t\x12\x16\n\x0eresumed_run_id\x18\x04 \x01(\t\"M\n\x13\x41ttemptStartedEvent\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\"4\n\x0bValuesEvent\x12%\n\x06values\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\"S\n\x0cUpdatesEvent\x12\x0c\n\x04node\x18\x01 \x01(\t\x12%\n\x06update\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x08\"i\n\x10TaskStartedEvent\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12$\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x10\n\x08triggers\x18\x04 \x03(\t\"\x97\x01\n\x11TaskFinishedEvent\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12%\n\x06result\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12%\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12\x15\n\rinterrupt_ids\x18\x05 \x03(\t\"\x99\x01\n\x0f\x43heckpointEvent\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\x12\x1c\n\x14parent_checkpoint_id\x18\x02 \x01(\t\x12%\n\x06values\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0c\n\x04next\x18\x04 \x03(\t\x12\x0c\n\x04step\x18\x05 \x01(\x05\x12\x0e\n\x06source\x18\x06 \x01(\t\"2\n\x0b\x43ustomEvent\x12#\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\"\xdd\x01\n\x0cMessageEvent\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12)\n\x05start\x18\x02 \x01(\x0b\x32\x1a.graphwire.v1.MessageStart\x12+\n\x07\x63ontent\x18\x03 \x03(\x0b\x32\x1a.graphwire.v1.ContentPiece\x12/\n\ntool_calls\x18\x04 \x03(\x0b\x32\x1b.graphwire.v1.ToolCallPiece\x12\"\n\x05usage\x18\x05 \x01(\x0b\x32\x13.graphwire.v1.Usage\x12\x0c\n\x04last\x18\x06 \x01(\x08\"w\n\x0cMessageStart\x12\'\n\x04role\x18\x01 \x01(\x0e\x32\x19.graphwire.v1.MessageRole\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0ctool_call_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\"s\n\x0c\x43ontentPiece\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\treasoning\x18\x03 \x01(\tH\x00\x12&\n\x05\x62lock\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x42\x07\n\x05piece\"F\n\rToolCallPiece\x12\r\n\x05index\x18\x01 \x01(\x05\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x04 \x01(\t\"J\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\"\\\n\x10InterruptedEvent\x12#\n\x06pauses\x18\x01 \x03(\x0b\x32\x13.graphwire.v1.Pause\x12\x0c\n\x04next\x18\x02 \x03(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\"q\n\x08\x45ndEvent\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.graphwire.v1.RunStatus\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\"\x10\n\x0eHeartbeatEvent*\x8e\x01\n\x0bMessageRole\x12\x1c\n\x18MESSAGE_ROLE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MESSAGE_ROLE_ASSISTANT\x10\x01\x12\x15\n\x11MESSAGE_ROLE_USER\x10\x02\x12\x17\n\x13MESSAGE_ROLE_SYSTEM\x10\x03\x12\x15\n\x11MESSAGE_ROLE_TOOL\x10\x04\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cgraphwire/v1/run_event.proto\x12\x0cgraphwire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18graphwire/v1/pause.proto\x1a\x1agraphwire/v1/payload.proto\x1a\x16graphwire/v1/run.proto\"\x95\x06\n\x08RunEvent\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tnamespace\x18\x05 \x03(\t\x12+\n\ttruncated\x18\x06 \x01(\x0b\x32\x18.graphwire.v1.Truncation\x12/\n\x08metadata\x18\n \x01(\x0b\x32\x1b.graphwire.v1.MetadataEventH\x00\x12<\n\x0f\x61ttempt_started\x18\x0b \x01(\x0b\x32!.graphwire.v1.AttemptStartedEventH\x00\x12+\n\x06values\x18\x0c \x01(\x0b\x32\x19.graphwire.v1.ValuesEventH\x00\x12-\n\x07updates\x18\r \x01(\x0b\x32\x1a.graphwire.v1.UpdatesEventH\x00\x12\x36\n\x0ctask_started\x18\x0e \x01(\x0b\x32\x1e.graphwire.v1.TaskStartedEventH\x00\x12\x38\n\rtask_finished\x18\x0f \x01(\x0b\x32\x1f.graphwire.v1.TaskFinishedEventH\x00\x12\x33\n\ncheckpoint\x18\x10 \x01(\x0b\x32\x1d.graphwire.v1.CheckpointEventH\x00\x12+\n\x06\x63ustom\x18\x11 \x01(\x0b\x32\x19.graphwire.v1.CustomEventH\x00\x12-\n\x07message\x18\x12 \x01(\x0b\x32\x1a.graphwire.v1.MessageEventH\x00\x12\x35\n\x0binterrupted\x18\x13 \x01(\x0b\x32\x1e.graphwire.v1.InterruptedEventH\x00\x12%\n\x03\x65nd\x18\x14 \x01(\x0b\x32\x16.graphwire.v1.EndEventH\x00\x12\x31\n\theartbeat\x18\x15 \x01(\x0b\x32\x1c.graphwire.v1.HeartbeatEventH\x00\x42\x07\n\x05\x65vent\"5\n\nTruncation\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x13\n\x0blimit_bytes\x18\x02 \x01(\x03\"`\n\rMetadataEvent\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tthread_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ssistant_id\x18\x03 \x01(\t\x12\x16\n\x0eresumed_run_id\x18\x04 \x01(\t\"M\n\x13\x41ttemptStartedEvent\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\"4\n\x0bValuesEvent\x12%\n\x06values\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\"S\n\x0cUpdatesEvent\x12\x0c\n\x04node\x18\x01 \x01(\t\x12%\n\x06update\x18\x02 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x08\"i\n\x10TaskStartedEvent\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12$\n\x05input\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x10\n\x08triggers\x18\x04 \x03(\t\"\x97\x01\n\x11TaskFinishedEvent\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\t\x12%\n\x06result\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12%\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12\x15\n\rinterrupt_ids\x18\x05 \x03(\t\"\x99\x01\n\x0f\x43heckpointEvent\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\x12\x1c\n\x14parent_checkpoint_id\x18\x02 \x01(\t\x12%\n\x06values\x18\x03 \x01(\x0b\x32\x15.graphwire.v1.Payload\x12\x0c\n\x04next\x18\x04 \x03(\t\x12\x0c\n\x04step\x18\x05 \x01(\x05\x12\x0e\n\x06source\x18\x06 \x01(\t\"2\n\x0b\x43ustomEvent\x12#\n\x04\x64\x61ta\x18\x01 \x01(\x0b\x32\x15.graphwire.v1.Payload\"\xdd\x01\n\x0cMessageEvent\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12)\n\x05start\x18\x02 \x01(\x0b\x32\x1a.graphwire.v1.MessageStart\x12+\n\x07\x63ontent\x18\x03 \x03(\x0b\x32\x1a.graphwire.v1.ContentPiece\x12/\n\ntool_calls\x18\x04 \x03(\x0b\x32\x1b.graphwire.v1.ToolCallPiece\x12\"\n\x05usage\x18\x05 \x01(\x0b\x32\x13.graphwire.v1.Usage\x12\x0c\n\x04last\x18\x06 \x01(\x08\"w\n\x0cMessageStart\x12\'\n\x04role\x18\x01 \x01(\x0e\x32\x19.graphwire.v1.MessageRole\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0ctool_call_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\"s\n\x0c\x43ontentPiece\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x13\n\treasoning\x18\x03 \x01(\tH\x00\x12&\n\x05\x62lock\x18\x04 \x01(\x0b\x32\x15.graphwire.v1.PayloadH\x00\x42\x07\n\x05piece\"F\n\rToolCallPiece\x12\r\n\x05index\x18\x01 \x01(\x05\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04\x61rgs\x18\x04 \x01(\t\"J\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\"\\\n\x10InterruptedEvent\x12#\n\x06pauses\x18\x01 \x03(\x0b\x32\x13.graphwire.v1.Pause\x12\x0c\n\x04next\x18\x02 \x03(\t\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\"q\n\x08\x45ndEvent\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.graphwire.v1.RunStatus\x12%\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x16.graphwire.v1.RunError\x12\x15\n\rcheckpoint_id\x18\x03 \x01(\t\"\x10\n\x0eHeartbeatEvent*\x8e\x01\n\x0bMessageRole\x12\x1c\n\x18MESSAGE_ROLE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MESSAGE_ROLE_ASSISTANT\x10\x01\x12\x15\n\x11MESSAGE_ROLE_USER\x10\x02\x12\x17\n\x13MESSAGE_ROLE_SYSTEM\x10\x03\x12\x15\n\x11MESSAGE_ROLE_TOOL\x10\x04\x42(Z&graphwire.dev/graphwire/v1;graphwirev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,40 +36,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'graphwire.v1.run_event_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z&graphwire.dev/graphwire/v1;graphwirev1'
-  _globals['_MESSAGEROLE']._serialized_start=2527
-  _globals['_MESSAGEROLE']._serialized_end=2669
+  _globals['_MESSAGEROLE']._serialized_start=2627
+  _globals['_MESSAGEROLE']._serialized_end=2769
   _globals['_RUNEVENT']._serialized_start=158
-  _globals['_RUNEVENT']._serialized_end=902
-  _globals['_METADATAEVENT']._serialized_start=904
-  _globals['_METADATAEVENT']._serialized_end=1000
-  _globals['_ATTEMPTSTARTEDEVENT']._serialized_start=1002
-  _globals['_ATTEMPTSTARTEDEVENT']._serialized_end=1079
-  _globals['_VALUESEVENT']._serialized_start=1081
-  _globals['_VALUESEVENT']._serialized_end=1133
-  _globals['_UPDATESEVENT']._serialized_start=1135
-  _globals['_UPDATESEVENT']._serialized_end=1218
-  _globals['_TASKSTARTEDEVENT']._serialized_start=1220
-  _globals['_TASKSTARTEDEVENT']._serialized_end=1325
-  _globals['_TASKFINISHEDEVENT']._serialized_start=1328
-  _globals['_TASKFINISHEDEVENT']._serialized_end=1479
-  _globals['_CHECKPOINTEVENT']._serialized_start=1482
-  _globals['_CHECKPOINTEVENT']._serialized_end=1635
-  _globals['_CUSTOMEVENT']._serialized_start=1637
-  _globals['_CUSTOMEVENT']._serialized_end=1687
-  _globals['_MESSAGEEVENT']._serialized_start=1690
-  _globals['_MESSAGEEVENT']._serialized_end=1911
-  _globals['_MESSAGESTART']._serialized_start=1913
-  _globals['_MESSAGESTART']._serialized_end=2032
-  _globals['_CONTENTPIECE']._serialized_start=2034
-  _globals['_CONTENTPIECE']._serialized_end=2149
-  _globals['_TOOLCALLPIECE']._serialized_start=2151
-  _globals['_TOOLCALLPIECE']._serialized_end=2221
-  _globals['_USAGE']._serialized_start=2223
-  _globals['_USAGE']._serialized_end=2297
-  _globals['_INTERRUPTEDEVENT']._serialized_start=2299
-  _globals['_INTERRUPTEDEVENT']._serialized_end=2391
-  _globals['_ENDEVENT']._serialized_start=2393
-  _globals['_ENDEVENT']._serialized_end=2506
-  _globals['_HEARTBEATEVENT']._serialized_start=2508
-  _globals['_HEARTBEATEVENT']._serialized_end=2524
+  _globals['_RUNEVENT']._serialized_end=947
+  _globals['_TRUNCATION']._serialized_start=949
+  _globals['_TRUNCATION']._serialized_end=1002
+  _globals['_METADATAEVENT']._serialized_start=1004
+  _globals['_METADATAEVENT']._serialized_end=1100
+  _globals['_ATTEMPTSTARTEDEVENT']._serialized_start=1102
+  _globals['_ATTEMPTSTARTEDEVENT']._serialized_end=1179
+  _globals['_VALUESEVENT']._serialized_start=1181
+  _globals['_VALUESEVENT']._serialized_end=1233
+  _globals['_UPDATESEVENT']._serialized_start=1235
+  _globals['_UPDATESEVENT']._serialized_end=1318
+  _globals['_TASKSTARTEDEVENT']._serialized_start=1320
+  _globals['_TASKSTARTEDEVENT']._serialized_end=1425
+  _globals['_TASKFINISHEDEVENT']._serialized_start=1428
+  _globals['_TASKFINISHEDEVENT']._serialized_end=1579
+  _globals['_CHECKPOINTEVENT']._serialized_start=1582
+  _globals['_CHECKPOINTEVENT']._serialized_end=1735
+  _globals['_CUSTOMEVENT']._serialized_start=1737
+  _globals['_CUSTOMEVENT']._serialized_end=1787
+  _globals['_MESSAGEEVENT']._serialized_start=1790
+  _globals['_MESSAGEEVENT']._serialized_end=2011
+  _globals['_MESSAGESTART']._serialized_start=2013
+  _globals['_MESSAGESTART']._serialized_end=2132
+  _globals['_CONTENTPIECE']._serialized_start=2134
+  _globals['_CONTENTPIECE']._serialized_end=2249
+  _globals['_TOOLCALLPIECE']._serialized_start=2251
+  _globals['_TOOLCALLPIECE']._serialized_end=2321
+  _globals['_USAGE']._serialized_start=2323
+  _globals['_USAGE']._serialized_end=2397
+  _globals['_INTERRUPTEDEVENT']._serialized_start=2399
+  _globals['_INTERRUPTEDEVENT']._serialized_end=2491
+  _globals['_ENDEVENT']._serialized_start=2493
+  _globals['_ENDEVENT']._serialized_end=2606
+  _globals['_HEARTBEATEVENT']._serialized_start=2608
+  _globals['_HEARTBEATEVENT']._serialized_end=2624
 # @@protoc_insertion_point(module_scope)

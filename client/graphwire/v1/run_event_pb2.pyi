@@ -71,6 +71,7 @@ class RunEvent(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     ATTEMPT_STARTED_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
@@ -103,6 +104,15 @@ class RunEvent(_message.Message):
         """The subgraph that it comes from: the path from the root, one "node:task"
         element per level; empty at the root. Events of subgraphs are sent only with
         `stream_subgraphs`; pauses and the end are always sent.
+        """
+
+    @_builtins.property
+    def truncated(self) -> Global___Truncation:
+        """Set if the event is larger than the server sends unasked (`max_event_bytes` of
+        GetServerInfo, which fits into the 4 MiB that gRPC clients take by default). Then its
+        payloads are left out, and the pieces of a message. The log has it whole: a client that
+        takes large messages gets it with the call's metadata `graphwire-events: whole`, by
+        JoinRun with the sequence before this one as `after_sequence`.
         """
 
     @_builtins.property
@@ -161,6 +171,7 @@ class RunEvent(_message.Message):
         attempt: _builtins.int = ...,
         event_time: _timestamp_pb2.Timestamp | None = ...,
         namespace: _abc.Iterable[_builtins.str] | None = ...,
+        truncated: Global___Truncation | None = ...,
         metadata: Global___MetadataEvent | None = ...,
         attempt_started: Global___AttemptStartedEvent | None = ...,
         values: Global___ValuesEvent | None = ...,
@@ -174,15 +185,41 @@ class RunEvent(_message.Message):
         end: Global___EndEvent | None = ...,
         heartbeat: Global___HeartbeatEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_started", b"attempt_started", "checkpoint", b"checkpoint", "custom", b"custom", "end", b"end", "event", b"event", "event_time", b"event_time", "heartbeat", b"heartbeat", "interrupted", b"interrupted", "message", b"message", "metadata", b"metadata", "task_finished", b"task_finished", "task_started", b"task_started", "updates", b"updates", "values", b"values"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_started", b"attempt_started", "checkpoint", b"checkpoint", "custom", b"custom", "end", b"end", "event", b"event", "event_time", b"event_time", "heartbeat", b"heartbeat", "interrupted", b"interrupted", "message", b"message", "metadata", b"metadata", "task_finished", b"task_finished", "task_started", b"task_started", "truncated", b"truncated", "updates", b"updates", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_started", b"attempt_started", "checkpoint", b"checkpoint", "custom", b"custom", "end", b"end", "event", b"event", "event_time", b"event_time", "heartbeat", b"heartbeat", "interrupted", b"interrupted", "message", b"message", "metadata", b"metadata", "namespace", b"namespace", "run_id", b"run_id", "sequence", b"sequence", "task_finished", b"task_finished", "task_started", b"task_started", "updates", b"updates", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "attempt_started", b"attempt_started", "checkpoint", b"checkpoint", "custom", b"custom", "end", b"end", "event", b"event", "event_time", b"event_time", "heartbeat", b"heartbeat", "interrupted", b"interrupted", "message", b"message", "metadata", b"metadata", "namespace", b"namespace", "run_id", b"run_id", "sequence", b"sequence", "task_finished", b"task_finished", "task_started", b"task_started", "truncated", b"truncated", "updates", b"updates", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["metadata", "attempt_started", "values", "updates", "task_started", "task_finished", "checkpoint", "custom", "message", "interrupted", "end", "heartbeat"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___RunEvent: _TypeAlias = RunEvent  # noqa: Y015
+
+@_typing.final
+class Truncation(_message.Message):
+    """What is sent is not the whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    LIMIT_BYTES_FIELD_NUMBER: _builtins.int
+    size_bytes: _builtins.int
+    """How large the whole is, in bytes."""
+    limit_bytes: _builtins.int
+    """The server's limit that it is above, in bytes."""
+    def __init__(
+        self,
+        *,
+        size_bytes: _builtins.int = ...,
+        limit_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit_bytes", b"limit_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Truncation: _TypeAlias = Truncation  # noqa: Y015
 
 @_typing.final
 class MetadataEvent(_message.Message):

@@ -138,8 +138,8 @@ class RunsServicer(object):
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
         PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
         UNSUPPORTED_BREAKPOINT.
-        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
-        see JoinRun. CreateRun streams none.)
+        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
+        stream were removed: see JoinRun. CreateRun streams none.)
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
         """
@@ -170,7 +170,8 @@ class RunsServicer(object):
         deadline ends the call, not the run.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
+        GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,7 +186,8 @@ class RunsServicer(object):
         `after_sequence` they can be had. The last two always are.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

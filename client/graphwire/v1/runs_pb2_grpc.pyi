@@ -54,8 +54,8 @@ class RunsStub:
     FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
     PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
     UNSUPPORTED_BREAKPOINT.
-    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
-    see JoinRun. CreateRun streams none.)
+    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
+    stream were removed: see JoinRun. CreateRun streams none.)
     RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
     """
@@ -74,7 +74,8 @@ class RunsStub:
     deadline ends the call, not the run.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
+    GRAPH_UNAVAILABLE.
     """
     JoinRun: _grpc.UnaryStreamMultiCallable[_runs_pb2.JoinRunRequest, _runs_pb2.JoinRunResponse]
     """Streams the events of a run after a given one: first those recorded, then
@@ -85,7 +86,8 @@ class RunsStub:
     `after_sequence` they can be had. The last two always are.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _runs_pb2.GetRunResponse]
     """Returns a run.
@@ -189,8 +191,8 @@ class RunsAsyncStub(RunsStub):
     FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
     PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
     UNSUPPORTED_BREAKPOINT.
-    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
-    see JoinRun. CreateRun streams none.)
+    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
+    stream were removed: see JoinRun. CreateRun streams none.)
     RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
     """
@@ -209,7 +211,8 @@ class RunsAsyncStub(RunsStub):
     deadline ends the call, not the run.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
+    GRAPH_UNAVAILABLE.
     """
     JoinRun: _aio.UnaryStreamMultiCallable[_runs_pb2.JoinRunRequest, _runs_pb2.JoinRunResponse]  # type: ignore[assignment]
     """Streams the events of a run after a given one: first those recorded, then
@@ -220,7 +223,8 @@ class RunsAsyncStub(RunsStub):
     `after_sequence` they can be had. The last two always are.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _runs_pb2.GetRunResponse]  # type: ignore[assignment]
     """Returns a run.
@@ -327,8 +331,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
         PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
         UNSUPPORTED_BREAKPOINT.
-        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. (When events of the stream were removed:
-        see JoinRun. CreateRun streams none.)
+        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
+        stream were removed: see JoinRun. CreateRun streams none.)
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         (The last is for StreamRun alone.) INTERNAL: GRAPH_UNAVAILABLE.
         """
@@ -365,7 +369,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         deadline ends the call, not the run.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        UNAVAILABLE: SHUTTING_DOWN. INTERNAL: GRAPH_UNAVAILABLE.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
+        GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -382,7 +387,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         `after_sequence` they can be had. The last two always are.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
 
     @_abc_1.abstractmethod

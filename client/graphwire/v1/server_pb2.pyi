@@ -109,6 +109,25 @@ class ServerLimits(_message.Message):
     MAX_CONCURRENT_RUNS_FIELD_NUMBER: _builtins.int
     MAX_RUN_TIME_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_RUNS_PER_PRINCIPAL_FIELD_NUMBER: _builtins.int
+    MAX_QUEUED_RUNS_FIELD_NUMBER: _builtins.int
+    MAX_QUEUED_RUNS_PER_PRINCIPAL_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_CALLS_FIELD_NUMBER: _builtins.int
+    MAX_STREAMS_FIELD_NUMBER: _builtins.int
+    MAX_STREAMS_PER_PRINCIPAL_FIELD_NUMBER: _builtins.int
+    MAX_STATE_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_EVENT_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_METADATA_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_METADATA_KEYS_FIELD_NUMBER: _builtins.int
+    MAX_ID_LENGTH_FIELD_NUMBER: _builtins.int
+    MAX_LABEL_LENGTH_FIELD_NUMBER: _builtins.int
+    MAX_BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    MAX_RUN_BREAKPOINTS_FIELD_NUMBER: _builtins.int
+    MAX_TAGS_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_IDS_FIELD_NUMBER: _builtins.int
+    MAX_START_DELAY_FIELD_NUMBER: _builtins.int
+    MAX_RUN_ATTEMPTS_FIELD_NUMBER: _builtins.int
     max_request_bytes: _builtins.int
     """The largest request, in bytes."""
     max_payload_bytes: _builtins.int
@@ -123,6 +142,52 @@ class ServerLimits(_message.Message):
     """The highest recursion limit that a run may name."""
     max_concurrent_runs: _builtins.int
     """How many runs execute at once; further ones wait as PENDING."""
+    max_concurrent_runs_per_principal: _builtins.int
+    """How many runs of one principal execute at once, on all servers; further ones wait as
+    PENDING. 0: no limit.
+    """
+    max_queued_runs: _builtins.int
+    """How many runs may be PENDING, on all servers; further ones are refused with
+    LIMIT_REACHED. 0: no limit.
+    """
+    max_queued_runs_per_principal: _builtins.int
+    """How many runs of one principal may be PENDING. 0: no limit."""
+    max_concurrent_calls: _builtins.int
+    """How many calls that do not stream this server serves at once. CancelRun, CancelRuns,
+    PauseRun and resumes have as many for themselves.
+    """
+    max_streams: _builtins.int
+    """How many streams, and calls of WaitRun, are open at this server at once."""
+    max_streams_per_principal: _builtins.int
+    """How many of those one principal has open at once. 0: no limit."""
+    max_state_bytes: _builtins.int
+    """The largest state of a thread, as checkpoints keep it, in bytes. A run that makes a
+    larger one is FAILED with StateTooLarge.
+    """
+    max_event_bytes: _builtins.int
+    """The largest event that is sent whole without the call's metadata `graphwire-events:
+    whole`, in bytes; see RunEvent.truncated.
+    """
+    max_metadata_bytes: _builtins.int
+    """The largest JSON text of the metadata of a thread, a run or an assistant, in bytes."""
+    max_metadata_keys: _builtins.int
+    """The most keys of such metadata, at its top level."""
+    max_id_length: _builtins.int
+    """The longest id that a caller may choose, and the longest request_id, in characters."""
+    max_label_length: _builtins.int
+    """The longest label of a breakpoint, and the longest tag of a run, in characters."""
+    max_breakpoints: _builtins.int
+    """The most breakpoints of one request, a thread or an assistant."""
+    max_run_breakpoints: _builtins.int
+    """The most breakpoints of a run, with those that it inherits."""
+    max_tags: _builtins.int
+    """The most tags of a run."""
+    max_batch_size: _builtins.int
+    """The most runs of one CreateRuns."""
+    max_ids: _builtins.int
+    """The most ids in one request that names several threads or runs."""
+    max_run_attempts: _builtins.int
+    """How often a run is begun that loses its server each time, before it is FAILED."""
     @_builtins.property
     def max_run_time(self) -> _duration_pb2.Duration:
         """How long a run may execute; unset: no limit."""
@@ -130,6 +195,10 @@ class ServerLimits(_message.Message):
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
         """How long a stream may be quiet before a heartbeat is sent."""
+
+    @_builtins.property
+    def max_start_delay(self) -> _duration_pb2.Duration:
+        """The longest start_delay of a run."""
 
     def __init__(
         self,
@@ -143,10 +212,29 @@ class ServerLimits(_message.Message):
         max_concurrent_runs: _builtins.int = ...,
         max_run_time: _duration_pb2.Duration | None = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
+        max_concurrent_runs_per_principal: _builtins.int = ...,
+        max_queued_runs: _builtins.int = ...,
+        max_queued_runs_per_principal: _builtins.int = ...,
+        max_concurrent_calls: _builtins.int = ...,
+        max_streams: _builtins.int = ...,
+        max_streams_per_principal: _builtins.int = ...,
+        max_state_bytes: _builtins.int = ...,
+        max_event_bytes: _builtins.int = ...,
+        max_metadata_bytes: _builtins.int = ...,
+        max_metadata_keys: _builtins.int = ...,
+        max_id_length: _builtins.int = ...,
+        max_label_length: _builtins.int = ...,
+        max_breakpoints: _builtins.int = ...,
+        max_run_breakpoints: _builtins.int = ...,
+        max_tags: _builtins.int = ...,
+        max_batch_size: _builtins.int = ...,
+        max_ids: _builtins.int = ...,
+        max_start_delay: _duration_pb2.Duration | None = ...,
+        max_run_attempts: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "max_run_time", b"max_run_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "max_run_time", b"max_run_time", "max_start_delay", b"max_start_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_recursion_limit", b"default_recursion_limit", "heartbeat_interval", b"heartbeat_interval", "max_concurrent_runs", b"max_concurrent_runs", "max_page_size", b"max_page_size", "max_payload_bytes", b"max_payload_bytes", "max_payload_depth", b"max_payload_depth", "max_recursion_limit", b"max_recursion_limit", "max_request_bytes", b"max_request_bytes", "max_run_time", b"max_run_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_recursion_limit", b"default_recursion_limit", "heartbeat_interval", b"heartbeat_interval", "max_batch_size", b"max_batch_size", "max_breakpoints", b"max_breakpoints", "max_concurrent_calls", b"max_concurrent_calls", "max_concurrent_runs", b"max_concurrent_runs", "max_concurrent_runs_per_principal", b"max_concurrent_runs_per_principal", "max_event_bytes", b"max_event_bytes", "max_id_length", b"max_id_length", "max_ids", b"max_ids", "max_label_length", b"max_label_length", "max_metadata_bytes", b"max_metadata_bytes", "max_metadata_keys", b"max_metadata_keys", "max_page_size", b"max_page_size", "max_payload_bytes", b"max_payload_bytes", "max_payload_depth", b"max_payload_depth", "max_queued_runs", b"max_queued_runs", "max_queued_runs_per_principal", b"max_queued_runs_per_principal", "max_recursion_limit", b"max_recursion_limit", "max_request_bytes", b"max_request_bytes", "max_run_attempts", b"max_run_attempts", "max_run_breakpoints", b"max_run_breakpoints", "max_run_time", b"max_run_time", "max_start_delay", b"max_start_delay", "max_state_bytes", b"max_state_bytes", "max_streams", b"max_streams", "max_streams_per_principal", b"max_streams_per_principal", "max_tags", b"max_tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

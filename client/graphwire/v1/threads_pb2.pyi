@@ -1580,6 +1580,7 @@ class WatchThreadsResponse(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
     RUN_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the stream stands after it; 1 to 64 characters. On a heartbeat too: changes
     that the filter leaves out move it on.
@@ -1600,6 +1601,13 @@ class WatchThreadsResponse(_message.Message):
     def run(self) -> _run_pb2.Run:
         """For RUN_STARTED and RUN_ENDED: the run, as it is now."""
 
+    @_builtins.property
+    def truncated(self) -> _run_event_pb2.Truncation:
+        """Set if the response would be larger than the server sends unasked, as for
+        RunEvent.truncated. Then the payloads of the pause are left out; GetPause returns
+        it whole.
+        """
+
     def __init__(
         self,
         *,
@@ -1609,10 +1617,11 @@ class WatchThreadsResponse(_message.Message):
         time: _timestamp_pb2.Timestamp | None = ...,
         pause: _pause_pb2.Pause | None = ...,
         run: _run_pb2.Run | None = ...,
+        truncated: _run_event_pb2.Truncation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["pause", b"pause", "run", b"run", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause", b"pause", "run", b"run", "time", b"time", "truncated", b"truncated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "kind", b"kind", "pause", b"pause", "run", b"run", "thread_id", b"thread_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "kind", b"kind", "pause", b"pause", "run", b"run", "thread_id", b"thread_id", "time", b"time", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

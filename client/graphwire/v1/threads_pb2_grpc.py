@@ -131,7 +131,8 @@ class ThreadsServicer(object):
         NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
         whose thread was deleted.)
         ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+        UNSUPPORTED_BREAKPOINT. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The state would be too
+        large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,7 +243,8 @@ class ThreadsServicer(object):
         INVALID_PAYLOAD, UNKNOWN_NODE, AMBIGUOUS_NODE, INVALID_UPDATE. NOT_FOUND:
         THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND, ASSISTANT_NOT_FOUND. ALREADY_EXISTS:
         REQUEST_ID_REUSED. FAILED_PRECONDITION: THREAD_BUSY, CHECKPOINT_MISMATCH,
-        ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. INTERNAL: GRAPH_UNAVAILABLE.
+        ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The
+        state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -266,7 +268,8 @@ class ThreadsServicer(object):
         with a cursor, from which another call goes on, on any server.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-        OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        OUT_OF_RANGE: CURSOR_EXPIRED. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -280,7 +283,7 @@ class ThreadsServicer(object):
         server.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,8 @@ class ThreadsStub:
     NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
     whose thread was deleted.)
     ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+    UNSUPPORTED_BREAKPOINT. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The state would be too
+    large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     GetThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetThreadRequest, _threads_pb2.GetThreadResponse]
     """Returns a thread.
@@ -114,7 +115,8 @@ class ThreadsStub:
     INVALID_PAYLOAD, UNKNOWN_NODE, AMBIGUOUS_NODE, INVALID_UPDATE. NOT_FOUND:
     THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND, ASSISTANT_NOT_FOUND. ALREADY_EXISTS:
     REQUEST_ID_REUSED. FAILED_PRECONDITION: THREAD_BUSY, CHECKPOINT_MISMATCH,
-    ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. INTERNAL: GRAPH_UNAVAILABLE.
+    ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The
+    state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     ListThreadHistory: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListThreadHistoryRequest, _threads_pb2.ListThreadHistoryResponse]
     """Lists the checkpoints of a thread, newest first.
@@ -130,7 +132,8 @@ class ThreadsStub:
     with a cursor, from which another call goes on, on any server.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    OUT_OF_RANGE: CURSOR_EXPIRED. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     WatchThreads: _grpc.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
@@ -140,7 +143,7 @@ class ThreadsStub:
     server.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     ListPauses: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListPausesRequest, _threads_pb2.ListPausesResponse]
     """Lists pauses across threads: the inbox of whoever approves and answers. Those of
@@ -169,7 +172,8 @@ class ThreadsAsyncStub(ThreadsStub):
     NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
     whose thread was deleted.)
     ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-    UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+    UNSUPPORTED_BREAKPOINT. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The state would be too
+    large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     GetThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetThreadRequest, _threads_pb2.GetThreadResponse]  # type: ignore[assignment]
     """Returns a thread.
@@ -240,7 +244,8 @@ class ThreadsAsyncStub(ThreadsStub):
     INVALID_PAYLOAD, UNKNOWN_NODE, AMBIGUOUS_NODE, INVALID_UPDATE. NOT_FOUND:
     THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND, ASSISTANT_NOT_FOUND. ALREADY_EXISTS:
     REQUEST_ID_REUSED. FAILED_PRECONDITION: THREAD_BUSY, CHECKPOINT_MISMATCH,
-    ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. INTERNAL: GRAPH_UNAVAILABLE.
+    ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The
+    state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     ListThreadHistory: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListThreadHistoryRequest, _threads_pb2.ListThreadHistoryResponse]  # type: ignore[assignment]
     """Lists the checkpoints of a thread, newest first.
@@ -256,7 +261,8 @@ class ThreadsAsyncStub(ThreadsStub):
     with a cursor, from which another call goes on, on any server.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-    OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    OUT_OF_RANGE: CURSOR_EXPIRED. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     WatchThreads: _aio.UnaryStreamMultiCallable[_threads_pb2.WatchThreadsRequest, _threads_pb2.WatchThreadsResponse]  # type: ignore[assignment]
     """Streams what happens on all threads: pauses as they are made, their answers, runs
@@ -266,7 +272,7 @@ class ThreadsAsyncStub(ThreadsStub):
     server.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-    UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
     """
     ListPauses: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListPausesRequest, _threads_pb2.ListPausesResponse]  # type: ignore[assignment]
     """Lists pauses across threads: the inbox of whoever approves and answers. Those of
@@ -298,7 +304,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND. (The first is for a request_id
         whose thread was deleted.)
         ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED. FAILED_PRECONDITION:
-        UNSUPPORTED_BREAKPOINT. INTERNAL: GRAPH_UNAVAILABLE.
+        UNSUPPORTED_BREAKPOINT. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The state would be too
+        large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -429,7 +436,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         INVALID_PAYLOAD, UNKNOWN_NODE, AMBIGUOUS_NODE, INVALID_UPDATE. NOT_FOUND:
         THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND, ASSISTANT_NOT_FOUND. ALREADY_EXISTS:
         REQUEST_ID_REUSED. FAILED_PRECONDITION: THREAD_BUSY, CHECKPOINT_MISMATCH,
-        ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. INTERNAL: GRAPH_UNAVAILABLE.
+        ASSISTANT_REQUIRED, ASSISTANT_MISMATCH. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The
+        state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -457,7 +465,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         with a cursor, from which another call goes on, on any server.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
-        OUT_OF_RANGE: CURSOR_EXPIRED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        OUT_OF_RANGE: CURSOR_EXPIRED. RESOURCE_EXHAUSTED: LIMIT_REACHED.
+        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
 
     @_abc_1.abstractmethod
@@ -473,7 +482,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         server.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD. OUT_OF_RANGE: CURSOR_EXPIRED.
-        UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
         """
 
     @_abc_1.abstractmethod

@@ -22,6 +22,7 @@ from graphwire_server.graphs.places import Namespace, namespace_of, text_of
 from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
 from graphwire_server.graphs.stops import STOPPED_AFTER
 from graphwire_server.graphs.stored import stored_checkpoint
+from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
 from graphwire_server.storage.records import Failure
 
 
@@ -138,6 +139,7 @@ async def edit_state(
         UnknownNodeError: `as_node` is not a node of the graph.
         AmbiguousNodeError: `as_node` is empty, and which node ran last is not clear.
         InvalidUpdateError: The graph refused the values.
+        LimitReachedError: The state would be too large.
     """
     at = graph_at(graph, namespace)
     node = _writer(at, as_node)
@@ -162,9 +164,23 @@ async def edit_state(
                 field="as_node",
             ) from error
         raise errors.InvalidUpdateError(str(error), field="values") from error
+    except StateTooLargeError as error:
+        raise state_too_large(error) from error
     except Exception as error:  # reducers and writers are the user's code
         text = f"the graph refused the update: {describe(error)}"
         raise errors.InvalidUpdateError(text, field="values") from error
+
+
+def state_too_large(error: StateTooLargeError) -> errors.LimitReachedError:
+    """Returns what is said of an edit with which a state would be too large."""
+    return errors.LimitReachedError(
+        str(error),
+        metadata={
+            "limit": "max_state_bytes",
+            "value": str(error.size),
+            "maximum": str(error.limit),
+        },
+    )
 
 
 async def fork(graph: AnyPregel, thread_id: str, checkpoint_id: str) -> None:

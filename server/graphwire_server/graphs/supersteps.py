@@ -14,8 +14,9 @@ from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.checks import check_input, check_node, check_update
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.state import thread_config
+from graphwire_server.graphs.state import state_too_large, thread_config
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
+from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,15 @@ async def apply_supersteps(
         UnknownNodeError: A step names a node that the graph does not have.
         InvalidFieldError: New input that the graph can't take, or beside other updates.
         InvalidUpdateError: The graph refused the values of an update.
+        LimitReachedError: The state would be too large.
     """
     for index, updates in enumerate(supersteps):
         _check(graph, updates, f"supersteps[{index}]")
     for index, updates in enumerate(supersteps):
         try:
             await _apply(graph, thread_id, updates, batch)
+        except StateTooLargeError as error:
+            raise state_too_large(error) from error
         except Exception as error:  # reducers and writers are the user's code
             field = await _culprit(graph, thread_id, updates, batch, f"supersteps[{index}]")
             refused = isinstance(error, GraphRefusedUpdate)

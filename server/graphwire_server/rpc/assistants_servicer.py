@@ -18,7 +18,7 @@ from graphwire_server.graphs.schemas import describe
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import assistant_message, payload
-from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_caller
 from graphwire_server.rpc.request_keys import request_key
@@ -44,9 +44,14 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
     """Serves Assistants."""
 
     def __init__(
-        self, assistants: AssistantService, reader: RunRequestReader, codec: PayloadCodec
+        self,
+        assistants: AssistantService,
+        reader: RunRequestReader,
+        codec: PayloadCodec,
+        pages: Pages,
     ) -> None:
         """Takes the service behind the RPCs."""
+        self._pages = pages
         self._assistants = assistants
         self._reader = reader
         self._codec = codec
@@ -56,7 +61,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
     ) -> pb.ListAssistantsResponse:
         """Lists assistants."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         name = validation.enum_name(pb.AssistantOrder, request.order_by, "ASSISTANT_ORDER_")
         order = AssistantOrder(name or "NAME")
         place = tokens.read(request.page_token, int if order in _TIMES else str, str)
@@ -102,7 +107,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             description=_text(request.description, "description", most=_MAX_DESCRIPTION),
             config=config or Config(),
             context=context_,
-            metadata=self._object(request) or {},
+            metadata=self._metadata(request) or {},
             breakpoints=_breakpoints(request.breakpoints, "breakpoints"),
         )
         returns = request.if_exists == pb.IF_ASSISTANT_EXISTS_RETURN
@@ -138,7 +143,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             else None,
             config=config,
             context=context_,
-            metadata=self._object(request),
+            metadata=self._metadata(request),
             breakpoints=breakpoints,
         )
         if change.empty:
@@ -172,7 +177,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
         """Lists the versions of an assistant."""
         assistant_id = _assistant_id(request)
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         place = tokens.read(request.page_token, int)
         metadata = self._object(request)
         views = await self._assistants.versions(
@@ -254,6 +259,12 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             metadata=None if metadata is None else jsontext.dumps(metadata),
             access=current_caller().access,
         )
+
+    def _metadata(self, message: Any) -> dict[str, Any] | None:
+        """Returns the metadata to be kept; None if the message has none."""
+        if not message.HasField("metadata"):
+            return None
+        return self._codec.read_metadata(message.metadata)
 
     def _object(self, message: Any, field: str = "metadata") -> dict[str, Any] | None:
         """Returns the metadata of a message; None if it has none."""

@@ -16,7 +16,7 @@ from graphwire_server.runs.clock import new_id
 MAX_BREAKPOINTS = 100
 
 _MAX_SKIP = 10_000
-_MAX_LABEL = 256
+MAX_LABEL = 256
 _MAX_TEXT = 4096
 _MAX_EXPIRY = timedelta(days=366)
 _SECOND = 1_000_000
@@ -66,7 +66,7 @@ def _read(message: pb.Breakpoint, path: str, source: BreakpointSource) -> Breakp
         or new_id(),
         after=side == "AFTER",
         condition=validation.text(message.condition, f"{path}.condition", most=_MAX_TEXT).strip(),
-        label=validation.text(message.label, f"{path}.label", most=_MAX_LABEL),
+        label=validation.text(message.label, f"{path}.label", most=MAX_LABEL),
         skip_first=message.skip_first,
         expires_after=_expires_after(message, path, on_expiry),
         on_expiry=on_expiry,

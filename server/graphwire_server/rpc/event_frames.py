@@ -32,6 +32,11 @@ class EventFrame:
         """Takes a serialized `RunEvent`."""
         self._event = event
 
+    @property
+    def size(self) -> int:
+        """Returns the size of the event, in bytes."""
+        return len(self._event)
+
     def serialized(self) -> bytes:
         """Returns the serialized response."""
         length = len(self._event)

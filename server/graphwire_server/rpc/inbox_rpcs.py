@@ -13,7 +13,7 @@ from graphwire.v1 import threads_pb2 as pb
 from graphwire_server import jsontext
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.event_frames import ThreadEventFrame
-from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_caller
 from graphwire_server.runs.changes import ChangeLog, Watched, WatchFilter
@@ -43,8 +43,11 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
 
     _codec: PayloadCodec
 
-    def __init__(self, inbox: InboxService, changes: ChangeLog, streams: ThreadStreams) -> None:
+    def __init__(
+        self, inbox: InboxService, changes: ChangeLog, streams: ThreadStreams, pages: Pages
+    ) -> None:
         """Takes the services behind the RPCs."""
+        self._pages = pages
         self._inbox = inbox
         self._changes = changes
         self._streams = streams
@@ -54,7 +57,7 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
     ) -> pb.ListPausesResponse:
         """Lists pauses across threads."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         place = tokens.read(request.page_token, int, int)
         found = await self._inbox.list(
             self._pause_filter(request.filter),

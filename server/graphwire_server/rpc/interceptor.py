@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
@@ -18,15 +19,20 @@ from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
+from graphwire_server.rpc.event_size import EVENT_BYTES, fitted
 from graphwire_server.rpc.guard import Guard
+from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.observed import ObservedCall
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
+from graphwire_server.rpc.principal import current_principal
 from graphwire_server.storage.interface import StorageError
 from graphwire_server.telemetry.setup import Telemetry
 
 _OURS = "/graphwire.v1."
 #: The metadata key with which a caller chooses the form of payloads in the response.
 _PAYLOAD_FORM = "graphwire-payload"
+#: The metadata key with which a caller asks for events of any size; and what it says then.
+_EVENTS, _WHOLE = "graphwire-events", "whole"
 #: The methods that change something. They refuse requests with fields they do not know.
 MUTATING = frozenset(
     {
@@ -53,6 +59,16 @@ MUTATING = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """With what calls are served; see `CallInterceptor`."""
+
+    telemetry: Telemetry
+    guard: Guard | None
+    load: Load
+    max_event_bytes: int
+
+
 class Call:
     """One call of one of our RPCs."""
 
@@ -60,15 +76,17 @@ class Call:
         self,
         method: str,
         context: grpc.aio.ServicerContext[Any, Any],
-        telemetry: Telemetry,
+        serving: _Serving,
         *,
         streams: bool = False,
     ) -> None:
-        """Reads the call's metadata."""
+        """Reads the call's metadata; larger events are cut unless it asks for whole ones."""
         metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
         self.method = method
-        self.observed = ObservedCall(method, metadata, telemetry, streams=streams)
+        self.observed = ObservedCall(method, metadata, serving.telemetry, streams=streams)
         context.set_trailing_metadata(self.observed.trailers)
+        self._events = metadata.get(_EVENTS, "").lower()
+        self._max_event_bytes = serving.max_event_bytes
         self._payload_form = metadata.get(_PAYLOAD_FORM, PayloadForm.JSON).lower()
         self._context = context
         self._log = self.observed.log
@@ -88,6 +106,10 @@ class Call:
             raise errors.InvalidFieldError(
                 f"the call's metadata {_PAYLOAD_FORM} must be json or value", field=_PAYLOAD_FORM
             )
+        if self._events not in ("", _WHOLE):
+            raise errors.InvalidFieldError(
+                f"the call's metadata {_EVENTS} must be {_WHOLE}, or not there", field=_EVENTS
+            )
         validation.single_oneofs(request, data)
         validation.known_enums(request)
         if self.method in MUTATING:
@@ -101,6 +123,16 @@ class Call:
             to_value_form(message)
             return message
         return response
+
+    def send(self, response: Message | EventFrame) -> Message | EventFrame:
+        """Returns a response of a stream in the form that the caller asked for, and can take."""
+        if self._events == _WHOLE:
+            return self.finish(response)
+        finished = self.finish(fitted(response, self._max_event_bytes))
+        if finished is response:
+            return response
+        # In the other form it may be larger.
+        return fitted(finished, self._max_event_bytes)
 
     async def cancelled(self, error: asyncio.CancelledError) -> NoReturn:
         """Ends the call when a servicer was cancelled, or something that it waited for."""
@@ -138,13 +170,25 @@ class Call:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services; leaves health and reflection as they are."""
 
-    def __init__(self, telemetry: Telemetry | None = None, guard: Guard | None = None) -> None:
-        """Takes what tells of calls, and what says who makes them, and whether he may.
+    def __init__(
+        self,
+        telemetry: Telemetry | None = None,
+        guard: Guard | None = None,
+        load: Load | None = None,
+        *,
+        max_event_bytes: int = EVENT_BYTES,
+    ) -> None:
+        """Takes what is asked of each call.
 
-        Without a guard everybody may do everything.
+        Args:
+            telemetry: Tells of calls.
+            guard: Says who makes them, and whether he may; None: everybody may do everything.
+            load: What is under way.
+            max_event_bytes: The largest event that is sent unasked.
         """
-        self._telemetry = telemetry or Telemetry()
-        self._guard = guard
+        self._serving = _Serving(
+            telemetry or Telemetry(), guard, load or Load(LoadLimits()), max_event_bytes
+        )
 
     async def intercept_service(
         self,
@@ -161,11 +205,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # Requests arrive here as bytes: what can't be decoded gets an answer as well.
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                _stream(method, handler, self._telemetry, self._guard),
+                _stream(method, handler, self._serving),
                 response_serializer=serializer(handler.response_serializer),
             )
         return grpc.unary_unary_rpc_method_handler(
-            _unary(method, handler, self._telemetry, self._guard),
+            _unary(method, handler, self._serving),
             response_serializer=handler.response_serializer,
         )
 
@@ -186,15 +230,17 @@ async def _admitted(
     return request
 
 
-def _unary(
-    method: str, handler: Any, telemetry: Telemetry, guard: Guard | None
-) -> Callable[..., Any]:
+def _unary(method: str, handler: Any, serving: _Serving) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Message | EventFrame:
-        call = Call(method, context, telemetry)
+        call = Call(method, context, serving)
+        place = None
         try:
-            request = await _admitted(call, guard, context, data, handler.request_deserializer)
+            place = serving.load.enter(method, data)
+            decode = handler.request_deserializer
+            request = await _admitted(call, serving.guard, context, data, decode)
+            place.belongs_to(current_principal(), waits=getattr(request, "wait", False))
             response = call.finish(await handler.unary_unary(request, context))
         except grpc.aio.AbortError:
             call.observed.end("UNKNOWN")
@@ -203,25 +249,29 @@ def _unary(
             await call.cancelled(error)
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
+        finally:
+            if place is not None:
+                place.leave()
         call.observed.end("OK")
         return response
 
     return handle
 
 
-def _stream(
-    method: str, handler: Any, telemetry: Telemetry, guard: Guard | None
-) -> Callable[..., Any]:
+def _stream(method: str, handler: Any, serving: _Serving) -> Callable[..., Any]:
     async def handle(
         data: bytes, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[Message | EventFrame]:
-        call = Call(method, context, telemetry, streams=True)
-        responses = None
+        call = Call(method, context, serving, streams=True)
+        responses = place = None
         try:
-            request = await _admitted(call, guard, context, data, handler.request_deserializer)
+            place = serving.load.enter(method, data)
+            decode = handler.request_deserializer
+            request = await _admitted(call, serving.guard, context, data, decode)
+            place.belongs_to(current_principal())
             responses = handler.unary_stream(request, context)
             async for response in responses:
-                yield call.finish(response)
+                yield call.send(response)
                 call.observed.sent()
         except grpc.aio.AbortError:
             call.observed.end("UNKNOWN")
@@ -234,6 +284,8 @@ def _stream(
         except Exception as error:  # noqa: BLE001  # the one place that turns them into statuses
             await call.abort(error)
         finally:
+            if place is not None:
+                place.leave()
             # The caller may have gone in the middle: let the servicer's `finally` run now.
             if responses is not None:
                 await responses.aclose()

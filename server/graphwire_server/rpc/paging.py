@@ -13,15 +13,25 @@ from graphwire import errors
 
 from graphwire_server.storage.records import Position
 
-#: The largest page; a larger page_size means this.
+#: The largest page, unless the server's settings say another; a larger page_size means this.
 MAX_PAGE_SIZE = 1000
 
 
-def page_size(value: int, default: int = 50) -> int:
-    """Returns the size of a page: 0 means the default, above the maximum the maximum."""
-    if value < 0:
-        raise errors.InvalidFieldError("must not be negative", field="page_size")
-    return min(value or default, MAX_PAGE_SIZE)
+class Pages:
+    """How large pages are."""
+
+    def __init__(self, most: int = MAX_PAGE_SIZE) -> None:
+        """Takes the size of the largest."""
+        self._most = most
+
+    def size(self, value: int, default: int = 50) -> int:
+        """Returns the size of a page: 0 means the default, above the maximum the maximum."""
+        if value < 0:
+            raise errors.InvalidFieldError(
+                f"is {value}; must be 0 for the server's default, or 1 to {self._most}",
+                field="page_size",
+            )
+        return min(value or default, self._most)
 
 
 class PageTokens:

@@ -21,6 +21,7 @@ from graphwire.errors import InvalidPayloadError, MissingFieldError
 from graphwire.v1.payload_pb2 import Payload
 
 from graphwire_server import jsontext
+from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 
 #: The largest integer that a double holds together with all smaller ones.
 MAX_SAFE_INT = 2**53
@@ -43,10 +44,14 @@ class PayloadLimits:
     Attributes:
         max_bytes: Its size as JSON text, in bytes of UTF-8.
         max_depth: How many objects and arrays may be inside each other.
+        max_metadata_bytes: The size of metadata as JSON text.
+        max_metadata_keys: How many keys metadata may have, at its top level.
     """
 
     max_bytes: int = 4 * 1024 * 1024
     max_depth: int = 100
+    max_metadata_bytes: int = 64 * 1024
+    max_metadata_keys: int = 128
 
 
 class PayloadCodec:
@@ -101,6 +106,22 @@ class PayloadCodec:
             )
         return value
 
+    def read_metadata(self, payload: Payload, field: str = "metadata") -> dict[str, Any]:
+        """Returns metadata to be kept with a thread, run or assistant.
+
+        Raises:
+            MissingFieldError, InvalidPayloadError: As `read_object`; or it is too large.
+        """
+        value = self.read_object(payload, field)
+        path = f"{field}.{payload.WhichOneof('form')}"
+        check_metadata(value, jsontext.dumps(value), self.metadata_limits, path)
+        return value
+
+    @property
+    def metadata_limits(self) -> MetadataLimits:
+        """How large metadata may be."""
+        return MetadataLimits(self._limits.max_metadata_bytes, self._limits.max_metadata_keys)
+
     def _value(self, message: Value) -> Any:
         value = _python(message, 0, self._limits.max_depth)
         # In JSON an escaped byte is six, and nothing else grows more: so measuring is
@@ -135,6 +156,20 @@ def to_value_form(message: Message) -> None:
     for field in _fields_towards_payload(message.DESCRIPTOR):
         for inner in _messages(message, field):
             to_value_form(inner)
+
+
+def clear_payloads(message: Message) -> None:
+    """Clears every payload in a message, however deep."""
+    for field in _fields_towards_payload(message.DESCRIPTOR):
+        kind = field.message_type
+        assert kind is not None
+        if kind.GetOptions().map_entry:
+            kind = kind.fields_by_name["value"].message_type
+        if kind is Payload.DESCRIPTOR:
+            message.ClearField(field.name)
+            continue
+        for inner in _messages(message, field):
+            clear_payloads(inner)
 
 
 # Reading the value form.

@@ -32,11 +32,12 @@ from graphwire_server.webhooks.policy import UrlPolicy, UrlRefusedError
 
 RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 
-_MAX_START_DELAY = timedelta(hours=24)
+MAX_START_DELAY = timedelta(hours=24)
 _MAX_NODE_NAMES = 1000
-_MAX_TAGS = 100
+MAX_TAGS = 100
+MAX_TAG = 256
 _MAX_ANSWERED_BY = 256
-_MAX_BATCH = 100
+MAX_BATCH = 100
 
 
 class RunRequestReader:
@@ -95,7 +96,7 @@ class RunRequestReader:
             configurable=self._steered(message.config, "configurable", "config.configurable"),
             has_config=has_config,
             context=self._steered(message, "context", "context"),
-            metadata=self._steered(message, "metadata", "metadata"),
+            metadata=self._metadata(message),
             checkpoint_id=validation.optional_uuid(message.checkpoint_id, "checkpoint_id"),
             durability=_durability(message.durability),
             multitask=_multitask(message.multitask_strategy, resumes=resumes),
@@ -230,11 +231,28 @@ class RunRequestReader:
                 raise errors.InvalidFieldError(str(error), field="webhook") from None
         return message.webhook
 
+    def _metadata(self, message: RunMessage) -> dict[str, Any] | None:
+        if not message.HasField("metadata"):
+            return None
+        value = self._codec.read_metadata(message.metadata)
+        validation.without_reserved_keys(value, "metadata")
+        return value
+
     def _recursion_limit(self, value: int) -> int:
-        if not 0 <= value <= self._max_recursion_limit:
-            raise errors.InvalidFieldError(
-                f"must be 1 to {self._max_recursion_limit}, or 0 for the server's default",
-                field="config.recursion_limit",
+        most, field = self._max_recursion_limit, "config.recursion_limit"
+        if value < 0:
+            text = f"must be 1 to {most}, or 0 for the server's default"
+            raise errors.InvalidFieldError(text, field=field)
+        if value > most:
+            raise errors.BeyondLimitError(
+                f"is {value}; this server allows 1 to {most} (max_recursion_limit), or 0 for its "
+                "default",
+                field=field,
+                metadata={
+                    "limit": "max_recursion_limit",
+                    "value": str(value),
+                    "maximum": str(most),
+                },
             )
         return value
 
@@ -256,8 +274,8 @@ def read_all(reader: RunRequestReader, message: runs_pb2.CreateRunsRequest) -> l
     """
     if not message.requests:
         raise errors.MissingFieldError("at least one", field="requests")
-    if len(message.requests) > _MAX_BATCH:
-        text = f"at most {_MAX_BATCH}; start the others with another call"
+    if len(message.requests) > MAX_BATCH:
+        text = f"at most {MAX_BATCH}; start the others with another call"
         raise errors.InvalidFieldError(text, field="requests")
     found = []
     for index, request in enumerate(message.requests):
@@ -281,9 +299,12 @@ def _node_names(names: Any, field: str) -> tuple[str, ...]:
 
 
 def _tags(tags: Any) -> tuple[str, ...]:
-    if len(tags) > _MAX_TAGS:
-        raise errors.InvalidFieldError(f"at most {_MAX_TAGS} tags", field="config.tags")
-    return tuple(tags)
+    if len(tags) > MAX_TAGS:
+        raise errors.InvalidFieldError(f"at most {MAX_TAGS} tags", field="config.tags")
+    return tuple(
+        validation.text(tag, f"config.tags[{index}]", most=MAX_TAG)
+        for index, tag in enumerate(tags)
+    )
 
 
 def _durability(value: int) -> Durability | None:
@@ -323,7 +344,7 @@ def _start_delay(message: RunMessage, *, resumes: bool) -> int:
     if not message.HasField("start_delay"):
         return 0
     delay = validation.duration(
-        message.start_delay, "start_delay", most=_MAX_START_DELAY, words="0 s to 24 h"
+        message.start_delay, "start_delay", most=MAX_START_DELAY, words="0 s to 24 h"
     )
     if resumes and delay:
         text = "a resume is never delayed: it is for what waits now; leave it out"

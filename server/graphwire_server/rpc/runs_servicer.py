@@ -15,7 +15,7 @@ from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import payload
 from graphwire_server.rpc.event_frames import EventFrame
-from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.principal import current_caller, current_callers, current_principal
 from graphwire_server.rpc.run_requests import RunRequestReader, read_all
 from graphwire_server.runs.acceptance import Accepted
@@ -31,7 +31,7 @@ from graphwire_server.storage.records import EventRecord, RunStatus
 _log = structlog.get_logger("graphwire.rpc")
 
 #: The most runs that one call cancels by their ids.
-_MOST_CANCELLED = 1000
+MOST_CANCELLED = 1000
 
 
 class RunsServicer(runs_pb2_grpc.RunsServicer):
@@ -43,8 +43,10 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         steering: RunSteering,
         reader: RunRequestReader,
         completion: Completion,
+        pages: Pages,
     ) -> None:
         """Takes the services behind the RPCs."""
+        self._pages = pages
         self._runs = runs
         self._steering = steering
         self._reader = reader
@@ -183,7 +185,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
     ) -> runs_pb2.ListRunsResponse:
         """Lists the runs of a thread."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         # Here UNSPECIFIED means any.
         wanted = () if run_pb2.RUN_STATUS_UNSPECIFIED in request.statuses else request.statuses
         names = validation.enum_names(run_pb2.RunStatus, wanted, "RUN_STATUS_", "statuses")
@@ -262,8 +264,8 @@ def _to_cancel(
             if getattr(request, field):
                 text = "give either run_ids or this, not both"
                 raise errors.InvalidFieldError(text, field=field)
-        if len(request.run_ids) > _MOST_CANCELLED:
-            text = f"at most {_MOST_CANCELLED}; cancel the others with another call"
+        if len(request.run_ids) > MOST_CANCELLED:
+            text = f"at most {MOST_CANCELLED}; cancel the others with another call"
             raise errors.InvalidFieldError(text, field="run_ids")
         return [
             validation.run_id(run_id, f"run_ids[{index}]")

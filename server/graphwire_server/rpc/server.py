@@ -15,6 +15,7 @@ from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.health import HealthServicer
 from graphwire_server.rpc.interceptor import CallInterceptor
 from graphwire_server.rpc.listening import listen_on
+from graphwire_server.rpc.load import Load
 from graphwire_server.rpc.reflection import add_reflection
 from graphwire_server.rpc.stream_age import StreamAge
 from graphwire_server.rpc.tls import ServerTls
@@ -49,6 +50,8 @@ class RpcServer:
         transport: Transport,
         tls: ServerTls | None,
         max_request_bytes: int,
+        load: Load,
+        max_event_bytes: int,
         shares_port: bool,
         guard: Guard | None,
         telemetry: Telemetry,
@@ -61,7 +64,9 @@ class RpcServer:
         self.address = self.admin_address = ""
         self._transport = transport
         self._tls = tls
-        interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor(telemetry, guard)]
+        interceptors: list[grpc.aio.ServerInterceptor] = [
+            CallInterceptor(telemetry, guard, load, max_event_bytes=max_event_bytes)
+        ]
         if transport.stream_seconds is not None:
             interceptors.append(StreamAge(transport.stream_seconds))
         self._server = grpc.aio.server(

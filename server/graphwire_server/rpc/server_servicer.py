@@ -10,7 +10,11 @@ from google.protobuf import duration_pb2
 from graphwire.v1 import run_pb2, server_pb2_grpc
 from graphwire.v1 import server_pb2 as pb
 
-from graphwire_server.rpc.paging import MAX_PAGE_SIZE
+from graphwire_server.rpc import validation
+from graphwire_server.rpc.breakpoints import MAX_BREAKPOINTS, MAX_LABEL
+from graphwire_server.rpc.run_requests import MAX_BATCH, MAX_START_DELAY, MAX_TAGS
+from graphwire_server.rpc.runs_servicer import MOST_CANCELLED
+from graphwire_server.runs.adding_up import MAX_RUN_BREAKPOINTS
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import timestamp
 from graphwire_server.settings import Settings
@@ -35,11 +39,30 @@ class ServerServicer(server_pb2_grpc.ServerServicer):
             max_request_bytes=settings.max_request_bytes,
             max_payload_bytes=settings.max_payload_bytes,
             max_payload_depth=settings.max_payload_depth,
-            max_page_size=MAX_PAGE_SIZE,
+            max_page_size=settings.max_page_size,
             default_recursion_limit=settings.default_recursion_limit,
             max_recursion_limit=settings.max_recursion_limit,
             max_concurrent_runs=settings.max_concurrent_runs,
             heartbeat_interval=_duration(settings.heartbeat_seconds),
+            max_concurrent_runs_per_principal=settings.max_concurrent_runs_per_principal,
+            max_queued_runs=settings.max_queued_runs,
+            max_queued_runs_per_principal=settings.max_queued_runs_per_principal,
+            max_concurrent_calls=settings.max_concurrent_calls,
+            max_streams=settings.max_streams,
+            max_streams_per_principal=settings.max_streams_per_principal,
+            max_state_bytes=settings.max_state_bytes,
+            max_event_bytes=settings.max_event_bytes,
+            max_metadata_bytes=settings.max_metadata_bytes,
+            max_metadata_keys=settings.max_metadata_keys,
+            max_id_length=validation.MAX_ID,
+            max_label_length=MAX_LABEL,
+            max_breakpoints=MAX_BREAKPOINTS,
+            max_run_breakpoints=MAX_RUN_BREAKPOINTS,
+            max_tags=MAX_TAGS,
+            max_batch_size=MAX_BATCH,
+            max_ids=MOST_CANCELLED,
+            max_start_delay=_duration(MAX_START_DELAY.total_seconds()),
+            max_run_attempts=settings.max_run_attempts,
         )
         if settings.max_run_seconds:
             limits.max_run_time.CopyFrom(_duration(settings.max_run_seconds))

@@ -20,7 +20,7 @@ from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import thread_message, thread_state_message
 from graphwire_server.rpc.inbox_rpcs import InboxRpcs
 from graphwire_server.rpc.masks import keep_only, read_mask
-from graphwire_server.rpc.paging import PageTokens, page_size
+from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_caller, current_principal
 from graphwire_server.runs.changes import ChangeLog
@@ -71,9 +71,10 @@ class ThreadsServicer(InboxRpcs):
         inbox: InboxService,
         changes: ChangeLog,
         streams: ThreadStreams,
+        pages: Pages,
     ) -> None:
         """Takes the services behind the RPCs."""
-        super().__init__(inbox, changes, streams)
+        super().__init__(inbox, changes, streams, pages)
         self._threads = threads
         self._codec = codec
 
@@ -83,9 +84,7 @@ class ThreadsServicer(InboxRpcs):
         """Creates a thread."""
         thread_id = validation.optional_thread_id(request.thread_id)
         metadata = (
-            self._codec.read_object(request.metadata, "metadata")
-            if request.HasField("metadata")
-            else {}
+            self._codec.read_metadata(request.metadata) if request.HasField("metadata") else {}
         )
         returns = request.if_exists == pb.IF_EXISTS_RETURN
         new = NewThread(
@@ -133,7 +132,7 @@ class ThreadsServicer(InboxRpcs):
     ) -> pb.ListThreadsResponse:
         """Lists threads."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size)
+        size = self._pages.size(request.page_size)
         wanted = read_mask(request.read_mask, pb.Thread.DESCRIPTOR)
         sort = _sort(request)
         place = tokens.read(request.page_token, str, int, str)
@@ -281,7 +280,7 @@ class ThreadsServicer(InboxRpcs):
     ) -> pb.ListThreadHistoryResponse:
         """Lists the checkpoints of a thread."""
         tokens = PageTokens(request)
-        size = page_size(request.page_size, _HISTORY_PAGE)
+        size = self._pages.size(request.page_size, _HISTORY_PAGE)
         place = tokens.read(request.page_token, str)
         states = await self._threads.history(
             validation.thread_id(request.thread_id),

@@ -24,6 +24,9 @@ _RESERVED_PREFIXES = ("__", "checkpoint_", "langgraph_")
 _RESERVED_KEYS = frozenset({"thread_id", "run_id"})
 _MAX_NAMED_FIELDS = 10
 
+#: The longest id that a caller may choose, in characters: as in the patterns above.
+MAX_ID = 128
+
 
 class _EnumWrapper(Protocol):
     def Name(self, number: Any) -> str: ...  # protobuf's name
@@ -72,7 +75,8 @@ def optional_uuid(value: str, field: str) -> str:
 def text(value: str, field: str, *, most: int) -> str:
     """Returns a text of at most so many characters."""
     if len(value) > most:
-        raise errors.InvalidFieldError(f"at most {most} characters", field=field)
+        what = f"has {len(value)} characters; at most {most} are allowed"
+        raise errors.InvalidFieldError(what, field=field)
     return value
 
 

@@ -141,6 +141,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     can_start = context.slot_free and not active and not request.start_delay
     starts_now = plan is not None or can_start
     from_before = () if starts_now else own[: len(own) - len(request.breakpoints)]
+    if not starts_now:
+        context.let_in()
     spec = replace(
         spec,
         from_before=breakpoints_text(from_before),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from graphwire import errors
@@ -71,6 +71,7 @@ class Context:
         graph: What its graph says about the request.
         server_id: Under which this server holds runs.
         slot_free: Whether the server can begin to execute the run at once.
+        let_in: Lets the run wait in the queue, or refuses it.
         default_recursion_limit: For a run that names none.
         key: The request_id in its scope; None if the caller gave none.
         graph_id: The graph of the assistant.
@@ -99,6 +100,7 @@ class Context:
     continued_run_id: str = ""
     webhook_values: int = 0
     origin: Mapping[str, str] = field(default_factory=dict)
+    let_in: Callable[[], None] = lambda: None
 
 
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:

@@ -28,6 +28,7 @@ from graphwire_server.runs.assistants import (
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.idempotency import RequestKey, remembered
+from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     AssistantFilter,
@@ -111,8 +112,15 @@ class AssistantChange:
 class AssistantService:
     """The assistants of this server."""
 
-    def __init__(self, *, storage: Storage, registry: GraphRegistry) -> None:
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        registry: GraphRegistry,
+        metadata: MetadataLimits | None = None,
+    ) -> None:
         """Puts the service together from its parts."""
+        self._metadata_limits = metadata or MetadataLimits()
         self._storage = storage
         self._registry = registry
 
@@ -255,6 +263,9 @@ class AssistantService:
                     return there
                 now, newest = now_us(), 1 if head is None else head.newest
                 changed = change.applied(there, newest + 1, now)
+                if change.metadata is not None:
+                    kept = orjson.loads(changed.metadata)
+                    check_metadata(kept, changed.metadata, self._metadata_limits)
                 if change.concerns_graph and _of_graph(changed) != checked:
                     return None  # somebody else has changed it meanwhile
                 if head is None:

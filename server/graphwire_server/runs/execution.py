@@ -54,6 +54,7 @@ from graphwire_server.runs.judging import (
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
+from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
 from graphwire_server.storage.interface import LeaseLostError, Storage, Transaction
 from graphwire_server.storage.records import Failure, PauseKind, RunRecord, RunStatus
 
@@ -296,7 +297,7 @@ class RunExecution:
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
             # Where that leaves the thread is read later: it may be what can't be read.
-            if isinstance(error, UnserializableError):
+            if isinstance(error, UnserializableError | StateTooLargeError):
                 return self._failed(error, tap.failed, writer=await self._writer(graph))
             return self._failed(error, tap.failed)
         finally:
@@ -556,4 +557,5 @@ def _failure(
     node, namespace = failed_task(error)
     if writer is not None or not node:
         node, namespace = writer or seen
-    return Failure(error_type(error), error_text(error), node, namespace)
+    kind = "StateTooLarge" if isinstance(error, StateTooLargeError) else error_type(error)
+    return Failure(kind, error_text(error), node, namespace)

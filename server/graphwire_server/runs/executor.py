@@ -51,12 +51,14 @@ class ExecutorLimits:
         run_seconds: How long a run may take; 0: no limit.
         attempts: How often a run is begun, before one that loses its server each time fails.
         poll_seconds: How often the database is asked for runs of which nothing was announced.
+        runs_of_one: How many runs of one principal at once, on all servers; 0: no limit.
     """
 
     concurrent_runs: int
     run_seconds: float
     attempts: int
     poll_seconds: float
+    runs_of_one: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Executor:
         self._running: dict[str, _UnderWay] = {}
         self._reserved = 0
         self._saturated = False
+        self._served = ""
         self._in_doubt = False
         self._failing = False
         self._wake = asyncio.Event()
@@ -144,8 +147,12 @@ class Executor:
         return not (self._scheduler is None or self._scheduler.done() or self._failing)
 
     def reserve(self) -> bool:
-        """Takes a slot for a run that may start now, if one is free; see `release`."""
-        free = self._free_slots() > 0
+        """Takes a slot for a run that may start now, if one is free; see `release`.
+
+        One that has just become free is for those who wait already.
+        """
+        free = self._free_slots() > 0 and not self._saturated
+        self._saturated = self._saturated or not free
         self._reserved += free
         return free
 
@@ -277,6 +284,8 @@ class Executor:
             await self._claim_some(server_id, lost=True)
         if work.due:
             await self._claim_some(server_id, lost=False)
+        elif not work.lost:
+            self._saturated = False  # nobody waits
         poll = self._limits.poll_seconds
         return poll if work.due_in is None else min(poll, work.due_in)
 
@@ -300,13 +309,22 @@ class Executor:
             return
 
         def claim(tx: Transaction) -> list[RunRecord]:
-            claimed = (tx.claim_lost if lost else tx.claim_due)(server_id, limit=free)
+            if lost:
+                claimed = tx.claim_lost(server_id, limit=free)
+            else:
+                claimed = tx.claim_due(
+                    server_id,
+                    limit=free,
+                    most_of_one=self._limits.runs_of_one,
+                    after=self._served,
+                )
             return [self._begin_attempt(tx, run) for run in claimed]
 
         self._reserved += free
         try:
             claimed = await self._storage.write(claim)
             self._saturated = len(claimed) == free
+            self._served = claimed[-1].principal if claimed else self._served
             for run in claimed:
                 tell = _log.info if run.attempt == 1 else _log.warning
                 tell(
@@ -369,7 +387,7 @@ class Executor:
             running = self._running.get(run_id)
             if running is not None and running.attempt is attempt:
                 del self._running[run_id]
-            if self._saturated or attempt.frees_others:
+            if self._saturated or attempt.frees_others or self._limits.runs_of_one:
                 self._wake.set()
 
 

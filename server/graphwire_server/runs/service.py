@@ -55,6 +55,7 @@ from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
 from graphwire_server.runs.observed import origin_of_call
+from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.refusals import check_graph, thread_busy, thread_not_found
 from graphwire_server.runs.request import (
     CommandStart,
@@ -114,9 +115,11 @@ class RunService:
         default_recursion_limit: int,
         webhook_values: int = 0,
         telemetry: Telemetry | None = None,
+        queue: QueueGate | None = None,
     ) -> None:
         """Puts the service together from its parts."""
         self._telemetry = telemetry or Telemetry()
+        self._queue = queue or QueueGate(QueueLimits())
         self._storage = storage
         self._registry = registry
         self._log = log
@@ -171,10 +174,11 @@ class RunService:
             assistant_id=assistant.assistant_id,
             graph=prepared.facts,
             server_id=self._executor.server_id,
-            slot_free=slot_free,
+            slot_free=slot_free and self._queue.may_begin(tx, caller.principal),
             default_recursion_limit=self._default_recursion_limit,
             key=key,
             caller=caller,
+            let_in=lambda: self._queue.let_in(tx, caller.principal),
             graph_id=assistant.loaded.name,
             assistant_version=assistant.version,
             assistant_breakpoints=assistant.breakpoints,

@@ -42,6 +42,7 @@ from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.judging import judge_at_rest
+from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 from graphwire_server.runs.refusals import (
     check_assistant,
     check_expected,
@@ -159,8 +160,10 @@ class ThreadService:
         storage: Storage,
         registry: GraphRegistry,
         completion: Completion,
+        metadata: MetadataLimits | None = None,
     ) -> None:
         """Puts the service together from its parts."""
+        self._metadata_limits = metadata or MetadataLimits()
         self._storage = storage
         self._registry = registry
         self._completion = completion
@@ -318,6 +321,7 @@ class ThreadService:
             UnknownNodeError, InvalidConditionError, UnsupportedBreakpointError: Its graph can't
                 honour a breakpoint.
             AssistantRequiredError: There are breakpoints, and it has no assistant yet.
+            InvalidPayloadError: The metadata would be too large.
         """
 
         def made_earlier(db: Reader) -> ThreadView | None:
@@ -339,7 +343,9 @@ class ThreadService:
             metadata = None
             if patch is not None:
                 there = orjson.loads(_view(tx, thread_id).thread.metadata)
-                metadata = jsontext.dumps(jsontext.merge_patch(there, patch))
+                merged = jsontext.merge_patch(there, patch)
+                metadata = jsontext.dumps(merged)
+                check_metadata(merged, metadata, self._metadata_limits)
             text = None if breakpoints is None else breakpoints_text(breakpoints)
             tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
             if key:

@@ -174,6 +174,12 @@ class Reader(CheckpointReader, WebhookReader, Protocol):
     def has_due_run(self) -> bool:
         """Returns whether there is a run for `Transaction.claim_due`."""
 
+    def queued_runs(self, principal: str | None = None, *, most: int) -> int:
+        """Returns how many runs are PENDING, of a principal or in all; `most` if there are more."""
+
+    def running_runs(self, principal: str) -> int:
+        """Returns how many runs of a principal are RUNNING, on all servers."""
+
     def next_due_time(self, *, now: int) -> int | None:
         """Returns the earliest due_time after `now` of a PENDING run, or None."""
 
@@ -429,8 +435,15 @@ class Transaction(Reader, CheckpointKeeper, WebhookKeeper, Protocol):
     def leave_servers(self, server_id: str) -> None:
         """Ends a server's lease: its runs are free to be claimed at once."""
 
-    def claim_due(self, server_id: str, *, limit: int) -> list[RunRecord]:
-        """Takes at most `limit` PENDING runs that may start, oldest first, and makes them RUNNING.
+    def claim_due(
+        self, server_id: str, *, limit: int, most_of_one: int = 0, after: str = ""
+    ) -> list[RunRecord]:
+        """Takes at most `limit` PENDING runs that may start, and makes them RUNNING.
+
+        First those of whoever has the fewest RUNNING, was served least recently, and has
+        waited longest. Of nobody so many that he has more than `most_of_one` (0: no limit).
+        Where very many have runs in the queue, those are looked at that follow on the
+        principal `after`.
 
         Such a run is due, the oldest of its thread's PENDING runs, its thread has no
         RUNNING run and is not INTERRUPTED, unless the run discards what waits there. Of two

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.e2e.bad_input.breakpoint_cases import bad_breakpoints
@@ -199,14 +200,31 @@ CASES = [
     *_both("a NUL", {"description": "\0"}, "INVALID_FIELD", "description"),
     *(
         case
-        for limit in (-1, 1001)
         for case in _both(
-            f"recursion_limit {limit}",
-            {"config": {"recursion_limit": limit}},
+            "a negative recursion_limit",
+            {"config": {"recursion_limit": -1}},
             "INVALID_FIELD",
             "config.recursion_limit",
             "must be 1 to 1000, or 0 for the server's default",
         )
+    ),
+    *(
+        Bad(
+            rpc,
+            "a recursion_limit beyond that of the server",
+            {**needed, "config": {"recursion_limit": 1001}},
+            "OUT_OF_RANGE",
+            "BEYOND_LIMIT",
+            ("config.recursion_limit",),
+        )
+        for rpc, needed in (("CreateAssistant", _CREATE), ("UpdateAssistant", _UPDATE))
+    ),
+    *_both(
+        "metadata of many keys",
+        {"metadata": {"json": json.dumps({f"k{i}": i for i in range(129)})}},
+        "INVALID_PAYLOAD",
+        "metadata.json",
+        "has 129 keys; metadata may have 128 (max_metadata_keys)",
     ),
     *_both("too many tags", {"config": {"tags": ["x"] * 101}}, "INVALID_FIELD", "config.tags"),
     *_both(

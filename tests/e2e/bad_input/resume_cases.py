@@ -71,14 +71,14 @@ REVIEWS: list[tuple[str, list[Any], str, str, dict[str, str]]] = [
         [{**REFUND, "edit": {"args": as_json("{}"), "name": "x" * 257}}],
         "INVALID_FIELD",
         "[0].edit.name",
-        {"text": "at most 256 characters"},
+        {"text": "at most 256 are allowed"},
     ),
     (
         "a message that is too long",
         [{**REFUND, "reject": {"message": "x" * 16_385}}],
         "INVALID_FIELD",
         "[0].reject.message",
-        {"text": "at most 16384 characters"},
+        {"text": "at most 16384 are allowed"},
     ),
     ("no content", [{**REFUND, "respond": {}}], "MISSING_FIELD", "[0].respond.content", {}),
 ]

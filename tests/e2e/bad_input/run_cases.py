@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.e2e.bad_input.case import Bad, Fields
@@ -223,7 +224,7 @@ SETTINGS = [
     ),
     *(
         case
-        for limit in (-1, 1001, 2**31 - 1)
+        for limit in (-1, -(2**31))
         for case in start(
             f"recursion_limit {limit}",
             with_input(config={"recursion_limit": limit}),
@@ -232,6 +233,42 @@ SETTINGS = [
             "config.recursion_limit",
             text="must be 1 to 1000, or 0 for the server's default",
         )
+    ),
+    *(
+        case
+        for limit in (1001, 2**31 - 1)
+        for case in start(
+            f"recursion_limit {limit}",
+            with_input(config={"recursion_limit": limit}),
+            "OUT_OF_RANGE",
+            "BEYOND_LIMIT",
+            "config.recursion_limit",
+            text=f"is {limit}; this server allows 1 to 1000 (max_recursion_limit), or 0 for its",
+        )
+    ),
+    *start(
+        "a long tag",
+        with_input(config={"tags": ["x", "x" * 257]}),
+        INVALID,
+        "INVALID_FIELD",
+        "config.tags[1]",
+        text="has 257 characters; at most 256",
+    ),
+    *start(
+        "metadata of many keys",
+        with_input(metadata={"json": json.dumps({f"k{i}": i for i in range(129)})}),
+        INVALID,
+        "INVALID_PAYLOAD",
+        "metadata.json",
+        text="has 129 keys; metadata may have 128 (max_metadata_keys)",
+    ),
+    *start(
+        "large metadata",
+        with_input(metadata={"json": json.dumps({"k": "x" * 65_536})}),
+        INVALID,
+        "INVALID_PAYLOAD",
+        "metadata.json",
+        text="has 65544 bytes of JSON text; metadata may have 65536 (max_metadata_bytes)",
     ),
     *start(
         "too many tags",

@@ -366,6 +366,95 @@ def serve(
             _TRANSPORT,
         ),
     ] = None,
+    # --- limits, overload and fairness ---
+    max_concurrent_runs_per_principal: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many runs of one principal execute at once, on all servers; 0: no limit.",
+            "0",
+            _LIMITS,
+        ),
+    ] = None,
+    max_queued_runs: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many runs may be PENDING, on all servers; further ones are refused; 0: no limit.",
+            "100000",
+            _LIMITS,
+        ),
+    ] = None,
+    max_queued_runs_per_principal: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many runs of one principal may be PENDING; further ones are refused; 0: no limit.",
+            "10000",
+            _LIMITS,
+        ),
+    ] = None,
+    max_concurrent_calls: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many calls that do not stream are served at once; further ones are "
+            "refused. What cancels, pauses or resumes has as many for itself.",
+            "1000",
+            _LIMITS,
+        ),
+    ] = None,
+    max_streams: Annotated[
+        str | None,
+        _setting(
+            "N",
+            "How many streams, and calls that wait for a run, are open at once.",
+            "10000",
+            _LIMITS,
+        ),
+    ] = None,
+    max_streams_per_principal: Annotated[
+        str | None,
+        _setting(
+            "N", "How many of those one principal has open at once; 0: no limit.", "1000", _LIMITS
+        ),
+    ] = None,
+    max_state_bytes: Annotated[
+        str | None,
+        _setting(
+            "BYTES",
+            "The largest state of a thread, as checkpoints keep it; a run that makes a "
+            "larger one fails.",
+            "67108864",
+            _LIMITS,
+        ),
+    ] = None,
+    max_event_bytes: Annotated[
+        str | None,
+        _setting(
+            "BYTES",
+            "The largest event of a stream that is sent whole to those who do not ask for that.",
+            "4128768",
+            _LIMITS,
+        ),
+    ] = None,
+    max_metadata_bytes: Annotated[
+        str | None,
+        _setting(
+            "BYTES",
+            "The largest JSON text of the metadata of a thread, run or assistant.",
+            "65536",
+            _LIMITS,
+        ),
+    ] = None,
+    max_metadata_keys: Annotated[
+        str | None,
+        _setting("N", "The most keys of such metadata, at its top level.", "128", _LIMITS),
+    ] = None,
+    max_page_size: Annotated[
+        str | None,
+        _setting("N", "The largest page of a list.", "1000", _LIMITS),
+    ] = None,
     worker_link: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve a LangGraph project over gRPC."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import os
 from collections.abc import (
@@ -47,6 +48,7 @@ from graphwire_server.storage.checkpoints.serde import (
     make_serializer,
 )
 from graphwire_server.storage.checkpoints.sink import current_sink
+from graphwire_server.storage.checkpoints.sizes import StateSizes, StateTooLargeError
 from graphwire_server.storage.checkpoints.sync import SyncMethods
 from graphwire_server.storage.checkpoints.values import SMALL, Encoded, Known
 
@@ -97,6 +99,13 @@ class Saver(SyncMethods):
         self._random = os.urandom(6).hex()
         self._made = itertools.count()
         self._loop = asyncio.get_running_loop()
+        self._sizes: StateSizes | None = None
+
+    def limited(self, max_state_bytes: int) -> Saver:
+        """Returns one on the same storage that keeps no larger states."""
+        clone = copy.copy(self)
+        clone._sizes = StateSizes(max_state_bytes)
+        return clone
 
     # --- what a run does at each step ---
 
@@ -124,7 +133,16 @@ class Saver(SyncMethods):
             body.pack(checkpoint),
         )
         parent: Key = (thread_id, namespace, parent_id)
-        rows, known = self._encode(record, checkpoint, new_versions, self._cache.get(parent))
+        rows, known, sizes = self._encode(record, checkpoint, new_versions, self._cache.get(parent))
+        if self._sizes is not None:
+            channels = checkpoint["channel_values"]
+            self._sizes.check(
+                reading.key(record),
+                parent,
+                channels,
+                sizes,
+                lambda channel: len(dumps(self.serde, channel, channels[channel])[1]),
+            )
         if sink is not None:
             stored = sink.put_checkpoint(record, rows)
             self._cache.put(reading.key(record), known, instead_of=parent)
@@ -150,7 +168,7 @@ class Saver(SyncMethods):
         sink = current_sink.get()
         try:
             record = self._write_record(config, writes, task_id, task_path)
-        except UnserializableError as error:
+        except (UnserializableError, StateTooLargeError) as error:
             if sink is not None:
                 sink.refused(task_id)
             # Raised from here it would be lost: LangGraph calls this in a callback.
@@ -267,8 +285,8 @@ class Saver(SyncMethods):
         checkpoint: Checkpoint,
         new_versions: ChannelVersions,
         parent: Mapping[str, Known],
-    ) -> tuple[list[ChannelValueRecord], dict[str, Known]]:
-        """Returns the rows of a checkpoint's new values, and what is known of all of them."""
+    ) -> tuple[list[ChannelValueRecord], dict[str, Known], dict[str, int]]:
+        """Returns the rows of a checkpoint's new values, what is known of all, and their sizes."""
         versions, channels = checkpoint["channel_versions"], checkpoint["channel_values"]
         known = {
             channel: value
@@ -276,12 +294,14 @@ class Saver(SyncMethods):
             if versions.get(channel) == value.version
         }
         rows: list[ChannelValueRecord] = []
+        sizes: dict[str, int] = {}
         for channel, version in new_versions.items():
             if channel not in channels or body.is_small(channels[channel]):
                 continue
             name = str(version)
             unique = len(name) == _VERSION_LENGTH
             value = Encoded.of(*dumps(self.serde, channel, channels[channel]))
+            sizes[channel] = value.size
             base_version, row, result = values.write(
                 name, value, parent.get(channel) if unique else None
             )
@@ -292,7 +312,7 @@ class Saver(SyncMethods):
             )
             if unique and value.size >= SMALL:
                 known[channel] = result
-        return rows, known
+        return rows, known, sizes
 
     def _write_record(
         self,
@@ -304,6 +324,8 @@ class Saver(SyncMethods):
         thread_id, namespace = _place(config)
         checkpoint_id = str(config["configurable"]["checkpoint_id"])
         packed = writes.pack(self.serde, writes.that_hold(pairs))
+        if self._sizes is not None:
+            self._sizes.check_writes(len(packed))
         return WriteRecord(thread_id, namespace, checkpoint_id, task_id, task_path, packed)
 
     def _tuple(self, loaded: reading.Loaded) -> CheckpointTuple:

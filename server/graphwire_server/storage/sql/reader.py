@@ -35,7 +35,7 @@ from graphwire_server.storage.records import (
     ThreadSort,
     ThreadStorage,
 )
-from graphwire_server.storage.sql import rows
+from graphwire_server.storage.sql import queue, rows
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantReads
@@ -159,6 +159,16 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
 
     def has_due_run(self) -> bool:
         return self._execute(sql.DUE_RUNS, (self.now(), 1)).fetchone() is not None
+
+    def queued_runs(self, principal: str | None = None, *, most: int) -> int:
+        if principal is None:
+            found = self._execute(queue.COUNT_QUEUED, (most,))
+        else:
+            found = self._execute(queue.COUNT_QUEUED_OF, (principal, most))
+        return int(found.fetchone()[0])
+
+    def running_runs(self, principal: str) -> int:
+        return int(self._execute(queue.COUNT_RUNNING_OF, (principal,)).fetchone()[0])
 
     def next_due_time(self, *, now: int) -> int | None:
         due: int | None = self._execute(sql.NEXT_DUE_TIME, (now,)).fetchone()[0]

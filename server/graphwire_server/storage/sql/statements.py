@@ -482,7 +482,7 @@ HAND_BACK = """
     WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
 """
 
-_IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
+IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
         AND NOT EXISTS (
             SELECT 1 FROM gw_runs o
             WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
@@ -498,7 +498,7 @@ _IS_LOST = """r.status = 'RUNNING'
 # In the order of their numbers, by an index that holds no others.
 DUE_RUNS = f"""
     SELECT r.run_id FROM gw_runs r CROSS JOIN gw_threads t
-    WHERE t.thread_id = r.thread_id AND {_IS_DUE}
+    WHERE t.thread_id = r.thread_id AND {IS_DUE}
     ORDER BY r.number LIMIT ?
 """
 
@@ -519,7 +519,7 @@ def take_due(runs: int) -> str:
     return (
         f"{_TAKE} attempt = attempt + 1, status = 'RUNNING', start_time = COALESCE(start_time, ?),"
         f" place = {_next_place('r.thread_id')}"
-        f" FROM gw_threads t WHERE t.thread_id = r.thread_id AND {_IS_DUE}"
+        f" FROM gw_threads t WHERE t.thread_id = r.thread_id AND {IS_DUE}"
         f" AND r.run_id IN ({_marks(runs)})"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 
 from graphwire_server.storage.checkpoints.tables import CheckpointWrites
@@ -21,7 +22,7 @@ from graphwire_server.storage.records import (
     ThreadRecord,
     ThreadStatus,
 )
-from graphwire_server.storage.sql import rows
+from graphwire_server.storage.sql import queue, rows
 from graphwire_server.storage.sql import statements as sql
 from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantWrites
@@ -90,10 +91,11 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
     def leave_servers(self, server_id: str) -> None:
         self._execute(sql.LEAVE_SERVERS, (server_id,))
 
-    def claim_due(self, server_id: str, *, limit: int) -> list[RunRecord]:
+    def claim_due(
+        self, server_id: str, *, limit: int, most_of_one: int = 0, after: str = ""
+    ) -> list[RunRecord]:
         now = self._now_while_alive(server_id)
-        select = _LOCKED_DUE_RUNS if self._locks else sql.DUE_RUNS
-        run_ids = [row[0] for row in self._execute(select, (now, limit))]
+        run_ids = self._due(now, limit=limit, most_of_one=most_of_one, after=after)
         for ids in in_parts(run_ids):
             self._execute(sql.take_due(len(ids)), (server_id, now, now, *ids))
         taken = self._taken(server_id, run_ids)
@@ -340,6 +342,25 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def forget_requests(self, *, before: int) -> int:
         return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
+
+    def _due(self, now: int, *, limit: int, most_of_one: int, after: str) -> list[str]:
+        """Returns the runs that are to start next."""
+        some = self._execute(queue.QUEUED_PRINCIPALS, (2,)).fetchall()
+        if len(some) == 1 and not most_of_one:
+            # Nobody else waits: in the order of their numbers.
+            select = _LOCKED_DUE_RUNS if self._locks else sql.DUE_RUNS
+            return [row[0] for row in self._execute(select, (now, limit))]
+        waiting = queue.waiting_principals(self._execute, now=now, after=after)
+        in_turn = queue.next_in_turn(
+            self._execute, waiting, now=now, most=most_of_one, locks=self._locks
+        )
+        taken = list(itertools.islice(in_turn, limit))
+        if len(some) > 1:
+            self._execute(queue.FORGET_TURNS, (now - queue.TURNS_KEPT,))
+            # In one order everywhere, so that nobody waits for somebody who waits for him.
+            turns = [(principal, now) for principal in sorted({who for who, _ in taken})]
+            self._execute_many(queue.NOTE_TURN, turns)
+        return [run_id for _, run_id in taken]
 
     def _thread_of(self, run_id: str) -> str:
         """Returns the thread of a run, and keeps others from giving its runs their places."""

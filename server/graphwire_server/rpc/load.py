@@ -1,0 +1,204 @@
+"""What is under way at this server, and what it refuses when that is too much.
+
+Calls are counted when they arrive, before they are decoded. Docs: adr/0015.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graphwire import errors
+from graphwire.v1 import run_pb2, runs_pb2
+
+#: Calls that wait for others to do something: they cost memory, not time.
+WAITING = frozenset(
+    {
+        "/graphwire.v1.Runs/StreamRun",
+        "/graphwire.v1.Runs/JoinRun",
+        "/graphwire.v1.Runs/WaitRun",
+        "/graphwire.v1.Threads/JoinThread",
+        "/graphwire.v1.Threads/WatchThreads",
+    }
+)
+#: Calls that end, stop or hold work; they are not to wait behind those that make more.
+STEERING = frozenset(
+    {
+        "/graphwire.v1.Runs/CancelRun",
+        "/graphwire.v1.Runs/CancelRuns",
+        "/graphwire.v1.Runs/PauseRun",
+        "/graphwire.v1.Runs/AddRunBreakpoints",
+    }
+)
+_STARTS = {
+    "/graphwire.v1.Runs/StreamRun": runs_pb2.StreamRunRequest.DESCRIPTOR,
+    "/graphwire.v1.Runs/CreateRun": runs_pb2.CreateRunRequest.DESCRIPTOR,
+}
+_COMMAND_RESUME = run_pb2.Command.DESCRIPTOR.fields_by_name["resume"].number
+
+
+class Kind(StrEnum):
+    """How a call is counted; the value is what it is called in a text."""
+
+    CALL = "calls"
+    STEERING = "calls that cancel, pause or resume"
+    STREAM = "streams"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """How much may be under way.
+
+    Attributes:
+        calls: How many calls that do not wait; those that steer have as many for themselves.
+        streams: How many calls that wait.
+        streams_of_one: How many of one principal; 0: no limit.
+    """
+
+    calls: int = 1000
+    streams: int = 10_000
+    streams_of_one: int = 0
+
+
+class Load:
+    """The calls that are under way."""
+
+    def __init__(self, limits: LoadLimits) -> None:
+        """Nothing is under way."""
+        self._limits = limits
+        self._under_way: Counter[Kind] = Counter()
+        self._streams_of: Counter[str] = Counter()
+
+    def enter(self, method: str, data: bytes) -> Place:
+        """Takes a call in, as it arrives.
+
+        Args:
+            method: Its full name.
+            data: The request, not decoded.
+
+        Raises:
+            LimitReachedError: Too much is under way.
+        """
+        limits, most = self._limits, self._limits.calls
+        kind, name = Kind.CALL, "max_concurrent_calls"
+        if method in WAITING:
+            # Who answers a pause is let in for as long again.
+            kind, name = Kind.STREAM, "max_streams"
+            full = self._under_way[kind] >= limits.streams
+            most = limits.streams * 2 if full and is_resume(method, data) else limits.streams
+        elif method in STEERING or is_resume(method, data):
+            kind = Kind.STEERING
+        if self._under_way[kind] >= most:
+            raise _full(name, self._under_way[kind] + 1, most, str(kind))
+        return Place(self, kind)
+
+    def _hold(self, kind: Kind) -> None:
+        self._under_way[kind] += 1
+
+    def _let_go(self, kind: Kind) -> None:
+        self._under_way[kind] -= 1
+
+    def _hold_stream(self, principal: str) -> None:
+        most, there = self._limits.streams_of_one, self._streams_of[principal]
+        if most and there >= most:
+            raise _full("max_streams_per_principal", there + 1, most, "streams of yours")
+        self._streams_of[principal] = there + 1
+
+    def _let_stream_go(self, principal: str) -> None:
+        self._streams_of[principal] -= 1
+        if not self._streams_of[principal]:
+            del self._streams_of[principal]
+
+
+class Place:
+    """The place of one call; to be left when it is over."""
+
+    __slots__ = ("_kind", "_load", "_principal")
+
+    def __init__(self, load: Load, kind: Kind) -> None:
+        """Takes it."""
+        self._load = load
+        self._kind = kind
+        self._principal: str | None = None
+        load._hold(kind)
+
+    def belongs_to(self, principal: str, *, waits: bool = False) -> None:
+        """Notes who calls, and whether the call waits after all.
+
+        Raises:
+            LimitReachedError: He has too many streams open.
+        """
+        if waits:
+            self._load._let_go(self._kind)
+            self._kind = Kind.STREAM
+            self._load._hold(self._kind)
+        if self._kind is Kind.STREAM:
+            self._load._hold_stream(principal)
+            self._principal = principal
+
+    def leave(self) -> None:
+        """Leaves it."""
+        self._load._let_go(self._kind)
+        if self._principal is not None:
+            self._load._let_stream_go(self._principal)
+
+
+def is_resume(method: str, data: bytes) -> bool:
+    """Returns whether a request, not decoded, starts a run that answers what waits."""
+    kind = _STARTS.get(method)
+    if kind is None:
+        return False
+    resume = kind.fields_by_name["resume"].number
+    command = kind.fields_by_name["command"].number
+    for number, value in _outermost(memoryview(data)):
+        if number == resume:
+            return True
+        if number == command:
+            return any(inner == _COMMAND_RESUME for inner, _ in _outermost(value))
+    return False
+
+
+def _outermost(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yields the fields of a message that are messages or texts, as far as it can be read."""
+    place, end = 0, len(data)
+    while place < end:
+        tag, place = _varint(data, place)
+        match tag & 7:
+            case 0:
+                _, place = _varint(data, place)
+            case 1:
+                place += 8
+            case 2:
+                length, place = _varint(data, place)
+                yield tag >> 3, data[place : place + length]
+                place += length
+            case 5:
+                place += 4
+            case _:
+                return  # damaged, which the decoder will say
+
+
+def _varint(data: memoryview, place: int) -> tuple[int, int]:
+    """Returns the number at a place, and the place after it."""
+    value = shift = 0
+    while place < len(data) and shift < 70:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, place
+    return 0, len(data)
+
+
+def _full(name: str, value: int, most: int, what: str) -> errors.LimitReachedError:
+    return errors.LimitReachedError(
+        f"{most} {what} are open at this server, which is as many as it takes ({name}); try again "
+        "in a moment, or at another one",
+        metadata={"limit": name, "value": str(value), "maximum": str(most)},
+        # Not all at once.
+        retry_after=round(0.5 + random.random(), 3),
+    )

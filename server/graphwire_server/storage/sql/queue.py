@@ -1,0 +1,142 @@
+"""The queue of runs: how many wait, and who is served next.
+
+Whoever has the fewest runs at work is served first; of those who was served least recently, and
+then whose run has waited longest. Docs: adr/0015.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from graphwire_server.storage.sql.session import Cursor, Parameters
+from graphwire_server.storage.sql.statements import IS_DUE, locked
+
+#: How many principals a claim looks at; where more wait, they are looked at in turns.
+MOST_PRINCIPALS = 256
+
+
+def _queued(beyond: str, columns: str) -> str:
+    """Returns who has PENDING runs, in order: a walk from one principal to the next.
+
+    Parameters: the principal after which to begin, if `beyond` says so; how many at the most;
+    those of the columns.
+    """
+    least = f"SELECT MIN(q.principal) FROM gw_runs q WHERE q.status = 'PENDING' {beyond}"
+    following = (
+        "SELECT MIN(q.principal) FROM gw_runs q"
+        " WHERE q.status = 'PENDING' AND q.principal > who.principal"
+    )
+    return f"""
+        WITH RECURSIVE who (principal, place) AS (
+            SELECT ({least}), 1
+            UNION ALL
+            SELECT ({following}), who.place + 1 FROM who
+            WHERE who.principal IS NOT NULL AND who.place < ?
+        )
+        SELECT {columns} FROM who WHERE who.principal IS NOT NULL
+    """
+
+
+QUEUED_PRINCIPALS = _queued("", "who.principal")
+
+# In the order of their numbers, by an index that holds no others' and none that has begun.
+_DUE_OF = f"""
+    FROM gw_runs r CROSS JOIN gw_threads t
+    WHERE t.thread_id = r.thread_id AND r.principal = {{principal}} AND {IS_DUE}
+"""
+_FIRST_DUE = (
+    f"(SELECT r.number {_DUE_OF.format(principal='who.principal')} ORDER BY r.number LIMIT 1)"
+)
+
+#: Parameters: how many principals at the most, the time.
+FIRST_DUE = _queued("", f"who.principal, {_FIRST_DUE}")
+#: Parameters: the principal after which to begin, and those.
+FIRST_DUE_AFTER = _queued("AND q.principal > ?", f"who.principal, {_FIRST_DUE}")
+
+#: The next run of a principal that may start. Parameters: principal, the time, the number of
+#: the one before.
+NEXT_DUE = f"""
+    SELECT r.run_id, r.number {_DUE_OF.format(principal="?")} AND r.number > ?
+    ORDER BY r.number LIMIT 1
+"""
+LOCKED_NEXT_DUE = locked(NEXT_DUE, "r, t", skip=True)
+
+RUNNING_BY_PRINCIPAL = """
+    SELECT principal, COUNT(*) FROM gw_runs WHERE status = 'RUNNING' GROUP BY principal
+"""
+
+TURNS = "SELECT principal, served FROM gw_turns"
+#: Parameters: the principal, the time.
+NOTE_TURN = """
+    INSERT INTO gw_turns (principal, served) VALUES (?, ?)
+    ON CONFLICT (principal) DO UPDATE SET served = excluded.served
+"""
+#: Parameters: the time.
+FORGET_TURNS = "DELETE FROM gw_turns WHERE served < ?"
+
+#: For how long it is kept who was served, in microseconds.
+TURNS_KEPT = 60 * 60 * 1_000_000
+
+#: Parameters: the limit.
+COUNT_QUEUED = """
+    SELECT COUNT(*) FROM (SELECT 1 FROM gw_runs WHERE status = 'PENDING' LIMIT ?) AS queued
+"""
+#: Parameters: the principal, the limit.
+COUNT_QUEUED_OF = """
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM gw_runs WHERE status = 'PENDING' AND principal = ? LIMIT ?
+    ) AS queued
+"""
+COUNT_RUNNING_OF = "SELECT COUNT(*) FROM gw_runs WHERE status = 'RUNNING' AND principal = ?"
+
+Execute = Callable[[str, Parameters], Cursor]
+
+
+def waiting_principals(execute: Execute, *, now: int, after: str) -> dict[str, int]:
+    """Returns who has a run that may start, with the number of the first one.
+
+    Where more than `MOST_PRINCIPALS` have runs in the queue, those that follow on `after`.
+    """
+    found: dict[str, Any] = {}
+    if after:
+        found = dict(execute(FIRST_DUE_AFTER, (after, MOST_PRINCIPALS, now)).fetchall())
+    if len(found) < MOST_PRINCIPALS:
+        for principal, number in execute(FIRST_DUE, (MOST_PRINCIPALS, now)):
+            if len(found) == MOST_PRINCIPALS:
+                break
+            found.setdefault(principal, number)
+    return {principal: number for principal, number in found.items() if number is not None}
+
+
+def next_in_turn(
+    execute: Execute, waiting: dict[str, int], *, now: int, most: int, locks: bool
+) -> Iterator[tuple[str, str]]:
+    """Yields the runs that may start, (principal, run_id), in the order in which to serve them.
+
+    Args:
+        execute: Runs a statement.
+        waiting: As `waiting_principals`.
+        now: The time.
+        most: How many of one principal may be at work; 0: no limit.
+        locks: Whether to lock them; those that are locked by others are passed over.
+    """
+    statement = LOCKED_NEXT_DUE if locks else NEXT_DUE
+    running = dict(execute(RUNNING_BY_PRINCIPAL, ()).fetchall())
+    served = dict(execute(TURNS, ()).fetchall())
+    # What is at work, when it was served last, the age of the run that is next, whose it is,
+    # and the run before it.
+    turns = [
+        (running.get(who, 0), served.get(who, 0), number, who, number - 1)
+        for who, number in waiting.items()
+    ]
+    heapq.heapify(turns)
+    while turns:
+        at_work, _, _, principal, before = heapq.heappop(turns)
+        if most and at_work >= most:
+            continue
+        row = execute(statement, (principal, now, before)).fetchone()
+        if row is not None:
+            yield principal, row[0]
+            heapq.heappush(turns, (at_work + 1, now, row[1], principal, row[1]))

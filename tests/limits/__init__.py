@@ -1,0 +1,1 @@
+"""Limits, overload and fairness, on servers with small limits."""
