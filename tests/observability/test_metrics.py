@@ -275,6 +275,6 @@ def test_what_is_no_address_is_named(tmp_path: Path) -> None:
     code, said = refused_start(tmp_path, "--metrics-listen", "9464")
     assert said == (
         "graphwire: --metrics-listen: '9464' is no address: write host:port, such as "
-        "127.0.0.1:50051\n"
+        "127.0.0.1:9464\n"
     )
     assert code == 2

@@ -121,8 +121,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         fail("; ".join(wrong), ExitCode.USAGE)
     check_listen(settings.listen)
     if settings.metrics_listen:
-        check_listen(settings.metrics_listen, "--metrics-listen")
-        _check_metrics_ports(settings)
+        _check_metrics_listen(settings)
     if settings.admin_listen:
         check_listen(settings.admin_listen, "--admin-listen")
     _check_database(settings)
@@ -152,10 +151,17 @@ def _check_workers(settings: Settings, *, reload: bool) -> None:
         )
 
 
-def _check_metrics_ports(settings: Settings) -> None:
-    if Endpoint.read(settings.metrics_listen).path:
-        fail("--metrics-listen: write host:port; Prometheus reads no sockets", ExitCode.USAGE)
-    port = int(settings.metrics_listen.rpartition(":")[2])
+def _check_metrics_listen(settings: Settings) -> None:
+    try:
+        port = Endpoint.read(settings.metrics_listen).port
+    except ValueError:
+        port = None
+    if port is None or settings.metrics_listen.startswith("unix:"):
+        fail(
+            f"--metrics-listen: {settings.metrics_listen!r} is no address: write host:port, such "
+            "as 127.0.0.1:9464",
+            ExitCode.USAGE,
+        )
     if port + settings.workers - 1 > _LAST_PORT:
         fail(
             f"--metrics-listen: each of {settings.workers} workers has a port of its own, from "
