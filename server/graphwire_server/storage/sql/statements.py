@@ -611,6 +611,11 @@ PAUSES_RESUMED_BY = f"""
     WHERE thread_id = ? AND resolved_by_run_id = ? AND status = 'RESUMED' ORDER BY number
 """
 
+LAST_RESOLVED_PAUSE = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND status <> 'OPEN' ORDER BY resolve_time DESC, number DESC LIMIT 1
+"""
+
 
 def pauses_by_id(pauses: int) -> str:
     """Returns so many pauses."""
