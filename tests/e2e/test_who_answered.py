@@ -123,7 +123,7 @@ def test_whoever_names_no_pause_hears_who_was_first_as_well(
     if graph == "gated":
         second = gate
         thread.start("gated", given, interrupt_before=["gate"])
-        first = {"answered_by": "ann"}
+        first: dict[str, Any] = {"answered_by": "ann"}
     else:
         Gate(gate.path.with_name(f"{gate.path.name} 0")).open()
         second = Gate(gate.path.with_name(f"{gate.path.name} 1"))

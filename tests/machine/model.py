@@ -256,9 +256,9 @@ class Model:
         there = [pause for pause in self.pauses if pause.checkpoint_id == self.head]
         resumed = any(pause.status == "RESUMED" for pause in there)
         if resumed and not (resume.pauses or resume.moved_on):
-            left = [pause for pause in there if pause.status == "OPEN"]
-            asked = not resume.answer and any(pause.kind == "INTERRUPT" for pause in left)
-            if asked or not (left or goes_on):
+            waits = [pause for pause in there if pause.status == "OPEN"]
+            asked = not resume.answer and any(pause.kind == "INTERRUPT" for pause in waits)
+            if asked or not (waits or goes_on):
                 return "PAUSE_NOT_OPEN"
         if self.status == "BUSY":
             return "THREAD_BUSY"

@@ -339,11 +339,12 @@ def test_of_many_who_resume_at_once_on_two_servers_all_hear_who_was_first(
         given = {"assistant_id": "ask", "input": payload({"log": ["in"]})}
         Reader.stream(a, thread_id=thread, **given, interrupt_before=["node"]).whole()
         (pause,) = get_thread(b.threads, thread).pauses
-        fields: dict[str, Any] = {
+        ways: dict[str, dict[str, Any]] = {
             "named": {"pause_ids": [pause.pause_id]},
             "expected": {"expected_checkpoint_id": pause.checkpoint_id},
             "plain": {},
-        }[how]
+        }
+        fields = ways[how]
         refusals: dict[str, Refusal] = {}
 
         def resume(
