@@ -375,6 +375,16 @@ def test_what_only_begins_like_a_command_is_an_answer(zoo: str, typed: str) -> N
     assert "[y/N]" not in run.screen
 
 
+def test_the_pauses_of_a_fan_out_show_what_each_task_was_sent(zoo: str) -> None:
+    with AtATerminal("run", "fanout", *LOG, "--break", "work", "-s", zoo) as run:
+        for n in (1, 2, 3):
+            run.read_until(f'{n} ▶ before work\n    work gets {{"n": {n}}}\n')
+        run.answer(PROMPT, "where")
+        run.read_until('    work gets {"n": 3}\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
 def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
     with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
         run.read_until("1 ? at a question of left\n")

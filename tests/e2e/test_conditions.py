@@ -78,6 +78,7 @@ def test_only_the_sends_that_are_meant_have_pauses_and_the_whole_step_waits(
     assert ended(events) == ("INTERRUPTED", ["before work", "before work"])
     assert list(events[-2].interrupted.next) == ["work", "work", "work"]
     assert thread.log == ["in", "plan"]
+    assert [value(pause.task_input) for pause in thread.pauses] == [{"n": 1}, {"n": 3}]
     first, second = (pause.pause_id for pause in thread.pauses)
     events = thread.resume(pause_ids=[first])
     assert ended(events) == ("INTERRUPTED", ["before work"])

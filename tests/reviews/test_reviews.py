@@ -302,6 +302,8 @@ def test_a_question_of_a_reviewed_tool_lists_what_still_waits_as_edited(
         talk.review_each({p.pause_id: [edits[p.tool_calls[0].tool_call_id]] for p in asked})
     (question,) = talk.pauses
     assert waiting(question) == [TEST]
+    # The tool calls are what was sent.
+    assert not question.HasField("task_input")
     assert found(talk, "confirm") == [question.pause_id]
     assert found(talk, "mail") == found(talk, "refund") == []
     copy = threads_pb2.CopyThreadRequest(thread_id=talk.thread_id)

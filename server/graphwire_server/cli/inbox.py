@@ -26,7 +26,7 @@ from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.inputs import read_answer, read_object
 from graphwire_server.cli.lines import LineReader
 from graphwire_server.cli.message import call_text, compact
-from graphwire_server.cli.pauses import where
+from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import (
     optional,
     show_fields,
@@ -438,9 +438,11 @@ def _where(pause: Pause) -> Text:
 def _what_waits(console: Console, pause: Pause) -> Text:
     if pause.kind is PauseKind.INTERRUPT:
         value = pause.value
-        row = Text(value if isinstance(value, str) else compact(value))
+        asked = Text(value if isinstance(value, str) else compact(value))
+        row = Text("  ").join([asked, *sent(pause)])
     else:
-        row = Text(", ").join(call_text(call.name, call.args) for call in pause.tool_calls)
+        calls = [call_text(call.name, call.args) for call in pause.tool_calls]
+        row = Text(", ").join([*calls, *sent(pause)])
     if console.is_terminal:
         row.truncate(_LONGEST, overflow="ellipsis")
     return row
@@ -463,6 +465,7 @@ def _expiry(console: Console, pause: Pause, *, then: bool) -> str:
 def _show_what_waits(console: Console, pause: Pause) -> None:
     rows = [
         *screen.reasons(pause, with_expiry=False),
+        *sent(pause),
         *(call_text(call.name, call.args) for call in pause.tool_calls),
         *(screen.question(pause) if pause.kind is PauseKind.INTERRUPT else ()),
     ]

@@ -140,6 +140,11 @@ def pending_tool_calls(
     return [{"id": _id(c), "name": c["name"], "args": dict(c["args"])} for c in calls]
 
 
+def is_tool_calls(task_input: Any) -> bool:
+    """Returns whether what a task was sent is tool calls, with the state beside them or not."""
+    return _calls_in(task_input) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Reviewed:
     """What a review makes of a task.

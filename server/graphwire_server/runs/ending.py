@@ -215,6 +215,7 @@ def settle_pauses(
             task_id=reason.task_id,
             assistant_id=assistant_id,
             tool_calls=reason.tool_calls,
+            task_input=reason.task_input,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),
         )
