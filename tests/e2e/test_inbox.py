@@ -72,7 +72,8 @@ def test_the_pauses_of_a_fan_out_say_what_each_task_was_sent(inbox: Inbox) -> No
     """Before its tasks, and where they ask; in events, lists and copies, and when it is over."""
     sent = [{"n": 1}, {"n": 2}, {"n": 3}]
     thread = inbox.thread()
-    for fields in ({"interrupt_before": ["work"]}, {}):
+    stops: tuple[dict[str, Any], ...] = ({"interrupt_before": ["work"]}, {})
+    for fields in stops:
         graph = "fanout" if fields else "ask_each"
         events = thread.start(graph, **fields) if fields else thread.start(graph)
         pauses = events[-2].interrupted.pauses
