@@ -84,8 +84,9 @@ def test_the_pauses_of_a_fan_out_say_what_each_task_was_sent(inbox: Inbox) -> No
         copy = threads_pb2.CopyThreadRequest(thread_id=thread.thread_id)
         copied = inbox.threads.CopyThread(copy, timeout=DEADLINE).thread
         assert [value(pause.task_input) for pause in copied.pauses] == sent
-        given = {"answers": {pauses[1].pause_id: 2}} if not fields else {}
-        thread.resume(**given or {"pause_ids": [pauses[1].pause_id]})
+        second = pauses[1].pause_id
+        given: dict[str, Any] = {"pause_ids": [second]} if fields else {"answers": {second: 2}}
+        thread.resume(**given)
         assert value(inbox.get(pauses[1].pause_id).task_input) == {"n": 2}
         thread = inbox.thread()
 

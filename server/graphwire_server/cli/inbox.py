@@ -8,7 +8,7 @@ from typing import Any
 
 from graphwire import Approve, Client, Edit, Reject, Respond, Resume
 from graphwire.enums import OnExpiry, PauseKind, PauseStatus, ThreadChangeKind
-from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
+from graphwire.errors import GraphwireError, PauseNotFoundError
 from graphwire.reviews import Decision
 from graphwire.values import Pause
 from rich.console import Console
@@ -20,7 +20,7 @@ from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import at_terminal, fail, out
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import GoOn
-from graphwire_server.cli.debugger.prompt import Prompt
+from graphwire_server.cli.debugger.prompt import LOST, Prompt
 from graphwire_server.cli.debugger.session import Debugger
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.inputs import read_answer, read_object
@@ -337,8 +337,9 @@ class _Inbox:
                     self._console.print(Text(f"goes on: run {run.run_id}", style="green"))
                     return
                 debugger.run(pause.thread_id, going)
-            except ConnectionLostError:
-                raise
+            except LOST:
+                if not prompt.lost(pause.thread_id):
+                    raise
             except GraphwireError as error:
                 prompt.refused(error)
             pause_id = ""
