@@ -250,6 +250,32 @@ def test_an_edit_as_another_node_changes_what_comes_next(zoo: str) -> None:
     assert "● b" not in run.screen
 
 
+def test_an_edit_as_a_node_asks_before_other_branches_are_left_behind(zoo: str) -> None:
+    with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo, env={"EDITOR": "true"}) as run:
+        asked = (
+            "right would no longer wait: only what follows left would come next\n"
+            "edit all the same? [y/n] "
+        )
+        run.answer(PROMPT, "edit as left")
+        run.read_until(asked)
+        run.type("\n")
+        run.read_until("nothing was changed\n")
+        run.answer(PROMPT, "edit as left")
+        run.read_until("edit all the same? [y/n] ")
+        run.type("y\n")
+        run.read_until("▶ before done\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    # What follows from the node comes next again: nothing is left behind.
+    words = ("run", "ask_parallel", *LOG, "-b", "left", "-b", "right", "-s", zoo)
+    with AtATerminal(*words, env={"EDITOR": "true"}) as run:
+        run.answer(PROMPT, "edit as __start__")
+        run.read_until("2 ▶ before right\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert "no longer wait" not in run.screen
+
+
 def test_without_an_editor_that_works_nothing_is_changed(weather: str) -> None:
     editor = {"EDITOR": "false"}
     with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
