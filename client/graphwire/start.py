@@ -81,8 +81,9 @@ class StateUpdate:
 
     def __post_init__(self) -> None:
         """Raises TypeError for arguments in the order in which LangGraph's StateUpdate has them."""
-        if not isinstance(self.as_node, str):
-            kind = type(self.as_node).__name__
+        given: object = self.as_node
+        if not isinstance(given, str):
+            kind = type(given).__name__
             raise TypeError(
                 f"as_node is the name of a node, not {kind}: StateUpdate('node', {{…}}), the node "
                 "first"
