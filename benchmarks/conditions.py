@@ -17,6 +17,7 @@ from graphwire_server.graphs.conditions import (
     Variables,
     compile_condition,
 )
+from graphwire_server.graphs.conditions.types import LIST
 from langchain_core.messages import AIMessage
 from rich.console import Console
 from rich.markup import escape
@@ -36,14 +37,16 @@ COSTLY = {
     "patterns": "state.numbers.all(a, !state.text.matches('b{300}' + string(a)))",
 }
 _ROUNDS = 7
+#: The keys of the state.
+MESSAGES_ONLY = {"messages": LIST}
 
 
 def main() -> None:
     """Measures, and prints a table."""
     table = Table("what", "condition", "µs", title="Conditions: median of each")
-    compiled = compile_condition(LAST, ["messages"])
+    compiled = compile_condition(LAST, MESSAGES_ONLY)
     table.add_row(
-        "compile", escape(LAST), _shown(lambda: compile_condition(LAST, ["messages"]), 200)
+        "compile", escape(LAST), _shown(lambda: compile_condition(LAST, MESSAGES_ONLY), 200)
     )
     for messages in MESSAGES:
         asked = _variables(messages)
@@ -52,7 +55,7 @@ def main() -> None:
         )
     for messages in MESSAGES[:2]:
         asked = _variables(messages)
-        scan = _asking(compile_condition(ALL, ["messages"]), asked)
+        scan = _asking(compile_condition(ALL, MESSAGES_ONLY), asked)
         table.add_row(f"false, {messages} messages", ALL, _shown(scan, 10))
     everything = _variables(MESSAGES[-1])
     for name, text in COSTLY.items():

@@ -53,6 +53,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         checkpoint_id=message.checkpoint_id,
         create_time=_instant_if_set(message, "create_time"),
         tool_calls=tuple(map(tool_call, message.tool_calls)),
+        task_input=decode(message.task_input),
         assistant_id=message.assistant_id,
         # An older server, and events of its time, say nothing; what they tell of was open.
         status=enums.PAUSE_STATUS.read(message.status or pause_pb2.PAUSE_STATUS_OPEN),

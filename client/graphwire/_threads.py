@@ -358,10 +358,12 @@ def update_thread_state(
     Args:
         thread_id: The thread.
         values: What the node is taken to have returned: mostly a dict with the channels
-            to change, which go through their reducers. May be left out only with
-            `as_node="__end__"`.
-        as_node: The node that is taken to have returned them: what comes next follows
-            from it. Empty: the node that ran last.
+            to change, which go through their reducers. None, or left out, with a node as
+            `as_node`: it has written nothing.
+        as_node: The node that is taken to have returned them. What comes next is what follows
+            it; what waits in other branches does not wait any more. `"__input__"` takes them
+            as the start of a run does, `"__end__"` drops what waits. Empty: the node that ran
+            last.
         checkpoint_id: The checkpoint to start from, which makes a fork; empty: the head.
         expected_checkpoint_id: Compare and set: refuse unless the thread's head is this
             checkpoint. Empty: do not check.

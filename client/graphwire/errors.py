@@ -271,7 +271,11 @@ class FailedPreconditionError(GraphwireError):
 
 
 class ThreadBusyError(FailedPreconditionError):
-    """The thread has a run that is queued or running; `metadata["run_id"]` names it."""
+    """The thread has a run that is queued or running; `metadata["run_id"]` names it.
+
+    To whoever wants to resume the thread, `metadata` also says what became of its last pause:
+    `pause_id`, `status`, `time`, `resolved_by_run_id`, `principal` and `answered_by`.
+    """
 
     reason = "THREAD_BUSY"
 
@@ -283,13 +287,16 @@ class ThreadInterruptedError(FailedPreconditionError):
 
 
 class NothingToResumeError(FailedPreconditionError):
-    """A resume, but the thread has nothing to go on with."""
+    """A resume, but the thread has nothing to go on with.
+
+    If it had, `metadata` says what became of its last pause, as that of `PauseNotOpenError`.
+    """
 
     reason = "NOTHING_TO_RESUME"
 
 
 class PauseNotOpenError(FailedPreconditionError):
-    """The pause or interrupt named in a resume is not open on this thread.
+    """The pause or interrupt that a resume is about is not open on this thread.
 
     Of one that was, `metadata` says what became of it: `status`, `time`, `run_id`, `principal`
     and `answered_by`.
@@ -299,7 +306,11 @@ class PauseNotOpenError(FailedPreconditionError):
 
 
 class CheckpointMismatchError(FailedPreconditionError):
-    """The thread has moved on from the expected checkpoint."""
+    """The thread has moved on from the expected checkpoint.
+
+    For a resume, `metadata` says what became of the thread's last pause, as that of
+    `PauseNotOpenError`.
+    """
 
     reason = "CHECKPOINT_MISMATCH"
 

@@ -79,6 +79,16 @@ class StateUpdate:
     as_node: str
     values: Any
 
+    def __post_init__(self) -> None:
+        """Raises TypeError for arguments in the order in which LangGraph's StateUpdate has them."""
+        given: object = self.as_node
+        if not isinstance(given, str):
+            kind = type(given).__name__
+            raise TypeError(
+                f"as_node is the name of a node, not {kind}: StateUpdate('node', {{…}}), the node "
+                "first"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Goto:

@@ -97,6 +97,9 @@ class Pause:
         task_id: LangGraph's id of the task that waits; for BREAKPOINT_AFTER the checkpoint
             that the node has led to.
         resolution: How it was resolved; None while it is OPEN.
+        task_input: What was sent to the task that waits, by which the tasks of a fan-out (Send)
+            are told apart; None if it gets the state, if `tool_calls` has it, or if it is very
+            long.
     """
 
     pause_id: str
@@ -118,6 +121,7 @@ class Pause:
     on_expiry: OnExpiry | None = None
     task_id: str = ""
     resolution: PauseResolution | None = None
+    task_input: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,22 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
-from graphwire import Client
-from graphwire.enums import RunStatus
+from graphwire import Client, Resume
+from graphwire.enums import RunStatus, ThreadStatus
+from graphwire.errors import ConnectionLostError
+from graphwire_server.cli.connection import Connection
+from graphwire_server.cli.debugger.commands import GoOn
+from graphwire_server.cli.debugger.session import Debugger
+from graphwire_server.cli.exit_codes import ExitCode
+from rich.console import Console
 
 from tests.cli.command import COMMAND, ID, AtATerminal, call, environment, in_order, masked
 from tests.e2e.gates import Gate
+from tests.servers import ZOO, ServerProcess
 
 QUESTION = "What is the weather in San Francisco?"
 TWO_CITIES = "What is the weather in San Francisco and Oslo?"
@@ -241,6 +250,32 @@ def test_an_edit_as_another_node_changes_what_comes_next(zoo: str) -> None:
     assert "● b" not in run.screen
 
 
+def test_an_edit_as_a_node_asks_before_other_branches_are_left_behind(zoo: str) -> None:
+    with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo, env={"EDITOR": "true"}) as run:
+        asked = (
+            "right would no longer wait: only what follows left would come next\n"
+            "edit all the same? [y/n] "
+        )
+        run.answer(PROMPT, "edit as left")
+        run.read_until(asked)
+        run.type("\n")
+        run.read_until("nothing was changed\n")
+        run.answer(PROMPT, "edit as left")
+        run.read_until("edit all the same? [y/n] ")
+        run.type("y\n")
+        run.read_until("▶ before done\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    # What follows from the node comes next again: nothing is left behind.
+    words = ("run", "ask_parallel", *LOG, "-b", "left", "-b", "right", "-s", zoo)
+    with AtATerminal(*words, env={"EDITOR": "true"}) as run:
+        run.answer(PROMPT, "edit as __start__")
+        run.read_until("2 ▶ before right\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert "no longer wait" not in run.screen
+
+
 def test_without_an_editor_that_works_nothing_is_changed(weather: str) -> None:
     editor = {"EDITOR": "false"}
     with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
@@ -373,6 +408,16 @@ def test_what_only_begins_like_a_command_is_an_answer(zoo: str, typed: str) -> N
         run.read_until(f"log [\"name: '{typed}'\"]")
         assert run.wait() == 0
     assert "[y/N]" not in run.screen
+
+
+def test_the_pauses_of_a_fan_out_show_what_each_task_was_sent(zoo: str) -> None:
+    with AtATerminal("run", "fanout", *LOG, "--break", "work", "-s", zoo) as run:
+        for n in (1, 2, 3):
+            run.read_until(f'{n} ▶ before work\n    work gets {{"n": {n}}}\n')
+        run.answer(PROMPT, "where")
+        run.read_until('    work gets {"n": 3}\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
 
 
 def test_of_two_questions_each_is_answered_by_its_number(zoo: str) -> None:
@@ -634,6 +679,101 @@ def test_attach_needs_a_terminal_and_a_thread(zoo: str) -> None:
         assert attached.wait() == 1
 
 
+def test_the_prompt_outlives_its_server(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "zoo.db", ZOO).start()
+    with AtATerminal("run", "ask_parallel", *LOG, "--step", "-s", server.address) as run:
+        run.read_until("▶ before left\n")
+        run.answer(PROMPT, "c")
+        run.read_until("? at a question of right\n")
+        run.answer(PROMPT, "a 1 kept")
+        run.read_until("not answered yet: at a question of right\n")
+        server.kill()
+        lost = "the server can't be reached: try again when it is back\n"
+        for typed in ("b", "a 2 lost"):
+            run.answer(PROMPT, typed)
+            run.read_until(lost)
+        server.start()
+        run.answer(PROMPT, "b")
+        run.read_until("there are none: break NODE adds one\n")
+        # What was decided before is still there.
+        run.answer(PROMPT, "c")
+        run.read_until("✓ succeeded")
+        assert run.wait() == 0
+    thread = ID.findall(run.screen)[0]
+    with Client(server.address) as client:
+        assert client.threads.state(thread).values["log"][-3:-1] == [
+            "left: 'kept'",
+            "right: 'lost'",
+        ]
+    assert server.stop() == 0
+
+
+def test_leaving_without_a_server_says_how_to_come_back(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "zoo.db", ZOO).start()
+    with AtATerminal("run", "ask", *LOG, "-s", server.address) as run:
+        run.read_until(PROMPT)
+        server.kill()
+        run.type("q\n")
+        thread = ID.findall(run.screen)[0]
+        run.read_until(f"graphwire: no server at {server.address}; to come back to the thread:\n")
+        run.read_until("    graphwire attach ")
+        assert run.wait() == 3
+    assert thread in run.screen.partition("graphwire attach ")[2]
+
+
+class Scripted:
+    """A prompt that is asked twice, and remembers what it was told."""
+
+    def __init__(self, *, knows: bool) -> None:
+        self.knows, self.told = knows, list[str]()
+        self._wanted = iter([GoOn(Resume()), None])
+
+    def ask(self, thread_id: str) -> GoOn | None:
+        return next(self._wanted)
+
+    def lost(self, thread_id: str) -> bool:
+        self.told.append(thread_id)
+        return self.knows
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_where_a_run_is_lost_with_its_server_the_prompt_asks_again(knows: bool) -> None:
+    def gone(*_: object, **__: object) -> NoReturn:
+        raise ConnectionLostError("gone")
+
+    idle = SimpleNamespace(status=ThreadStatus.IDLE, pauses=())
+    client: Any = SimpleNamespace(
+        threads=SimpleNamespace(get=lambda _: idle), runs=SimpleNamespace(stream=gone)
+    )
+    prompt: Any = Scripted(knows=knows)
+    debugger = Debugger(client, Connection(), Console(), prompt=prompt)
+    if knows:
+        assert debugger.attach("thread") is ExitCode.OK
+    else:
+        with pytest.raises(ConnectionLostError):
+            debugger.attach("thread")
+    assert prompt.told == ["thread"]
+
+
+def test_an_answer_to_what_others_have_answered_is_said_to_be_dropped(zoo: str) -> None:
+    with AtATerminal("run", "ask_parallel", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "a 1 mine")
+        run.read_until("not answered yet: at a question of right\n")
+        [thread] = ID.findall(run.screen)[:1]
+        with Client(zoo) as client:
+            left = client.threads.get(thread).pauses[0].pause_id
+            client.runs.run(thread, resume=Resume(answers={left: "theirs"}, answered_by="ann"))
+        run.answer(PROMPT, "where")
+        run.read_until(
+            "what was decided at a question of left is dropped: the pause was resolved meanwhile "
+            "by ann\n"
+        )
+        run.answer(PROMPT, "a yes")
+        run.read_until("✓ succeeded")
+        assert run.wait() == 0
+    assert run.screen.count("is dropped") == 1
+
+
 def test_somebody_else_may_be_faster(weather: str) -> None:
     with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
         run.read_until(PROMPT)
@@ -650,6 +790,7 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
     with AtATerminal("run", "linear", *LOG, "-b", "b", "-s", zoo) as run:
         for typed, said in (
             ("fly", "there is no command 'fly': help lists them"),
+            ("brek x", "there is no command 'brek': did you mean break?"),
             ("continue now", "nothing may follow here, and there is 'now'"),
             ("answer yes", "nothing is asked here"),
             ("approve", "no tool call waits here: continue goes on"),
@@ -658,7 +799,7 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
             ("state log[7]", "log has 1 items and no [7]"),
             ("input x", "the thread is paused: go on from there, or leave with quit"),
             ("delete", "delete which breakpoint? By its number in `breakpoints`, or its id"),
-            ("help fly", "there is no command 'fly'"),
+            ("help fly", "there is no command 'fly': help lists them"),
             (
                 "break report:confirm",
                 "'report:confirm': a node is followed by :before or :after; a node of a subgraph \n"

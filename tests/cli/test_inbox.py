@@ -31,7 +31,7 @@ def paused(server: str, *words: str) -> tuple[str, str]:
     """Runs to a pause; returns the thread and the pause."""
     result = call("run", *words, "--json", server=server)
     assert result.code == 4, result.err
-    [pause] = next(each for each in result.objects if each["type"] == "interrupted")["pauses"]
+    pause, *_ = next(each for each in result.objects if each["type"] == "interrupted")["pauses"]
     return pause["thread_id"], pause["pause_id"]
 
 
@@ -89,6 +89,22 @@ def test_what_waits_is_listed_across_threads_the_oldest_first(zoo_alone: str) ->
     )
     assert call("inbox", "list", "--tool", "refund", server=zoo_alone).out.count("\n") == 1
     assert call("inbox", "--metadata", "[]", server=zoo_alone).code == 2
+
+
+def test_the_tasks_of_a_fan_out_are_told_apart_by_what_they_were_sent(zoo_alone: str) -> None:
+    paused(zoo_alone, "fanout", *INPUT, "--break", "work")
+    listed = call("inbox", "--assistant", "fanout", server=zoo_alone).out.splitlines()[1:]
+    assert [re.split(r" {2,}", line)[1:3] for line in listed] == [
+        ["before work", f'work gets {{"n": {n}}}'] for n in (1, 2, 3)
+    ]
+    pause = re.split(r" {2,}", listed[1])[0]
+    shown = call("inbox", "show", pause, server=zoo_alone).out
+    assert '\n  work gets {"n": 2}\n' in shown
+    _, pause = paused(zoo_alone, "ask_each", *INPUT)
+    listed = call("inbox", "--assistant", "ask_each", server=zoo_alone).out.splitlines()[1:]
+    assert [re.split(r" {2,}", line)[2:4] for line in listed] == [
+        [f'{{"item": {n}}}', f'ask gets {{"n": {n}}}'] for n in (1, 2, 3)
+    ]
 
 
 def test_a_pause_is_shown_with_how_to_answer_it(weather: str) -> None:

@@ -45,6 +45,7 @@ def full() -> pause_pb2.Pause:
         condition_error="no such key",
     )
     message.tool_calls.add(tool_call_id="1", name="refund", args=wire.payload('{"amount":5}'))
+    message.task_input.CopyFrom(wire.payload('{"n":1}'))
     message.expire_time.CopyFrom(Timestamp(seconds=wire.NOON.seconds + 60))
     message.on_expiry = breakpoint_pb2.ON_EXPIRY_REJECT
     message.resolution.CopyFrom(
@@ -101,6 +102,7 @@ async def test_a_pause_says_all_there_is(client: AsyncClient, scripted: Scripted
         expire_time=NOON + timedelta(seconds=60),
         on_expiry=OnExpiry.REJECT,
         task_id="task",
+        task_input={"n": 1},
         resolution=PauseResolution(
             time=NOON,
             run_id="next",
@@ -119,7 +121,7 @@ async def test_a_pause_of_an_older_server_is_open(
     scripted.on("GetPause", pb.GetPauseResponse(pause=wire.pause("p")))
     pause = await client.pauses.get("p")
     assert (pause.status, pause.resolution, pause.breakpoints) == (PauseStatus.OPEN, None, ())
-    assert (pause.expire_time, pause.on_expiry) == (None, None)
+    assert (pause.expire_time, pause.on_expiry, pause.task_input) == (None, None, None)
 
 
 async def test_the_inbox_is_listed_page_by_page(

@@ -220,3 +220,9 @@ async def test_states_of_subgraphs_are_asked_for_by_their_namespace(
             namespace=namespace,
         )
     ]
+
+
+def test_an_update_with_the_node_second_is_refused() -> None:
+    swapped: Any = ({"n": 1}, "left")
+    with pytest.raises(TypeError, match=r"as_node is the name of a node, not dict: StateUpdate"):
+        StateUpdate(*swapped)

@@ -78,6 +78,7 @@ def test_only_the_sends_that_are_meant_have_pauses_and_the_whole_step_waits(
     assert ended(events) == ("INTERRUPTED", ["before work", "before work"])
     assert list(events[-2].interrupted.next) == ["work", "work", "work"]
     assert thread.log == ["in", "plan"]
+    assert [value(pause.task_input) for pause in thread.pauses] == [{"n": 1}, {"n": 3}]
     first, second = (pause.pause_id for pause in thread.pauses)
     events = thread.resume(pause_ids=[first])
     assert ended(events) == ("INTERRUPTED", ["before work"])
@@ -117,7 +118,7 @@ def test_parallel_tasks_are_asked_each_on_its_own(thread: DrivenThread) -> None:
     [
         ("state.count > 1", "count"),
         ("state.log[700] == 'x'", "700"),
-        ("state.log", "not true or false"),
+        ("state.log[-1]", "not true or false"),
         ("metadata.team == 'red'", "team"),
         ("task.input.nothing == 1", "nothing"),
         ("state.log.all(a, state.log.all(b, state.log.all(c, true)))", "steps"),
@@ -247,6 +248,8 @@ def test_a_condition_with_an_error_is_refused_with_its_place(thread: DrivenThrea
         ("b", "state.log.size()", "1", "1"),
         ("b", "true &&\n\nfoo(1)", "3", "1"),
         ("*", "has(state.lgo)", "1", "11"),
+        ("b", "!state.log", "1", "1"),
+        ("b", "true && state.log > 1", "1", "19"),
     ],
 )
 def test_what_can_be_known_to_be_wrong_is_refused(

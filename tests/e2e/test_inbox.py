@@ -68,6 +68,49 @@ def inbox(runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub) -
     return Inbox(runs, threads)
 
 
+def test_the_pauses_of_a_fan_out_say_what_each_task_was_sent(inbox: Inbox) -> None:
+    """Before its tasks, and where they ask; in events, lists and copies, and when it is over."""
+    sent = [{"n": 1}, {"n": 2}, {"n": 3}]
+    thread = inbox.thread()
+    stops: tuple[dict[str, Any], ...] = ({"interrupt_before": ["work"]}, {})
+    for fields in stops:
+        graph = "fanout" if fields else "ask_each"
+        events = thread.start(graph, **fields) if fields else thread.start(graph)
+        pauses = events[-2].interrupted.pauses
+        assert [value(pause.task_input) for pause in pauses] == sent
+        assert [value(pause.task_input) for pause in inbox.list(thread_id=thread.thread_id)] == [
+            *reversed(sent)
+        ]
+        copy = threads_pb2.CopyThreadRequest(thread_id=thread.thread_id)
+        copied = inbox.threads.CopyThread(copy, timeout=DEADLINE).thread
+        assert [value(pause.task_input) for pause in copied.pauses] == sent
+        second = pauses[1].pause_id
+        given: dict[str, Any] = {"pause_ids": [second]} if fields else {"answers": {second: 2}}
+        thread.resume(**given)
+        assert value(inbox.get(pauses[1].pause_id).task_input) == {"n": 2}
+        thread = inbox.thread()
+
+
+def test_a_task_that_gets_the_state_was_sent_nothing(inbox: Inbox) -> None:
+    for graph, fields in (("linear", {"interrupt_before": ["b"]}), ("ask", {})):
+        thread = inbox.thread()
+        thread.start(graph, **fields)
+        (pause,) = inbox.list(thread_id=thread.thread_id)
+        assert not pause.HasField("task_input")
+
+
+def test_a_very_long_input_is_left_out(inbox: Inbox) -> None:
+    for length, there in ((65_000, True), (66_000, False)):
+        thread = inbox.thread()
+        thread.start("linear")
+        given = {"log": ["x" * length]}
+        thread.command(goto=[("b", given)], interrupt_before=["b"])
+        (pause,) = thread.pauses
+        assert pause.HasField("task_input") is there
+        if there:
+            assert value(pause.task_input) == given
+
+
 def test_a_pause_at_a_breakpoint_says_all_there_is(inbox: Inbox) -> None:
     thread = inbox.thread()
     money = breakpoint_pb2.Breakpoint(

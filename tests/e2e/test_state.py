@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from graphwire.v1 import breakpoint_pb2, run_pb2, threads_pb2, threads_pb2_grpc
+from graphwire.v1 import breakpoint_pb2, payload_pb2, run_pb2, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.drive import DEADLINE, pause_shape, payload, shapes, value
 from tests.e2e.driven import DrivenThread
@@ -350,6 +350,56 @@ def test_an_edit_as_start_acts_as_new_input(thread: DrivenThread) -> None:
     assert thread.stands() == ("INTERRUPTED", ["a"], [("BREAKPOINT_BEFORE", "a")])
     assert shapes(thread.resume())[:1] == ran("a")
     assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
+
+
+def test_an_edit_as_input_is_what_the_start_of_a_run_is(thread: DrivenThread) -> None:
+    thread.start("linear", interrupt_before=["a", "b"])
+    thread.resume()
+    (waited,) = thread.pauses
+    state = thread.edit({"log": ["new"]}, as_node="__input__")
+    assert value(state.values) == {"log": ["in", "a", "new"]}
+    assert thread.stands() == ("INTERRUPTED", ["a"], [("BREAKPOINT_BEFORE", "a")])
+    assert thread.pauses[0].pause_id != waited.pause_id
+    sources = [value(each.metadata)["source"] for each in thread.history()[:2]]
+    assert sources == ["update", "input"]
+    assert shapes(thread.resume())[:1] == ran("a")
+    for values in ({"nothing": 1}, 5):
+        with thread.refused("INVALID_ARGUMENT", "INVALID_FIELD", "values"):
+            thread.edit(values, as_node="__input__")
+    for as_node in ("", "__start__", "__input__"):
+        with thread.refused("INVALID_ARGUMENT", "MISSING_FIELD", "values"):
+            thread.edit(as_node=as_node)
+
+
+def test_an_edit_as_input_gives_an_entrypoint_its_input(thread: DrivenThread) -> None:
+    thread.start("echo", 3)
+    thread.edit(5, as_node="__input__")
+    assert shapes(thread.resume()) == [("updates", "_double", 10), ("updates", "echo", 10), DONE]
+
+
+@pytest.mark.parametrize("null", ["unset", "null"])
+def test_an_edit_without_values_is_a_node_that_wrote_nothing(
+    thread: DrivenThread, null: str
+) -> None:
+    thread.start("linear", interrupt_before=["b"])
+    values = None if null == "unset" else payload_pb2.Payload(json="null")
+    request = threads_pb2.UpdateThreadStateRequest(
+        thread_id=thread.thread_id, values=values, as_node="b"
+    )
+    thread.threads_stub.UpdateThreadState(request, timeout=DEADLINE)
+    assert (thread.log, list(thread.now.next)) == (["in", "a"], ["c"])
+    assert shapes(thread.resume()) == [*ran("c"), DONE]
+    # Of a subgraph too, which is skipped so.
+    other = DrivenThread(thread.runs_stub, thread.threads_stub)
+    other.start("ask_in_child", interrupt_before=["child"])
+    other.edit(as_node="child")
+    assert list(other.now.next) == ["after"]
+
+
+def test_an_edit_as_a_node_gives_up_what_waits_in_other_branches(thread: DrivenThread) -> None:
+    thread.start("ask_parallel")
+    thread.edit({"log": ["x"]}, as_node="left")
+    assert thread.stands() == ("INTERRUPTED", ["done"], [("PAUSE", "done")])
 
 
 def test_an_edit_as_start_gives_an_entrypoint_its_input(thread: DrivenThread) -> None:

@@ -24,6 +24,7 @@ from graphwire_server.graphs.conditions import (
     Variables,
     compile_condition,
 )
+from graphwire_server.graphs.conditions.types import DYN, Type
 from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
@@ -51,6 +52,11 @@ def holds(text: str, /, **state: object) -> bool:
     return compile_condition(text, None).holds(variables(state))
 
 
+def known(*keys: str) -> dict[str, Type]:
+    """The keys of a state of whose types nothing is known."""
+    return dict.fromkeys(keys, DYN)
+
+
 def failure(text: str, /, **state: object) -> str:
     with pytest.raises(ConditionFailed) as caught:
         holds(text, **state)
@@ -61,7 +67,7 @@ def failure(text: str, /, **state: object) -> str:
 def refusal(text: str, state_keys: list[str] | None = None) -> tuple[int, str]:
     """Returns the offset and the message of what is wrong with a condition."""
     with pytest.raises(ConditionError) as caught:
-        compile_condition(text, state_keys)
+        compile_condition(text, None if state_keys is None else known(*state_keys))
     return caught.value.position.offset, caught.value.message
 
 
@@ -104,7 +110,7 @@ class ReadOnly(Mapping[str, object]):
 
 
 def test_the_condition_of_the_docs() -> None:
-    condition = compile_condition(REFUND, ["messages"])
+    condition = compile_condition(REFUND, known("messages"))
     assert condition.names == frozenset({"state"})
     assert condition.reads == frozenset({"messages"})
     before = HumanMessage("please")
@@ -119,9 +125,9 @@ def test_the_condition_of_the_docs() -> None:
 
 def test_a_condition_is_compiled_once_for_a_state() -> None:
     text = f"{REFUND} && true"
-    condition = compile_condition(text, ["messages"])
-    assert compile_condition(text, ["messages"]) is condition
-    others = [compile_condition(text, ["messages", "other"]), compile_condition(text, None)]
+    condition = compile_condition(text, known("messages"))
+    assert compile_condition(text, known("messages")) is condition
+    others = [compile_condition(text, known("messages", "other")), compile_condition(text, None)]
     assert condition not in others
 
 
@@ -147,7 +153,7 @@ def test_a_condition_that_takes_much_memory_is_not_remembered(text: str) -> None
 )
 def test_variables(text: str) -> None:
     asked = variables({"n": 1}, task_input={"city": "Vienna"}, metadata={"user": "ann"})
-    assert compile_condition(text, ["n"]).holds(asked)
+    assert compile_condition(text, known("n")).holds(asked)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import operator
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
+import orjson
 import pytest
 from graphwire import errors
 from graphwire_server.graphs.breakpoints import Breakpoint, OnExpiry
@@ -21,6 +22,8 @@ from graphwire_server.graphs.tool_calls import (
     Decision,
     Review,
     amendment,
+    calls_left,
+    merged,
     pending_tool_calls,
     rejecting,
     review_in,
@@ -533,3 +536,19 @@ def test_a_breakpoint_that_rejects_needs_a_node_that_can_be_passed_over() -> Non
     check_breakpoints(places, rejects_at("leaver"), "breakpoints")
     with pytest.raises(errors.UnsupportedBreakpointError, match="alone says where to go next"):
         check_breakpoints(places, rejects_at("chooser"), "breakpoints")
+
+
+def test_of_two_reviews_of_one_task_the_later_is_about_what_the_earlier_has_left() -> None:
+    a, b, c, d = (Decision(f"{n}", "edit", args={"n": n}) for n in range(4))
+    rejected = Decision("4", "reject", message="no")
+    later = (
+        Decision("0", "approve"),
+        Decision("1", "edit", args={"n": 9}),
+        Decision("2", "reject", message="not now"),
+        Decision("5", "approve"),
+    )
+    assert merged((a, b, c, d, rejected), later) == (a, *later[1:3], d, rejected, later[3])
+    calls = [{"id": f"{n}", "name": "t", "args": {}} for n in range(7)]
+    left = orjson.loads(calls_left(orjson.dumps(calls).decode(), (a, later[2], d, rejected)))
+    edited = [{**calls[n], "args": {"n": n}} for n in (0, 3)]
+    assert left == [edited[0], calls[1], edited[1], calls[5], calls[6]]

@@ -53,6 +53,7 @@ class Model:
         self.stops: list[Stop] = []
         self.runs: list[Run] = []
         self.pauses: list[Pause] = []
+        self.head = ""
         self.held: Task | None = None
         self._started: list[Run] = []
 
@@ -251,6 +252,14 @@ class Model:
         )
         if late or (resume.answer and not asks and answered):
             return "PAUSE_NOT_OPEN"
+        goes_on = self.status != "BUSY" and (self.open or self.unfinished)
+        there = [pause for pause in self.pauses if pause.checkpoint_id == self.head]
+        resumed = any(pause.status == "RESUMED" for pause in there)
+        if resumed and not (resume.pauses or resume.moved_on):
+            waits = [pause for pause in there if pause.status == "OPEN"]
+            asked = not resume.answer and any(pause.kind == "INTERRUPT" for pause in waits)
+            if asked or not (waits or goes_on):
+                return "PAUSE_NOT_OPEN"
         if self.status == "BUSY":
             return "THREAD_BUSY"
         if resume.moved_on:

@@ -45,6 +45,7 @@ class Pause:
         status: What became of it.
         by: The id of the run that resumed it or left it behind; "" for none.
         pause_id: Its id on the server, once it was seen there.
+        checkpoint_id: Its checkpoint there.
     """
 
     kind: Kind
@@ -52,6 +53,7 @@ class Pause:
     status: Literal["OPEN", "RESUMED", "SUPERSEDED", "CANCELLED"] = "OPEN"
     by: str = ""
     pause_id: str = ""
+    checkpoint_id: str = ""
 
     @property
     def shape(self) -> tuple[str, str]:

@@ -202,7 +202,7 @@ class RealThread:
             same("next", sorted(now.next), sorted(task.node for task in model.unfinished))
         shapes = sorted(pause_shape(pause)[:2] for pause in now.pauses)
         same("open pauses", shapes, sorted(pause.shape for pause in model.open))
-        self._head = now.checkpoint_id
+        self._head = model.head = now.checkpoint_id
         known = {pause.pause_id for pause in model.pauses}
         for pause in now.pauses:
             if pause.pause_id in known:
@@ -211,7 +211,7 @@ class RealThread:
             twin = next(
                 p for p in model.open if not p.pause_id and p.shape == pause_shape(pause)[:2]
             )
-            twin.pause_id = pause.pause_id
+            twin.pause_id, twin.checkpoint_id = pause.pause_id, pause.checkpoint_id
         open_ids = {pause.pause_id for pause in now.pauses}
         same("ids of pauses", open_ids, {pause.pause_id for pause in model.open})
 

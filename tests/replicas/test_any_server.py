@@ -16,6 +16,7 @@ from google.protobuf import duration_pb2
 from graphwire.v1 import run_pb2, runs_pb2, threads_pb2
 
 from tests.e2e.drive import (
+    Refusal,
     cancel,
     create,
     get_run,
@@ -24,6 +25,7 @@ from tests.e2e.drive import (
     new_thread,
     payload,
     reason_of,
+    refusal_of,
     refused,
     shapes,
     value,
@@ -320,13 +322,63 @@ def test_of_two_resumes_at_once_on_two_servers_one_wins(a: Replica, b: Replica) 
             partial(start, a, thread_id=thread, resume={"answer": payload("a")}),
             partial(start, b, thread_id=thread, resume={"answer": payload("b")}),
         )
-        # The second is refused while the first executes, or when it is over.
-        winners = [each for each in outcomes if each not in ("THREAD_BUSY", "PAUSE_NOT_OPEN")]
+        winners = [each for each in outcomes if each != "PAUSE_NOT_OPEN"]
         assert len(winners) == 1, outcomes
         assert wait_run(a, winners[0]).run.status == SUCCEEDED
         name = "ab"[outcomes.index(winners[0])]
         assert log_of(b, thread) == ["in", f"answer {name}", "last"]
         assert len(list_runs(a.runs, thread)) == 2
+
+
+@pytest.mark.parametrize("how", ["named", "expected", "plain"])
+def test_of_many_who_resume_at_once_on_two_servers_all_hear_who_was_first(
+    a: Replica, b: Replica, how: str
+) -> None:
+    for _ in range(RACES):
+        thread = new_thread(a.threads)
+        given = {"assistant_id": "ask", "input": payload({"log": ["in"]})}
+        Reader.stream(a, thread_id=thread, **given, interrupt_before=["node"]).whole()
+        (pause,) = get_thread(b.threads, thread).pauses
+        ways: dict[str, dict[str, Any]] = {
+            "named": {"pause_ids": [pause.pause_id]},
+            "expected": {"expected_checkpoint_id": pause.checkpoint_id},
+            "plain": {},
+        }
+        fields = ways[how]
+        refusals: dict[str, Refusal] = {}
+
+        def resume(
+            name: str,
+            on: Replica,
+            thread: str = thread,
+            fields: dict[str, Any] = fields,
+            refusals: dict[str, Refusal] = refusals,
+        ) -> str:
+            try:
+                return start(on, thread_id=thread, resume={**fields, "answered_by": name})
+            except grpc.RpcError as error:
+                refusals[name] = refusal_of(error)
+                return ""
+
+        names = [f"caller-{number}" for number in range(8)]
+        on = [a, b] * 4
+        outcomes = at_once(*(partial(resume, *call) for call in zip(names, on, strict=True)))
+        (run_id,) = filter(None, outcomes)
+        winner = names[outcomes.index(run_id)]
+        wait_run(a, run_id)
+        assert sorted([*refusals, winner]) == names
+        # The run may have ended meanwhile, at the question that comes then.
+        busy = {"THREAD_BUSY", "ANSWER_REQUIRED"} if how == "plain" else {"PAUSE_NOT_OPEN"}
+        time = get_run(b.runs, run_id).create_time.ToJsonString()
+        for refusal in refusals.values():
+            assert refusal.reason in busy
+            if refusal.reason != "ANSWER_REQUIRED":
+                assert refusal.metadata["pause_id"] == pause.pause_id
+                assert refusal.metadata["answered_by"] == winner
+                assert refusal.metadata["time"] == time
+                assert f"resumed at {time} by {winner} (anonymous), with run {run_id}" in (
+                    refusal.text
+                )
 
 
 def test_an_edit_and_a_run_at_once_on_two_servers_come_one_after_the_other(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from graphwire.v1 import run_pb2
+from graphwire.v1 import run_pb2, threads_pb2
 
-from tests.e2e.drive import payload, shapes, value
+from tests.e2e.drive import DEADLINE, payload, shapes, value
 from tests.reviews.reviewed import (
     MAIL,
     MODES,
@@ -272,6 +272,71 @@ def test_a_review_holds_when_the_tool_asks_and_the_node_runs_again(talk: Convers
     calls = [["c", "confirm", {"what": "test"}], MAIL]
     results = [REJECTED, ["c", "confirm", "success", "test: yes"]]
     assert talk.messages() == ["question", calls, *results, {"sees": [calls, results]}]
+
+
+def found(talk: Conversation, tool: str) -> list[str]:
+    """The ids of the thread's open pauses before which a tool waits."""
+    which = threads_pb2.PauseFilter(thread_id=talk.thread_id, tool_name=tool)
+    request = threads_pb2.ListPausesRequest(filter=which)
+    return [p.pause_id for p in talk.threads_stub.ListPauses(request, timeout=DEADLINE).pauses]
+
+
+LAUNCH = ["c", "confirm", {"what": "launch"}]
+TEST = ["c", "confirm", {"what": "test"}]
+
+
+@pytest.mark.parametrize("agent", ["asking", "sent", "sent_with_context", "agent"])
+def test_a_question_of_a_reviewed_tool_lists_what_still_waits_as_edited(
+    talk: Conversation, agent: str
+) -> None:
+    calls = [LAUNCH, MAIL, REFUND]
+    asked = talk.ask(agent, *calls)
+    edits = {
+        "c": edit("c", what="test"),
+        "m": reject("m", "Not to her."),
+        "r": respond("r", "done by hand"),
+    }
+    if len(asked) == 1:
+        talk.review(*edits.values())
+    else:
+        talk.review_each({p.pause_id: [edits[p.tool_calls[0].tool_call_id]] for p in asked})
+    (question,) = talk.pauses
+    assert waiting(question) == [TEST]
+    # The tool calls are what was sent.
+    assert not question.HasField("task_input")
+    assert found(talk, "confirm") == [question.pause_id]
+    assert found(talk, "mail") == found(talk, "refund") == []
+    copy = threads_pb2.CopyThreadRequest(thread_id=talk.thread_id)
+    (copied,) = talk.threads_stub.CopyThread(copy, timeout=DEADLINE).thread.pauses
+    assert waiting(copied) == [TEST]
+    assert ran(talk.resume(answer="yes")) == [["confirm", "test", "yes"]]
+
+
+def test_a_tool_call_of_which_another_tool_was_made_is_found_by_that(talk: Conversation) -> None:
+    talk.ask("asking", REFUND)
+    talk.review(edit("r", name="confirm", what="refund"))
+    (question,) = talk.pauses
+    assert waiting(question) == [["r", "confirm", {"what": "refund"}]]
+    assert found(talk, "refund") == []
+
+
+def test_a_step_into_reviewed_tools_that_are_a_graph_lists_what_the_review_has_left(
+    talk: Conversation,
+) -> None:
+    (pause,) = talk.ask("child_as_tools", REFUND, MAIL)
+    given = run_pb2.Resume(
+        reviews={pause.pause_id: review(edit("r", amount=2), reject("m", "Not to her."))},
+        step=run_pb2.STEP_MODE_INTO,
+    )
+    talk.stream(resume=given)
+    (inside,) = talk.pauses
+    assert (inside.node, waiting(inside)) == ("first", [["r", "refund", {"amount": 2}]])
+    assert found(talk, "mail") == []
+    # And one review more, of what is left.
+    assert ran(talk.review(edit("r", amount=3))) == [["refund", 3]]
+    calls, *results, _ = talk.messages()[1:]
+    assert calls == [["r", "refund", {"amount": 3}], MAIL]
+    assert sorted(results) == [REJECTED, ["r", "refund", "success", "refunded 3"]]
 
 
 def test_a_review_does_not_hold_for_what_is_called_next(talk: Conversation) -> None:

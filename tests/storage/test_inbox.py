@@ -154,3 +154,17 @@ async def test_what_a_run_went_on_from_is_found(storage: Storage) -> None:
     assert found == [pauses[0], pauses[2]]
     assert await storage.read(lambda db: db.pauses_resumed_by("thread", "x")) == []
     assert await storage.read(lambda db: db.pauses_resumed_by("other", "r")) == []
+
+
+async def test_the_pause_that_was_resolved_last_is_found(storage: Storage) -> None:
+    pauses = [
+        a_pause("1", status=PauseStatus.RESUMED, resolve_time=5),
+        a_pause("2", status=PauseStatus.SUPERSEDED, resolve_time=7),
+        a_pause("3", status=PauseStatus.CANCELLED, resolve_time=7),
+        a_pause("4", status=PauseStatus.RESUMED, resolve_time=6),
+        a_pause("5"),
+        a_pause("6", "other"),
+    ]
+    await add(storage, a_thread(), a_thread("other"), *pauses)
+    assert await storage.read(lambda db: db.last_resolved_pause("thread")) == pauses[2]
+    assert await storage.read(lambda db: db.last_resolved_pause("other")) is None

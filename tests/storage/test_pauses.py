@@ -27,6 +27,7 @@ FULL = PauseRecord(
     resolved_by_run_id="next",
     resolve_time=1_700_000_000_000_002,
     answer='"yes"',
+    task_input='{"n": 1}',
 )
 
 

@@ -217,6 +217,10 @@ LISTS: dict[str, tuple[Work, str]] = {
         lambda r: r.pause_called("thread-5", "pause-5"),
         "gw_pauses_by_task",
     ),
+    "the pause that was resolved last": (
+        lambda r: r.last_resolved_pause("thread-5"),
+        "gw_pauses_by_task",
+    ),
     "pauses by their ids": (
         lambda r: r.pauses_by_id(["pause-5", "pause-6"]),
         "sqlite_autoindex_gw_pauses_1",

@@ -91,21 +91,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BREAKPOINT_EXISTS: _ErrorReason.ValueType  # 33
     """ALREADY_EXISTS: the run has a breakpoint with this id."""
     ERROR_REASON_THREAD_BUSY: _ErrorReason.ValueType  # 40
-    """FAILED_PRECONDITION: the thread has a run that is queued or running."""
+    """FAILED_PRECONDITION: the thread has a run that is queued or running; the metadata
+    key `run_id` names it. To whoever wants to resume the thread the metadata also
+    says what became of its last pause, as with PAUSE_NOT_OPEN; with which run, in
+    `resolved_by_run_id`.
+    """
     ERROR_REASON_THREAD_INTERRUPTED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: new input for a thread that is paused, without
     `on_pause = DISCARD`.
     """
     ERROR_REASON_NOTHING_TO_RESUME: _ErrorReason.ValueType  # 42
-    """FAILED_PRECONDITION: a resume, but the thread has nothing to go on with."""
+    """FAILED_PRECONDITION: a resume, but the thread has nothing to go on with. If it had,
+    the metadata says what became of its last pause, as with PAUSE_NOT_OPEN.
+    """
     ERROR_REASON_PAUSE_NOT_OPEN: _ErrorReason.ValueType  # 43
-    """FAILED_PRECONDITION: the pause (or interrupt) named in a resume is not open
-    on this thread: never was, or already resumed, or superseded. For one that was, the
+    """FAILED_PRECONDITION: the pause (or interrupt) that a resume is about is not open
+    on this thread: never was, or already resumed, or superseded. It is about what it
+    names; where it names nothing, about the pauses at its `expected_checkpoint_id`, or
+    the question or tool calls that it answers. For one that was open, the
     metadata says what became of it: `status`, `time`, `run_id`, `principal` and
     `answered_by`.
     """
     ERROR_REASON_CHECKPOINT_MISMATCH: _ErrorReason.ValueType  # 45
-    """FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`."""
+    """FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`. For a
+    resume the metadata says what became of the thread's last pause, as with
+    PAUSE_NOT_OPEN.
+    """
     ERROR_REASON_RUN_ENDED: _ErrorReason.ValueType  # 46
     """FAILED_PRECONDITION: the run has ended, so it can't be cancelled."""
     ERROR_REASON_RUN_ACTIVE: _ErrorReason.ValueType  # 47
@@ -263,21 +274,32 @@ ERROR_REASON_ASSISTANT_EXISTS: ErrorReason.ValueType  # 32
 ERROR_REASON_BREAKPOINT_EXISTS: ErrorReason.ValueType  # 33
 """ALREADY_EXISTS: the run has a breakpoint with this id."""
 ERROR_REASON_THREAD_BUSY: ErrorReason.ValueType  # 40
-"""FAILED_PRECONDITION: the thread has a run that is queued or running."""
+"""FAILED_PRECONDITION: the thread has a run that is queued or running; the metadata
+key `run_id` names it. To whoever wants to resume the thread the metadata also
+says what became of its last pause, as with PAUSE_NOT_OPEN; with which run, in
+`resolved_by_run_id`.
+"""
 ERROR_REASON_THREAD_INTERRUPTED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: new input for a thread that is paused, without
 `on_pause = DISCARD`.
 """
 ERROR_REASON_NOTHING_TO_RESUME: ErrorReason.ValueType  # 42
-"""FAILED_PRECONDITION: a resume, but the thread has nothing to go on with."""
+"""FAILED_PRECONDITION: a resume, but the thread has nothing to go on with. If it had,
+the metadata says what became of its last pause, as with PAUSE_NOT_OPEN.
+"""
 ERROR_REASON_PAUSE_NOT_OPEN: ErrorReason.ValueType  # 43
-"""FAILED_PRECONDITION: the pause (or interrupt) named in a resume is not open
-on this thread: never was, or already resumed, or superseded. For one that was, the
+"""FAILED_PRECONDITION: the pause (or interrupt) that a resume is about is not open
+on this thread: never was, or already resumed, or superseded. It is about what it
+names; where it names nothing, about the pauses at its `expected_checkpoint_id`, or
+the question or tool calls that it answers. For one that was open, the
 metadata says what became of it: `status`, `time`, `run_id`, `principal` and
 `answered_by`.
 """
 ERROR_REASON_CHECKPOINT_MISMATCH: ErrorReason.ValueType  # 45
-"""FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`."""
+"""FAILED_PRECONDITION: the thread has moved on from `expected_checkpoint_id`. For a
+resume the metadata says what became of the thread's last pause, as with
+PAUSE_NOT_OPEN.
+"""
 ERROR_REASON_RUN_ENDED: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION: the run has ended, so it can't be cancelled."""
 ERROR_REASON_RUN_ACTIVE: ErrorReason.ValueType  # 47

@@ -124,6 +124,7 @@ class Pause(_message.Message):
     ON_EXPIRY_FIELD_NUMBER: _builtins.int
     TASK_ID_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
+    TASK_INPUT_FIELD_NUMBER: _builtins.int
     pause_id: _builtins.str
     """Identifies this pause. Never used again: what is asked a second time has a
     new id.
@@ -190,6 +191,13 @@ class Pause(_message.Message):
     def resolution(self) -> Global___PauseResolution:
         """How it was resolved; unset while it is OPEN."""
 
+    @_builtins.property
+    def task_input(self) -> _payload_pb2.Payload:
+        """What was sent to the task that waits, by which the tasks of a fan-out (Send) are told
+        apart. Unset if the task gets the state, if `tool_calls` has it, or if it is longer
+        than 65536 characters as JSON.
+        """
+
     def __init__(
         self,
         *,
@@ -212,10 +220,11 @@ class Pause(_message.Message):
         on_expiry: _breakpoint_pb2.OnExpiry.ValueType = ...,
         task_id: _builtins.str = ...,
         resolution: Global___PauseResolution | None = ...,
+        task_input: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "resolution", b"resolution", "response_schema", b"response_schema", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "resolution", b"resolution", "response_schema", b"response_schema", "task_input", b"task_input", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "expire_time", b"expire_time", "interrupt_id", b"interrupt_id", "kind", b"kind", "namespace", b"namespace", "node", b"node", "on_expiry", b"on_expiry", "pause_id", b"pause_id", "resolution", b"resolution", "response_schema", b"response_schema", "run_id", b"run_id", "status", b"status", "task_id", b"task_id", "thread_id", b"thread_id", "tool_calls", b"tool_calls", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "expire_time", b"expire_time", "interrupt_id", b"interrupt_id", "kind", b"kind", "namespace", b"namespace", "node", b"node", "on_expiry", b"on_expiry", "pause_id", b"pause_id", "resolution", b"resolution", "response_schema", b"response_schema", "run_id", b"run_id", "status", b"status", "task_id", b"task_id", "task_input", b"task_input", "thread_id", b"thread_id", "tool_calls", b"tool_calls", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -525,7 +525,8 @@ class Resume(_message.Message):
     RUN_TO_FIELD_NUMBER: _builtins.int
     expected_checkpoint_id: _builtins.str
     """Compare and set: refuse with CHECKPOINT_MISMATCH unless the thread is still
-    at this checkpoint. Empty: do not check.
+    at this checkpoint; with PAUSE_NOT_OPEN if somebody has resumed what waited there.
+    Empty: do not check.
     """
     answered_by: _builtins.str
     """For whom the caller answers, such as a user's id: kept with each pause, not

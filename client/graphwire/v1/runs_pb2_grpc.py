@@ -137,7 +137,8 @@ class RunsServicer(object):
         ALREADY_EXISTS: REQUEST_ID_REUSED.
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
         PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
-        UNSUPPORTED_BREAKPOINT.
+        UNSUPPORTED_BREAKPOINT. (With each of the first five but
+        THREAD_INTERRUPTED, a resume that comes second hears who was first, and when.)
         OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
         stream were removed: see JoinRun. CreateRun streams none.)
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.

@@ -53,7 +53,8 @@ class RunsStub:
     ALREADY_EXISTS: REQUEST_ID_REUSED.
     FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
     PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
-    UNSUPPORTED_BREAKPOINT.
+    UNSUPPORTED_BREAKPOINT. (With each of the first five but
+    THREAD_INTERRUPTED, a resume that comes second hears who was first, and when.)
     OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
     stream were removed: see JoinRun. CreateRun streams none.)
     RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
@@ -190,7 +191,8 @@ class RunsAsyncStub(RunsStub):
     ALREADY_EXISTS: REQUEST_ID_REUSED.
     FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
     PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
-    UNSUPPORTED_BREAKPOINT.
+    UNSUPPORTED_BREAKPOINT. (With each of the first five but
+    THREAD_INTERRUPTED, a resume that comes second hears who was first, and when.)
     OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
     stream were removed: see JoinRun. CreateRun streams none.)
     RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
@@ -330,7 +332,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         ALREADY_EXISTS: REQUEST_ID_REUSED.
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
         PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,
-        UNSUPPORTED_BREAKPOINT.
+        UNSUPPORTED_BREAKPOINT. (With each of the first five but
+        THREAD_INTERRUPTED, a resume that comes second hears who was first, and when.)
         OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE, BEYOND_LIMIT. (The first when events of the
         stream were removed: see JoinRun. CreateRun streams none.)
         RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.

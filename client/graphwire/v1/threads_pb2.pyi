@@ -1318,8 +1318,10 @@ class UpdateThreadStateRequest(_message.Message):
     thread_id: _builtins.str
     """The thread. Required."""
     as_node: _builtins.str
-    """The node that is taken to have returned them: what comes next follows from it.
-    "__start__" acts as new input; "__end__" without values drops what waits.
+    """The node that is taken to have returned them. What comes next is what follows it, as
+    far as that waits for no other node; what waits in other branches does not wait any
+    more. "__start__" acts as new input, and "__input__" as the start of a run does, which
+    is recorded as two checkpoints; "__end__" without values drops what waits.
     Empty: the node that ran last; if that is not clear, AMBIGUOUS_NODE.
     """
     checkpoint_id: _builtins.str
@@ -1340,7 +1342,8 @@ class UpdateThreadStateRequest(_message.Message):
         change, which go through their reducers (a message with the id of an old one
         replaces it). They stay plain JSON values: an enum member or a date is a string
         here, unless the state is a pydantic model, which reads them when a node runs.
-        Required, unless as_node is "__end__".
+        Required, unless as_node names a node: null, or unset, is then a node that has
+        written nothing.
         """
 
     @_builtins.property

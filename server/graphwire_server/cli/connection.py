@@ -73,7 +73,10 @@ def connected(connection: Connection) -> Iterator[Client]:
 
 
 def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
-    """Writes an error of the client or the server as one line, and exits."""
+    """Writes an error of the client or the server as one line, and exits.
+
+    With a `thread_id` in its metadata, somebody was at the prompt of that thread.
+    """
     from graphwire.errors import ConnectionLostError, ShuttingDownError
 
     label = error.reason or error.code
@@ -83,7 +86,7 @@ def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
             fail(
                 f"lost the server at {connection.target}; to watch the run again:",
                 ExitCode.UNAVAILABLE,
-                detail=connection.command("runs", "join", run_id),
+                detail=connection.command(*_back(error.metadata.get("thread_id", ""), run_id)),
             )
     elif isinstance(error, ConnectionLostError):
         if any(words in error.message.lower() for words in _TLS_FAILED):
@@ -107,3 +110,7 @@ def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
         )
     code = ExitCode.UNAVAILABLE if isinstance(error, ShuttingDownError) else ExitCode.FAILED
     fail(f"{error} [{label}]", code)
+
+
+def _back(thread_id: str, run_id: str) -> tuple[str, ...]:
+    return ("attach", thread_id) if thread_id else ("runs", "join", run_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphwire import Approve, Client, Edit, Reject, Respond, Resume
 from graphwire.enums import OnExpiry, PauseKind, PauseStatus, ThreadChangeKind
-from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
+from graphwire.errors import GraphwireError, PauseNotFoundError
 from graphwire.reviews import Decision
 from graphwire.values import Pause
 from rich.console import Console
@@ -20,13 +20,13 @@ from graphwire_server.cli.connection import Connection
 from graphwire_server.cli.console import at_terminal, fail, out
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import GoOn
-from graphwire_server.cli.debugger.prompt import Prompt
+from graphwire_server.cli.debugger.prompt import LOST, Prompt
 from graphwire_server.cli.debugger.session import Debugger
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.inputs import read_answer, read_object
 from graphwire_server.cli.lines import LineReader
 from graphwire_server.cli.message import call_text, compact
-from graphwire_server.cli.pauses import where
+from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import (
     optional,
     show_fields,
@@ -337,8 +337,9 @@ class _Inbox:
                     self._console.print(Text(f"goes on: run {run.run_id}", style="green"))
                     return
                 debugger.run(pause.thread_id, going)
-            except ConnectionLostError:
-                raise
+            except LOST:
+                if not prompt.lost(pause.thread_id):
+                    raise
             except GraphwireError as error:
                 prompt.refused(error)
             pause_id = ""
@@ -438,9 +439,11 @@ def _where(pause: Pause) -> Text:
 def _what_waits(console: Console, pause: Pause) -> Text:
     if pause.kind is PauseKind.INTERRUPT:
         value = pause.value
-        row = Text(value if isinstance(value, str) else compact(value))
+        asked = Text(value if isinstance(value, str) else compact(value))
+        row = Text("  ").join([asked, *sent(pause)])
     else:
-        row = Text(", ").join(call_text(call.name, call.args) for call in pause.tool_calls)
+        calls = [call_text(call.name, call.args) for call in pause.tool_calls]
+        row = Text(", ").join([*calls, *sent(pause)])
     if console.is_terminal:
         row.truncate(_LONGEST, overflow="ellipsis")
     return row
@@ -463,6 +466,7 @@ def _expiry(console: Console, pause: Pause, *, then: bool) -> str:
 def _show_what_waits(console: Console, pause: Pause) -> None:
     rows = [
         *screen.reasons(pause, with_expiry=False),
+        *sent(pause),
         *(call_text(call.name, call.args) for call in pause.tool_calls),
         *(screen.question(pause) if pause.kind is PauseKind.INTERRUPT else ()),
     ]

@@ -27,11 +27,19 @@ def where(pause: Pause) -> str:
     return f"at {path}"
 
 
+def sent(pause: Pause) -> tuple[Text, ...]:
+    """Returns what a task of a fan-out was sent, by which it is told apart; () if nothing."""
+    if pause.task_input is None:
+        return ()
+    return (Text(f"{pause.node} gets {compact(pause.task_input)}", style="dim"),)
+
+
 def show_pauses(console: Console, pauses: Sequence[Pause]) -> None:
     """Prints what a thread is paused at."""
     title = ", ".join(where(pause) for pause in pauses)
     body: list[RenderableType] = []
     for pause in pauses:
+        body += sent(pause)
         body += [call_text(call.name, call.args) for call in pause.tool_calls]
         if pause.kind is PauseKind.INTERRUPT:
             body.extend(_question(console, pause, several=len(pauses) > 1))

@@ -108,7 +108,7 @@ def _check_rejectable(place: Place, located: Located, field: str) -> None:
 
 def _check_condition(place: Place, condition: str, field: str) -> None:
     try:
-        compile_condition(condition, place.state_keys)
+        compile_condition(condition, place.state)
     except ConditionError as error:
         raise errors.InvalidConditionError(
             str(error),

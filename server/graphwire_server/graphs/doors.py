@@ -23,6 +23,7 @@ from graphwire_server.graphs.langgraph_repairs import GraphAtWork
 from graphwire_server.graphs.node_spans import task_span
 from graphwire_server.graphs.places import Breakpoints, Namespace, Path, Place, Task
 from graphwire_server.graphs.state_messages import StateMessages, state_messages
+from graphwire_server.graphs.state_types import state_types
 from graphwire_server.graphs.stops import (
     STOPPED_AFTER,
     MetAfter,
@@ -156,7 +157,7 @@ def _place(graph: AnyPregel, *, keeps: bool, has_doors: bool) -> Place:
         chooses=frozenset(
             name for name in compat.node_names(graph) if len(compat.destinations(graph, name)) > 1
         ),
-        state_keys=compat.state_keys(graph),
+        state=state_types(graph),
     )
 
 

@@ -19,6 +19,7 @@ from graphwire_server.graphs.conditions import (
     Variables,
     compile_condition,
 )
+from graphwire_server.graphs.conditions.types import Type
 from graphwire_server.graphs.places import Namespace, Path, Place, Task, path_of
 
 
@@ -170,7 +171,7 @@ class Judge:
                 and _has_plain(rules, path, node, each)
             ):
                 continue  # compiled in as well
-            _add(rules, path, node, _rule(each, self._places[path].state_keys))
+            _add(rules, path, node, _rule(each, self._places[path].state))
         self._rules = rules
         self._met.clear()
         # A node is also barred for what is inside it, at any depth.
@@ -324,7 +325,7 @@ def hit_key(breakpoint_: Breakpoint) -> str:
     return breakpoint_.breakpoint_id if own else f"{breakpoint_.source}/{breakpoint_.breakpoint_id}"
 
 
-def _rule(breakpoint_: Breakpoint, state_keys: Sequence[str] | None) -> _Rule:
+def _rule(breakpoint_: Breakpoint, state: Mapping[str, Type] | None) -> _Rule:
     """Returns a breakpoint as it is asked.
 
     Its condition was checked when it arrived; the graph may have changed since. What can't be
@@ -333,7 +334,7 @@ def _rule(breakpoint_: Breakpoint, state_keys: Sequence[str] | None) -> _Rule:
     if not breakpoint_.condition:
         return _Rule(breakpoint_)
     try:
-        return _Rule(breakpoint_, compile_condition(breakpoint_.condition, state_keys))
+        return _Rule(breakpoint_, compile_condition(breakpoint_.condition, state))
     except ConditionError as error:
         return _Rule(breakpoint_, error=str(error))
 

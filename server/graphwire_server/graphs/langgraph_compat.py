@@ -451,6 +451,15 @@ def is_sent(task: PregelTask) -> bool:
     return bool(task.path) and task.path[0] == PUSH
 
 
+def sent_input(task: PregelTask, sent: Sequence[Any]) -> tuple[Any, ...]:
+    """Returns what a Send gave to a task, as the one element; () if it is none of a Send.
+
+    Functions that code calls as tasks have inputs of their own as well, which nobody has sent.
+    """
+    index = task.path[1] if is_sent(task) else None
+    return (sent[index].arg,) if isinstance(index, int) and index < len(sent) else ()
+
+
 def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: Any) -> Any:
     """Returns what a task of a step gets that has not begun.
 
@@ -461,8 +470,7 @@ def task_input(graph: AnyPregel, task: PregelTask, sent: Sequence[Any], values: 
         values: The state before it.
     """
     if is_sent(task):
-        index = task.path[1]
-        return sent[index].arg if isinstance(index, int) and index < len(sent) else None
+        return next(iter(sent_input(task, sent)), None)
     node = graph.nodes.get(task.name)
     if node is None or isinstance(node.channels, str) or not isinstance(values, Mapping):
         return values

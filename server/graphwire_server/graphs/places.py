@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from graphwire_server.graphs.conditions.types import Type
 
 #: The names of the subgraphs' nodes from the root: `()` is the root.
 Path = tuple[str, ...]
@@ -46,7 +48,7 @@ class Place:
             of a node, and the gate decides on whole steps.
         messages: The channel of its chat messages; empty if it has none.
         chooses: The nodes that alone say which of several nodes come next, by what they return.
-        state_keys: The keys of its state; None if that is no object.
+        state: The keys of its state, with their types; None if that is no object.
     """
 
     compiled: Breakpoints
@@ -55,7 +57,7 @@ class Place:
     has_doors: bool
     messages: str = ""
     chooses: frozenset[str] = frozenset()
-    state_keys: tuple[str, ...] | None = None
+    state: Mapping[str, Type] | None = None
 
 
 def after_id(checkpoint_id: str, node: str) -> str:

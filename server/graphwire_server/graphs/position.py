@@ -6,7 +6,7 @@ that the gate has to know, and why a thread waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -31,11 +31,18 @@ from graphwire_server.graphs.places import (
 from graphwire_server.graphs.state_messages import messages_channel
 from graphwire_server.graphs.stops import StoppedAfter, ToolCalls, met_after, no_tool_calls
 from graphwire_server.graphs.stored import pending, stored_checkpoint
-from graphwire_server.graphs.tool_calls import pending_tool_calls
+from graphwire_server.graphs.tool_calls import is_tool_calls, pending_tool_calls
 from graphwire_server.storage.records import PauseKind
 
 #: Why a task waits before it begins.
 BEFORE = (PauseKind.BREAKPOINT_BEFORE, PauseKind.PAUSE)
+#: The longest input of a task that a pause has, in characters of JSON: a page of an inbox has a
+#: hundred of them.
+LONGEST_INPUT = 64 * 1024
+
+
+def _nothing_sent() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class Waiting:
         met: The breakpoints that hold the node.
         tool_calls: The tool calls that wait there, as JSON text: an array of {"id", "name",
             "args"}.
+        task_input: What the task was sent, as JSON text; None if it gets the state, if
+            `tool_calls` has it, or if it is longer than `LONGEST_INPUT`.
     """
 
     kind: PauseKind
@@ -65,6 +74,7 @@ class Waiting:
     response_schema: str | None = None
     met: tuple[Met, ...] = ()
     tool_calls: str = "[]"
+    task_input: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class Standing:
         relays: Whether what it asks is asked by a graph that its code calls.
         facts: What conditions may look at.
         tool_calls: Returns the tool calls that wait there, as in `Waiting`.
+        input: Returns what it was sent, as in `Waiting.task_input`.
     """
 
     task: Task
@@ -89,6 +100,7 @@ class Standing:
     relays: bool = False
     facts: Facts | None = field(default=None, compare=False)
     tool_calls: ToolCalls = field(default=no_tool_calls, compare=False)
+    input: Callable[[], str | None] = field(default=_nothing_sent, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,7 @@ class Position:
                 standing.task.namespace,
                 standing.task.task_id,
                 tool_calls=standing.tool_calls(),
+                task_input=standing.input(),
             )
             for standing in free
         ]
@@ -166,6 +179,7 @@ class Position:
                 standing.task.node,
                 standing.task.namespace,
                 standing.task.task_id,
+                task_input=standing.input(),
             )
             for standing in self.tasks
             if standing.inside
@@ -339,6 +353,7 @@ class Position:
                         task.task_id,
                         met=verdict.met,
                         tool_calls=standing.tool_calls(),
+                        task_input=standing.input(),
                     )
 
 
@@ -460,7 +475,10 @@ async def _walk(
         relays = not inside and all(question.id != own for question in questions)
         facts = _facts(at, snapshot, each, sent)
         calls = partial(_tool_calls, at, snapshot, each, sent)
-        tasks.append(Standing(task, written.finished, questions, inside, relays, facts, calls))
+        given = partial(_sent_input, each, sent)
+        tasks.append(
+            Standing(task, written.finished, questions, inside, relays, facts, calls, given)
+        )
         if below is not None:
             inner = namespace_of(below.config.get("configurable", {}).get("checkpoint_ns", ""))
             child = compat.subgraph(at, each.name)
@@ -480,6 +498,15 @@ def _tool_calls(
         return jsontext.dumps(pending_tool_calls(values, channel))
     given = compat.task_input(at, task, sent, values)
     return jsontext.dumps(pending_tool_calls(values, channel, given, own_input=True))
+
+
+def _sent_input(task: PregelTask, sent: Sequence[Any]) -> str | None:
+    """Returns what a task was sent, as `Waiting.task_input`."""
+    for given in compat.sent_input(task, sent):
+        if not is_tool_calls(given):
+            text = jsontext.dumps(given)
+            return text if len(text) <= LONGEST_INPUT else None
+    return None
 
 
 def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:
@@ -519,7 +546,7 @@ def _open_questions(
 
 def _question(standing: Standing, interrupt: Interrupt[Any]) -> Waiting:
     asked = question(standing.task, interrupt.id, interrupt.value, interrupt.response_schema)
-    return replace(asked, tool_calls=standing.tool_calls())
+    return replace(asked, tool_calls=standing.tool_calls(), task_input=standing.input())
 
 
 def question(task: Task, interrupt_id: str, value: Any, schema: Any) -> Waiting:

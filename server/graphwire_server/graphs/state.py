@@ -9,11 +9,11 @@ from typing import Any
 from graphwire import errors
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import InvalidUpdateError as GraphRefusedUpdate
-from langgraph.types import PregelTask, StateSnapshot
+from langgraph.types import PregelTask, StateSnapshot, StateUpdate
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
-from graphwire_server.graphs.checks import check_node, check_update
+from graphwire_server.graphs.checks import check_input, check_node, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.inside import graph_at
@@ -133,10 +133,12 @@ async def edit_state(
 ) -> None:
     """Makes a new head checkpoint, as if a node had returned `values`.
 
-    With `namespace` it is that of a subgraph, of which the node is one.
+    With `namespace` it is that of a subgraph, of which the node is one. None as values writes
+    nothing: what comes next follows from the node all the same.
 
     Raises:
         UnknownNodeError: `as_node` is not a node of the graph.
+        InvalidFieldError: The graph can't take the values as input, with `__input__`.
         AmbiguousNodeError: `as_node` is empty, and which node ran last is not clear.
         InvalidUpdateError: The graph refused the values.
         LimitReachedError: The state would be too large.
@@ -146,13 +148,19 @@ async def edit_state(
     if node == compat.END_NODE and values is not None:
         text = f"as_node {as_node!r} takes none: it drops what waits; leave them out"
         raise errors.InvalidUpdateError(text, field="values")
-    if values is not None:
+    if as_node == compat.INPUT_NODE:
+        check_input(at, values, "values")
+    elif values is not None:
         check_update(at, values, "values", errors.InvalidUpdateError)
     try:
         config = thread_config(thread_id, checkpoint_id, namespace)
         # LangGraph would drop the update of a command that waits there.
         applied = graph if namespace else await with_command_applied(graph, config)
-        head = await applied.aupdate_state(config, values, node)
+        # As in a run: what comes in is one checkpoint, what the state takes from it the next.
+        steps = [StateUpdate(values, node)]
+        if as_node == compat.INPUT_NODE and compat.START_NODE in at.nodes:
+            steps.append(StateUpdate(values, compat.START_NODE))
+        head = await applied.abulk_update_state(config, [[step] for step in steps])
         if node == compat.END_NODE and (await graph.aget_state(head)).next:
             # What had finished already leads to nodes that wait only now.
             await graph.aupdate_state(thread_config(thread_id, "", namespace), None, node)
@@ -160,7 +168,9 @@ async def edit_state(
         if "Ambiguous update" in str(error):
             raise errors.AmbiguousNodeError(
                 "which node ran last is not clear; name one of: "
-                + ", ".join(compat.node_names(at)),
+                + ", ".join(compat.node_names(at))
+                + ". Only what follows it comes next then: what waits in other branches does not "
+                "wait any more",
                 field="as_node",
             ) from error
         raise errors.InvalidUpdateError(str(error), field="values") from error
@@ -236,7 +246,7 @@ def _task(task: PregelTask) -> TaskView:
 def _writer(graph: AnyPregel, as_node: str) -> str | None:
     if not as_node:
         return None
-    if as_node == compat.END_NODE:
+    if as_node in (compat.END_NODE, compat.INPUT_NODE):
         return as_node
     if as_node == compat.START_NODE:
         # The functional API's graphs have no entry node, only a channel for the input.

@@ -77,6 +77,37 @@ def review_in(text: str) -> tuple[Decision, ...]:
     return tuple(Decision(**fields) for fields in orjson.loads(text))
 
 
+def merged(earlier: Sequence[Decision], later: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Returns what was decided in two reviews of one task, of which the later one counts.
+
+    It is about the calls that the earlier one has left, as that has left them: to approve one
+    that was edited lets it run as it was edited.
+    """
+    decided = {each.tool_call_id: each for each in earlier}
+    for each in later:
+        if each.decision != "approve" or each.tool_call_id not in decided:
+            decided[each.tool_call_id] = each
+    return tuple(decided.values())
+
+
+def calls_left(tool_calls: str, decisions: Sequence[Decision]) -> str:
+    """Returns which tool calls of a task still wait once it was reviewed, as edited.
+
+    Args:
+        tool_calls: Those that the task was made with, as JSON text: see `Waiting`.
+        decisions: What was decided about them.
+    """
+    decided = {each.tool_call_id: each for each in decisions}
+    left: list[ToolCall] = []
+    for call in orjson.loads(tool_calls):
+        decision = decided.get(call["id"])
+        if decision is None:
+            left.append(call)
+        elif decision.decision in ("approve", "edit"):
+            left.append(_edited(call, decision))
+    return jsontext.dumps(left)
+
+
 def rejecting(tool_calls: str, message: str) -> tuple[Decision, ...]:
     """Returns the decisions that reject all tool calls of a pause.
 
@@ -107,6 +138,11 @@ def pending_tool_calls(
     else:
         calls = _unanswered(_messages_in(values, channel))
     return [{"id": _id(c), "name": c["name"], "args": dict(c["args"])} for c in calls]
+
+
+def is_tool_calls(task_input: Any) -> bool:
+    """Returns whether what a task was sent is tool calls, with the state beside them or not."""
+    return _calls_in(task_input) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,8 +256,8 @@ class ThreadsServicer(InboxRpcs):
         values = None
         if request.HasField("values"):
             values = self._codec.read(request.values, "values")
-        if values is None and request.as_node != "__end__":
-            text = 'required, and not null, unless as_node is "__end__"'
+        if values is None and request.as_node in ("", "__start__", "__input__"):
+            text = "required, and not null, unless as_node names a node, which then writes nothing"
             raise errors.MissingFieldError(text, field="values")
         edit = StateEdit(
             thread_id=thread_id,

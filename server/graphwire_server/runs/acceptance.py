@@ -35,8 +35,10 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.refusals import (
+    busy_for_answers,
     check_expected,
     check_graph,
+    nothing_to_resume,
     thread_busy,
     thread_not_found,
 )
@@ -344,10 +346,13 @@ def _check_thread(
     pauses = tx.open_pauses(thread.thread_id)
     if not _leaves(request, thread):
         past.check(resume, pauses)
+        stands = resume.expected_checkpoint_id == thread.checkpoint_id
+        goes_on = thread.status is not ThreadStatus.BUSY and stands and bool(pauses or thread.next)
+        past.check_seen(resume, pauses, goes_on=goes_on)
     # A resume is for what waits now: it never queues behind another run.
     if thread.status is ThreadStatus.BUSY:
-        raise thread_busy(thread.thread_id, active)
-    check_expected(thread, resume.expected_checkpoint_id)
+        raise busy_for_answers(thread.thread_id, active, past)
+    check_expected(thread, resume.expected_checkpoint_id, past)
     where = "resume" if isinstance(request.start, ResumeStart) else "command.resume"
     if _leaves(request, thread):
         answers = resume.answers or resume.answer is not None
@@ -370,12 +375,7 @@ def _check_thread(
         return plan_resume(pauses, resume, where, context.graph.places, past)
     plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
-        raise errors.NothingToResumeError(
-            f"thread {thread.thread_id} has nothing to go on with: no pause is open, and no "
-            "node waits",
-            metadata={"thread_id": thread.thread_id},
-            resource=("thread", thread.thread_id),
-        )
+        raise nothing_to_resume(thread.thread_id, past)
     return ResumePlan(resumed=(), answers={})
 
 

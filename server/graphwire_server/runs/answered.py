@@ -34,6 +34,10 @@ def _none(_: str) -> Sequence[PauseRecord]:
     return ()
 
 
+def _never() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What is known of the pauses of a thread that are not open any more.
@@ -41,11 +45,15 @@ class Past:
     Attributes:
         called: Returns the last pause with a pause id or interrupt id, None if there is none.
         resumed_by: Returns the pauses that a run went on from.
+        resumed_at: Returns the pauses at a checkpoint of the root from which a run went on.
+        resolved_last: Returns the pause that was resolved last, None if none was.
         last_run_id: The run that went on last; empty if none did.
     """
 
     called: Callable[[str], PauseRecord | None] = _nothing
     resumed_by: Callable[[str], Sequence[PauseRecord]] = _none
+    resumed_at: Callable[[str], Sequence[PauseRecord]] = _none
+    resolved_last: Callable[[], PauseRecord | None] = _never
     last_run_id: str = ""
 
     @classmethod
@@ -56,6 +64,8 @@ class Past:
         return cls(
             called=lambda key: db.pause_called(thread_id, key),
             resumed_by=lambda run_id: db.pauses_resumed_by(thread_id, run_id),
+            resumed_at=lambda checkpoint_id: db.resumed_pauses(thread_id, checkpoint_id),
+            resolved_last=lambda: db.last_resolved_pause(thread_id),
             last_run_id=last.run_id if last else "",
         )
 
@@ -105,6 +115,41 @@ class Past:
                 if pause is not None:
                     raise resolved(pause)
 
+    def check_seen(
+        self, resume: ResumeStart, open_pauses: Sequence[PauseRecord], *, goes_on: bool
+    ) -> None:
+        """Raises PauseNotOpenError if what a resume means by its checkpoint was resumed already.
+
+        It is about the pauses there if it names none. It counts for those that are left, or that
+        the run has made there, unless they ask and it has no answer.
+
+        Args:
+            resume: The resume.
+            open_pauses: The pauses that are open.
+            goes_on: Whether the thread stands there still, and can go on.
+        """
+        seen = resume.expected_checkpoint_id
+        if not seen or resume.pause_ids or resume.answers or resume.reviews:
+            return
+        there = [pause for pause in open_pauses if pause.checkpoint_id == seen]
+        asked = resume.answer is None and any(map(_asks, there))
+        if asked or not (there or goes_on):
+            resumed = self.resumed_at(seen)
+            if resumed:
+                raise resolved(resumed[-1])
+
+    def told(self) -> tuple[str, dict[str, str]]:
+        """Returns what to tell of the last pause to somebody who has named none.
+
+        A sentence, with a space before it, and metadata as that of PAUSE_NOT_OPEN; both are empty
+        where no pause of the thread was ever resolved.
+        """
+        pause = self.resolved_last()
+        if pause is None:
+            return "", {}
+        called = f"the last pause, {pause.pause_id} (node {pause.node!r}), is not open any more"
+        return f"; {called}: {_became(pause)}", _metadata(pause, pause.pause_id)
+
     def _resumed_last(self, meant: Callable[[PauseRecord], bool]) -> PauseRecord | None:
         """Returns the last pause of a kind from which the last run went on."""
         resumed = self.resumed_by(self.last_run_id) if self.last_run_id else ()
@@ -150,38 +195,50 @@ def resolved(pause: PauseRecord, key: str = "") -> errors.PauseNotOpenError:
 
     `key` is how the caller called it: by the pause's id, or by the interrupt's.
     """
-    time = "" if pause.resolve_time is None else timestamp(pause.resolve_time).ToJsonString()
+    asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
+    return errors.PauseNotOpenError(
+        f"pause {pause.pause_id}{asked} is not open any more: {_became(pause)}",
+        metadata=_metadata(pause, key or pause.pause_id),
+        resource=("pause", key or pause.pause_id),
+    )
+
+
+def _metadata(pause: PauseRecord, key: str) -> dict[str, str]:
+    return {
+        "pause_id": key,
+        "status": pause.status,
+        "time": _resolve_time(pause),
+        "run_id": pause.resolved_by_run_id,
+        "principal": pause.principal,
+        "answered_by": pause.answered_by,
+    }
+
+
+def _resolve_time(pause: PauseRecord) -> str:
+    return "" if pause.resolve_time is None else timestamp(pause.resolve_time).ToJsonString()
+
+
+def _became(pause: PauseRecord) -> str:
+    """Says what became of a pause, when, and by whom."""
+    time = _resolve_time(pause)
     who = pause.principal or "somebody"
     if pause.answered_by:
         who = f"{pause.answered_by} ({who})"
     by = f" by {who}" if pause.principal or pause.answered_by else ""
     match pause.status:
         case PauseStatus.RESUMED if pause.expired:
-            what = (
+            return (
                 f"its time was over, and run {pause.resolved_by_run_id} went on from it at {time}"
             )
         case PauseStatus.RESUMED:
-            what = f"it was resumed at {time} by {who}, with run {pause.resolved_by_run_id}"
+            return f"it was resumed at {time} by {who}, with run {pause.resolved_by_run_id}"
         case PauseStatus.CANCELLED if pause.expired:
-            what = f"its time was over, and it was given up at {time}"
+            return f"its time was over, and it was given up at {time}"
         case PauseStatus.CANCELLED:
-            what = f"it was given up at {time}{by}"
+            return f"it was given up at {time}{by}"
         case _:
             run = f" (run {pause.resolved_by_run_id})" if pause.resolved_by_run_id else ""
-            what = (
+            return (
                 f"it was superseded at {time}{by}, by new input, an edit of the state, another "
                 f"branch, or since a run was rolled back{run}"
             )
-    asked = f" (interrupt {pause.interrupt_id})" if pause.interrupt_id else ""
-    return errors.PauseNotOpenError(
-        f"pause {pause.pause_id}{asked} is not open any more: {what}",
-        metadata={
-            "pause_id": key or pause.pause_id,
-            "status": pause.status,
-            "time": time,
-            "run_id": pause.resolved_by_run_id,
-            "principal": pause.principal,
-            "answered_by": pause.answered_by,
-        },
-        resource=("pause", key or pause.pause_id),
-    )

@@ -9,7 +9,7 @@ import orjson
 
 from graphwire_server.graphs.places import after_id
 from graphwire_server.graphs.position import BEFORE
-from graphwire_server.graphs.tool_calls import Decision, Review, review_in
+from graphwire_server.graphs.tool_calls import Decision, Review, merged, review_in
 from graphwire_server.storage.interface import Reader
 from graphwire_server.storage.records import PauseKind, PauseStatus
 
@@ -48,12 +48,13 @@ def reviews(db: Reader, thread_id: str, task_ids: Collection[str]) -> dict[str, 
     """Returns what was decided about the tool calls of a thread's tasks, by task id.
 
     It holds for as long as the task is not finished, however often it begins. Where a task was
-    reviewed at several pauses, the last review counts.
+    reviewed at several pauses, the later review is about what the earlier one has left.
     """
     decided: dict[str, tuple[Decision, ...]] = {}
     for pause in db.pauses_of_tasks(thread_id, task_ids):
         if pause.status is PauseStatus.RESUMED and pause.review is not None:
-            decided[pause.task_id] = review_in(pause.review)
+            earlier = decided.get(pause.task_id, ())
+            decided[pause.task_id] = merged(earlier, review_in(pause.review))
     return {
         task_id: Review(
             decisions,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.breakpoints import Met, OnExpiry, met_text
 from graphwire_server.graphs.position import BEFORE, Waiting
+from graphwire_server.graphs.tool_calls import calls_left
+from graphwire_server.runs.approvals import reviews
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.events import end_event, interrupted_event
 from graphwire_server.runs.execution import Outcome
@@ -227,6 +230,15 @@ def settle_pauses(
                 by_run_id=by_run_id,
                 principal=principal,
             )
+    # What waits at a task that was reviewed is what the review has left to it.
+    with_calls = [reason.task_id for reason in new if reason.tool_calls != "[]"]
+    reviewed = reviews(tx, thread_id, with_calls) if with_calls else {}
+    new = [
+        replace(reason, tool_calls=calls_left(reason.tool_calls, review.decisions))
+        if (review := reviewed.get(reason.task_id)) is not None
+        else reason
+        for reason in new
+    ]
     made = [
         PauseRecord(
             pause_id=new_id(),
@@ -243,6 +255,7 @@ def settle_pauses(
             task_id=reason.task_id,
             assistant_id=assistant_id,
             tool_calls=reason.tool_calls,
+            task_input=reason.task_input,
             breakpoints=met_text(reason.met),
             **_expiry(reason.met, now),
         )

@@ -141,6 +141,7 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         status=pause_pb2.PauseStatus.Value(f"PAUSE_STATUS_{pause.status}"),
         breakpoints=[_met_message(met) for met in met_in(pause.breakpoints)],
         tool_calls=tool_call_messages(pause.tool_calls),
+        task_input=_payload(pause.task_input),
         expire_time=None if pause.expire_time is None else timestamp(pause.expire_time),
         on_expiry=breakpoint_pb2.OnExpiry.Value(f"ON_EXPIRY_{pause.on_expiry or 'UNSPECIFIED'}"),
         task_id=pause.task_id,

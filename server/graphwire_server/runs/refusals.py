@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from graphwire import errors
 
+from graphwire_server.runs.answered import Past
 from graphwire_server.runs.assistants import graph_of_thread
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import RunRecord, ThreadRecord
+from graphwire_server.storage.records import RunRecord, RunStatus, ThreadRecord
 
 
 def thread_not_found(thread_id: str) -> errors.ThreadNotFoundError:
@@ -27,7 +28,7 @@ def thread_exists(thread_id: str) -> errors.ThreadExistsError:
 
 def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
     """Returns the error for a thread that has an active run."""
-    run_id = active[0].run_id if active else ""
+    run_id = _at_work(active)
     doing = f"is busy with run {run_id}; wait for its end, or cancel it"
     return errors.ThreadBusyError(
         f"thread {thread_id} {doing if active else 'is being changed by others; try again'}",
@@ -36,13 +37,60 @@ def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBus
     )
 
 
-def check_expected(thread: ThreadRecord, expected_checkpoint_id: str) -> None:
-    """Raises CheckpointMismatchError unless the thread is at the expected checkpoint."""
+def busy_for_answers(
+    thread_id: str, active: Sequence[RunRecord], past: Past
+) -> errors.ThreadBusyError:
+    """Returns the error for a resume of a thread that has an active run.
+
+    It says who was first, and does not advise to cancel what he has let run.
+    """
+    run_id = _at_work(active)
+    doing = (
+        f"is busy with run {run_id}; wait for its end"
+        if active
+        else "is being changed by others; try again"
+    )
+    told, metadata = past.told()
+    resolved_by = {"resolved_by_run_id": metadata.get("run_id", "")}
+    return errors.ThreadBusyError(
+        f"thread {thread_id} {doing}{told}",
+        metadata={**metadata, **resolved_by, "thread_id": thread_id, "run_id": run_id},
+        resource=("thread", thread_id),
+    )
+
+
+def _at_work(active: Sequence[RunRecord]) -> str:
+    """Returns the run that a thread is busy with: one that runs, before those that wait."""
+    running = [run for run in active if run.status is RunStatus.RUNNING]
+    return next((run.run_id for run in (*running, *active)), "")
+
+
+def nothing_to_resume(thread_id: str, past: Past) -> errors.NothingToResumeError:
+    """Returns the error for a resume of a thread that waits for nothing."""
+    told, metadata = past.told()
+    return errors.NothingToResumeError(
+        f"thread {thread_id} has nothing to go on with: no pause is open, and no node waits{told}",
+        metadata={**metadata, "thread_id": thread_id},
+        resource=("thread", thread_id),
+    )
+
+
+def check_expected(
+    thread: ThreadRecord, expected_checkpoint_id: str, past: Past | None = None
+) -> None:
+    """Raises CheckpointMismatchError unless the thread is at the expected checkpoint.
+
+    Args:
+        thread: The thread.
+        expected_checkpoint_id: Where it should be; empty: anywhere.
+        past: What is known of its pauses, if somebody wants to resume it.
+    """
     if expected_checkpoint_id and expected_checkpoint_id != thread.checkpoint_id:
+        told, metadata = past.told() if past is not None else ("", {})
         raise errors.CheckpointMismatchError(
             f"thread {thread.thread_id} is at checkpoint {thread.checkpoint_id or '(none)'}, "
-            f"not at {expected_checkpoint_id}",
-            metadata={"checkpoint_id": thread.checkpoint_id},
+            f"not at {expected_checkpoint_id}{told}",
+            metadata={**metadata, "checkpoint_id": thread.checkpoint_id},
             resource=("thread", thread.thread_id),
         )
 

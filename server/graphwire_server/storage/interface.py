@@ -244,6 +244,9 @@ class Reader(CheckpointReader, WebhookReader, Protocol):
     def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
         """Returns the pauses of a thread that a run went on from, oldest first."""
 
+    def last_resolved_pause(self, thread_id: str) -> PauseRecord | None:
+        """Returns the pause of a thread that was resolved last, in whatever way, or None."""
+
     def list_pauses(
         self,
         which: PauseFilter,

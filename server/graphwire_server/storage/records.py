@@ -296,6 +296,8 @@ class PauseRecord:
         answered_by: For whom, as the caller said.
         expired: Whether it was resolved since its time was over.
         review: The decisions on its tool calls: a JSON array as text; None if there are none.
+        task_input: What was sent to the task, as JSON text; None if it gets the state, or if
+            `tool_calls` has it.
     """
 
     pause_id: str
@@ -324,6 +326,7 @@ class PauseRecord:
     answered_by: str = ""
     expired: bool = False
     review: str | None = None
+    task_input: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from rich.text import Text
 from graphwire_server.cli.debugger.commands import CommandError, GoOn
 from graphwire_server.cli.debugger.edits import edited, unmet, update_state
 from graphwire_server.cli.debugger.scene import Scene
-from graphwire_server.cli.debugger.standing import value_at
+from graphwire_server.cli.debugger.standing import path_of, value_at
 from graphwire_server.cli.tables import show_table, time_text
 
 _COUNT = 20
@@ -54,6 +54,8 @@ class History:
         state = standing.state_at(scene.namespace())
         if not isinstance(state.values, dict):
             raise CommandError("there is no state to edit")
+        if as_node:
+            self._confirm(state, as_node)
         wanted = edited(scene, state.values, "state")
         if not isinstance(wanted, dict):
             raise CommandError("a state is a JSON object")
@@ -73,6 +75,40 @@ class History:
         if missed := unmet(wanted, made):
             scene.say(f"the graph has made something else of: {', '.join(missed)}", "yellow")
         scene.look_again()
+
+    def _confirm(self, state: ThreadState, as_node: str) -> None:
+        """Asks whether what an edit as a node would leave behind is meant.
+
+        Raises:
+            CommandError: It is not.
+        """
+        left = self._left_behind(state, as_node)
+        if not left:
+            return
+        scene = self._scene
+        scene.say(
+            f"{', '.join(left)} would no longer wait: only what follows {as_node} would come next",
+            "yellow",
+        )
+        if scene.lines.read("edit all the same? [y/n] ").strip().lower() not in ("y", "yes"):
+            raise CommandError("nothing was changed")
+
+    def _left_behind(self, state: ThreadState, as_node: str) -> Sequence[str]:
+        """Returns the other nodes that come next now, and do not follow a node.
+
+        Of one that comes next alone it is plain that it makes room.
+        """
+        waiting = list(state.next)
+        if len(waiting) < 2:
+            return ()
+        if as_node in waiting:
+            waiting.remove(as_node)
+        path = path_of(state.namespace)
+        graph = self._scene.graph(len(path))
+        edges = graph.edges if graph is not None else ()
+        source = ":".join((*path, as_node))
+        following = {edge.target for edge in edges if edge.source == source}
+        return [node for node in waiting if ":".join((*path, node)) not in following]
 
     def show(self, rest: str) -> GoOn | None:
         """Lists the checkpoints."""

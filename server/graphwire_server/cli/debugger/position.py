@@ -10,7 +10,7 @@ from rich.text import Text
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import GoOn, nothing_after
 from graphwire_server.cli.debugger.scene import Scene
-from graphwire_server.cli.pauses import where
+from graphwire_server.cli.pauses import sent, where
 
 
 class Position:
@@ -52,7 +52,7 @@ class Position:
             )
             console.print(Text(f"    pause {pause.pause_id}", style="dim"), soft_wrap=True)
             kept = screen.kept_answer(pause, scene.verdicts)
-            for row in [*screen.reasons(pause, all_sources=True), *kept]:
+            for row in [*sent(pause), *screen.reasons(pause, all_sources=True), *kept]:
                 console.print(Padding(row, (0, 0, 0, 4), expand=False))
         return None
 

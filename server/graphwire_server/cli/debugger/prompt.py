@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphwire import Client
-from graphwire.errors import ConnectionLostError, GraphwireError
+from graphwire.errors import ConnectionLostError, GraphwireError, ShuttingDownError
 from rich.console import Console
 
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, LeaveError
@@ -14,6 +14,8 @@ from graphwire_server.cli.debugger.table import Table
 from graphwire_server.cli.lines import LineReader
 
 PROMPT = "(graphwire) "
+#: The server is not there, or will not be in a moment.
+LOST = (ConnectionLostError, ShuttingDownError)
 
 
 class Prompt:
@@ -30,6 +32,7 @@ class Prompt:
         self._scene = Scene(console, client, lines or LineReader(console))
         self._table = Table(self._scene)
         self._refused: object = None
+        self._lost = False
 
     def remember(self, values: Any) -> None:
         """Takes the state that the next one is compared with."""
@@ -46,18 +49,15 @@ class Prompt:
             What to run; None if the person leaves.
         """
         scene = self._scene
-        refused, self._refused = self._refused, None
-        scene.look(thread_id)
-        if pause_id:
-            scene.select(*(p.pause_id for p in scene.standing.pauses if p.pause_id == pause_id))
-        # What is on the screen already need not be shown again.
-        if refused is None or refused != scene.standing.mark:
-            scene.show()
+        if not self._lost:
+            self._show(thread_id, pause_id)
+        self._lost = False
         try:
             while True:
                 going = self._ask_once()
                 if going is not None:
                     scene.remember_shown()
+                    scene.note_sent(going.resume)
                     return going
         except LeaveError:
             return None
@@ -65,8 +65,33 @@ class Prompt:
     def refused(self, error: GraphwireError) -> None:
         """Says that the server has refused to go on. Answers have to be given anew."""
         self._refused = self._scene.standing.mark
+        self._scene.note_sent(None)
         self._scene.verdicts.answers.clear()
         self._scene.fail_by(error)
+
+    def lost(self, thread_id: str) -> bool:
+        """Says that the server can't be reached, and has the next question asked all the same.
+
+        Returns whether it can be asked: whether anything is known of the thread.
+        """
+        if not self._scene.knows(thread_id):
+            return False
+        self._lost = True
+        self._say_lost()
+        return True
+
+    def _say_lost(self) -> None:
+        self._scene.fail("the server can't be reached: try again when it is back")
+
+    def _show(self, thread_id: str, pause_id: str) -> None:
+        """Shows where a thread stands; what is on the screen already is not shown again."""
+        scene = self._scene
+        refused, self._refused = self._refused, None
+        scene.look(thread_id)
+        if pause_id:
+            scene.select(*(p.pause_id for p in scene.standing.pauses if p.pause_id == pause_id))
+        if refused is None or refused != scene.standing.mark:
+            scene.show()
 
     def _ask_once(self) -> GoOn | None:
         """Reads a line and carries it out; returns None to read the next one."""
@@ -86,14 +111,15 @@ class Prompt:
         rest = line if name.isdecimal() else rest
         try:
             if command is None:
-                raise CommandError(f"there is no command {name!r}: help lists them")
+                raise CommandError(self._table.unknown(name))
             return command.run(rest.strip())
         except (CommandError, ValueError) as error:
             scene.fail(str(error))
         except (EOFError, KeyboardInterrupt):
             scene.console.print()
-        except ConnectionLostError:
-            raise
+        except LOST:
+            # What was shown stays as it is, and what was decided is kept.
+            self._say_lost()
         except GraphwireError as error:
             scene.fail_by(error)
         return None

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from graphwire import Client
+from graphwire import Client, Resume
 from graphwire.enums import PauseKind
-from graphwire.errors import ConnectionLostError, GraphwireError
+from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
 from graphwire.values import AssistantGraph, Pause
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +19,7 @@ from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.standing import Path, Standing, stand
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.lines import LineReader
+from graphwire_server.cli.pauses import where
 
 _IN_REQUEST = re.compile(r"^(breakpoints\[0\]\.\w+|resume\.[\w.]+(\[[^]]*\])*): ")
 
@@ -46,6 +47,7 @@ class Scene:
         self._seen: dict[Path, Any] | None = None
         self._selected: list[str] = []
         self._explained = False
+        self._sent: frozenset[str] = frozenset()
 
     @property
     def thread_id(self) -> str:
@@ -101,12 +103,40 @@ class Scene:
                 self._graphs[key] = None
         return self._graphs[key]
 
+    def knows(self, thread_id: str) -> bool:
+        """Returns whether anything is known of a thread."""
+        return hasattr(self, "standing") and self.thread_id == thread_id
+
+    def note_sent(self, resume: Resume | None) -> None:
+        """Takes what is sent; None: it was refused. Pauses resumed so are nobody else's doing."""
+        sent = (*resume.pause_ids, *resume.answers, *resume.reviews) if resume else ()
+        self._sent = frozenset(sent)
+
+    def _say_dropped(self, pause: Pause) -> None:
+        if pause.pause_id in self._sent:
+            return
+        by = ""
+        try:
+            resolution = self.client.pauses.get(pause.pause_id).resolution
+        except PauseNotFoundError:
+            resolution = None
+        if resolution is not None and (resolution.answered_by or resolution.principal):
+            by = f" by {resolution.answered_by or resolution.principal}"
+        self.say(
+            f"what was decided {where(pause)} is dropped: the pause was resolved meanwhile{by}",
+            "yellow",
+        )
+
     # What is shown
 
     def look(self, thread_id: str) -> None:
-        """Asks where a thread stands."""
+        """Asks where a thread stands. Says which answers others have made useless meanwhile."""
+        before = self.standing.pauses if self.knows(thread_id) else ()
         self.standing = stand(self.client, thread_id)
         known = {pause.pause_id for pause in self.standing.pauses}
+        for pause in before:
+            if pause.pause_id not in known and self.verdicts.drop(pause.pause_id):
+                self._say_dropped(pause)
         self._selected = [each for each in self._selected if each in known]
 
     def look_again(self) -> None:

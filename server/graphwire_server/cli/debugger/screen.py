@@ -19,7 +19,7 @@ from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.differences import difference_text, differences
 from graphwire_server.cli.drawing import draw_graph, node_path
 from graphwire_server.cli.message import call_text, compact
-from graphwire_server.cli.pauses import where
+from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import time_until
 
 #: How many changes of a state are shown.
@@ -55,7 +55,7 @@ def show_pauses(
         prefix = f"{number:>{width}} " if len(pauses) > 1 else ""
         console.print(Text(f"{prefix}{sign(pause) if chosen else '·'} {where(pause)}", style))
         indent = len(prefix) + 2
-        for row in reasons(pause):
+        for row in [*sent(pause), *reasons(pause)]:
             console.print(Padding(row, (0, 0, 0, indent), expand=False))
         if pause.kind is PauseKind.INTERRUPT:
             for row in [*question(pause), *kept_answer(pause, verdicts)]:

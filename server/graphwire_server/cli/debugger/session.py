@@ -7,14 +7,14 @@ from uuid import uuid4
 
 from graphwire import Breakpoint, Client, Resume, RunStream
 from graphwire.enums import PauseKind, RunStatus, StreamMode, ThreadStatus
-from graphwire.errors import ConnectionLostError, GraphwireError, ShuttingDownError
+from graphwire.errors import GraphwireError
 from graphwire.values import Pause, Run
 from rich.console import Console
 
 from graphwire_server.cli.connection import Connection
-from graphwire_server.cli.console import say
+from graphwire_server.cli.console import fail, say
 from graphwire_server.cli.debugger.commands import GoOn
-from graphwire_server.cli.debugger.prompt import Prompt
+from graphwire_server.cli.debugger.prompt import LOST, Prompt
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import Outcome, exit_code, follow
 from graphwire_server.cli.pauses import where
@@ -62,7 +62,13 @@ class Debugger:
         self._shown: set[str] = set()
 
     def follow(self, stream: RunStream, *, goes_on: bool = False) -> Outcome:
-        """Shows a run to its end; Ctrl-C pauses it, and a second one leaves it running."""
+        """Shows a run to its end; Ctrl-C pauses it, and a second one leaves it running.
+
+        Raises:
+            ConnectionLostError: The server is not there any more; with the `thread_id`, if that
+                is known.
+            ShuttingDownError: The same.
+        """
         view = HumanView(
             self._console,
             self._modes,
@@ -70,7 +76,12 @@ class Debugger:
             note="Ctrl-C pauses it",
             shown=self._shown,
         )
-        return follow(stream, view, self._connection, pause=self._client.runs.pause)
+        try:
+            return follow(stream, view, self._connection, pause=self._client.runs.pause)
+        except LOST as error:
+            if stream.thread_id:
+                error.metadata["thread_id"] = stream.thread_id
+            raise
 
     def go_on_from(self, outcome: Outcome) -> ExitCode:
         """Goes on from how a run has ended, to the end of the last one."""
@@ -107,20 +118,39 @@ class Debugger:
 
         Before it asks, it shows what others have set going.
         """
-        self.watch(thread_id)
-        while (going := self.prompt.ask(thread_id)) is not None:
+        self._watch(thread_id)
+        while (going := self._asked(thread_id)) is not None:
             if going.watches:
-                self.watch(thread_id)
+                self._watch(thread_id)
                 continue
             try:
                 return self.run(thread_id, going)
-            except (ConnectionLostError, ShuttingDownError):
-                raise
+            except LOST:
+                # Whether it has begun is not known. Whatever is sent anew is for what waits.
+                if not self.prompt.lost(thread_id):
+                    raise
+                continue
             except GraphwireError as error:
                 # Refused: nothing has begun, and the person may try something else.
                 self.prompt.refused(error)
-            self.watch(thread_id)
+            self._watch(thread_id)
         return None
+
+    def _asked(self, thread_id: str) -> GoOn | None:
+        """Returns what the person wants, who may have seen the thread when the server was there."""
+        while True:
+            try:
+                return self.prompt.ask(thread_id)
+            except LOST:
+                if not self.prompt.lost(thread_id):
+                    raise
+
+    def _watch(self, thread_id: str) -> None:
+        try:
+            self.watch(thread_id)
+        except LOST:
+            if not self.prompt.lost(thread_id):
+                raise
 
     def watch(self, thread_id: str) -> None:
         """Shows the runs that are at work on a thread, one after the other, to the last end."""
@@ -156,7 +186,14 @@ class Debugger:
         return outcome
 
     def _leave(self, thread_id: str) -> ExitCode:
-        pauses = self._client.threads.get(thread_id).pauses
+        try:
+            pauses = self._client.threads.get(thread_id).pauses
+        except LOST:
+            fail(
+                f"no server at {self._connection.target}; to come back to the thread:",
+                ExitCode.UNAVAILABLE,
+                detail=self._connection.command("attach", thread_id),
+            )
         if not pauses:
             return ExitCode.OK
         explain_leaving(self._connection, thread_id, pauses)

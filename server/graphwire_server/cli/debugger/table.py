@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from collections.abc import Mapping, Sequence
 
@@ -45,6 +46,13 @@ class Table:
         fitting = exact or [each for each in self.commands if each.name.startswith(name)]
         return fitting[0] if len(fitting) == 1 else None
 
+    def unknown(self, name: str) -> str:
+        """Says that there is no such command, and which may be meant."""
+        names = [each.name for each in self.commands]
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else "help lists them"
+        return f"there is no command {name!r}: {hint}"
+
     def completions(self, before: str) -> Sequence[str]:
         """Returns the words that may follow what is typed."""
         words = before.split()
@@ -82,7 +90,7 @@ class Table:
         if rest:
             command = self.find(rest)
             if command is None:
-                raise CommandError(f"there is no command {rest!r}")
+                raise CommandError(self.unknown(rest))
             also = f"  also: {', '.join(command.aliases)}" if command.aliases else ""
             self._scene.say(f"{command.name} {command.arguments}".strip() + also, "bold")
             self._scene.say(command.about)

@@ -63,6 +63,16 @@ class Verdicts:
         """Returns the decision on a call; None if there is none yet."""
         return self.decisions.get(waiting.key)
 
+    def drop(self, pause_id: str) -> bool:
+        """Forgets what was decided at a pause; returns whether anything was."""
+        keys = [key for key in self.decisions if key[0] == pause_id]
+        for key in keys:
+            del self.decisions[key]
+            self.unconfirmed.discard(key)
+        answered = pause_id in self.answers
+        self.answers.pop(pause_id, None)
+        return answered or bool(keys)
+
     def confirmed(self, calls: Iterable[WaitingCall]) -> bool:
         """Tells whether each of the calls that was edited was approved since."""
         return not any(waiting.key in self.unconfirmed for waiting in calls)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import assert_never
 
 from graphwire_server.graphs.conditions import patterns, times
@@ -30,6 +31,7 @@ from graphwire_server.graphs.conditions.types import (
     DYN,
     INT,
     NULL,
+    NUMBER,
     NUMERIC,
     STRING,
     TYPE,
@@ -56,7 +58,9 @@ TASK_FIELDS: Mapping[str, Type] = {"id": STRING, "input": DYN}
 _LITERALS: Mapping[str, Type] = {
     kind.name: kind for kind in (NULL, BOOL, INT, UINT, DOUBLE, STRING, BYTES)
 }
-_KEYS = (BOOL, INT, UINT, STRING)
+_KEYS = (BOOL, INT, UINT, STRING, NUMBER)
+#: Numbers that JSON has as text: those that it has no number for, and those too large for CEL.
+_NUMBER_TEXT = re.compile(r"NaN|-?Infinity|-?\d+")
 #: How many names a message lists.
 _LISTED = 20
 
@@ -69,8 +73,8 @@ class Checker:
         names: The variables that it names, those of its comprehensions left out.
     """
 
-    def __init__(self, state_keys: Collection[str] | None) -> None:
-        """Takes the keys that the state may have, if they are known."""
+    def __init__(self, state_keys: Mapping[str, Type] | None) -> None:
+        """Takes the keys that the state may have, with their types, if they are known."""
         self._state_keys = state_keys
         self._scope: dict[str, list[Type]] = {}
         self.reads: set[str] | None = set()
@@ -155,7 +159,7 @@ class Checker:
         self.names.add("state")
         if self.reads is not None:
             self.reads.add(key)
-        return DYN
+        return DYN if self._state_keys is None else self._state_keys[key]
 
     def _select(self, node: Select) -> Type:
         if self._is(node.operand, "task"):
@@ -207,7 +211,7 @@ class Checker:
             return self._in(node)
         if node.function in ("==", "!="):
             left, right = map(self._type, node.args)
-            if not comparable(left, right):
+            if not comparable(left, right) and not _may_be_text(node.args, (left, right)):
                 raise Refusal(f"{an(str(left))} is never equal to {an(str(right))}", node.at)
             return BOOL
         function = FUNCTIONS.get(node.function)
@@ -264,6 +268,14 @@ class Checker:
             if not self._scope[node.variable]:
                 del self._scope[node.variable]
         return list_of(item) if node.loop == "filter" else BOOL
+
+
+def _may_be_text(nodes: Sequence[Node], types: Sequence[Type]) -> bool:
+    """Says whether a declared number is compared with what may be its text."""
+    if {kind.name for kind in types} != {NUMBER.name, STRING.name}:
+        return False
+    text = _text(nodes[types.index(STRING)])
+    return text is None or _NUMBER_TEXT.fullmatch(text) is not None
 
 
 def _text(node: Node) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from graphwire_server.graphs.conditions.errors import (
 from graphwire_server.graphs.conditions.frame import BUDGET, Frame, Variables
 from graphwire_server.graphs.conditions.functions import NAMES
 from graphwire_server.graphs.conditions.syntax import parse
+from graphwire_server.graphs.conditions.types import Type
 from graphwire_server.graphs.conditions.values import an
 
 #: The longest condition, in characters.
@@ -69,10 +70,11 @@ class Condition:
         return value
 
 
-def compile_condition(text: str, state_keys: Collection[str] | None) -> Condition:
+def compile_condition(text: str, state: Mapping[str, Type] | None) -> Condition:
     """Returns the condition that a text is.
 
-    `state_keys` are the keys that the state may have, None if they are not known.
+    `state` has the keys that the state may have, each with its type as far as that is known;
+    None if they are not known.
 
     The same condition of the same graph is compiled once, as far as it is remembered: each run
     brings it again. A pattern takes up to a megabyte once it has been used, so conditions with
@@ -82,18 +84,19 @@ def compile_condition(text: str, state_keys: Collection[str] | None) -> Conditio
         ConditionError: The text is too long, is no expression, names what there is not, or
             has a type that is wrong.
     """
-    keys = None if state_keys is None else tuple(state_keys)
+    # The marks of types count for this as well, though they make no other type of one.
+    known = None if state is None else tuple((k, t, t.nullable) for k, t in state.items())
     if len(text) > _LONGEST_REMEMBERED or "matches" in text:
-        return _compiled(text, keys)
-    return _remembered(text, keys)
+        return _compiled(text, known)
+    return _remembered(text, known)
 
 
-def _compiled(text: str, state_keys: tuple[str, ...] | None) -> Condition:
+def _compiled(text: str, state: tuple[tuple[str, Type, bool], ...] | None) -> Condition:
     try:
         if len(text) > MAX_LENGTH:
             raise Refusal(f"has {len(text)} characters, and {MAX_LENGTH} are allowed", MAX_LENGTH)
         tree = parse(text)
-        checker = Checker(state_keys)
+        checker = Checker(None if state is None else {key: kind for key, kind, _ in state})
         checker.condition(tree, len(text) - len(text.lstrip()))
         builder = Builder()
         code = builder.build(tree)

@@ -251,6 +251,10 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         cursor = self._execute(sql.PAUSES_RESUMED_BY, (thread_id, run_id))
         return [rows.pause_record(row) for row in cursor]
 
+    def last_resolved_pause(self, thread_id: str) -> PauseRecord | None:
+        row = self._execute(sql.LAST_RESOLVED_PAUSE, (thread_id,)).fetchone()
+        return None if row is None else rows.pause_record(row)
+
     def list_pauses(
         self,
         which: PauseFilter,

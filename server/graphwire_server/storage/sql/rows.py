@@ -171,6 +171,7 @@ def pause_row(pause: PauseRecord) -> Row:
         pause.answered_by,
         pause.expired,
         pause.review,
+        pause.task_input,
     )
 
 
@@ -203,6 +204,7 @@ def pause_record(row: Row) -> PauseRecord:
         answered_by=row[23],
         expired=bool(row[24]),
         review=row[25],
+        task_input=row[26],
     )
 
 

@@ -582,7 +582,7 @@ PAUSE_COLUMNS = (
     "pause_id, thread_id, run_id, kind, node, namespace, checkpoint_id, create_time, "
     "interrupt_id, task_id, status, resolved_by_run_id, resolve_time, "
     "value, response_schema, answer, assistant_id, breakpoints, tool_calls, expire_time, "
-    "on_expiry, expiry_message, principal, answered_by, expired, review"
+    "on_expiry, expiry_message, principal, answered_by, expired, review, task_input"
 )
 
 INSERT_PAUSE = insert("gw_pauses", PAUSE_COLUMNS)
@@ -655,6 +655,11 @@ PAUSE_CALLED = f"""
 PAUSES_RESUMED_BY = f"""
     SELECT {PAUSE_COLUMNS} FROM gw_pauses
     WHERE thread_id = ? AND resolved_by_run_id = ? AND status = 'RESUMED' ORDER BY number
+"""
+
+LAST_RESOLVED_PAUSE = f"""
+    SELECT {PAUSE_COLUMNS} FROM gw_pauses
+    WHERE thread_id = ? AND status <> 'OPEN' ORDER BY resolve_time DESC, number DESC LIMIT 1
 """
 
 
