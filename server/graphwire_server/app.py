@@ -440,6 +440,7 @@ def _guard(
         return None
     rules = authentication.rules
     policy = Ownership() if rules is None else ProjectPolicy(rules.ask)
+    registry.assistants_are_listed = rules is None
     return Guard(authentication.authenticator, Authorizer(policy, storage, registry, codec))
 
 

@@ -115,6 +115,19 @@ def test_nothing_runs_on_a_thread_of_somebody_else(guest: Guests, paused: Paused
     )
 
 
+def test_a_request_id_does_not_tell_whether_a_thread_is_there(
+    guest: Guests, paused: Paused, once: str
+) -> None:
+    bob = guest("bob")
+    not_there = str(uuid.uuid4())
+    for rpc in ("StreamRun", "CreateRun"):
+        fields = {"assistant_id": "no such", "request_id": once, "input": payload({})}
+        hidden = bob.refusal(rpc, thread_id=paused.thread_id, **fields)
+        missing = bob.refusal(rpc, thread_id=not_there, **fields)
+        assert hidden[1] == "THREAD_NOT_FOUND"
+        assert hidden[2].replace(paused.thread_id, "…") == missing[2].replace(not_there, "…")
+
+
 def test_runs_of_somebody_else_are_not_cancelled(guest: Guests, paused: Paused) -> None:
     bob = guest("bob")
     code, reason, _ = bob.refusal("CancelRuns", run_ids=[paused.run_id])

@@ -301,6 +301,11 @@ async def test_a_peer_with_two_spiffe_ids_is_nobody(identities: Callable[..., An
     assert await identities(name="cn", dns=["worker"], uris=two) == ""
 
 
+async def test_a_spiffe_id_counts_only_where_one_belongs(identities: Callable[..., Any]) -> None:
+    assert await identities(name="spiffe://example.org/a") == ""
+    assert await identities(name="cn", dns=["SPIFFE://example.org/a"]) == ""
+
+
 # --- renewal ---
 
 

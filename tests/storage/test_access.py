@@ -63,6 +63,9 @@ ACCESSES = (
         )
     ),
     Access(owner="ada", metadata='{"owner": "ada"}', lists=(("readers", '["bob"]'),)),
+    Access(also='{"owner": "ada"}'),
+    Access(metadata='{"owner": "ada"}', also='{"readers": ["bob"]}'),
+    Access(metadata='{"owner": "ada"}', also='{"owner": 1}'),
 )
 
 

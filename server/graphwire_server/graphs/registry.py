@@ -129,11 +129,17 @@ class LoadedGraph:
 
 
 class GraphRegistry:
-    """All graphs of a project."""
+    """All graphs of a project.
+
+    Attributes:
+        assistants_are_listed: Whether an error may name the assistants there are beside the
+            graphs: not where some are for some callers only.
+    """
 
     def __init__(self, graphs: Mapping[str, LoadedGraph]) -> None:
         """Makes it from graphs by name; `load` is what the server uses."""
         self._graphs = dict(graphs)
+        self.assistants_are_listed = True
 
     @classmethod
     async def load(

@@ -59,6 +59,8 @@ class AskedFor:
             for name in _IDS
             if name in request.DESCRIPTOR.fields_by_name and getattr(request, name)
         }
+        if "thread_ids" in request.DESCRIPTOR.fields_by_name:
+            value["thread_ids"] = list(request.thread_ids)
         value["metadata"] = self._object(request, "metadata", "metadata")
         if "filter" in request.DESCRIPTOR.fields_by_name:
             value["metadata"] = self._object(request.filter, "metadata", "filter.metadata")

@@ -120,6 +120,7 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             new,
             return_existing=returns,
             key=request_key("CreateAssistant", request.request_id, meaning),
+            access=current_caller().access,
         )
         return pb.CreateAssistantResponse(assistant=assistant_message(view))
 

@@ -10,8 +10,9 @@ from enum import Enum, auto
 from typing import Any
 
 from graphwire import errors
-from graphwire.v1 import run_pb2
+from graphwire.v1 import assistants_pb2, run_pb2, threads_pb2
 
+from graphwire_server import jsontext
 from graphwire_server.auth.identity import Identity
 from graphwire_server.auth.policies import Action, Policy, Resource
 from graphwire_server.graphs.registry import GraphRegistry
@@ -23,7 +24,7 @@ from graphwire_server.runs.assistants import find, no_assistant
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.event_log import run_not_found
 from graphwire_server.runs.inbox import pause_not_found
-from graphwire_server.runs.refusals import thread_not_found
+from graphwire_server.runs.refusals import thread_exists, thread_not_found
 from graphwire_server.storage.access import ALL, Access, Belonging
 from graphwire_server.storage.interface import Reader, Storage
 
@@ -122,6 +123,12 @@ RULES: dict[str, Rule | None] = {
 }
 
 
+_JOIN = "/graphwire.v1.Runs/JoinRun"
+_EDIT = "/graphwire.v1.Threads/UpdateThreadState"
+_CANCELLING = _threads("update", Subject.RUN)
+_READ_ASSISTANT = _assistants("read", Subject.ASSISTANT)
+
+
 class Authorizer:
     """Decides on each request before its servicer sees it."""
 
@@ -147,7 +154,7 @@ class Authorizer:
         if method not in RULES:
             raise errors.PermissionDeniedError(f"{method} is for nobody")
         rule = RULES[method]
-        asked = AskedFor(method, self._codec, wanted=self._policy.reads_requests)
+        asked = self._asked(method)
         if rule is None:
             return [_caller(identity, ALL)]
         match rule.subject:
@@ -155,19 +162,22 @@ class Authorizer:
                 access = await self._decide(identity, rule, asked.of(request))
                 asked.put_back(request)
                 await self._check_named(rule.subject, request, access)
+                await self._check_besides(method, request, identity)
             case Subject.NEW_THREAD:
                 access = await self._decide(identity, rule, asked.of_new_thread(request))
                 asked.put_back(request)
+                await self._check_returned(request, identity)
+                await self._check_assistant(request, identity)
             case Subject.COPY:
                 access = await self._decide(identity, rule, asked.of(request))
                 await self._check_named(Subject.THREAD, request, access)
                 made = await self._made(identity, request.new_thread_id)
                 return [replace(made, access=access)]
             case Subject.START:
-                return [await self._admit_start(request, identity, rule, asked)]
+                return [await self._admit_start(method, request, identity, rule, asked)]
             case Subject.STARTS:
                 return [
-                    await self._admit_start(each, identity, rule, asked)
+                    await self._admit_start(method, each, identity, rule, asked)
                     for each in request.requests
                 ] or [_caller(identity, ALL)]
             case Subject.CANCELS:
@@ -176,12 +186,14 @@ class Authorizer:
             case Subject.NEW_ASSISTANT:
                 access = await self._decide(identity, rule, asked.of_assistant(request))
                 asked.put_back(request)
-                await self._check_made(request, access)
+                await self._check_made(request, identity, access)
             case Subject.ASSISTANT | Subject.OLD_ASSISTANT:
                 access = await self._admit_assistant(request, identity, rule, asked)
             case _:
                 access = await self._decide(identity, rule, asked.of(request))
-                asked.put_back(request)
+                if rule.action == "search" and asked.added:
+                    # What a handler writes into a search is searched for, as on LangGraph's server.
+                    access = replace(access, also=jsontext.dumps(asked.added))
         return [_caller(identity, access)]
 
     async def _decide(self, identity: Identity, rule: Rule, value: dict[str, Any]) -> Access:
@@ -207,24 +219,66 @@ class Authorizer:
         if not _admits(access, found):
             raise missing
 
-    async def _admit_start(
-        self, request: Any, identity: Identity, rule: Rule, asked: AskedFor
-    ) -> Caller:
+    async def _check_besides(self, method: str, request: Any, identity: Identity) -> None:
+        """Checks what a request does besides to what it names, or takes for it."""
+        if method == _JOIN and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
+            # To read a run is not enough to have it cancelled.
+            access = await self._decide(identity, _CANCELLING, self._asked().of(request))
+            await self._check_named(Subject.RUN, request, access)
+        if method == _EDIT:
+            await self._check_assistant(request, identity)
+
+    async def _check_assistant(self, request: Any, identity: Identity) -> None:
+        """Refuses an assistant that is not for the caller, where a request takes one."""
         if self._policy.reads_requests and request.assistant_id:
-            reading = Rule("assistants", "read", Subject.ASSISTANT)
-            await self._admit_assistant(request, identity, reading, asked)
+            await self._admit_assistant(request, identity, _READ_ASSISTANT, self._asked())
+
+    async def _check_returned(
+        self, request: threads_pb2.CreateThreadRequest, identity: Identity
+    ) -> None:
+        """Refuses to return a thread, in place of making it, that the caller may not read."""
+        thread_id = validation.optional_thread_id(request.thread_id)
+        returns = request.if_exists == threads_pb2.IF_EXISTS_RETURN
+        if not (self._policy.reads_requests and returns and thread_id):
+            return
+        there = await self._storage.read(lambda db: db.belonging(thread_id=thread_id), short=True)
+        if there is None:
+            return
+        reading = threads_pb2.GetThreadRequest(thread_id=thread_id)
+        try:
+            access = await self._decide(
+                identity, _threads("read", Subject.THREAD), self._asked().of(reading)
+            )
+        except errors.PermissionDeniedError:
+            raise thread_exists(thread_id) from None
+        if not _admits(access, there):
+            raise thread_exists(thread_id)
+
+    def _asked(self, method: str = "") -> AskedFor:
+        return AskedFor(method, self._codec, wanted=self._policy.reads_requests)
+
+    async def _admit_start(
+        self, method: str, request: Any, identity: Identity, rule: Rule, asked: AskedFor
+    ) -> Caller:
+        await self._check_assistant(request, identity)
         access = await self._decide(identity, rule, asked.of_start(request))
         asked.put_back(request)
         thread_id = validation.optional_thread_id(request.thread_id)
         creates = request.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE
+        request_id = validation.request_id(request.request_id)
         if thread_id:
             if access == ALL and not self._policy.reads_requests:
                 return _caller(identity, access)
-            there = await self._storage.read(
-                lambda db: db.belonging(thread_id=thread_id), short=True
+            name = method.rpartition("/")[2]
+            there, repeated = await self._storage.read(
+                lambda db: (
+                    db.belonging(thread_id=thread_id),
+                    bool(request_id) and db.request(identity.principal, name, request_id),
+                ),
+                short=True,
             )
             # Of a thread that was deleted, the request_id may be remembered.
-            if there is not None or not (creates or request.request_id):
+            if there is not None or not (creates or repeated):
                 if not _admits(access, there):
                     raise thread_not_found(thread_id)
                 return _caller(identity, access)
@@ -234,7 +288,7 @@ class Authorizer:
 
     async def _made(self, identity: Identity, thread_id: str) -> Caller:
         """Returns the caller who makes a thread; with what the project's rules put on it."""
-        asked = AskedFor("", self._codec, wanted=self._policy.reads_requests)
+        asked = self._asked()
         rule = Rule("threads", "create", Subject.NEW_THREAD)
         access = await self._decide(identity, rule, asked.of_thread(thread_id))
         return replace(_caller(identity, access), thread_metadata=asked.added)
@@ -256,15 +310,28 @@ class Authorizer:
         if hidden := await self._storage.read(first_hidden):
             raise run_not_found(hidden)
 
-    async def _check_made(self, request: Any, access: Access) -> None:
+    async def _check_made(self, request: Any, identity: Identity, access: Access) -> None:
         """Refuses to make an assistant that others have, also where it would be returned."""
         assistant_id = validation.optional_name(request.assistant_id, "assistant_id")
-        if access == ALL or not assistant_id:
+        returns = request.if_exists == assistants_pb2.IF_ASSISTANT_EXISTS_RETURN
+        if not assistant_id or (access == ALL and not (returns and self._policy.reads_requests)):
             return
         found = await self._storage.read(
             lambda db: find(db, self._registry, assistant_id), short=True
         )
-        if found and not found.built_in and not access.admits("", found.metadata):
+        if found is None or found.built_in:
+            return
+        hidden = not access.admits("", found.metadata)
+        if returns and not hidden:
+            try:
+                reading = self._asked().of_assistant(
+                    assistants_pb2.GetAssistantRequest(assistant_id=assistant_id)
+                )
+                seen = await self._decide(identity, _READ_ASSISTANT, reading)
+                hidden = not seen.admits("", found.metadata)
+            except errors.PermissionDeniedError:
+                hidden = True
+        if hidden:
             raise assistant_exists(assistant_id, hidden=False)
 
     async def _admit_assistant(
@@ -296,9 +363,7 @@ class Authorizer:
             raise errors.PermissionDeniedError(
                 f"{identity.principal} may not {rule.action} the assistant {assistant_id!r}"
             )
-        raise await self._storage.read(
-            lambda db: no_assistant(db, self._registry, assistant_id, access)
-        )
+        raise await self._storage.read(lambda db: no_assistant(db, self._registry, assistant_id))
 
 
 def _admits(access: Access, found: Belonging | None) -> bool:

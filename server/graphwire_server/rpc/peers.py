@@ -15,7 +15,7 @@ def peer_identity(context: grpc.aio.ServicerContext[Any, Any]) -> str:
 
     That is its SPIFFE id (a URI among its alternative names), else the first DNS name among
     them, else the common name of its subject. Empty: it has shown no certificate, as without
-    mTLS, or one with none of these.
+    mTLS, or one with none of these, or with one that could be taken for somebody else's.
     """
     found: Mapping[str, Iterable[bytes]] = context.auth_context()
     uris = [uri for uri in found.get("peer_uri", ()) if uri.startswith(_SPIFFE)]
@@ -25,5 +25,14 @@ def peer_identity(context: grpc.aio.ServicerContext[Any, Any]) -> str:
     for names in (uris, found.get("peer_dns", ()), found.get("x509_common_name", ())):
         for name in names:
             if name:
-                return name.decode("utf-8", "replace")
+                # Authorities look at URIs more closely than at what else may be written there.
+                posing = names is not uris and name.lower().startswith(_SPIFFE)
+                return "" if posing else _text(name)
     return ""
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return ""

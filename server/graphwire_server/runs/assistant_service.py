@@ -29,6 +29,7 @@ from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     AssistantFilter,
@@ -157,9 +158,20 @@ class AssistantService:
         return await self._storage.read(lambda db: db.count_assistants(which, graphs=graphs))
 
     async def create(
-        self, new: NewAssistant, *, return_existing: bool, key: RequestKey | None
+        self,
+        new: NewAssistant,
+        *,
+        return_existing: bool,
+        key: RequestKey | None,
+        access: Access = ALL,
     ) -> AssistantView:
         """Creates an assistant; with an empty id the server chooses one.
+
+        Args:
+            new: The assistant.
+            return_existing: Return the one that is there, if the id is taken.
+            key: The request_id; None without one.
+            access: Which assistants the caller may have returned.
 
         Raises:
             AssistantExistsError: The id is taken, and not `return_existing`.
@@ -170,21 +182,23 @@ class AssistantService:
             RequestIdReusedError: The request_id was used for another request.
             GraphBuildError: The graph can't be built with its config.
         """
-        earlier = await self._storage.read(lambda db: self._made_earlier(db, key), short=True)
+        earlier = await self._storage.read(
+            lambda db: self._made_earlier(db, key, access), short=True
+        )
         if earlier is not None:
             return await self._view(earlier)
         loaded = self._graph(new.graph_id)
         await self._check(loaded, new.config, new.breakpoints, "breakpoints")
 
         def work(tx: Transaction) -> AssistantRecord:
-            earlier = self._made_earlier(tx, key)
+            earlier = self._made_earlier(tx, key, access)
             if earlier is not None:
                 return earlier
             now = now_us()
             assistant_id = new.assistant_id
             if assistant_id and self._is_taken(tx, assistant_id):
                 there = find(tx, self._registry, assistant_id)
-                if there is None or not return_existing:
+                if there is None or not return_existing or not _admits(access, there):
                     raise assistant_exists(assistant_id, hidden=there is None)
                 assistant = there
             else:
@@ -396,12 +410,14 @@ class AssistantService:
             or db.assistant_head(assistant_id) is not None
         )
 
-    def _made_earlier(self, db: Reader, key: RequestKey | None) -> AssistantRecord | None:
+    def _made_earlier(
+        self, db: Reader, key: RequestKey | None, access: Access
+    ) -> AssistantRecord | None:
         earlier = remembered(db, key) if key is not None else None
         if earlier is None:
             return None
         assistant = find(db, self._registry, earlier.subject)
-        if assistant is None:
+        if assistant is None or not _admits(access, assistant):
             raise errors.AssistantNotFoundError(
                 f"assistant {earlier.subject}, which this request_id created, was deleted",
                 resource=("assistant", earlier.subject),
@@ -445,6 +461,10 @@ class AssistantService:
         except GraphBuildError:
             _log.warning("graph_unavailable", graph=graph_id, exc_info=True)
             return (), ()
+
+
+def _admits(access: Access, assistant: AssistantRecord) -> bool:
+    return assistant.built_in or access.admits("", assistant.metadata)
 
 
 def _of_graph(assistant: AssistantRecord) -> tuple[str, ...]:

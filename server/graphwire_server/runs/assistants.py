@@ -22,7 +22,6 @@ from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.request import InputStart, RunRequest, RunSpec
-from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage, StorageError
 from graphwire_server.storage.records import (
     AssistantFilter,
@@ -397,11 +396,13 @@ def _context(assistant: AssistantRecord) -> dict[str, Any] | None:
 
 
 def no_assistant(
-    db: Reader, registry: GraphRegistry, assistant_id: str, access: Access = ALL
+    db: Reader, registry: GraphRegistry, assistant_id: str
 ) -> errors.AssistantNotFoundError:
-    """Returns the error for an assistant that is not there; it lists those that may be seen."""
+    """Returns the error for an assistant that is not there; it lists those for all to see."""
+    if not registry.assistants_are_listed:
+        return assistant_not_found(assistant_id, registry.names)
     listed = db.assistants(
-        AssistantFilter(access=access),
+        AssistantFilter(),
         limit=_MOST_NAMED,
         order=AssistantOrder.ASSISTANT_ID,
         graphs=first_versions(registry),

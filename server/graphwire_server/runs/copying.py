@@ -9,7 +9,7 @@ import orjson
 from graphwire_server import jsontext
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id
-from graphwire_server.runs.inheritance import inherited, without_start, without_webhook
+from graphwire_server.runs.inheritance import as_user, inherited, without_start, without_webhook
 from graphwire_server.runs.refusals import thread_busy, thread_exists, thread_not_found
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import ThreadStatus
@@ -72,7 +72,8 @@ def copy_thread(
     )
     inheritance = inherited(tx, thread_id)
     if inheritance is not None:
-        # Nor does anybody hear of the copy who asked to be told of the original.
+        # Nor does anybody hear of the copy who asked to be told of the original; and what goes on
+        # there by itself does so for whoever has made it.
         kept = without_webhook(without_start(inheritance))
-        tx.put_inheritance(copy.thread_id, kept)
+        tx.put_inheritance(copy.thread_id, as_user(kept, caller.user))
     return copy.thread_id

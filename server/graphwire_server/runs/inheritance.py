@@ -5,7 +5,9 @@ A run can be deleted while its thread is paused, and a copy of a thread has no r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.interface import Reader, Transaction
@@ -47,6 +49,12 @@ def without_webhook(inheritance: Inheritance) -> Inheritance:
     """Returns it without the webhook."""
     spec = RunSpec.from_json(inheritance.spec)
     return replace(inheritance, spec=replace(spec, webhook="").to_json())
+
+
+def as_user(inheritance: Inheritance, user: Mapping[str, Any]) -> Inheritance:
+    """Returns it as if the run had been started by another user, as the graph is told of him."""
+    spec = RunSpec.from_json(inheritance.spec)
+    return replace(inheritance, spec=replace(spec, user=dict(user)).to_json())
 
 
 def _of(run: RunRecord) -> Inheritance:

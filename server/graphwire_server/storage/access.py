@@ -20,11 +20,13 @@ class Access:
             any.
         lists: Metadata that has lists under these keys with at least these elements: each as
             (key, a JSON array as text).
+        also: Metadata that contains this JSON object (text) besides; empty for any.
     """
 
     owner: str | None = None
     metadata: str = ""
     lists: tuple[tuple[str, str], ...] = ()
+    also: str = ""
 
     def admits(self, owner: str, metadata: str) -> bool:
         """Says whether a thread or assistant is among them.
@@ -35,10 +37,11 @@ class Access:
         """
         if self.owner is not None and self.owner != owner:
             return False
-        if not self.metadata and not self.lists:
+        if not self.metadata and not self.lists and not self.also:
             return True
         document = orjson.loads(metadata)
-        if self.metadata and not contains(document, orjson.loads(self.metadata)):
+        wanted = [orjson.loads(text) for text in (self.metadata, self.also) if text]
+        if not all(contains(document, each) for each in wanted):
             return False
         return all(has_all(document, key, orjson.loads(wanted)) for key, wanted in self.lists)
 

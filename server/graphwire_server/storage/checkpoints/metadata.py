@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+#: How the keys begin by which a graph is told who runs it.
+_CALLER = "langgraph_auth_"
+
 _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -21,3 +24,8 @@ def dumps(metadata: Mapping[str, Any]) -> str:
 def loads(text: str) -> dict[str, Any]:
     """Returns the metadata of a text."""
     return cast("dict[str, Any]", json.loads(text))
+
+
+def without_caller(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns metadata without who runs the graph, which LangGraph copies from its config."""
+    return {key: value for key, value in metadata.items() if not key.startswith(_CALLER)}

@@ -120,7 +120,7 @@ class Saver(SyncMethods):
         sink = current_sink.get()
         thread_id, namespace = _place(config)
         parent_id = get_checkpoint_id(config) or ""
-        noted = dict(get_serializable_checkpoint_metadata(config, metadata))
+        noted = metadata_json.without_caller(get_serializable_checkpoint_metadata(config, metadata))
         if sink is not None:
             noted |= sink.annotations(thread_id, namespace, checkpoint, noted)
         record = CheckpointRecord(

@@ -210,9 +210,10 @@ def access_conditions(access: Access, table: str) -> tuple[list[str], list[objec
         parameters.append(access.owner)
         if access.owner:
             conditions.append(f"{table}.owner <> ''")  # as its index has it
-    if access.metadata:
-        conditions.append(f"graphwire_contains({table}.metadata, ?)")
-        parameters.append(access.metadata)
+    for contained in (access.metadata, access.also):
+        if contained:
+            conditions.append(f"graphwire_contains({table}.metadata, ?)")
+            parameters.append(contained)
     for key, elements in access.lists:
         conditions.append(f"graphwire_has_all({table}.metadata, ?, ?)")
         parameters += [key, elements]

@@ -1,0 +1,57 @@
+"""Rules of a project that mark and search by the metadata alone, and share what may be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+
+@auth.authenticate
+async def authenticate(authorization: str | None) -> dict[str, Any]:
+    """Returns whose token it is: everybody's is his name with "-token"."""
+    scheme, _, token = (authorization or "").partition(" ")
+    name = token.removesuffix("-token")
+    if scheme.lower() != "bearer" or name == token:
+        raise Auth.exceptions.HTTPException(status_code=401, detail="Invalid token")
+    return {"identity": name}
+
+
+@auth.on
+async def own(ctx: Auth.types.AuthContext, value: dict[str, Any]) -> dict[str, str]:
+    """Lets everybody change what is his own."""
+    return {"owner": ctx.user.identity}
+
+
+async def mark(ctx: Auth.types.AuthContext, value: Any) -> None:
+    """Marks what is made, and returns no filter, as rules may."""
+    metadata = value.setdefault("metadata", {})
+    metadata["owner"] = ctx.user.identity
+    metadata["readers"] = [ctx.user.identity, *metadata.get("readers", [])]
+
+
+async def search(ctx: Auth.types.AuthContext, value: Any) -> None:
+    """Searches for what is one's own, by writing it into what is searched for."""
+    value["metadata"]["owner"] = ctx.user.identity
+
+
+async def shared(ctx: Auth.types.AuthContext, value: Any) -> Any:
+    """Lets those read with whom it is shared."""
+    return {"readers": {"$contains": ctx.user.identity}}
+
+
+@auth.on.threads.create_run
+async def start(ctx: Auth.types.AuthContext, value: Any) -> dict[str, str]:
+    """Marks runs, and the threads that they make; for one's own."""
+    value["metadata"]["owner"] = ctx.user.identity
+    return {"owner": ctx.user.identity}
+
+
+auth.on.threads.create(mark)
+auth.on.threads.search(search)
+auth.on.threads.read(shared)
+auth.on.assistants.create(mark)
+auth.on.assistants.search(search)
+auth.on.assistants.read(shared)

@@ -1,0 +1,185 @@
+"""What those may do with whom something is shared, and what they must not."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+from graphwire.v1 import (
+    assistants_pb2,
+    run_event_pb2,
+    run_pb2,
+    runs_pb2,
+    runs_pb2_grpc,
+    threads_pb2,
+    threads_pb2_grpc,
+)
+
+from tests.access.guarded import PROJECT, Guest
+from tests.access.test_ownership import last_value
+from tests.e2e.drive import DEADLINE, payload
+from tests.servers import ServerProcess
+
+Guests = Callable[[str], Guest]
+
+DELAYED = {"assistant_id": "two", "input": payload({"log": []}), "start_delay": {"seconds": 60}}
+
+
+@pytest.fixture(scope="module")
+def sharing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server of a project whose rules share."""
+    folder = tmp_path_factory.mktemp("sharing")
+    process = ServerProcess(folder / "graphwire.db", PROJECT / "sharing.json").start()
+    yield process
+    assert process.stop() == 0, process.log
+
+
+@pytest.fixture
+def member(sharing: ServerProcess) -> Iterator[Guests]:
+    """Makes callers, by name."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(closing(Guest(sharing, name)))
+
+
+def shared_with(owner: Guest, *readers: str) -> str:
+    return owner.new_thread(metadata=payload({"readers": list(readers)}))
+
+
+def test_who_may_only_read_a_run_does_not_cancel_it_by_leaving(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    thread_id = shared_with(ada, "bob")
+    run_id = ada.call("CreateRun", thread_id=thread_id, **DELAYED).run.run_id
+    assert bob.refusal("CancelRun", run_id=run_id)[1] == "RUN_NOT_FOUND"
+    leaving = runs_pb2.JoinRunRequest(run_id=run_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
+    assert bob.refusal("JoinRun", leaving)[:2] == ("NOT_FOUND", "RUN_NOT_FOUND")
+    joined = runs_pb2_grpc.RunsStub(bob.channel).JoinRun(
+        runs_pb2.JoinRunRequest(run_id=run_id), metadata=tuple(bob.metadata), timeout=DEADLINE
+    )
+    assert next(joined).event.HasField("metadata")
+    joined.cancel()
+    ada.call("CancelRun", run_id=run_id)
+
+
+def test_a_search_finds_what_a_handler_wrote_into_it(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    thread_id = ada.new_thread()
+    ada.run(thread_id, interrupt_before=["second"])
+    made = ada.call("CreateAssistant", graph_id="two", name="ada's").assistant.assistant_id
+    for caller, seen in ((ada, True), (bob, False)):
+        found = caller.call("ListThreads", page_size=1000).threads
+        assert (thread_id in [thread.thread_id for thread in found]) is seen
+        which = threads_pb2.ThreadFilter(thread_ids=[thread_id])
+        assert caller.call("CountThreads", filter=which).count == seen
+        pauses = caller.call("ListPauses", filter={"thread_id": thread_id}).pauses
+        assert len(pauses) == seen
+        # Graphs are for all.
+        there = {each.assistant_id for each in caller.call("ListAssistants").assistants}
+        assert ("two" in there, made in there) == (True, seen)
+        named = assistants_pb2.AssistantFilter(name="ada's")
+        assert bool(caller.call("CountAssistants", filter=named).count) is seen
+    # Whose are asked for does not matter.
+    asked = threads_pb2.ThreadFilter(metadata=payload({"owner": "ada"}))
+    assert bob.call("CountThreads", filter=asked).count == 0
+
+
+def test_a_watcher_hears_what_a_search_would_find(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    watching = bob.watch()
+    next(watching)
+    hers, his = ada.new_thread(), bob.new_thread()
+    ada.run(hers)
+    bob.run(his)
+    assert next(watching).thread_id == his
+    watching.cancel()
+
+
+def test_what_is_there_is_returned_instead_of_made_to_those_who_may_read_it(
+    member: Guests,
+) -> None:
+    ada, bob, name = member("ada"), member("bob"), f"n-{uuid.uuid4()}"
+    ada.call("CreateThread", thread_id=name, metadata=payload({"readers": ["cleo"]}))
+    ada.call("CreateAssistant", assistant_id=name, graph_id="two")
+    thread = {"thread_id": name, "if_exists": threads_pb2.IF_EXISTS_RETURN}
+    assert bob.refusal("CreateThread", **thread)[:2] == ("ALREADY_EXISTS", "THREAD_EXISTS")
+    assert member("cleo").call("CreateThread", **thread).thread.thread_id == name
+    assistant = {
+        "assistant_id": name,
+        "graph_id": "two",
+        "if_exists": assistants_pb2.IF_ASSISTANT_EXISTS_RETURN,
+    }
+    assert bob.refusal("CreateAssistant", **assistant)[1] == "ASSISTANT_EXISTS"
+    assert ada.call("CreateAssistant", **assistant).assistant.assistant_id == name
+
+
+def test_an_assistant_that_is_hidden_is_none_to_begin_a_state_with(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    hidden = ada.call(
+        "CreateAssistant",
+        graph_id="two",
+        config={"configurable": payload({"prompt": "ada's secret"})},
+    ).assistant.assistant_id
+    step = {"updates": [{"as_node": "first", "values": payload({"log": ["x"]})}]}
+    not_there = f"there is no assistant '{hidden}'; there are: two"
+    for fields in ({}, {"supersteps": [step]}):
+        code, reason, text = bob.refusal("CreateThread", assistant_id=hidden, **fields)
+        assert (code, reason, text) == ("NOT_FOUND", "ASSISTANT_NOT_FOUND", not_there)
+    edit = {"thread_id": bob.new_thread(), "values": payload({"log": ["x"]})}
+    refused = bob.refusal("UpdateThreadState", assistant_id=hidden, **edit)
+    assert refused == ("NOT_FOUND", "ASSISTANT_NOT_FOUND", not_there)
+    assert ada.new_thread(assistant_id=hidden)
+
+
+def test_no_error_lists_assistants_that_a_search_would_hide(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    hidden = ada.call("CreateAssistant", graph_id="two").assistant.assistant_id
+    gone = bob.call("CreateAssistant", graph_id="two").assistant.assistant_id
+    step = {"updates": [{"as_node": "first", "values": payload({"log": ["x"]})}]}
+    thread_id = bob.new_thread(assistant_id=gone, supersteps=[step])
+    bob.call("UpdateThreadState", thread_id=thread_id, as_node="__end__")
+    bob.call("DeleteAssistant", assistant_id=gone)
+    start = {"thread_id": thread_id, "resume": {}}
+    for refusal in (
+        bob.refusal("StreamRun", **start),
+        bob.refusal("GetAssistant", assistant_id="missing"),
+        bob.refusal("StreamRun", assistant_id="missing", input=payload({})),
+    ):
+        assert refusal[1] == "ASSISTANT_NOT_FOUND"
+        assert hidden not in refusal[2]
+
+
+def test_a_copy_goes_on_as_who_made_it_also_by_itself(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    thread_id = shared_with(ada, "bob")
+    timed = {
+        "node": "second",
+        "expires_after": {"seconds": 1},
+        "on_expiry": "ON_EXPIRY_RESUME",
+    }
+    ada.run(thread_id, breakpoints=[timed])
+    copy_id = bob.call("CopyThread", thread_id=thread_id).thread.thread_id
+    # His now, by the rules; what the edit leaves waits under the same breakpoint.
+    edit = {"thread_id": copy_id, "values": payload({"log": ["bob's"]}), "as_node": "first"}
+    bob.call("UpdateThreadState", **edit)
+    events: list[run_event_pb2.RunEvent] = []
+    joined = threads_pb2_grpc.ThreadsStub(bob.channel).JoinThread(
+        threads_pb2.JoinThreadRequest(thread_id=copy_id),
+        metadata=tuple(bob.metadata),
+        timeout=DEADLINE,
+    )
+    for response in joined:
+        events.append(response.event)
+        if response.event.HasField("end"):
+            break
+    joined.cancel()
+    assert last_value(events)["identity"] == "bob"  # type: ignore[index]
+
+
+def test_checkpoints_do_not_name_the_caller(member: Guests) -> None:
+    ada = member("ada")
+    thread_id = ada.new_thread()
+    ada.run(thread_id)
+    states = ada.call("ListThreadHistory", thread_id=thread_id).states
+    assert states
+    assert "langgraph_auth" not in "".join(map(str, states))
