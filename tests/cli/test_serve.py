@@ -66,7 +66,7 @@ def write_project(folder: Path) -> Path:
     config = {
         "dependencies": ["."],
         "graphs": {"known": described, "sleeps": "./graph.py:sleeps"},
-        "auth": {"path": "./auth.py:auth"},
+        "store": {"index": {"dims": 3}},
         "http": {"cors": {}},
         "python_version": "3.11",
     }
@@ -189,7 +189,7 @@ def test_with_json_logs_every_line_is_json(stopped: Stopped) -> None:
         "assistants": ["known", "sleeps"],
         "project": str(stopped.project / "langgraph.json"),
         "database": str(stopped.project / ".graphwire" / "graphwire.db"),
-        "not_honoured": ["auth", "http"],
+        "not_honoured": ["http", "store"],
         "only_for_images": ["python_version"],
     }
     assert stopping["event"] == "stopping"
