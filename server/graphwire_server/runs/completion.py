@@ -6,6 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import structlog
+from graphwire.errors import GraphwireError
+
+_log = structlog.get_logger("graphwire.runs")
+
 T = TypeVar("T")
 
 
@@ -30,4 +35,24 @@ class Completion:
 
     async def of(self, work: Coroutine[Any, Any, T]) -> T:
         """Awaits work that goes on to its end even if this call is cancelled."""
-        return await asyncio.shield(self.begin(work))
+        return await self.wait(self.begin(work))
+
+    @staticmethod
+    async def wait(task: asyncio.Task[T]) -> T:
+        """Awaits work that was begun; it goes on to its end even if this call is cancelled."""
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                task.add_done_callback(_left_alone)
+            raise
+
+
+def _left_alone(task: asyncio.Task[Any]) -> None:
+    """Looks at what came of work of which nobody wants to know any more.
+
+    asyncio would write an error for each caller who hangs up on a call that is refused.
+    """
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, GraphwireError):
+        _log.error("work_failed", exc_info=error)
