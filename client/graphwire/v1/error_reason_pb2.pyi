@@ -149,6 +149,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the server is shutting down. Retry on another one; a stream can
     be joined again after its last sequence (metadata key `last_sequence`).
     """
+    ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 68
+    """UNAVAILABLE: the server can't reach its database at present. Any call may be answered
+    so. Retry; of a call that changes something it may not be known whether it did, so
+    repeat it with its `request_id`. A stream can be joined again.
+    """
     ERROR_REASON_GRAPH_UNAVAILABLE: _ErrorReason.ValueType  # 63
     """INTERNAL: the graph could not be built for this request (its factory raised), is
     not in langgraph.json any more, or its stored state can't be read.
@@ -294,6 +299,11 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 62
 """UNAVAILABLE: the server is shutting down. Retry on another one; a stream can
 be joined again after its last sequence (metadata key `last_sequence`).
+"""
+ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 68
+"""UNAVAILABLE: the server can't reach its database at present. Any call may be answered
+so. Retry; of a call that changes something it may not be known whether it did, so
+repeat it with its `request_id`. A stream can be joined again.
 """
 ERROR_REASON_GRAPH_UNAVAILABLE: ErrorReason.ValueType  # 63
 """INTERNAL: the graph could not be built for this request (its factory raised), is

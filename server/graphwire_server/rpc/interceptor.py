@@ -22,7 +22,7 @@ from graphwire_server.rpc import validation
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
-from graphwire_server.storage.interface import StorageError
+from graphwire_server.storage.interface import StorageError, StorageUnavailable
 
 _log = structlog.get_logger("graphwire.rpc")
 
@@ -123,6 +123,11 @@ class Call:
         if isinstance(error, GraphBuildError):
             self._log.warning("graph_unavailable", error=str(error))
             return errors.GraphUnavailableError(str(error))
+        if isinstance(error, StorageUnavailable):
+            self._log.warning("database_unavailable", error=str(error))
+            return errors.DatabaseUnavailableError(
+                "the server can't reach its database at present", retry_after=1.0
+            )
         if isinstance(error, StorageError):
             self._log.exception("storage_failed")
         else:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
-from graphwire_server.storage.interface import StorageError, Transaction
+from graphwire_server.storage.interface import StorageError, StorageUnavailable, Transaction
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.outcome import Outcome
 
@@ -116,7 +116,9 @@ class GroupCommit:
                 long=any(waiting.long for waiting in batch),
             )
         except StorageError as error:
-            outcomes = [Outcome(error=StorageError(str(error))) for _ in batch]
+            # One of its own for each, of whose traceback nobody else is a part.
+            kind = StorageUnavailable if isinstance(error, StorageUnavailable) else StorageError
+            outcomes = [Outcome(error=kind(str(error))) for _ in batch]
         except Exception as error:  # noqa: BLE001 (all of its callers are told)
             outcomes = [Outcome(error=unusable(self._database, error)) for _ in batch]
         for waiting, outcome in zip(batch, outcomes, strict=True):
