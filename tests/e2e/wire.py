@@ -29,7 +29,7 @@ PATHS = {method.name: path for path, method in METHODS.items()}
 #: The streams that stay open until the caller ends them.
 ENDLESS = ("JoinThread", "WatchThreads")
 
-Metadata = Sequence[tuple[str, str]]
+Metadata = Sequence[tuple[str, str | bytes]]
 
 
 def request_type(name: str) -> type[Message]:
