@@ -39,7 +39,11 @@ LONGEST = [
     for name in (
         "crash/test_campaign_on_postgres.py",
         "crash/test_campaign.py",
+        "faults/test_database.py",
         "e2e/test_recovery.py",
+        "faults/test_readers.py",
+        "e2e/test_fuzz.py",
+        "soak/test_soak.py",
         "docs/test_pages.py",
         "examples/test_benchmarks.py",
         "client/test_client_with_a_real_server.py",
