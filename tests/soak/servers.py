@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Servers:
 
     Attributes:
         processes: The servers.
-        database_bytes: Returns the size of the database.
+        database_bytes: Returns how much of the database is in use.
     """
 
     processes: list[ServerProcess]
@@ -69,7 +70,7 @@ def running_servers(folder: Path, *, postgres: bool) -> Iterator[Servers]:
             path = folder / "graphwire.db"
             servers = Servers(
                 [ServerProcess(path, PROJECT, env=_ENV)],
-                lambda: sum(found.stat().st_size for found in folder.glob("graphwire.db*")),
+                lambda: _used_bytes(path),
             )
         for process in servers.processes:
             stack.callback(_kill_if_running, process)
@@ -77,6 +78,16 @@ def running_servers(folder: Path, *, postgres: bool) -> Iterator[Servers]:
         yield servers
         codes = [process.stop() for process in servers.processes]
         assert codes == [0] * len(codes), [process.log[-4000:] for process in servers.processes]
+
+
+def _used_bytes(database: Path) -> int:
+    """Returns what is in use of a SQLite file, which itself never shrinks."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        pages, free, size = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    return int((pages - free) * size)
 
 
 def _kill_if_running(process: ServerProcess) -> None:
