@@ -89,6 +89,14 @@ bench: setup ## Measure speed, memory and storage, against the same graphs in pr
 crash: setup ## Kill servers at every commit and at random, and check what they did
 	@$(BIN)/python -m tests.crash --kills 1000 $(CRASH)
 
+.PHONY: soak
+soak: setup ## Load real servers for ten minutes: all is checked, and nothing may grow
+	@$(BIN)/python -m tests.soak $(SOAK)
+
+.PHONY: fuzz
+fuzz: setup ## Call every RPC with random and damaged messages for ten minutes
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
 .PHONY: properties
 properties: setup ## Play random calls, graphs and breakpoints, and compare with the models
 	@GRAPHWIRE_TEST_EXAMPLES=1000 $(PYTEST) tests/machine tests/properties $(PROPERTIES)

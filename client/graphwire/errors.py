@@ -445,6 +445,16 @@ class UnconfirmedError(GraphwireError):
     reason = "UNCONFIRMED"
 
 
+class DatabaseUnavailableError(GraphwireError):
+    """The server can't reach its database at present; retry, with the same request id.
+
+    Of a call that changes something it may not be known whether it did.
+    """
+
+    code = "UNAVAILABLE"
+    reason = "DATABASE_UNAVAILABLE"
+
+
 class GraphUnavailableError(GraphwireError):
     """The graph could not be built for this request, or its stored state can't be read."""
 

@@ -69,7 +69,17 @@ def configure_logging(level: str, form: LogFormat) -> None:
         logging.getLogger(name).setLevel(max(threshold, logging.INFO))
     for name in _TELLTALE:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_hang_up)
     logging.captureWarnings(True)
+
+
+def _is_no_hang_up(record: logging.LogRecord) -> bool:
+    """Returns whether a line of gRPC's is about more than a caller who has gone.
+
+    It takes a write that fails for an error if it comes before the news that the call was
+    cancelled, which is a matter of chance.
+    """
+    return not str(record.msg).startswith("ExecuteBatchError raised in core")
 
 
 def _traceback(exc_info: ExcInfo) -> str:

@@ -55,6 +55,22 @@ def test_json_lines_have_time_level_logger_and_event() -> None:
     assert failed["exception"].endswith("RuntimeError: broken")
 
 
+HANG_UPS = """
+import logging
+from graphwire_server.logs import configure_logging
+
+configure_logging("debug", "json")
+log = logging.getLogger("grpc._cython.cygrpc")
+log.error("ExecuteBatchError raised in core by servicer method [%s]", "/a/B")
+log.error("Exception in servicer method [%s]", "/a/B")
+"""
+
+
+def test_a_caller_who_hangs_up_is_no_error_of_the_server() -> None:
+    (line,) = logged(script=HANG_UPS)
+    assert json.loads(line)["event"] == "Exception in servicer method [/a/B]"
+
+
 def test_traces_carry_no_values_of_variables() -> None:
     for form in ("json", "human"):
         text = "\n".join(logged("info", form))

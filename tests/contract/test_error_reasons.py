@@ -17,7 +17,13 @@ REASONS = [name.removeprefix("ERROR_REASON_") for name, number in ErrorReason.it
 MUTATING_NAMES = {path.rpartition("/")[2] for path in MUTATING}
 
 #: What any call may be answered, and so is not said of each.
-OF_ANY_CALL = {"INTERNAL", "UNAUTHENTICATED", "PERMISSION_DENIED", "KEYS_UNAVAILABLE"}
+OF_ANY_CALL = {
+    "INTERNAL",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "KEYS_UNAVAILABLE",
+    "DATABASE_UNAVAILABLE",
+}
 
 
 def classes(root: type[errors.GraphwireError]) -> list[type[errors.GraphwireError]]:

@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 from graphwire import errors
 from graphwire.v1 import runs_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
 from graphwire_server.rpc.interceptor import CallInterceptor
+from graphwire_server.storage.interface import StorageUnavailable
 
 from tests.e2e.drive import DEADLINE, refused
 
@@ -138,6 +139,22 @@ async def test_a_reason_to_retry_says_when() -> None:
     assert refusal.retry_after == 1.5
     assert refusal.metadata == {"last_sequence": "2"}
     assert refusal.details == ["google.rpc.ErrorInfo", "google.rpc.RetryInfo"]
+
+
+async def test_a_database_that_is_away_is_a_reason_to_retry_and_its_address_is_not_told() -> None:
+    def away() -> BaseException:
+        return StorageUnavailable("the database postgresql://user@db/name can't be used: refused")
+
+    async with faulty(away) as server:
+        with refused("UNAVAILABLE", "DATABASE_UNAVAILABLE") as refusal:
+            await server.threads.GetThread(GET)
+        assert refusal.text == "the server can't reach its database at present"
+        assert (refusal.retry_after, refusal.metadata) == (1.0, {})
+        received = []
+        with refused("UNAVAILABLE", "DATABASE_UNAVAILABLE"):
+            async for response in server.runs.JoinRun(JOIN):
+                received.append(response)  # noqa: PERF401  # those before the error count
+        assert len(received) == 2
 
 
 async def test_a_servicer_whose_work_is_cancelled_does_not_leave_the_caller_waiting() -> None:

@@ -1,36 +1,24 @@
-"""Fuzzing, in short: whatever bytes arrive, each call gets an answer, and the server stays well."""
+"""Fuzzing, in short: whatever arrives, each call gets an answer, and the server stays well."""
 
 from __future__ import annotations
 
-import json
 import random
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
-from graphwire.v1 import payload_pb2, runs_pb2_grpc, threads_pb2_grpc
+from graphwire.v1 import runs_pb2_grpc, threads_pb2_grpc
+from graphwire_server.rpc.server import SERVICES
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.e2e.drive import get_thread, new_thread, payload, shapes, stream
-from tests.e2e.wire import PATHS, call, request_type
+from tests.e2e.drive import new_thread, shapes, stream
+from tests.e2e.wire import METHODS, request_type
+from tests.fuzz.canaries import Canaries
+from tests.fuzz.fuzzer import DELETING, NAMES, PATIENCE, TURNS, Fuzzer, answered, random_metadata
+from tests.fuzz.messages import LOG, Words, known_words, made, mutated
 from tests.servers import ServerProcess
-
-#: Within this many seconds each call must have its answer.
-PATIENCE = 10.0
-LOG = payload({"log": ["in"]})
-F = FieldDescriptor
-
-#: Those that delete what the others are about come last; what has most to say has most turns.
-NAMES = sorted(PATHS, key=lambda name: name.startswith("Delete"))
-TURNS = {"StreamRun": 250, "CreateRun": 250, "UpdateThreadState": 120}
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +27,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     process = ServerProcess(tmp_path_factory.mktemp("fuzz") / "graphwire.db").start()
     yield process
     assert process.stop() == 0, process.log
-    faults = [line for line in process.log.splitlines() if "[error" in line]
-    assert faults == []
+    assert complaints(process.log) == []
+
+
+def complaints(log: str) -> list[str]:
+    """Returns what there is in a server's log that nobody's request may lead to."""
+    lines = log.splitlines()
+    # With what follows of a traceback.
+    faults = [
+        "\n".join(lines[number : number + 40])
+        for number, line in enumerate(lines)
+        if "[error" in line
+    ]
     # A graph may fail, for what it is given; but not for how it is driven.
-    failed = set(re.findall(r"Failure\(type='(\w+)'", process.log))
-    assert failed <= {"ValueError", "TypeError", "GraphRecursionError"}, process.log
+    failed = set(re.findall(r"Failure\(type='(\w+)'", log))
+    return faults + sorted(failed - {"ValueError", "TypeError", "GraphRecursionError"})
 
 
 @pytest.fixture(scope="module")
@@ -53,72 +51,22 @@ def channel(server: ServerProcess) -> Iterator[grpc.Channel]:
         yield channel
 
 
-@dataclass(frozen=True)
-class Words:
-    """Texts for the fields of requests.
-
-    Attributes:
-        fitting: By a field's name, what means something to the server there.
-        assistants: The assistant of each thread.
-        hard: What is hard to bear anywhere.
-    """
-
-    fitting: dict[str, list[str]]
-    assistants: dict[str, str]
-    hard: Sequence[str] = (
-        "",
-        "*",
-        "__end__",
-        "\x00",
-        "\u202e",
-        "💥" * 50,
-        "x" * 10_000,
-        "'; --",
-        "%s",
-    )
-
-    def choose(self, name: str, chance: random.Random) -> str:
-        """A text for a field."""
-        if name in self.fitting and chance.random() < 0.9:
-            return chance.choice(self.fitting[name])
-        return chance.choice(self.hard)
+@pytest.fixture(scope="module", autouse=True)
+def canaries(channel: grpc.Channel) -> Iterator[Canaries]:
+    """Threads that none of this may touch."""
+    canaries = Canaries(channel)
+    yield canaries
+    canaries.go_on()
 
 
 @pytest.fixture(scope="module")
 def words(channel: grpc.Channel) -> Words:
     """Names and ids of what is there, on threads in several states."""
-    runs, threads = runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
-    assistants = ["linear", "stops", "ask", "ask_parallel", "stop_and_ask", "boom", "echo"]
-    found: dict[str, list[str]] = defaultdict(list)
-    for assistant in assistants:
-        thread = new_thread(threads)
-        events = stream(runs, thread_id=thread, assistant_id=assistant, input=LOG)
-        now = get_thread(threads, thread)
-        found["thread_id"].append(thread)
-        found["run_id"].append(events[0].run_id)
-        found["checkpoint_id"].append(now.checkpoint_id)
-        found["pause_ids"] += [pause.pause_id for pause in now.pauses]
-        found["answers"] += [pause.interrupt_id or pause.pause_id for pause in now.pauses]
-    nodes = ["a", "b", "c", "ask", "left", "child", "__start__"]
-    return Words(
-        {
-            **found,
-            "assistant_id": [*assistants, "nobody"],
-            "expected_checkpoint_id": found["checkpoint_id"],
-            "before_checkpoint_id": found["checkpoint_id"],
-            "thread_ids": found["thread_id"],
-            "namespace": ["child", "child:1", "a:1"],
-            "extract": ["log[-1]", "log", "count.total"],
-            "paths": ["values", "thread_id", "pauses"],
-            "interrupt_before": [*nodes, "*"],
-            "interrupt_after": [*nodes, "*"],
-            "node": nodes,
-            "as_node": ["", *nodes, "__end__"],
-            "request_id": ["", "once", "twice"],
-            "page_token": [""],
-        },
-        dict(zip(found["thread_id"], assistants, strict=True)),
-    )
+    return known_words(channel)
+
+
+def test_every_service_of_the_server_is_fuzzed() -> None:
+    assert {path.split("/")[1] for path in METHODS} == set(SERVICES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,7 +79,7 @@ def test_random_bytes_get_an_answer(channel: grpc.Channel, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_random_messages_get_an_answer(channel: grpc.Channel, words: Words, name: str) -> None:
     chance = random.Random(f"messages {name}")
-    for _ in range(TURNS.get(name, 60)):
+    for _ in range(60 * TURNS.get(name, 1)):
         answered(channel, name, made(request_type(name)(), chance, words).SerializeToString())
 
 
@@ -143,9 +91,34 @@ def test_mutated_messages_get_an_answer(channel: grpc.Channel, words: Words, nam
         answered(channel, name, mutated(data, chance))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_odd_metadata_and_tiny_deadlines_get_an_answer(channel: grpc.Channel, name: str) -> None:
+    chance, words = random.Random(f"metadata {name}"), Words({}, {})
+    for _ in range(5):
+        data = made(request_type(name)(), chance, words).SerializeToString()
+        answered(channel, name, data, random_metadata(chance))
+        answered(channel, name, data, timeout=chance.choice((0.0001, 0.001, 0.005)))
+
+
+def test_several_at_once_lose_no_run(server: ServerProcess, canaries: Canaries) -> None:
+    def play(seed: str) -> int:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(server.address, options) as channel:
+            fuzzer = Fuzzer(channel, known_words(channel), seed)
+            fuzzer.play(150)
+            runs = fuzzer.check_runs()
+            fuzzer.play(20, DELETING)
+            return runs
+
+    with ThreadPoolExecutor(3) as pool:
+        started = list(pool.map(play, ("one", "two", "three")))
+    assert any(started)
+    canaries.check()
+
+
 def test_afterwards_the_server_is_well(channel: grpc.Channel) -> None:
     health = health_pb2_grpc.HealthStub(channel)
-    for service in ("", "graphwire.v1.Runs", "graphwire.v1.Threads"):
+    for service in ("", *SERVICES):
         answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     runs, threads = runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
@@ -153,151 +126,3 @@ def test_afterwards_the_server_is_well(channel: grpc.Channel) -> None:
     events = stream(runs, thread_id=thread, assistant_id="stops", input=LOG)
     assert shapes(events)[-1] == ("end", "INTERRUPTED")
     assert shapes(stream(runs, thread_id=thread, resume={}))[-1] == ("end", "INTERRUPTED")
-
-
-def answered(channel: grpc.Channel, name: str, data: bytes) -> None:
-    """Calls an RPC: it must come to its end, and not as a fault of the server."""
-    try:
-        call(channel, name, data, timeout=PATIENCE)
-    except grpc.RpcError as error:
-        caught: Any = error
-    else:
-        return
-    trailers = dict(caught.trailing_metadata() or ())
-    reasons = []
-    for detail in status_pb2.Status.FromString(
-        trailers.get("grpc-status-details-bin", b"")
-    ).details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            reasons.append(info.reason)
-    # Without a reason of ours it would be gRPC's own status: UNKNOWN, DEADLINE_EXCEEDED, ….
-    assert reasons, (name, data, caught.code(), caught.details())
-    assert "INTERNAL" not in reasons, (name, data, caught.details())
-
-
-def made(message: Message, chance: random.Random, words: Words, depth: int = 0) -> Message:
-    """Fills a message at random, mostly with little: much is mostly refused at once."""
-    fields: list[Any] = list(message.DESCRIPTOR.fields)
-    density = chance.choice((0.0, 0.03, 0.1, 0.5))
-    start = chance.choice(("input", "resume", "command"))
-    for field in fields:
-        likely = field.number < 3 and not depth
-        if field.containing_oneof is not None and not isinstance(message, payload_pb2.Payload):
-            wanted = field.name == start
-        else:
-            wanted = chance.random() < (0.95 if likely else density)
-        if wanted:
-            _fill(message, field, chance, words, depth)
-    if hasattr(message, "assistant_id") and hasattr(message, "thread_id") and chance.random() < 0.8:
-        message.assistant_id = words.assistants.get(message.thread_id, message.assistant_id)
-    if chance.random() < 0.02:
-        message.MergeFromString(b"\x9a\x3f\x01x")
-    return message
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Damages a message."""
-    work = bytearray(data)
-    for _ in range(chance.choice((1, 1, 2, 5))):
-        at = chance.randrange(len(work) + 1)
-        match chance.randrange(5):
-            case 0:
-                del work[at : at + chance.choice((1, 4, 1000))]
-            case 1:
-                work[at:at] = chance.randbytes(chance.choice((1, 3, 10)))
-            case 2 if at < len(work):
-                work[at] ^= 1 << chance.randrange(8)
-            case 3:
-                work += data[: at or 1]
-            case _:
-                work[at:at] = work[: chance.randrange(len(work) + 1)]
-    return bytes(work)
-
-
-def _fill(
-    message: Any, field: FieldDescriptor, chance: random.Random, words: Words, depth: int
-) -> None:
-    count = chance.choice((1, 1, 1, 2)) if field.is_repeated else 1
-    kind = field.message_type
-    content = getattr(message, field.name)
-    for _ in range(count):
-        if kind is None:
-            scalar = _scalar(field, chance, words)
-            if field.is_repeated:
-                content.append(scalar)
-            else:
-                setattr(message, field.name, scalar)
-        elif kind.GetOptions().map_entry:
-            value = kind.fields_by_name["value"].message_type
-            key = words.choose(field.name, chance)
-            if value is None:
-                content[key] = words.choose(field.name, chance)
-            elif value is payload_pb2.Payload.DESCRIPTOR:
-                _payload(content[key], chance)
-            else:
-                made(content[key], chance, words, depth + 1)
-        else:
-            inner = content.add() if field.is_repeated else content
-            inner.SetInParent()
-            if isinstance(inner, payload_pb2.Payload):
-                _payload(inner, chance)
-            elif isinstance(inner, Duration):
-                # None of them lets a run wait for long.
-                inner.seconds = chance.choice((0, -1, 2**63 - 1))
-                inner.nanos = chance.choice((0, 1000, -1, 2**31 - 1))
-            else:
-                made(inner, chance, words, depth + 1)
-
-
-def _scalar(field: FieldDescriptor, chance: random.Random, words: Words) -> Any:
-    match field.type:
-        case F.TYPE_STRING:
-            return words.choose(field.name, chance)
-        case F.TYPE_BOOL:
-            return chance.random() < 0.5
-        case F.TYPE_ENUM:
-            return chance.choice((0, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7, 99))
-        case F.TYPE_INT32:
-            return chance.choice((0, 1, 1, 5, 25, 1000, 1001, -1, 2**31 - 1, -(2**31)))
-        case F.TYPE_INT64:
-            return chance.choice((0, 1, 2, 3, -1, 2**63 - 1, -(2**63)))
-    raise AssertionError(field.full_name)
-
-
-def _payload(target: payload_pb2.Payload, chance: random.Random) -> None:
-    texts = [
-        '{"log": ["in"]}',
-        '{"log": ["in"], "count": 3}',
-        '{"log": 1}',
-        '{"count": "x", "path": null}',
-        '{"messages": [{"role": "user", "content": "hi"}]}',
-        '{"__pregel_resuming": true, "thread_id": "x"}',
-        '{"nodes": -1, "name": "Ada"}',
-        '{"__interrupt__": [], "__root__": 1}',
-        "null",
-        "{}",
-        "[]",
-        '"yes"',
-        "1e308",
-        "18446744073709551615",
-        "[" * 99 + "]" * 99,
-        "{",
-        "",
-        "\ufeff1",
-        '{"a": NaN}',
-        json.dumps({"k" * 2000: ["v" * 2000]}),
-    ]
-    match chance.randrange(16):
-        case 0:
-            target.Clear()
-        case 1:
-            target.value.number_value = chance.choice((1.0, 1e308, float("nan"), -0.0))
-        case 2:
-            target.value.struct_value.update({"log": ["in"], "": {"a": [None, True]}})
-        case 3:
-            target.value.SetInParent()
-        case 4 | 5 | 6 | 7 | 8:
-            target.json = chance.choice(texts)
-        case _:
-            target.json = texts[0]

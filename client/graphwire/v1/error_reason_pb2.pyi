@@ -186,6 +186,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the stream is as old as one may become on this server, which ends
     connections by their age. Join again after its last sequence, or its last cursor.
     """
+    ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 69
+    """UNAVAILABLE: the server can't reach its database at present. Any call may be answered
+    so. Retry; of a call that changes something it may not be known whether it did, so
+    repeat it with its `request_id`. A stream can be joined again.
+    """
     ERROR_REASON_GRAPH_UNAVAILABLE: _ErrorReason.ValueType  # 63
     """INTERNAL: the graph could not be built for this request (its factory raised), is
     not in langgraph.json any more, or its stored state can't be read.
@@ -368,6 +373,11 @@ be joined again after its last sequence (metadata key `last_sequence`).
 ERROR_REASON_STREAM_EXPIRED: ErrorReason.ValueType  # 67
 """UNAVAILABLE: the stream is as old as one may become on this server, which ends
 connections by their age. Join again after its last sequence, or its last cursor.
+"""
+ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 69
+"""UNAVAILABLE: the server can't reach its database at present. Any call may be answered
+so. Retry; of a call that changes something it may not be known whether it did, so
+repeat it with its `request_id`. A stream can be joined again.
 """
 ERROR_REASON_GRAPH_UNAVAILABLE: ErrorReason.ValueType  # 63
 """INTERNAL: the graph could not be built for this request (its factory raised), is

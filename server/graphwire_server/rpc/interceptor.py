@@ -25,7 +25,7 @@ from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.observed import ObservedCall
 from graphwire_server.rpc.payloads import PayloadForm, to_value_form
 from graphwire_server.rpc.principal import current_principal
-from graphwire_server.storage.interface import StorageError
+from graphwire_server.storage.interface import StorageError, StorageUnavailable
 from graphwire_server.telemetry.setup import Telemetry
 
 _OURS = "/graphwire.v1."
@@ -160,6 +160,11 @@ class Call:
         if isinstance(error, GraphBuildError):
             self._log.warning("graph_unavailable", error=str(error))
             return errors.GraphUnavailableError(str(error))
+        if isinstance(error, StorageUnavailable):
+            self._log.warning("database_unavailable", error=str(error))
+            return errors.DatabaseUnavailableError(
+                "the server can't reach its database at present", retry_after=1.0
+            )
         if isinstance(error, StorageError):
             self._log.exception("storage_failed")
         else:

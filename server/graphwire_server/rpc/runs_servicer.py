@@ -63,7 +63,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         )
         gone = True
         try:
-            accepted = await asyncio.shield(starting)
+            accepted = await self._completion.wait(starting)
             run_id = accepted.run.run_id
             async for record in self._runs.follow(run_id, after=0):
                 yield _frame(record, run_id)

@@ -23,6 +23,7 @@ from graphwire_server.storage.interface import (
     LeaseLostError,
     Storage,
     StorageError,
+    StorageUnavailable,
     Transaction,
 )
 from graphwire_server.storage.records import Failure, RunRecord, RunStatus
@@ -261,6 +262,11 @@ class Attempt:
         except Exception as error:
             if not journal.failed:
                 raise
+            if isinstance(error, StorageUnavailable) and not self._manual:
+                # Whoever claims it goes on from what was kept, as after the loss of a server.
+                _log.warning("run_interrupted_by_database", run_id=run.run_id, exc_info=error)
+                await self._context.storage.write(lambda tx: tx.hand_back(run.run_id, lease))
+                return True
             # What was to be kept is lost, and what follows on it can't stand: the end comes
             # right after the last event that was kept.
             _log.warning("events_lost", run_id=run.run_id, exc_info=error)

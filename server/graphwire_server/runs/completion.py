@@ -6,6 +6,11 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import structlog
+from graphwire.errors import GraphwireError
+
+_log = structlog.get_logger("graphwire.runs")
+
 T = TypeVar("T")
 
 
@@ -54,10 +59,29 @@ class Completion:
 
         With an `attendance` that is asked in its transaction it goes on only if that has begun.
         """
-        task = self.begin(work)
         try:
-            return await asyncio.shield(task)
+            return await self.wait(self.begin(work))
         except asyncio.CancelledError:
             if attendance is not None:
                 attendance.leave()
             raise
+
+    @staticmethod
+    async def wait(task: asyncio.Task[T]) -> T:
+        """Awaits work that was begun; it goes on to its end even if this call is cancelled."""
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                task.add_done_callback(_left_alone)
+            raise
+
+
+def _left_alone(task: asyncio.Task[Any]) -> None:
+    """Looks at what came of work of which nobody wants to know any more.
+
+    asyncio would write an error for each caller who hangs up on a call that is refused.
+    """
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, CallerGoneError | GraphwireError):
+        _log.error("work_failed", exc_info=error)

@@ -81,6 +81,10 @@ class StorageError(Exception):
     """The database can't be used: its text says which file or server, and why."""
 
 
+class StorageUnavailable(StorageError):
+    """The database can't be reached at present; what was asked of it may well be right."""
+
+
 class IntegrityError(Exception):
     """A write breaks a rule of the database, so that none of its work is kept.
 

@@ -18,7 +18,6 @@ from psycopg.rows import TupleRow
 
 from graphwire_server.storage.local_announcements import Listener, LocalAnnouncements
 from graphwire_server.storage.locations import PostgresAddress
-from graphwire_server.storage.postgres.errors import reason
 
 _log = structlog.get_logger("graphwire.storage")
 
@@ -32,6 +31,9 @@ _INTERVAL = 0.005
 
 #: After how much silence, in seconds, to see whether notifications still arrive.
 _QUIET = 15.0
+
+#: How long the server may take to answer, in seconds; then the connection is made anew.
+_ANSWER = 10.0
 
 #: How long one of our own may take to arrive, in seconds.
 _PROBE = 2.0
@@ -106,12 +108,15 @@ class Announcements:
                 self._wake.clear()
                 payloads = [payload.decode() for payload in self._payloads()]
                 try:
-                    if connection is None or connection.closed:
-                        connection = await self._connect()
-                    for payload in payloads:
-                        await connection.execute("SELECT pg_notify(%s, %s)", (_CHANNEL, payload))
-                except psycopg.Error as error:
-                    _log.debug("announcement_lost", reason=reason(error))
+                    async with asyncio.timeout(_ANSWER):
+                        if connection is None or connection.closed:
+                            connection = await self._connect()
+                        for payload in payloads:
+                            await connection.execute(
+                                "SELECT pg_notify(%s, %s)", (_CHANNEL, payload)
+                            )
+                except (psycopg.Error, TimeoutError) as error:
+                    _log.debug("announcement_lost", reason=" ".join(str(error).split()))
                     if connection is not None:
                         await connection.close()
                 if not self._closed:
@@ -134,13 +139,14 @@ class Announcements:
             polls = 1
             try:
                 async with await self._connect() as connection:
-                    await connection.execute(f"LISTEN {_CHANNEL}")
+                    async with asyncio.timeout(_ANSWER):
+                        await connection.execute(f"LISTEN {_CHANNEL}")
                     # What was announced before was not heard.
                     self._local.tell(())
                     if not await self._hear(connection):
                         polls = _POLLS
-            except psycopg.Error as error:
-                _log.debug("not_listening", reason=reason(error))
+            except (psycopg.Error, TimeoutError) as error:
+                _log.debug("not_listening", reason=" ".join(str(error).split()))
             if polls == _POLLS and not self._closed:
                 _log.info("announcements_do_not_arrive", database=str(self._address))
             while polls and not self._closed:

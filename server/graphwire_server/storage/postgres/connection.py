@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TypeVar
 
 import psycopg
@@ -17,7 +17,8 @@ import structlog
 
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres.errors import reason
-from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.postgres.silence import LONGEST_SILENCE, Reach, WatchfulConnection
+from graphwire_server.storage.sql.errors import unreachable, unusable
 from graphwire_server.storage.sql.outcome import Outcome
 
 T = TypeVar("T")
@@ -44,10 +45,13 @@ class Connection:
     are prepared, which saves half of the time, only where there is no pooler.
     """
 
-    def __init__(self, address: PostgresAddress) -> None:
+    def __init__(self, address: PostgresAddress, reach: Reach | None = None) -> None:
+        """Takes an address, and what other connections to it know of it."""
         self.address = address
         self._parameters = address.parameters()
+        self._reach = reach or Reach()
         self._connection: psycopg.Connection | None = None
+        self._is_direct = True
         self._closing = threading.Event()
         self._prepares = True
         self._interrupted = False
@@ -67,27 +71,33 @@ class Connection:
         """Returns the connection, with no transaction open. A lost one is made again.
 
         Raises:
-            StorageError: The server can't be reached, for some time now.
+            StorageUnavailable: The server can't be reached, for some time now.
+            StorageError: The connection is closed for good.
         """
         if self._interrupted:
             raise unusable(self.address, "nobody waits for it any more")
         lost = self._connection
         if lost is not None and not lost.closed:
             return lost
-        give_up = time.monotonic() + PATIENCE
+        if why := self._reach.refusal():
+            raise unreachable(self.address, why)
+        give_up = time.monotonic() + self._reach.patience(PATIENCE)
         delay = 0.02
         while not self._closing.is_set():
+            begun = time.monotonic()
             try:
                 self._connection = self._connect()
             except psycopg.Error as error:
                 if time.monotonic() + delay > give_up:
+                    self._reach.given_up(reason(error), took=time.monotonic() - begun)
                     _log.warning(
                         "database_unreachable", database=str(self.address), reason=reason(error)
                     )
-                    raise unusable(self.address, reason(error)) from error
+                    raise unreachable(self.address, reason(error)) from error
                 self._closing.wait(delay)
                 delay = min(delay * 2, 1.0)
             else:
+                self._reach.found()
                 if lost is not None:
                     _log.info("database_connected_again", database=str(self.address))
                 return self._connection
@@ -137,17 +147,42 @@ class Connection:
         self._prepares = False
 
     def _connect(self) -> psycopg.Connection:
-        connection = psycopg.connect(**self._parameters, autocommit=True, prepare_threshold=None)
-        # Behind a pooler it may get what others listen for; psycopg would keep that for ever.
-        connection.add_notify_handler(lambda notify: None)
+        connection = self._connect_unwatched()
         try:
-            if self._prepares and _is_direct(connection):
+            self._is_direct = _is_direct(connection)
+            if self._prepares and self._is_direct:
                 connection.prepare_threshold = _PREPARE_AFTER
                 connection.prepared_max = _MOST_PREPARED
         except psycopg.Error:
             connection.close()
             raise
+        connection.is_at_work = self._is_at_work
         return connection
+
+    def _connect_unwatched(self) -> WatchfulConnection:
+        connection = WatchfulConnection.connect(
+            **self._parameters, autocommit=True, prepare_threshold=None
+        )
+        # Behind a pooler it may get what others listen for; psycopg would keep that for ever.
+        connection.add_notify_handler(lambda notify: None)
+        return connection
+
+    def _is_at_work(self, connection: psycopg.Connection, silence: float) -> bool:
+        """Says whether the server is at work on what a connection waits for, on another one."""
+        if self._closing.is_set():
+            return False
+        try:
+            with closing(self._connect_unwatched()) as other:
+                row = other.execute(
+                    "SELECT state FROM pg_stat_activity WHERE pid = %s",
+                    (connection.info.backend_pid,),
+                ).fetchone()
+        except psycopg.Error as error:
+            # One that has no connection left to give has answered.
+            return "FATAL" in str(error) and silence < LONGEST_SILENCE
+        if self._is_direct:
+            return row is not None and row[0] == "active"
+        return silence < LONGEST_SILENCE
 
 
 def _is_direct(connection: psycopg.Connection) -> bool:
@@ -162,19 +197,19 @@ def _is_direct(connection: psycopg.Connection) -> bool:
 class ConnectionThread:
     """A connection whose every use runs on a thread of its own, one after another."""
 
-    def __init__(self, address: PostgresAddress) -> None:
-        self._connection = Connection(address)
+    def __init__(self, address: PostgresAddress, reach: Reach) -> None:
+        self._connection = Connection(address, reach)
         self._address = address
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="graphwire-postgres")
 
     @classmethod
-    async def open(cls, address: PostgresAddress) -> ConnectionThread:
+    async def open(cls, address: PostgresAddress, reach: Reach) -> ConnectionThread:
         """Connects.
 
         Raises:
             StorageError: The server can't be reached, or refuses.
         """
-        thread = cls(address)
+        thread = cls(address, reach)
         try:
             await thread.run(Connection.open)
         except BaseException:

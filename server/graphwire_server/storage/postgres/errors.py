@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from graphwire_server.storage.interface import IntegrityError, StorageError
+from graphwire_server.storage.interface import IntegrityError, StorageError, StorageUnavailable
 from graphwire_server.storage.sql.errors import unusable
 
 
@@ -13,7 +13,7 @@ class TransactionConflict(StorageError):
     """Postgres gave a transaction up because of another one; it can be tried again."""
 
 
-class ConnectionLost(StorageError):
+class ConnectionLost(StorageUnavailable):
     """The connection is gone, or of no use; nothing of the open transaction is kept."""
 
 

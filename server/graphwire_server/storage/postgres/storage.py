@@ -15,6 +15,7 @@ from graphwire_server.storage.postgres.announcements import Announcements
 from graphwire_server.storage.postgres.connection import ConnectionThread
 from graphwire_server.storage.postgres.lease_renewal import LeaseRenewal
 from graphwire_server.storage.postgres.schema import migrate
+from graphwire_server.storage.postgres.silence import Reach
 from graphwire_server.storage.records import StorageLoad
 from graphwire_server.storage.sql.abandoned import AbandonedReads
 from graphwire_server.storage.sql.errors import unusable
@@ -87,12 +88,13 @@ class PostgresStorage:
             StorageError: It can't be reached or used, or is newer than this program.
         """
         async with AsyncExitStack() as resources:
-            writer = await _connect(address, resources)
+            reach = Reach()
+            writer = await _connect(address, reach, resources)
             migrations = load_migrations()
             await writer.run(lambda connection: migrate(connection.get(), address, migrations))
             readers: asyncio.Queue[ConnectionThread] = asyncio.Queue()
             for _ in range(_READERS):
-                readers.put_nowait(await _connect(address, resources))
+                readers.put_nowait(await _connect(address, reach, resources))
             from graphwire_server.storage.postgres.store import Store, migrate_store
 
             await writer.run(lambda connection: migrate_store(connection.get(), address))
@@ -180,7 +182,9 @@ class PostgresStorage:
             raise unusable(self._address, "it is closed")
 
 
-async def _connect(address: PostgresAddress, resources: AsyncExitStack) -> ConnectionThread:
-    thread = await ConnectionThread.open(address)
+async def _connect(
+    address: PostgresAddress, reach: Reach, resources: AsyncExitStack
+) -> ConnectionThread:
+    thread = await ConnectionThread.open(address, reach)
     resources.push_async_callback(thread.close)
     return thread

@@ -20,7 +20,7 @@ from graphwire_server.storage.postgres.errors import (
     TransactionConflict,
 )
 from graphwire_server.storage.postgres.session import PostgresSession
-from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.sql.errors import unreachable, unusable
 from graphwire_server.storage.sql.group_commit import Work
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sql.reader import SqlReader
@@ -246,7 +246,7 @@ def _was_committed(connection: Connection, transaction_id: str) -> bool:
                 time.sleep(0.05)
             case _:
                 break
-    raise unusable(
+    raise unreachable(
         connection.address,
         "the connection was lost during a commit, and it is not known whether anything of it "
         "was kept",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwire_server.storage.interface import StorageError
+from graphwire_server.storage.interface import StorageError, StorageUnavailable
 
 
 def unusable(database: object, reason: object) -> StorageError:
@@ -13,3 +13,8 @@ def unusable(database: object, reason: object) -> StorageError:
         reason: Why.
     """
     return StorageError(f"the database {database} can't be used: {reason}")
+
+
+def unreachable(database: object, reason: object) -> StorageUnavailable:
+    """Returns the error for a database that can't be reached at present; as `unusable`."""
+    return StorageUnavailable(str(unusable(database, reason)))

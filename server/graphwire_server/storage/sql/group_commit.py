@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
-from graphwire_server.storage.interface import StorageError, Transaction
+from graphwire_server.storage.interface import StorageError, StorageUnavailable, Transaction
 from graphwire_server.storage.sql.errors import unusable
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.telemetry.instruments import Metrics
@@ -137,7 +137,9 @@ class GroupCommit:
             )
         except StorageError as error:
             metrics.commit_failures.add(kind)
-            outcomes = [Outcome(error=StorageError(str(error))) for _ in batch]
+            # One of its own for each, of whose traceback nobody else is a part.
+            cause = StorageUnavailable if isinstance(error, StorageUnavailable) else StorageError
+            outcomes = [Outcome(error=cause(str(error))) for _ in batch]
         except Exception as error:  # noqa: BLE001 (all of its callers are told)
             metrics.commit_failures.add(kind)
             outcomes = [Outcome(error=unusable(self._database, error)) for _ in batch]

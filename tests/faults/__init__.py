@@ -1,0 +1,1 @@
+"""What networks and readers do wrong: cuts, half-closed and silent connections, slow readers."""
