@@ -95,10 +95,32 @@ LONGEST = [
 ]
 
 
+#: The files that are also run behind a pooler. It takes sessions apart, not statements: what
+#: counts is what begins and ends transactions, locks, prepares and announces.
+POOLED = {
+    TESTS / name
+    for name in (
+        "checkpoints/test_saver.py",
+        "storage/test_abandoned_reads.py",
+        "storage/test_announcements.py",
+        "storage/test_leases.py",
+        "storage/test_queue.py",
+        "storage/test_transactions.py",
+        "storage/test_webhooks.py",
+    )
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files that take longest first."""
+    """Leaves out what need not run behind a pooler; puts the files that take longest first."""
+    items[:] = [item for item in items if item.path in POOLED or not _is_pooled(item)]
     place = {path: number for number, path in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def _is_pooled(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("storage") == "pooled"
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +176,7 @@ def postgres_address(postgres: PostgresServer, migrated_database: str) -> Postgr
 
 @pytest.fixture(params=["sqlite", "postgres", "pooled"])
 async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty storage: in a file, on Postgres, and on Postgres behind a pooler."""
+    """An empty storage: in a file, on Postgres, and, for some files, behind a pooler."""
     from graphwire_server.storage.opening import open_storage
 
     match request.param:

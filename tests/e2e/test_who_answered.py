@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import grpc
@@ -108,16 +109,19 @@ def told_besides(refusal: Refusal, pause: pause_pb2.Pause, run: run_pb2.Run) -> 
     return {key: each for key, each in refusal.metadata.items() if key not in said}
 
 
-@pytest.mark.parametrize("graph", ["ask_at_gates", "gated"])
 @pytest.mark.parametrize(
-    "how", ["plain", "unknown pause", "command", "goto", "expected", "answer and expected"]
+    "graph, how",
+    [
+        *product(
+            ("ask_at_gates", "gated"), ("plain", "unknown pause", "command", "goto", "expected")
+        ),
+        ("ask_at_gates", "answer and expected"),  # of a breakpoint nothing is asked
+    ],
 )
 def test_whoever_names_no_pause_hears_who_was_first_as_well(
     thread: DrivenThread, gates: Any, graph: str, how: str
 ) -> None:
     """While the first is at work, and when he is done; of a question, and of a breakpoint."""
-    if (how, graph) == ("answer and expected", "gated"):
-        pytest.skip("nothing is asked there")
     gate: Gate = gates()
     given = json.loads(gate.input.json)
     if graph == "gated":
