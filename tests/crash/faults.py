@@ -21,6 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from weakref import WeakSet
 
 #: The environment variable that names the plan's file.
 PLAN = "CRASH_PLAN"
@@ -199,15 +200,17 @@ def watch_psycopg(faults: Faults) -> None:
     """
     import psycopg
 
+    plain: Any = psycopg.Connection
+    begin, commit = plain.__init__, plain.commit
+
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *args: Any, **options: Any) -> Self:
-            connection, text = self.connection, query if isinstance(query, str) else ""
-            assert isinstance(connection, Connection)
+            text = query if isinstance(query, str) else ""
             if _COMMIT.match(text):
-                with connection.committing():
+                with committing(self.connection):
                     return super().execute(query, *args, **options)
             if _BEGIN.match(text):
-                connection.changed = False
+                changed.discard(self.connection)
             super().execute(query, *args, **options)
             self._note_changes()
             return self
@@ -217,28 +220,28 @@ def watch_psycopg(faults: Faults) -> None:
             self._note_changes()
 
         def _note_changes(self) -> None:
-            assert isinstance(self.connection, Connection)
             if (self.statusmessage or "").startswith(_CHANGES) and self.rowcount > 0:
-                self.connection.changed = True
+                changed.add(self.connection)
 
-    class Connection(psycopg.Connection[Any]):
-        changed = False
+    # Those in whose transactions rows have changed.
+    changed: WeakSet[Any] = WeakSet()
 
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self.cursor_factory = Cursor
+    @contextmanager
+    def committing(connection: Any) -> Iterator[None]:
+        if connection not in changed:
+            yield
+            return
+        changed.discard(connection)
+        with faults.commit():
+            yield
 
-        @contextmanager
-        def committing(self) -> Iterator[None]:
-            changed, self.changed = self.changed, False
-            if not changed:
-                yield
-                return
-            with faults.commit():
-                yield
+    def watched_init(self: Any, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
+        self.cursor_factory = Cursor
 
-        def commit(self) -> None:
-            with self.committing():
-                super().commit()
+    def watched_commit(self: Any) -> None:
+        with committing(self):
+            commit(self)
 
-    psycopg.connect = Connection.connect
+    # In the class itself: the server has a class of its own below it.
+    plain.__init__, plain.commit = watched_init, watched_commit
