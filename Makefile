@@ -41,7 +41,7 @@ test: setup ## Run the test suite
 	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
-check: setup lint types imports contract test node ## Everything that CI checks
+check: setup lint types imports contract test node bench-quick ## Everything that CI checks
 
 .PHONY: lint
 lint: setup ## Check style
@@ -84,6 +84,10 @@ lowest: setup ## Run tests on the oldest dependencies that are allowed
 .PHONY: bench
 bench: setup ## Measure speed, memory and storage, against the same graphs in process
 	@$(BIN)/python -m benchmarks
+
+.PHONY: bench-quick
+bench-quick: setup ## Have each row of the benchmarks measure a little, to see that it works
+	@$(BIN)/python -m benchmarks --quick
 
 .PHONY: crash
 crash: setup ## Kill servers at every commit and at random, and check what they did

@@ -32,7 +32,7 @@ ROUNDS = (
 )
 #: Of so many scenarios one takes part in a round, another one in the next: there are so many that
 #: all of them would take too long.
-SHARE = 3
+SHARE = 5
 #: How far into an undisturbed play the first blow comes at the latest: how many commits and
 #: how much time it takes is not the same each time.
 LATEST = 0.7

@@ -68,21 +68,23 @@ def test_channelz_tells_of_the_connections_of_callers(
     chain, key = authority.issue("somebody").write(tmp_path)
     tls = Tls(ca_file=authority.write(tmp_path), certificate_file=chain, key_file=key)
     with grpc.insecure_channel(admin) as channel, Client(process.address, tls=tls) as client:
-        client.threads.create()
         channelz: Any = channelz_pb2_grpc.ChannelzStub(channel)
 
-        def servers() -> list[Any]:
+        def servers() -> dict[int, Any]:
             found = channelz.GetServers(channelz_pb2.GetServersRequest(), timeout=DEADLINE).server
-            # The main one and that of the admin port.
-            return sorted(found, key=lambda server: server.ref.server_id)
+            return {server.ref.server_id: server.data for server in found}
 
+        # Each look is a call to the admin port, and is still under way.
+        first, second = servers(), servers()
+        assert len(first) == 2
+        (admin_id,) = (i for i in first if second[i].calls_started > first[i].calls_started)
+        (main_id,) = first.keys() - {admin_id}
+        assert second[admin_id].calls_started > second[admin_id].calls_succeeded
+        client.threads.create()
         # A call counts as over a moment after its caller has the answer.
-        until(lambda: servers()[0].data.calls_succeeded == 1)
-        main, other = servers()
-        assert main.data.calls_started == 1
-        # This one is still under way.
-        assert other.data.calls_started == other.data.calls_succeeded + 1
-        request = channelz_pb2.GetServerSocketsRequest(server_id=main.ref.server_id)
+        until(lambda: servers()[main_id].calls_succeeded == first[main_id].calls_succeeded + 1)
+        assert servers()[main_id].calls_started == first[main_id].calls_started + 1
+        request = channelz_pb2.GetServerSocketsRequest(server_id=main_id)
         (found,) = channelz.GetServerSockets(request, timeout=DEADLINE).socket_ref
         get = channelz_pb2.GetSocketRequest(socket_id=found.socket_id)
         assert channelz.GetSocket(get, timeout=DEADLINE).socket.data.streams_started == 1
