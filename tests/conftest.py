@@ -6,6 +6,7 @@ server of grpcio, is overridden with ours.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,6 +138,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if item.path in POOLED or not _is_pooled(item)]
     place = {path: number for number, path in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps ten thousand tests, and what they import, out of Python's garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_pooled(item: pytest.Item) -> bool:

@@ -5,6 +5,7 @@ A server switches LangGraph to strict msgpack before it imports it, so that is d
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sqlite3
@@ -28,6 +29,10 @@ for _name in (
     "uvloop",
 ):
     importlib.import_module(_name)
+
+# A server has Python look at all of its objects once, when it has started: not at these, each time.
+gc.collect()
+gc.freeze()
 
 # Whoever has bound the driver's `connect` to a name of its own escapes the crash tests, which put
 # theirs in its place.
