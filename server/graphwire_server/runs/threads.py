@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -17,9 +17,9 @@ from graphwire_server.graphs.checks import check_breakpoints
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.inside import check_stands_in, graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.places import Namespace, Path, Place, path_of, text_of
+from graphwire_server.graphs.places import Namespace, Path, Place, text_of
 from graphwire_server.graphs.position import Position as GraphPosition
-from graphwire_server.graphs.position import Waiting, read_position
+from graphwire_server.graphs.position import read_position
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.graphs.state import (
     StateView,
@@ -31,17 +31,14 @@ from graphwire_server.graphs.state import (
 )
 from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
 from graphwire_server.runs import topics
-from graphwire_server.runs.approvals import approvals
 from graphwire_server.runs.assistants import find, to_open
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
-from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
-from graphwire_server.runs.judging import judge_at_rest
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 from graphwire_server.runs.refusals import (
     check_assistant,
@@ -51,6 +48,7 @@ from graphwire_server.runs.refusals import (
     thread_not_found,
 )
 from graphwire_server.runs.retention import prune_thread
+from graphwire_server.runs.standing import is_in, stand
 from graphwire_server.runs.state_paths import StatePath, part
 from graphwire_server.storage.access import Access
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
@@ -58,7 +56,6 @@ from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
 from graphwire_server.storage.records import (
     Inheritance,
-    PauseKind,
     PauseRecord,
     ThreadFilter,
     ThreadPosition,
@@ -214,7 +211,7 @@ class ThreadService:
                 if beginning is not None and beginning.position is not None:
                     beginning.batch.apply(tx)
                     of_assistant = self._breakpoints_of(tx, new.assistant_id)
-                    _stand(
+                    stand(
                         tx,
                         thread,
                         beginning.places,
@@ -531,7 +528,7 @@ class ThreadService:
 
     async def _with_pauses(self, state: StateView, view: ThreadView) -> ThreadStateView:
         """Returns a state with the pauses that are open at it."""
-        namespace, pauses = state.namespace, [p for p in view.pauses if _is_in(p, state.namespace)]
+        namespace, pauses = state.namespace, [p for p in view.pauses if is_in(p, state.namespace)]
         head = view.thread.checkpoint_id
         if namespace and pauses:
             place = (view.thread.thread_id, text_of(namespace))
@@ -623,7 +620,7 @@ class ThreadService:
                 return None
             now = now_us()
             batch.apply(tx)
-            pauses = _stand(
+            pauses = stand(
                 tx,
                 replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
                 places,
@@ -642,7 +639,7 @@ class ThreadService:
         if pauses is None:
             return None
         self._storage.announce(topics.QUEUE)
-        return ThreadStateView(state, [pause for pause in pauses if _is_in(pause, inside)])
+        return ThreadStateView(state, [pause for pause in pauses if is_in(pause, inside)])
 
     def _breakpoints_of(self, db: Reader, assistant_id: str) -> Sequence[Breakpoint]:
         """Returns the breakpoints of an assistant, as it is now."""
@@ -662,88 +659,6 @@ class ThreadService:
         )
         async with loaded.open(access, open_config(configurable)) as graph:
             yield loaded, graph
-
-
-def _stand(
-    tx: Transaction,
-    thread: ThreadRecord,
-    places: Mapping[Path, Place],
-    position: GraphPosition,
-    last_run: Inheritance | None,
-    *,
-    now: int,
-    inside: Namespace = (),
-    principal: str = "",
-    of_assistant: Collection[Breakpoint] = (),
-) -> list[PauseRecord]:
-    """Notes where a thread stands after an edit, and returns the pauses at which it does.
-
-    After one `inside` a subgraph, what waits elsewhere goes on to wait. A thread that was paused
-    stays so, whatever the edit has done to its breakpoints and questions. Where nothing has run
-    yet, the breakpoints hold that the assistant has now.
-    """
-    thread_id, head = thread.thread_id, position.checkpoint_id
-    opened = tx.open_pauses(thread_id)
-    keep = {p.task_id for p in opened if not _is_in(p, inside)}
-    approved = approvals(tx, thread_id, position.approvable(), head=head)
-    judge = judge_at_rest(tx, places, thread, last_run, of_assistant=of_assistant)
-    waiting = position.waiting(judge, approved)
-    if thread.status is ThreadStatus.INTERRUPTED:
-        waiting = (*waiting, *_left_waiting(position, waiting, approved, opened, inside))
-    run_id = last_run.run_id if last_run else ""
-    pauses = settle_pauses(
-        tx,
-        thread_id,
-        run_id,
-        head,
-        waiting,
-        now=now,
-        keep=keep,
-        assistant_id=thread.assistant_id,
-        principal=principal,
-    )
-    tx.update_thread(
-        thread_id,
-        now=now,
-        status=_status_after_edit(tx, thread, position, pauses),
-        assistant_id=thread.assistant_id,
-        graph_id=thread.graph_id,
-        head=(head, position.next, position.values),
-    )
-    return pauses
-
-
-def _left_waiting(
-    position: GraphPosition,
-    waiting: Sequence[Waiting],
-    approved: Collection[str],
-    opened: Sequence[PauseRecord],
-    inside: Namespace,
-) -> list[Waiting]:
-    """Returns what is to wait besides on a thread that was paused before an edit.
-
-    Where nothing else does, all that comes next. Else the nodes that had a pause themselves, or
-    inside them: what only waits beside a breakpoint needs no approval.
-
-    Args:
-        position: Where the thread stands now.
-        waiting: The breakpoints and questions that hold something there.
-        approved: What was approved there.
-        opened: The pauses that were open before the edit.
-        inside: The subgraph that was edited; this is about it, and what is below it.
-    """
-    held = {reason.task_id for reason in waiting if _is_in(reason, inside)}
-    left = [each for each in position.left_waiting(held, approved) if _is_in(each, inside)]
-    if not held:
-        return left or position.left_inside(inside)
-    lost: set[tuple[Path, str]] = set()
-    for pause in opened:
-        if _is_in(pause, inside) and pause.task_id not in held:
-            names = (*path_of(pause.namespace), pause.node)
-            # A node that has a pause after it has run itself.
-            levels = len(names) - (pause.kind is PauseKind.BREAKPOINT_AFTER)
-            lost.update((names[:level], names[level]) for level in range(levels))
-    return [each for each in left if (path_of(each.namespace), each.node) in lost]
 
 
 def _state_of(thread: ThreadRecord) -> tuple[str, int | None]:
@@ -774,11 +689,6 @@ def _made_earlier(db: Reader, thread_id: str, caller: Caller) -> ThreadView:
     return _view(db, thread_id)
 
 
-def _is_in(pause: PauseRecord | Waiting, namespace: Namespace) -> bool:
-    """Returns whether a pause is in a subgraph, or in one below it; all are in the root."""
-    return pause.namespace[: len(namespace)] == namespace
-
-
 def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
     if edit.assistant_id:
         check_assistant(thread, edit.assistant_id)
@@ -790,12 +700,3 @@ def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
             resource=("thread", thread.thread_id),
         )
     return thread.assistant_id
-
-
-def _status_after_edit(
-    db: Reader, thread: ThreadRecord, position: GraphPosition, pauses: Sequence[PauseRecord]
-) -> ThreadStatus:
-    # What waited still waits, if only to ask again: the thread stays paused.
-    if pauses or (thread.status is ThreadStatus.INTERRUPTED and position.next):
-        return ThreadStatus.INTERRUPTED
-    return ThreadStatus.BUSY if db.has_active_run(thread.thread_id) else ThreadStatus.IDLE
