@@ -181,7 +181,12 @@ class ThreadsServicer(InboxRpcs):
             meaning["breakpoints"] = _meaning(breakpoints, listed)
         key = _request_key("UpdateThread", request.request_id, meaning)
         view = await self._threads.update(
-            thread_id, patch, ttl=ttl, breakpoints=breakpoints, key=key
+            thread_id,
+            patch,
+            ttl=ttl,
+            breakpoints=breakpoints,
+            key=key,
+            access=current_caller().access,
         )
         return pb.UpdateThreadResponse(thread=thread_message(view))
 
@@ -189,7 +194,9 @@ class ThreadsServicer(InboxRpcs):
         self, request: pb.DeleteThreadRequest, context: Any
     ) -> pb.DeleteThreadResponse:
         """Deletes a thread."""
-        await self._threads.delete(validation.thread_id(request.thread_id))
+        await self._threads.delete(
+            validation.thread_id(request.thread_id), access=current_caller().access
+        )
         return pb.DeleteThreadResponse()
 
     async def CopyThread(
@@ -270,6 +277,7 @@ class ThreadsServicer(InboxRpcs):
             assistant_id=request.assistant_id,
             namespace=_namespace(request.namespace),
             principal=current_principal(),
+            access=current_caller().access,
         )
         key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
         view = await self._threads.edit(edit, key=key)

@@ -37,7 +37,7 @@ def copy_thread(
         ThreadBusyError: A run of the thread is queued or running, and no pause holds it.
     """
     thread = tx.thread(thread_id)
-    if thread is None:
+    if thread is None or not caller.access.admits(thread.owner, thread.metadata):
         raise thread_not_found(thread_id)
     if new_thread_id and (tx.thread(new_thread_id) or tx.checkpoint_namespaces(new_thread_id)):
         raise thread_exists(new_thread_id)

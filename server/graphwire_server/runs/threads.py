@@ -50,7 +50,7 @@ from graphwire_server.runs.refusals import (
 from graphwire_server.runs.retention import prune_thread
 from graphwire_server.runs.standing import is_in, stand
 from graphwire_server.runs.state_paths import StatePath, part
-from graphwire_server.storage.access import Access
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
@@ -88,7 +88,10 @@ class ThreadStateView:
 
 @dataclass(frozen=True, slots=True)
 class StateEdit:
-    """An edit of a thread's state; "" where the caller left it out. `principal` makes it."""
+    """An edit of a thread's state; "" where the caller left it out.
+
+    `principal` makes it, who may edit threads of `access`.
+    """
 
     thread_id: str
     values: Any
@@ -98,11 +101,12 @@ class StateEdit:
     assistant_id: str = ""
     namespace: Namespace = ()
     principal: str = ""
+    access: Access = ALL
 
     def meaning(self) -> dict[str, Any]:
         """Returns it as a JSON object, to compare requests by meaning."""
-        meaning = {field.name: getattr(self, field.name) for field in fields(self)}
-        del meaning["principal"]
+        who = ("principal", "access")
+        meaning = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in who}
         if not self.namespace:
             # At the root a request means what it always did.
             del meaning["namespace"]
@@ -309,6 +313,7 @@ class ThreadService:
         ttl: int | None = None,
         breakpoints: Sequence[Breakpoint] | None = None,
         key: RequestKey | None,
+        access: Access = ALL,
     ) -> ThreadView:
         """Merges into a thread's metadata (RFC 7396), sets its ttl or breakpoints; None: leaves it.
 
@@ -322,7 +327,7 @@ class ThreadService:
         """
 
         def made_earlier(db: Reader) -> ThreadView | None:
-            view = _view(db, thread_id)
+            view = _view(db, thread_id, access=access)
             return view if key and remembered(db, key) is not None else None
 
         if breakpoints:
@@ -364,7 +369,7 @@ class ThreadService:
         async with opened as (loaded, graph):
             check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints.breakpoints")
 
-    async def delete(self, thread_id: str) -> None:
+    async def delete(self, thread_id: str, *, access: Access = ALL) -> None:
         """Deletes a thread with everything that belongs to it.
 
         Raises:
@@ -373,8 +378,7 @@ class ThreadService:
         """
 
         def work(tx: Transaction) -> None:
-            if tx.thread(thread_id) is None:
-                raise thread_not_found(thread_id)
+            _view(tx, thread_id, access=access)
             active = tx.active_runs(thread_id)
             if active:
                 raise thread_busy(thread_id, active)
@@ -561,7 +565,7 @@ class ThreadService:
         thread_id = edit.thread_id
 
         def check(db: Reader) -> tuple[ThreadRecord, Inheritance | None, bool]:
-            view = _view(db, thread_id)
+            view = _view(db, thread_id, access=edit.access)
             if key and remembered(db, key) is not None:
                 return view.thread, None, True
             active = db.active_runs(thread_id)
@@ -670,9 +674,10 @@ def _key(last_run: Inheritance | None) -> str:
     return last_run.key if last_run is not None else ""
 
 
-def _view(db: Reader, thread_id: str, *, values: bool = False) -> ThreadView:
+def _view(db: Reader, thread_id: str, *, values: bool = False, access: Access = ALL) -> ThreadView:
+    """Returns a thread; one that is not for the caller to see is not there."""
     thread = db.thread(thread_id, values=values)
-    if thread is None:
+    if thread is None or not access.admits(thread.owner, thread.metadata):
         raise thread_not_found(thread_id)
     return ThreadView(thread, db.open_pauses(thread_id))
 
