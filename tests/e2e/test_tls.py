@@ -190,6 +190,9 @@ def test_commands_talk_tls(mutual: Secured) -> None:
     assert failed.code == 3
     assert failed.err.startswith(f"graphwire: no TLS with {mutual.target}: ")
     assert "GRAPHWIRE_CA_FILE" in failed.err
+    plain = command("threads", "list", server=mutual.target.replace("localhost", "127.0.0.1"))
+    assert plain.code == 3
+    assert "closes the connection before it answers\n    it may want TLS: --tls" in plain.err
     half = command("threads", "list", env={"GRAPHWIRE_CLIENT_KEY_FILE": str(key)})
     assert half.code == 2
     assert half.err == (

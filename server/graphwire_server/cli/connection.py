@@ -23,6 +23,12 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 #: How gRPC tells of TLS that failed.
 _TLS_FAILED = ("handshake", "verification", "peer name")
 
+#: How it tells of a server that talks no TLS to a client that does.
+_SERVER_IS_PLAIN = "wrong_version_number"
+
+#: How it tells of one that hangs up: it wants TLS, or a certificate of the client's.
+_HUNG_UP = "socket closed"
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -89,7 +95,23 @@ def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
                 detail=connection.command(*_back(error.metadata.get("thread_id", ""), run_id)),
             )
     elif isinstance(error, ConnectionLostError):
-        if any(words in error.message.lower() for words in _TLS_FAILED):
+        said = error.message.lower()
+        if _SERVER_IS_PLAIN in said:
+            fail(
+                f"no TLS with {connection.target}: what answers there talks plain text",
+                ExitCode.UNAVAILABLE,
+                detail="to it without TLS: leave out --tls, GRAPHWIRE_TLS and the GRAPHWIRE_ "
+                "variables with certificates",
+            )
+        if _HUNG_UP in said:
+            fail(
+                f"{connection.target} closes the connection before it answers",
+                ExitCode.UNAVAILABLE,
+                detail="it may want TLS: --tls, and whom to trust in GRAPHWIRE_CA_FILE; or a "
+                "certificate of yours: GRAPHWIRE_CLIENT_CERTIFICATE_FILE, "
+                "GRAPHWIRE_CLIENT_KEY_FILE",
+            )
+        if any(words in said for words in _TLS_FAILED):
             fail(
                 f"no TLS with {connection.target}: {error.message}",
                 ExitCode.UNAVAILABLE,
@@ -109,7 +131,9 @@ def show_error(error: GraphwireError, connection: Connection) -> NoReturn:
             ExitCode.FAILED,
         )
     code = ExitCode.UNAVAILABLE if isinstance(error, ShuttingDownError) else ExitCode.FAILED
-    fail(f"{error} [{label}]", code)
+    no_token = label == "UNAUTHENTICATED" and connection.token is None
+    detail = "a token: GRAPHWIRE_TOKEN, or --token" if no_token else ""
+    fail(f"{error} [{label}]", code, detail=detail)
 
 
 def _back(thread_id: str, run_id: str) -> tuple[str, ...]:

@@ -266,12 +266,12 @@ def serve(
         ),
     ] = None,
     auth_certificates: Annotated[
-        str | None,
-        _setting(
-            "true|false",
-            "Whether a verified client certificate is enough to say who calls.",
-            "False",
-            _CALLERS,
+        bool | None,
+        typer.Option(
+            "--auth-certificates",
+            help="Whether a verified client certificate is enough to say who calls.",
+            show_default="False",
+            rich_help_panel=_CALLERS,
         ),
     ] = None,
     jwt_keys: Annotated[
