@@ -11,6 +11,7 @@ import pytest
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage, connection, transactions
+from graphwire_server.storage.postgres.errors import ConnectionLost, translated
 from graphwire_server.storage.records import ThreadFilter
 
 from tests.pooler import Fault, Pooler
@@ -271,3 +272,17 @@ async def test_a_database_that_is_not_there_is_named_at_once(
     text = str(caught.value)
     assert text.startswith("the database postgresql://user@127.0.0.1:1/nothing can't be used: ")
     assert "secret" not in text
+
+
+def test_what_psycopg_says_by_itself_of_a_connection_is_that_it_is_lost(
+    postgres_url: str,
+) -> None:
+    with psycopg.connect(postgres_url) as there:
+        for error in (
+            psycopg.OperationalError("connection socket closed"),
+            psycopg.InterfaceError("bad state"),
+        ):
+            assert isinstance(translated(error, there, "it"), ConnectionLost)
+        with pytest.raises(psycopg.Error) as raised:
+            there.execute("SELECT 1 / 0")
+        assert type(translated(raised.value, there, "it")) is StorageError

@@ -51,7 +51,7 @@ def translated(
     """
     if isinstance(error, (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)):
         return NotPrepared(str(unusable(database, reason(error))))
-    if connection.closed or isinstance(error, _LOST):
+    if connection.closed or isinstance(error, _LOST) or _is_of_the_connection(error):
         return ConnectionLost(str(unusable(database, reason(error))))
     if isinstance(error, _CONFLICTS):
         return TransactionConflict(str(unusable(database, reason(error))))
@@ -61,6 +61,15 @@ def translated(
         # Refused by psycopg itself. JSON text writes the character as \u0000.
         return IntegrityError("Postgres keeps no text with a NUL character in it")
     return unusable(database, reason(error))
+
+
+def _is_of_the_connection(error: psycopg.Error) -> bool:
+    """Says whether psycopg itself has an error, and not the server: then the connection broke.
+
+    It may take the connection for a whole one still.
+    """
+    broken = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return broken and error.sqlstate is None
 
 
 def reason(error: psycopg.Error) -> str:
