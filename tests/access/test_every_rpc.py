@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +16,7 @@ from graphwire_server.rpc.authorization import RULES, Subject
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.access.conftest import Guests
-from tests.access.guarded import Guest
+from tests.access.guarded import PROJECT, Guest, write_tokens
 from tests.e2e import wire
 from tests.e2e.drive import payload
 from tests.servers import ServerProcess
@@ -170,3 +174,22 @@ def test_an_id_that_is_taken_is_all_that_can_be_found_out(guest: Guests, paused:
         if_not_exists=run_pb2.IF_NOT_EXISTS_CREATE,
     )
     assert (code, reason) == ("NOT_FOUND", "THREAD_NOT_FOUND")
+
+
+def test_lines_of_a_call_name_the_principal(
+    own_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    write_tokens(tmp_path / "tokens.toml")
+    env = {
+        "GRAPHWIRE_AUTH_TOKENS": str(tmp_path / "tokens.toml"),
+        "GRAPHWIRE_LOG_LEVEL": "debug",
+        "GRAPHWIRE_LOG_FORMAT": "json",
+    }
+    process = own_server(PROJECT, env=env)
+    with closing(Guest(process, "ada")) as ada:
+        ada.call("ListThreads")
+        ada.refusal("GetThread", thread_id="nowhere")
+    assert process.stop() == 0
+    lines = [json.loads(line) for line in process.log.splitlines()]
+    told = [(line["method"], line["code"], line["principal"]) for line in lines if "code" in line]
+    assert told == [("ListThreads", "OK", "ada"), ("GetThread", "NOT_FOUND", "ada")]

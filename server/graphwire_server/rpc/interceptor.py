@@ -230,6 +230,7 @@ async def _admitted(
     if guard is None:
         return call.read(data, decode)
     identity = await guard.identify(call.method, context)
+    call.observed.called_by(identity.principal)
     request = call.read(data, decode)
     await guard.admit(call.method, request, identity)
     return request

@@ -65,6 +65,10 @@ class ObservedCall:
         """What the caller is told of it."""
         return ((REQUEST_ID, self.request_id),)
 
+    def called_by(self, principal: str) -> None:
+        """Notes who calls."""
+        log_fields.note(principal=principal)
+
     def note(self, request: Message) -> None:
         """Notes what the call is about."""
         for name in _SUBJECTS:
