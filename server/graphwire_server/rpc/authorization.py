@@ -14,6 +14,7 @@ from graphwire.v1 import assistants_pb2, run_pb2, threads_pb2
 
 from graphwire_server import jsontext
 from graphwire_server.auth.identity import Identity
+from graphwire_server.auth.names import described
 from graphwire_server.auth.policies import Action, Policy, Resource
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.rpc import validation
@@ -371,12 +372,7 @@ def _admits(access: Access, found: Belonging | None) -> bool:
 
 
 def _caller(identity: Identity, access: Access) -> Caller:
-    known = {
-        "identity": identity.principal,
-        "display_name": identity.principal,
-        "is_authenticated": True,
-        "permissions": sorted(identity.permissions),
-    }
+    known = described(identity.principal, identity.permissions)
     return Caller(
         principal=identity.principal,
         owner=identity.owner,
