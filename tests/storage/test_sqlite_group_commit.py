@@ -127,6 +127,24 @@ async def test_a_write_cancelled_while_it_waits_is_not_done(
     assert await exists(sqlite_storage, "after")
 
 
+async def test_a_write_cancelled_before_its_turn_in_a_batch_is_not_done(
+    sqlite_storage: SqliteStorage, log: list[str]
+) -> None:
+    held = Held()
+    first = asyncio.create_task(sqlite_storage.write(held, long=True))
+    waiting = asyncio.create_task(sqlite_storage.write(partial(insert, "taken back")))
+    after = asyncio.create_task(sqlite_storage.write(partial(insert, "after")))
+    assert await asyncio.to_thread(held.started.wait, TIMEOUT)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    held.go_on.set()
+    await asyncio.gather(first, after)
+    assert waiting.cancelled()
+    assert log.count("COMMIT") == 1
+    assert not await exists(sqlite_storage, "taken back")
+    assert await exists(sqlite_storage, "after")
+
+
 async def test_a_write_cancelled_while_it_runs_is_done_wholly(
     sqlite_storage: SqliteStorage,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ _REFUSED_KEY = (
 )
 #: P-256 and P-384.
 _CURVES = ("secp256r1", "secp384r1")
+
+#: How long files may be wrong before that is told, in seconds: while a pair is being renewed, one
+#: of the two is there before the other.
+_HALF_WRITTEN_SECONDS = 1.0
 
 #: What `stat` says of a file that tells whether it is another one, or has other contents.
 _Stamp = tuple[int, int, int, int]
@@ -84,7 +89,7 @@ class ServerTls:
         self._files = files
         self._stamps = files.stamps()
         self._certificates = _read(files)
-        self._said = ""
+        self._wrong: _Wrong | None = None
         self._lock = threading.Lock()
 
     def warn_if_expired(self) -> None:
@@ -113,27 +118,52 @@ class ServerTls:
     def _look(self) -> _Certificates:
         # Before they are read: what is written meanwhile is seen the next time.
         stamps = self._files.stamps()
-        if stamps != self._stamps or self._said:
+        if stamps != self._stamps or self._wrong is not None:
             self._read_anew(stamps)
         return self._certificates
 
     def _read_anew(self, stamps: tuple[_Stamp | None, ...]) -> None:
+        self._stamps = stamps
         try:
             certificates = _read(self._files)
         except TlsError as error:
-            # One that is being renewed is half there for a moment: the next handshake looks again.
-            if stamps != self._stamps or str(error) != self._said:
-                _log.warning(
-                    "certificates_not_reloaded",
-                    reason=str(error),
-                    hint="the ones read before stay in use until the files are right",
-                )
-            self._said, self._stamps = str(error), stamps
+            wrong = self._wrong
+            if wrong is None or (wrong.stamps, wrong.reason) != (stamps, str(error)):
+                wrong = self._wrong = _Wrong(stamps, str(error), time.monotonic())
+            wrong.tell()
             return
-        self._said, self._stamps = "", stamps
+        self._wrong = None
         self._certificates = certificates
         _log.info("certificates_reloaded", expires=certificates.expires.isoformat())
         _warn_if_expired(certificates)
+
+
+@dataclass(slots=True)
+class _Wrong:
+    """Files that can't be used: each handshake looks again.
+
+    Attributes:
+        stamps: Which files.
+        reason: Why not.
+        since: When that was seen first, by the monotonic clock.
+        told: Whether the log has it.
+    """
+
+    stamps: tuple[_Stamp | None, ...]
+    reason: str
+    since: float
+    told: bool = False
+
+    def tell(self) -> None:
+        """Warns of them once, unless they may just be half written."""
+        if self.told or time.monotonic() - self.since < _HALF_WRITTEN_SECONDS:
+            return
+        self.told = True
+        _log.warning(
+            "certificates_not_reloaded",
+            reason=self.reason,
+            hint="the ones read before stay in use until the files are right",
+        )
 
 
 def _read(files: TlsFiles) -> _Certificates:

@@ -36,6 +36,16 @@ class _Waiting:
     long: bool
     outcome: asyncio.Future[Outcome[Any]]
 
+    def __call__(self, transaction: Transaction) -> Any:
+        """Does the work, unless its caller has left while the batch waited for its turn."""
+        if self.outcome.cancelled():
+            raise _TakenBack
+        return self.work(transaction)
+
+
+class _TakenBack(Exception):
+    """Nobody waits for the work any more, and it had not begun."""
+
 
 class GroupCommit:
     """Runs works in the order of their arrival, as many as wait in one transaction.
@@ -78,8 +88,8 @@ class GroupCommit:
 
         `long` says that it may take more than some milliseconds.
 
-        A caller that is cancelled before the work's batch has begun takes the work back;
-        after that it is done wholly, and only its result is lost.
+        A caller that is cancelled before the work has begun takes it back; after that it is
+        done wholly, and only its result is lost.
 
         Raises:
             StorageError: It is closed, or the batch could not be committed.
@@ -132,7 +142,7 @@ class GroupCommit:
         metrics, kind, began = self._metrics, self._kind, time.perf_counter()
         try:
             outcomes = await self._run_batch(
-                [waiting.work for waiting in batch],
+                batch,
                 long=any(waiting.long for waiting in batch),
             )
         except StorageError as error:
