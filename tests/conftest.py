@@ -83,7 +83,7 @@ LONGEST = [
         "e2e/test_limits.py",
         "cli/test_inbox.py",
         "replicas/test_webhooks.py",
-        "client/test_client_with_a_real_server.py",
+        "client/real_server/test_how_to.py",
         "e2e/test_tls.py",
         "replicas/test_workers.py",
         "e2e/test_made_assistants.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -29,11 +30,15 @@ class AsyncTransport:
         self.closed = False
         self._borrowed = channel is not None
         self._channel = channel
+        self._streams = weakref.WeakSet[grpc.aio.UnaryStreamCall[Any, Any]]()
 
     async def close(self) -> None:
         """Closes the channel if it is ours; calls that are under way are cancelled."""
         self.closed = True
         if self._channel is not None and not self._borrowed:
+            # The channels of older versions of grpcio overlook streams that are waited for.
+            for stream in tuple(self._streams):
+                stream.cancel()
             await self._channel.close()
 
     async def unary(self, call: Call[T]) -> T:
@@ -72,7 +77,9 @@ class AsyncTransport:
         """Opens a stream."""
         method = stream.method
         rpc = self.channel().unary_stream(method.path, method.serialize, method.deserialize)
-        return rpc(stream.request, timeout=stream.timeout, metadata=self.settings.call_metadata())
+        opened = rpc(stream.request, timeout=stream.timeout, metadata=self.settings.call_metadata())
+        self._streams.add(opened)
+        return opened
 
     def channel(self) -> grpc.aio.Channel:
         """Returns the channel.

@@ -10,14 +10,12 @@ from typing import Any
 import graphwire
 import grpc
 import pytest
-from graphwire import AsyncClient, PauseStatus, ThreadChange, ThreadChangeKind
+from graphwire import AsyncClient, ThreadChange, ThreadChangeKind
 from graphwire.v1 import threads_pb2 as pb
-
-from tests.servers import ServerProcess
 
 from . import wire
 from .conftest import Connect
-from .scripted import Proxy, ScriptedServer, fail, refuse, stay_open, then, unavailable
+from .scripted import ScriptedServer, fail, refuse, stay_open, then, unavailable
 
 LOG = {"log": ["in"]}
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -255,64 +253,3 @@ async def test_a_refusal_is_raised_on_entry(client: AsyncClient, scripted: Scrip
     with pytest.raises(graphwire.ThreadNotFoundError):
         async with client.threads.join("t"):
             raise AssertionError("it was refused")
-
-
-# --- a real server ---
-
-
-@pytest.fixture
-def real(connect: Connect, server: ServerProcess) -> AsyncClient:
-    return connect(server.address)
-
-
-async def test_both_streams_against_a_real_server_whose_connections_break(
-    connect: Connect, server: ServerProcess, real: AsyncClient
-) -> None:
-    thread = await real.threads.create()
-    proxy = Proxy(int(server.address.rpartition(":")[2]))
-    far = connect(proxy.target)
-    events: list[graphwire.Event] = []
-    changes: list[ThreadChange] = []
-
-    async def join() -> None:
-        async for event in far.threads.join(thread.thread_id):
-            events.append(event)
-            if len([e for e in events if isinstance(e, graphwire.End)]) == 2:
-                return
-
-    async def watch() -> None:
-        async for change in far.threads.watch(thread_ids=thread.thread_id, cursor=cursor):
-            changes.append(change)
-            if len(changes) == 6:
-                return
-
-    stream = real.threads.watch(thread_ids=thread.thread_id)
-    watching = asyncio.ensure_future(anext(stream))
-    expected: list[graphwire.Event] = []
-    following = [asyncio.create_task(join())]
-    async with asyncio.timeout(30):
-        while not stream.cursor:
-            await asyncio.sleep(0.01)
-        cursor = stream.cursor
-        following.append(asyncio.create_task(watch()))
-        answer = graphwire.Resume(answer=1, answered_by="ann")
-        for run in (
-            real.runs.stream(thread.thread_id, "ask", input=LOG),
-            real.runs.stream(thread.thread_id, resume=answer),
-        ):
-            expected += [event async for event in run]
-            await asyncio.to_thread(proxy.cut)
-        await asyncio.gather(*following)
-        await watching
-    await stream.aclose()
-    await far.close()
-    await asyncio.to_thread(proxy.close)
-    assert events == expected
-    assert [change.kind.value for change in changes] == [
-        *("RUN_STARTED", "RUN_ENDED", "PAUSED"),
-        *("PAUSE_RESOLVED", "RUN_STARTED", "RUN_ENDED"),
-    ]
-    resolved = changes[3].pause
-    assert resolved is not None
-    assert resolved.resolution is not None
-    assert (resolved.status, resolved.resolution.answered_by) == (PauseStatus.RESUMED, "ann")

@@ -17,16 +17,12 @@ from graphwire import (
     PauseResolution,
     PauseStatus,
     Reject,
-    Resume,
     ToolCall,
 )
 from graphwire.v1 import breakpoint_pb2, pause_pb2, review_pb2
 from graphwire.v1 import threads_pb2 as pb
 
-from tests.servers import ServerProcess
-
 from . import wire
-from .conftest import Connect
 from .scripted import ScriptedServer
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -177,22 +173,3 @@ async def test_which_pauses_are_meant_is_sent(
 async def test_a_time_without_a_zone_is_refused(client: AsyncClient) -> None:
     with pytest.raises(ValueError, match="must have a time zone"):
         client.pauses.list(expires_before=datetime(2026, 1, 1))  # noqa: DTZ001
-
-
-async def test_for_whom_somebody_answers_is_sent(connect: Connect, server: ServerProcess) -> None:
-    client = connect(server.address)
-    thread = await client.threads.create()
-    await client.runs.run(thread.thread_id, "ask", input={"log": ["in"]})
-    (pause,) = [p async for p in client.pauses.list(thread_id=thread.thread_id)]
-    assert (pause.kind, pause.assistant_id) == (PauseKind.INTERRUPT, "ask")
-    answer = Resume(answers={pause.pause_id: "yes"}, answered_by="ann")
-    result = await client.runs.run(thread.thread_id, resume=answer)
-    resolved = await client.pauses.get(pause.pause_id)
-    assert resolved.resolution is not None
-    assert resolved.resolution.run_id == result.run.run_id
-    assert (resolved.resolution.answer, resolved.resolution.answered_by) == ("yes", "ann")
-    with pytest.raises(graphwire.PauseNotOpenError, match=r"resumed at .* by ann") as raised:
-        await client.runs.run(thread.thread_id, resume=answer)
-    assert raised.value.metadata["answered_by"] == "ann"
-    with pytest.raises(graphwire.PauseNotFoundError):
-        await client.pauses.get("00000000-0000-4000-8000-000000000000")

@@ -1,8 +1,7 @@
-"""Reviews of tool calls: what is sent, what comes back, and the how-to's agent reviewed."""
+"""Reviews of tool calls: what is sent, and what comes back."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import graphwire
@@ -14,19 +13,14 @@ from graphwire import (
     Reject,
     Respond,
     Resume,
-    ReviewMismatchError,
     ToolCall,
-    Updates,
 )
 from graphwire._reviews import review, review_message
 from graphwire.reviews import Decision
 from graphwire.v1 import review_pb2, run_event_pb2, run_pb2
 from graphwire.v1 import runs_pb2 as pb
 
-from tests.servers import WEATHER, ServerProcess
-
 from . import wire
-from .conftest import Connect
 from .scripted import ScriptedServer, then
 
 APPROVE = review_pb2.ToolCallReview(approve=review_pb2.ApproveToolCall())
@@ -112,75 +106,3 @@ async def test_a_pause_has_the_tool_calls_that_wait(
 def test_a_review_reads_as_it_was_written() -> None:
     for decision in (Approve(), Edit({"n": [1]}, "x"), Reject(""), Respond(None)):
         assert review(review_message({"a": decision}, "f")) == {"a": decision}
-
-
-@pytest.fixture(scope="module")
-def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server on the example project."""
-    process = ServerProcess(tmp_path_factory.mktemp("weather") / "graphwire.db", WEATHER).start()
-    yield process
-    assert process.stop() == 0, process.log
-
-
-async def asked(client: AsyncClient) -> tuple[str, graphwire.Pause]:
-    """A thread of the agent that is paused before its tool, and the pause."""
-    thread = await client.threads.create()
-    question = {"role": "user", "content": "What is the weather in Paris?"}
-    result = await client.runs.run(
-        thread.thread_id, "agent", input={"messages": [question]}, interrupt_before=["action"]
-    )
-    (pause,) = result.pauses
-    return thread.thread_id, pause
-
-
-async def updates(stream: AsyncIterator[graphwire.Event]) -> list[tuple[str, list[Any]]]:
-    """What nodes returned: the node, and the contents of its messages."""
-    return [
-        (event.node, [message["content"] for message in event.update["messages"]])
-        async for event in stream
-        if isinstance(event, Updates)
-    ]
-
-
-async def test_the_how_to_agent_looks_up_what_the_reviewer_says(
-    connect: Connect, weather: ServerProcess
-) -> None:
-    client = connect(weather.address)
-    thread_id, pause = await asked(client)
-    (call,) = pause.tool_calls
-    assert (call.name, call.args) == ("get_weather", {"city": "Paris"})
-    edited = Resume(reviews={pause.pause_id: {call.tool_call_id: Edit({"city": "Zurich"})}})
-    (action, (_, found)), (agent, (says,)) = await updates(
-        client.runs.stream(thread_id, resume=edited)
-    )
-    assert (action, agent) == ("action", "agent")
-    assert "Zurich" in found
-    assert "Zurich" in says
-    values = (await client.threads.state(thread_id)).values
-    assert [c["args"] for m in values["messages"] for c in m.get("tool_calls") or ()] == [
-        {"city": "Zurich"}
-    ]
-
-
-async def test_the_how_to_agent_is_told_why_it_may_not_look(
-    connect: Connect, weather: ServerProcess
-) -> None:
-    client = connect(weather.address)
-    thread_id, _ = await asked(client)
-    rejected = client.runs.stream(thread_id, resume=Resume(review=Reject("Not today.")))
-    (action, contents), (agent, _) = await updates(rejected)
-    assert (action, contents, agent) == ("action", ["Not today."], "agent")
-
-
-async def test_a_review_that_does_not_fit_says_which_calls_wait(
-    connect: Connect, weather: ServerProcess
-) -> None:
-    client = connect(weather.address)
-    thread_id, pause = await asked(client)
-    with pytest.raises(ReviewMismatchError) as refusal:
-        await client.runs.create(thread_id, resume=Resume(review={"nothing": Approve()}))
-    assert refusal.value.metadata["tool_calls"] == pause.tool_calls[0].tool_call_id
-    assert [v.field for v in refusal.value.violations] == [
-        "resume.review.tool_calls[0].tool_call_id"
-    ]
-    assert [p.pause_id for p in (await client.threads.get(thread_id)).pauses] == [pause.pause_id]

@@ -6,16 +6,15 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import graphwire
 import pytest
 
-from tests.servers import WEATHER, ServerProcess
+from tests.servers import ServerProcess
 
-DOCS = Path(__file__).parent.parent.parent / "docs" / "python-client.md"
+DOCS = Path(__file__).parents[3] / "docs" / "python-client.md"
 BLOCKS: list[str] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
 QUESTION = {"messages": [{"role": "user", "content": "What is the weather in Zurich?"}]}
 
@@ -31,14 +30,6 @@ def defined(name: str) -> Any:
     names: dict[str, Any] = {"graphwire": graphwire}
     exec(block(f"def {name}("), names)
     return names[name]
-
-
-@pytest.fixture(scope="module")
-def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server on the example project."""
-    process = ServerProcess(tmp_path_factory.mktemp("docs") / "graphwire.db", WEATHER).start()
-    yield process
-    assert process.stop() == 0, process.log
 
 
 async def printed_by(program: str, weather: ServerProcess) -> str:

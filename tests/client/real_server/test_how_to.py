@@ -12,20 +12,11 @@ import graphwire
 import pytest
 from graphwire import AsyncClient, Goto, PauseKind, Resume, RunStatus, ThreadStatus
 
-from tests.servers import WEATHER, ServerProcess
-
-from .conftest import Connect
-from .scripted import Proxy
+from tests.client.conftest import Connect
+from tests.client.scripted import Proxy
+from tests.servers import ServerProcess
 
 LOG = {"log": ["in"]}
-
-
-@pytest.fixture(scope="module")
-def weather(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server on the example project."""
-    process = ServerProcess(tmp_path_factory.mktemp("weather") / "graphwire.db", WEATHER).start()
-    yield process
-    assert process.stop() == 0, process.log
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +32,6 @@ def mortal_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerP
 def mortal(mortal_process: ServerProcess) -> ServerProcess:
     """A server that may be ended; whatever it has gone through before, it runs."""
     return mortal_process if mortal_process.is_running else mortal_process.start()
-
-
-@pytest.fixture
-def real(connect: Connect, server: ServerProcess) -> AsyncClient:
-    """A client of the server that tests share."""
-    return connect(server.address)
 
 
 @pytest.fixture
@@ -250,3 +235,22 @@ async def test_assistants_server_and_health_answer(real: AsyncClient) -> None:
     assert (await real.server.info()).limits.max_page_size == 1000
     assert await real.health() is graphwire.HealthStatus.SERVING
     assert await real.health("graphwire.v1.Runs") is graphwire.HealthStatus.SERVING
+
+
+async def test_for_whom_somebody_answers_is_sent(connect: Connect, server: ServerProcess) -> None:
+    client = connect(server.address)
+    thread = await client.threads.create()
+    await client.runs.run(thread.thread_id, "ask", input={"log": ["in"]})
+    (pause,) = [p async for p in client.pauses.list(thread_id=thread.thread_id)]
+    assert (pause.kind, pause.assistant_id) == (PauseKind.INTERRUPT, "ask")
+    answer = Resume(answers={pause.pause_id: "yes"}, answered_by="ann")
+    result = await client.runs.run(thread.thread_id, resume=answer)
+    resolved = await client.pauses.get(pause.pause_id)
+    assert resolved.resolution is not None
+    assert resolved.resolution.run_id == result.run.run_id
+    assert (resolved.resolution.answer, resolved.resolution.answered_by) == ("yes", "ann")
+    with pytest.raises(graphwire.PauseNotOpenError, match=r"resumed at .* by ann") as raised:
+        await client.runs.run(thread.thread_id, resume=answer)
+    assert raised.value.metadata["answered_by"] == "ann"
+    with pytest.raises(graphwire.PauseNotFoundError):
+        await client.pauses.get("00000000-0000-4000-8000-000000000000")
