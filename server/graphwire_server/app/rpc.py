@@ -56,6 +56,7 @@ def make_rpc(
     return RpcServer(
         threads=ThreadsServicer(
             services.threads,
+            services.states,
             codec,
             inbox=services.inbox,
             changes=execution.changes,

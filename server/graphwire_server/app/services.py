@@ -13,6 +13,7 @@ from graphwire_server.runs.metadata_limits import MetadataLimits
 from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering
+from graphwire_server.runs.thread_states import ThreadStateService
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import Storage
@@ -28,6 +29,7 @@ class Services:
         runs: Runs.
         steering: What is asked of a run while it executes.
         threads: Threads.
+        states: Their states.
         inbox: Pauses of all threads.
         assistants: Assistants.
     """
@@ -36,6 +38,7 @@ class Services:
     runs: RunService
     steering: RunSteering
     threads: ThreadService
+    states: ThreadStateService
     inbox: InboxService
     assistants: AssistantService
 
@@ -80,5 +83,8 @@ class Services:
             completion=completion,
             metadata=metadata,
         )
+        states = ThreadStateService(storage=storage, registry=registry, completion=completion)
         assistants = AssistantService(storage=storage, registry=registry, metadata=metadata)
-        return cls(completion, runs, steering, thread_service, InboxService(storage), assistants)
+        return cls(
+            completion, runs, steering, thread_service, states, InboxService(storage), assistants
+        )
