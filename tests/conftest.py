@@ -87,6 +87,8 @@ LONGEST = [
         "e2e/test_tls.py",
         "replicas/test_workers.py",
         "e2e/test_made_assistants.py",
+        "e2e/test_changed_projects.py",
+        "e2e/test_runs_of_made_assistants.py",
         "storage/test_inbox.py",
         "e2e/test_messages.py",
         "graphs/test_conditions.py",
