@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
 
 import pytest
 
-from tests.access.guarded import PROJECT, Guest, write_tokens
+from tests.access.guarded import PROJECT, Guests, guests_of, serving, write_tokens
 from tests.servers import ServerProcess
-
-Guests = Callable[..., Guest]
 
 
 @pytest.fixture(scope="session")
@@ -20,32 +17,29 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
     folder = tmp_path_factory.mktemp("guarded")
     write_tokens(folder / "tokens.toml")
     env = {"GRAPHWIRE_AUTH_TOKENS": str(folder / "tokens.toml")}
-    process = ServerProcess(folder / "graphwire.db", PROJECT, env=env).start()
-    yield process
-    assert process.stop() == 0, process.log
+    with serving(folder, env=env) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")
 def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of a project with rules of its own."""
-    folder = tmp_path_factory.mktemp("ruled")
-    process = ServerProcess(folder / "graphwire.db", PROJECT / "with_rules.json").start()
-    yield process
-    assert process.stop() == 0, process.log
+    with serving(tmp_path_factory.mktemp("ruled"), PROJECT / "with_rules.json") as process:
+        yield process
 
 
 @pytest.fixture
 def guest(guarded: ServerProcess) -> Iterator[Guests]:
     """Makes callers of the server with service tokens, by name."""
-    with ExitStack() as stack:
-        yield lambda name, **more: stack.enter_context(closing(Guest(guarded, name, **more)))
+    with guests_of(guarded) as guests:
+        yield guests
 
 
 @pytest.fixture
 def user(ruled: ServerProcess) -> Iterator[Guests]:
     """Makes callers of the server with a project's rules, by name."""
-    with ExitStack() as stack:
-        yield lambda name, **more: stack.enter_context(closing(Guest(ruled, name, **more)))
+    with guests_of(ruled) as guests:
+        yield guests
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,24 @@ class Guest:
     def close(self) -> None:
         """Closes the channel."""
         self.channel.close()
+
+
+#: Makes callers, by name.
+Guests = Callable[..., Guest]
+
+
+@contextmanager
+def serving(
+    folder: Path, project: Path = PROJECT, *, env: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
+    """A server of a project, with a database in the folder; in the end it must stop in order."""
+    process = ServerProcess(folder / "graphwire.db", project, env=env).start()
+    yield process
+    assert process.stop() == 0, process.log
+
+
+@contextmanager
+def guests_of(process: ServerProcess) -> Iterator[Guests]:
+    """Makes callers of a server, by name, and closes their channels in the end."""
+    with ExitStack() as stack:
+        yield lambda name, **more: stack.enter_context(closing(Guest(process, name, **more)))

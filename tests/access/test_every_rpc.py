@@ -15,8 +15,7 @@ from graphwire.v1 import run_pb2, threads_pb2
 from graphwire_server.rpc.authorization import RULES, Subject
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.access.conftest import Guests
-from tests.access.guarded import PROJECT, Guest, write_tokens
+from tests.access.guarded import PROJECT, Guest, Guests, write_tokens
 from tests.e2e import wire
 from tests.e2e.drive import payload
 from tests.servers import ServerProcess

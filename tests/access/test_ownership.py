@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from graphwire.v1 import run_pb2, runs_pb2, threads_pb2
 
-from tests.access.conftest import Guests
-from tests.access.guarded import PROJECT, Guest, write_tokens
+from tests.access.guarded import PROJECT, Guest, Guests, write_tokens
 from tests.e2e.drive import payload, value
 from tests.servers import ServerProcess
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphwire.v1 import run_pb2, threads_pb2
 
-from tests.access.conftest import Guests
+from tests.access.guarded import Guests
 from tests.access.test_ownership import last_value
 from tests.e2e.drive import payload, value
 from tests.servers import ServerProcess

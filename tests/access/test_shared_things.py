@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
 
 import pytest
 from graphwire.v1 import (
@@ -17,12 +16,10 @@ from graphwire.v1 import (
     threads_pb2_grpc,
 )
 
-from tests.access.guarded import PROJECT, Guest
+from tests.access.guarded import PROJECT, Guest, Guests, guests_of, serving
 from tests.access.test_ownership import last_value
 from tests.e2e.drive import DEADLINE, payload
 from tests.servers import ServerProcess
-
-Guests = Callable[[str], Guest]
 
 DELAYED = {"assistant_id": "two", "input": payload({"log": []}), "start_delay": {"seconds": 60}}
 
@@ -30,17 +27,15 @@ DELAYED = {"assistant_id": "two", "input": payload({"log": []}), "start_delay": 
 @pytest.fixture(scope="module")
 def sharing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of a project whose rules share."""
-    folder = tmp_path_factory.mktemp("sharing")
-    process = ServerProcess(folder / "graphwire.db", PROJECT / "sharing.json").start()
-    yield process
-    assert process.stop() == 0, process.log
+    with serving(tmp_path_factory.mktemp("sharing"), PROJECT / "sharing.json") as process:
+        yield process
 
 
 @pytest.fixture
 def member(sharing: ServerProcess) -> Iterator[Guests]:
     """Makes callers, by name."""
-    with ExitStack() as stack:
-        yield lambda name: stack.enter_context(closing(Guest(sharing, name)))
+    with guests_of(sharing) as guests:
+        yield guests
 
 
 def shared_with(owner: Guest, *readers: str) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -50,6 +51,13 @@ LOG = ("--input", '{"log": []}')
 def dialogue(terminal: AtATerminal) -> str:
     """Returns what can be seen in the end, with ids and durations taken out."""
     return masked(terminal.picture)
+
+
+def before_action(
+    server: str, question: str = QUESTION, *, env: Mapping[str, str] | None = None
+) -> AtATerminal:
+    """A run of the agent at a terminal, that pauses before its tool calls are carried out."""
+    return AtATerminal("run", "agent", question, "-b", "action", "-s", server, env=env)
 
 
 def test_a_pause_shows_why_where_what_waits_and_what_has_changed(weather: str) -> None:
@@ -138,7 +146,7 @@ def test_until_goes_to_a_node(zoo: str) -> None:
 
 def test_a_call_is_edited_in_the_editor_and_runs_so(weather: str) -> None:
     editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, env=editor) as run:
         run.answer(PROMPT, "edit 2")
         run.read_until("which call, 1 to 1? As in: edit 1\n")
         run.answer(PROMPT, "edit 1")
@@ -152,7 +160,7 @@ def test_a_call_is_edited_in_the_editor_and_runs_so(weather: str) -> None:
 @pytest.mark.parametrize("approval", ["approve 1", "ok", "approve"])
 def test_an_edited_call_that_is_approved_runs_as_edited(weather: str, approval: str) -> None:
     editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, env=editor) as run:
         run.answer(PROMPT, "edit 1")
         run.read_until('     ✎ get_weather(city="Oslo")\nkept: continue runs it as edited\n')
         run.answer(PROMPT, approval)
@@ -163,7 +171,7 @@ def test_an_edited_call_that_is_approved_runs_as_edited(weather: str, approval: 
 @pytest.mark.parametrize("last", ["reject 2 too cold", "respond 2 too cold"])
 def test_an_edit_is_sent_only_after_a_yes_to_it(weather: str, last: str) -> None:
     editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
-    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, TWO_CITIES, env=editor) as run:
         run.answer(PROMPT, "edit 1")
         run.read_until("kept: continue asks about 2, approve lets the rest run\n")
         run.answer(PROMPT, last)
@@ -179,7 +187,7 @@ def test_an_edit_is_sent_only_after_a_yes_to_it(weather: str, last: str) -> None
 
 def test_a_call_that_was_edited_and_approved_waits_for_the_others_only(weather: str) -> None:
     editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
-    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, TWO_CITIES, env=editor) as run:
         for line in ("edit 1", "approve 1", "approve 2"):
             run.answer(PROMPT, line)
         assert run.wait() == 0
@@ -188,7 +196,7 @@ def test_a_call_that_was_edited_and_approved_waits_for_the_others_only(weather: 
 
 def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
     editor = {"EDITOR": "sed -i s/}//"}
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, env=editor) as run:
         run.answer(PROMPT, "e 1")
         run.read_until("not JSON: Expecting ',' delimiter (line 4, column 1)\n")
         run.answer("edit it again? [y/n] ", "n")
@@ -199,7 +207,7 @@ def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
 
 def test_the_state_is_edited_in_the_editor(weather: str) -> None:
     editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, env=editor) as run:
         run.answer(PROMPT, "edit")
         run.read_until('  1  get_weather(city="Oslo")\n')
         run.read_until(
@@ -278,7 +286,7 @@ def test_an_edit_as_a_node_asks_before_other_branches_are_left_behind(zoo: str) 
 
 def test_without_an_editor_that_works_nothing_is_changed(weather: str) -> None:
     editor = {"EDITOR": "false"}
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, env=editor) as run:
         run.answer(PROMPT, "edit")
         run.read_until("false ended with code 1: nothing was changed\n")
         run.answer(PROMPT, "q")
@@ -286,7 +294,7 @@ def test_without_an_editor_that_works_nothing_is_changed(weather: str) -> None:
 
 
 def test_calls_are_rejected_and_answered_one_by_one(weather: str) -> None:
-    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather) as run:
+    with before_action(weather, TWO_CITIES) as run:
         run.answer(PROMPT, "reject too cold")
         run.read_until("which call, 1 to 2? As in: reject 1 too dear\n")
         run.answer(PROMPT, "reject 2 too cold")
@@ -304,7 +312,7 @@ def test_calls_are_rejected_and_answered_one_by_one(weather: str) -> None:
 
 
 def test_calls_that_nobody_decided_on_run_beside_others_only_after_a_yes(weather: str) -> None:
-    with AtATerminal("run", "agent", THREE_CITIES, "-b", "action", "-s", weather) as run:
+    with before_action(weather, THREE_CITIES) as run:
         run.answer(PROMPT, "reject 2 too cold")
         run.read_until("kept: continue asks about 1 and 3, approve lets the rest run\n")
         for typed in ("continue", "step", "until agent"):
@@ -336,7 +344,7 @@ def test_calls_run_unasked_with_no_verdict_at_all_or_one_on_each(
     weather: str, typed: list[str], cities: list[str]
 ) -> None:
     editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
-    with AtATerminal("run", "agent", TWO_CITIES, "-b", "action", "-s", weather, env=editor) as run:
+    with before_action(weather, TWO_CITIES, env=editor) as run:
         for line in typed:
             run.answer(PROMPT, line)
         assert run.wait() == 0
@@ -345,7 +353,7 @@ def test_calls_run_unasked_with_no_verdict_at_all_or_one_on_each(
 
 
 def test_a_single_rejection_goes_on_at_once(weather: str) -> None:
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+    with before_action(weather) as run:
         run.answer(PROMPT, "r")
         assert run.wait() == 0
     assert '"temperature_c"' not in run.screen
@@ -492,7 +500,7 @@ def test_a_fork_pauses_at_its_checkpoint_and_goes_on_from_there(zoo: str) -> Non
 
 
 def test_breakpoints_are_listed_set_and_deleted(weather: str) -> None:
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+    with before_action(weather) as run:
         run.answer(PROMPT, "break agent:after if size(state.messages) > 3")
         run.read_until("set: agent:after if size(state.messages) > 3\n")
         run.answer(PROMPT, "break agent if state.nothing > 3")
@@ -542,7 +550,7 @@ next        child
 
 
 def test_leaving_says_how_to_come_back_and_attach_does(weather: str) -> None:
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+    with before_action(weather) as run:
         run.answer(PROMPT, "q")
         run.read_until("graphwire: the thread stays paused before action; to come back:\n")
         run.read_until("    graphwire attach ")
@@ -773,7 +781,7 @@ def test_an_answer_to_what_others_have_answered_is_said_to_be_dropped(zoo: str) 
 
 
 def test_somebody_else_may_be_faster(weather: str) -> None:
-    with AtATerminal("run", "agent", QUESTION, "-b", "action", "-s", weather) as run:
+    with before_action(weather) as run:
         run.read_until(PROMPT)
         [thread] = ID.findall(run.screen)[:1]
         assert call("run", "-t", thread, "--resume", "--clear-breakpoints", "-s", weather).code == 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from graphwire.v1 import runs_pb2_grpc, threads_pb2_grpc
+from graphwire.v1 import assistants_pb2_grpc, runs_pb2_grpc, threads_pb2_grpc
 
 from tests.e2e.driven import DrivenThread
+from tests.e2e.made import Driver
 
 
 @pytest.fixture
@@ -20,3 +21,9 @@ def thread(runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub) 
 def once() -> str:
     """A request_id that nobody has used."""
     return f"test {uuid.uuid4()}"
+
+
+@pytest.fixture
+def made(assistants: assistants_pb2_grpc.AssistantsStub) -> Driver:
+    """The assistants of the shared server, or of a file's own."""
+    return Driver(assistants)

@@ -145,5 +145,5 @@ def waits(run: Ended) -> list[Wait]:
 
 async def values(server: Services, thread_id: str) -> Any:
     """The state of a thread."""
-    state = (await server.threads.state(thread_id)).state
+    state = (await server.states.state(thread_id)).state
     return json.loads(state.values or "null")

@@ -27,6 +27,7 @@ from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.request import InputStart, ResumeStart, RunRequest, Start, StreamMode
 from graphwire_server.runs.service import RunService
+from graphwire_server.runs.thread_states import ThreadStateService
 from graphwire_server.runs.threads import ThreadService
 from graphwire_server.storage.records import RunRecord
 from graphwire_server.storage.sqlite import SqliteStorage
@@ -137,6 +138,7 @@ class Services:
     membership: Membership
     runs: RunService
     threads: ThreadService
+    states: ThreadStateService
 
     async def begin(
         self, start: Start, thread_id: str = "", *, principal: str = "", **fields: Any
@@ -219,8 +221,9 @@ async def serving(
         queue=QueueGate(queue),
     )
     threads = ThreadService(storage=storage, registry=registry, completion=completion)
+    states = ThreadStateService(storage=storage, registry=registry, completion=completion)
     try:
-        yield Services(storage, log, executor, membership, runs, threads)
+        yield Services(storage, log, executor, membership, runs, threads, states)
     finally:
         # Also when a test has failed: threads that are left would keep the process from ending.
         await executor.drain(0.1)

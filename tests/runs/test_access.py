@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from graphwire import ThreadNotFoundError
 from graphwire_server.runs.caller import Caller
-from graphwire_server.runs.threads import NewThread, StateEdit
+from graphwire_server.runs.thread_states import StateEdit
+from graphwire_server.runs.threads import NewThread
 from graphwire_server.storage.access import Access
 from langgraph.graph import START, StateGraph
 
@@ -30,7 +31,7 @@ GRAPH = _builder.compile()
 CHANGES: dict[str, Callable[[Services], Awaitable[object]]] = {
     "update": lambda s: s.threads.update(THREAD, {"a": 1}, key=None, access=ADA.access),
     "delete": lambda s: s.threads.delete(THREAD, access=ADA.access),
-    "edit": lambda s: s.threads.edit(StateEdit(THREAD, {"log": []}, access=ADA.access), key=None),
+    "edit": lambda s: s.states.edit(StateEdit(THREAD, {"log": []}, access=ADA.access), key=None),
     "copy": lambda s: s.threads.copy(THREAD, "", key=None, caller=ADA),
 }
 

@@ -62,9 +62,9 @@ async def test_history_passes_over_what_is_pruned_meanwhile(
 
     async with serving(tmp_path, Ledger().chain("a", "b").compile()) as server:
         run = await server.start({"log": []})
-        whole = await server.threads.history(run.thread_id, limit=9, before="")
-        monkeypatch.setattr("graphwire_server.runs.threads.read_history", with_one_that_goes)
-        again = await server.threads.history(run.thread_id, limit=9, before="")
+        whole = await server.states.history(run.thread_id, limit=9, before="")
+        monkeypatch.setattr("graphwire_server.runs.thread_states.read_history", with_one_that_goes)
+        again = await server.states.history(run.thread_id, limit=9, before="")
     assert len(whole) == 4
     assert [view.state.checkpoint_id for view in again] == [
         view.state.checkpoint_id for view in whole

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from graphwire_server.graphs.state import read_state
-from graphwire_server.runs.threads import StateEdit
+from graphwire_server.runs.thread_states import StateEdit
 
 from tests.runs.in_process import DEADLINE, INPUT, Ledger, serving
 
@@ -36,9 +36,9 @@ async def test_an_edit_loses_nothing_that_a_run_did_which_left_the_head_as_it_wa
     graph = builder.compile(interrupt_before=["one", "two"])
     async with serving(tmp_path, graph) as server, asyncio.timeout(DEADLINE):
         ended = await server.start(INPUT)
-        monkeypatch.setattr("graphwire_server.runs.threads.read_state", slow)
+        monkeypatch.setattr("graphwire_server.runs.thread_states.read_state", slow)
         edit = StateEdit(ended.thread_id, None, as_node="__end__")
-        editing = asyncio.create_task(server.threads.edit(edit, key=None))
+        editing = asyncio.create_task(server.states.edit(edit, key=None))
         await looked.wait()
         failed = await server.resume(ended.thread_id)
         assert failed.status == "FAILED"
@@ -66,14 +66,14 @@ async def test_of_edits_in_two_subgraphs_at_once_each_leaves_the_pause_of_the_ot
         ended = await server.start(INPUT, interrupt_before=("left/l2", "right/r2"))
         waits = [("BREAKPOINT_BEFORE", "left/l2"), ("BREAKPOINT_BEFORE", "right/r2")]
         assert sorted(ended.waits) == waits
-        monkeypatch.setattr("graphwire_server.runs.threads.read_state", slow)
+        monkeypatch.setattr("graphwire_server.runs.thread_states.read_state", slow)
         first, second = (
             StateEdit(ended.thread_id, {"log": ["x"]}, namespace=tuple(pause.namespace))
             for pause in ended.pauses
         )
-        editing = asyncio.create_task(server.threads.edit(first, key=None))
+        editing = asyncio.create_task(server.states.edit(first, key=None))
         await looked.wait()
-        await server.threads.edit(second, key=None)
+        await server.states.edit(second, key=None)
         go_on.set()
         await editing
         pauses = (await server.threads.get(ended.thread_id)).pauses

@@ -16,31 +16,9 @@ from graphwire_server.storage.records import (
     RunStatus,
 )
 
+from tests.runs.specs import a_spec
+
 URL = "https://example.com/hook?token=hush"
-
-
-def a_spec(**given: Any) -> RunSpec:
-    filled: dict[str, Any] = {
-        "kind": "input",
-        "value": {},
-        "goto": [],
-        "answers": {},
-        "interrupt_before": [],
-        "interrupt_after": [],
-        "stream_modes": ["UPDATES"],
-        "stream_subgraphs": False,
-        "recursion_limit": 25,
-        "tags": [],
-        "configurable": {},
-        "context": None,
-        "metadata": {},
-        "checkpoint_id": "",
-        "discards": False,
-        "durability": "SYNC",
-        "multitask": "REJECT",
-        "recovery": "CONTINUE",
-    }
-    return RunSpec(**(filled | given))
 
 
 def a_run(**given: Any) -> RunRecord:

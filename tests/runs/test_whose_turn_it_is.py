@@ -25,6 +25,7 @@ from graphwire_server.storage.records import (
     ThreadStatus,
 )
 
+from tests.runs.specs import a_spec
 from tests.storage.builders import A_DAY, a_pause, a_run, a_thread, add
 
 CANCELLED, INTERRUPTED = RunStatus.CANCELLED, RunStatus.INTERRUPTED
@@ -37,27 +38,7 @@ PAUSED = Outcome(
 
 
 def spec(**given: Any) -> str:
-    filled: dict[str, Any] = {
-        "kind": "input",
-        "value": None,
-        "goto": [],
-        "answers": {},
-        "interrupt_before": [],
-        "interrupt_after": [],
-        "stream_modes": ["UPDATES"],
-        "stream_subgraphs": False,
-        "recursion_limit": 25,
-        "tags": [],
-        "configurable": {},
-        "context": None,
-        "metadata": {},
-        "checkpoint_id": "",
-        "discards": False,
-        "durability": "SYNC",
-        "multitask": "REJECT",
-        "recovery": "CONTINUE",
-    }
-    return RunSpec(**(filled | given)).to_json()
+    return a_spec(**given).to_json()
 
 
 async def make(storage: Storage, *, multitask: str, **given: Any) -> None:

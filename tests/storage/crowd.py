@@ -34,12 +34,14 @@ def add_crowd(session: Session, count: int) -> None:
     # Of four one has no state yet.
     number |= {"state_update_time": "CASE WHEN n % 4 = 0 THEN NULL ELSE n END"}
     paused = {"status": "CASE WHEN n % 20 = 0 THEN 'INTERRUPTED' ELSE 'IDLE' END"}
-    _multiply(session, "gw_threads", statements.THREAD_COLUMNS, number | paused, count)
-    _multiply(session, "gw_runs", f"{statements.RUN_COLUMNS}, place", number, count)
+    _multiply(session, "gw_threads", statements.threads.THREAD_COLUMNS, number | paused, count)
+    _multiply(session, "gw_runs", f"{statements.runs.RUN_COLUMNS}, place", number, count)
     _multiply(session, "gw_run_bodies", "run_id, spec", number, count)
     pause = {"pause_id": "'pause-' || n"}
     resolved = {"status": "CASE WHEN n % 20 = 0 THEN 'OPEN' ELSE 'RESUMED' END"}
-    _multiply(session, "gw_pauses", statements.PAUSE_COLUMNS, number | pause | resolved, count)
+    _multiply(
+        session, "gw_pauses", statements.pauses.PAUSE_COLUMNS, number | pause | resolved, count
+    )
     change = {"time": "n", "subject": "'pause-' || n"}
     _multiply(session, "gw_changes", "xid, time, kind, subject", change, count)
 

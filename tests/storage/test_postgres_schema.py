@@ -252,7 +252,7 @@ def crowd(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
 
 def inbox(which: PauseFilter) -> tuple[str, Sequence[object]]:
     after = PausePosition(10_000, 10_000)
-    return sql.list_pauses(which, limit=50, after=after, ascending=False)
+    return sql.pauses.list_pauses(which, limit=50, after=after, ascending=False)
 
 
 def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
@@ -262,7 +262,10 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         statuses=(ThreadStatus.INTERRUPTED, ThreadStatus.ERROR), assistant_id="agent"
     )
     place = ThreadPosition("thread-10000", 10_000, "IDLE")
-    (first,), (then,) = sql.parts_of(ThreadSort(), None), sql.parts_of(ThreadSort(), place)
+    (first,), (then,) = (
+        sql.threads.parts_of(ThreadSort(), None),
+        sql.threads.parts_of(ThreadSort(), place),
+    )
     orders = {
         ThreadOrder.UPDATE_TIME: "gw_threads_by_update",
         # Those without one may as well be found among all that are in order of their ids.
@@ -271,45 +274,45 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ThreadOrder.STATUS: "gw_threads_by_status",
     }
     return [
-        ("all", sql.list_threads(ThreadFilter(), first, limit=50), "gw_threads_by_time"),
-        ("next", sql.list_threads(ThreadFilter(), then, limit=50), "gw_threads_by_time"),
-        ("status", sql.list_threads(paused, then, limit=50), "gw_threads_by_status"),
-        ("both", sql.list_threads(both, then, limit=50), "gw_threads_by_both"),
+        ("all", sql.threads.list_threads(ThreadFilter(), first, limit=50), "gw_threads_by_time"),
+        ("next", sql.threads.list_threads(ThreadFilter(), then, limit=50), "gw_threads_by_time"),
+        ("status", sql.threads.list_threads(paused, then, limit=50), "gw_threads_by_status"),
+        ("both", sql.threads.list_threads(both, then, limit=50), "gw_threads_by_both"),
         *(
             (
                 f"by {order.lower()} {'' if ascending else 'de'}scending, part {number}",
-                sql.list_threads(ThreadFilter(), part, limit=50),
+                sql.threads.list_threads(ThreadFilter(), part, limit=50),
                 index,
             )
             for order, index in orders.items()
             for ascending in (False, True)
-            for number, part in enumerate(sql.parts_of(ThreadSort(order, ascending), place))
+            for number, part in enumerate(sql.threads.parts_of(ThreadSort(order, ascending), place))
         ),
-        ("runs", sql.list_runs("thread-5", (), limit=50, after=after), "gw_runs_by_"),
+        ("runs", sql.runs.list_runs("thread-5", (), limit=50, after=after), "gw_runs_by_"),
         ("inbox", inbox(PauseFilter()), "gw_pauses_inbox"),
         ("assistant", inbox(PauseFilter(assistant_id="agent")), "gw_pauses_inbox"),
         ("resolved", inbox(PauseFilter(statuses=(PauseStatus.RESUMED,))), "gw_pauses_resolved"),
-        ("changes", (sql.CHANGES, (0, 10_000, 50, 0, 50, 50)), "gw_changes_in_order"),
-        ("last change", (sql.LAST_CHANGE, ()), "gw_changes_in_order"),
-        ("changes ahead", (sql.CHANGES_AHEAD, ()), "gw_changes_in_order"),
-        ("oldest changes", (sql.OLDEST_CHANGES, (50, 9)), "gw_changes_pkey"),
-        ("next run", (sql.NEXT_RUN, ("thread-5", 0)), "gw_runs_by_"),
-        ("due", (sql.DUE_RUNS, (1, 50)), "gw_runs_queue"),
-        ("lost", (sql.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
-        ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
-        ("held", (sql.HELD_RUNS, ("server",)), "gw_runs_under_way"),
-        ("last run", (sql.LAST_RUN, ("thread-5", "")), "gw_runs_by_"),
-        ("hold", (sql.HOLD, (0, 0, False, "run-5", "server", 1)), "gw_runs_run_id_key"),
+        ("changes", (sql.changes.CHANGES, (0, 10_000, 50, 0, 50, 50)), "gw_changes_in_order"),
+        ("last change", (sql.changes.LAST_CHANGE, ()), "gw_changes_in_order"),
+        ("changes ahead", (sql.changes.CHANGES_AHEAD, ()), "gw_changes_in_order"),
+        ("oldest changes", (sql.changes.OLDEST_CHANGES, (50, 9)), "gw_changes_pkey"),
+        ("next run", (sql.runs.NEXT_RUN, ("thread-5", 0)), "gw_runs_by_"),
+        ("due", (sql.leases.DUE_RUNS, (1, 50)), "gw_runs_queue"),
+        ("lost", (sql.leases.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
+        ("cancelled", (sql.leases.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
+        ("held", (sql.leases.HELD_RUNS, ("server",)), "gw_runs_under_way"),
+        ("last run", (sql.runs.LAST_RUN, ("thread-5", "")), "gw_runs_by_"),
+        ("hold", (sql.leases.HOLD, (0, 0, False, "run-5", "server", 1)), "gw_runs_run_id_key"),
         *(
             (f"expired {kept}", (statement, (9, 50, 0)), index)
             for (kept, statement), index in zip(
-                sql.EXPIRED_THREADS.items(),
+                sql.threads.EXPIRED_THREADS.items(),
                 ("gw_threads_with_ttl", "gw_threads_unused", "gw_threads_stateless"),
                 strict=True,
             )
         ),
-        ("unpruned", (sql.UNPRUNED_THREADS, (50, 0)), "gw_threads_unpruned"),
-        ("untrimmed", (sql.UNTRIMMED_RUNS, (2, 50, 0)), "gw_runs_untrimmed"),
+        ("unpruned", (sql.threads.UNPRUNED_THREADS, (50, 0)), "gw_threads_unpruned"),
+        ("untrimmed", (sql.events.UNTRIMMED_RUNS, (2, 50, 0)), "gw_runs_untrimmed"),
     ]
 
 

@@ -295,9 +295,9 @@ def test_no_list_looks_at_the_crowd(crowd: sqlite3.Connection, name: str) -> Non
 @pytest.mark.parametrize(
     ("statement", "parameters", "index"),
     [
-        (statements.DUE_RUNS, (THREADS, 50), "gw_runs_queue"),
-        (statements.LOST_RUNS, (1, 50), "gw_runs_under_way"),
-        (statements.HOLD, (0, 0, False, "run-5", "server", 1), "sqlite_autoindex_gw_runs_1"),
+        (statements.leases.DUE_RUNS, (THREADS, 50), "gw_runs_queue"),
+        (statements.leases.LOST_RUNS, (1, 50), "gw_runs_under_way"),
+        (statements.leases.HOLD, (0, 0, False, "run-5", "server", 1), "sqlite_autoindex_gw_runs_1"),
     ],
     ids=["due", "lost", "held"],
 )

@@ -6,6 +6,7 @@ import base64
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -387,24 +388,34 @@ def test_a_url_that_leads_into_the_network_is_refused_on_arrival(client: Client)
     assert "hush" not in str(refused.value)
 
 
-def test_a_crash_loses_no_webhook(tmp_path: Path) -> None:
-    """The server is killed between the run's end and the answer of the receiver."""
+@contextmanager
+def first_unanswered(
+    folder: Path, *, timeout_seconds: str
+) -> Iterator[tuple[ServerProcess, Client, Receiver, str]]:
+    """A server whose first webhook has come, and gets no answer; with the id of its run."""
     hold = threading.Event()
     with Receiver(lambda number: Reply(before=hold.wait if number == 1 else bool)) as receiver:
         process = ServerProcess(
-            tmp_path / "graphwire.db", env={**OPEN, "GRAPHWIRE_WEBHOOK_TIMEOUT_SECONDS": "0.5"}
+            folder / "graphwire.db",
+            env={**OPEN, "GRAPHWIRE_WEBHOOK_TIMEOUT_SECONDS": timeout_seconds},
         ).start()
         try:
             with Client(process.address) as client:
                 run = client.runs.create(None, "linear", input={"log": []}, webhook=receiver.url())
                 receiver.wait(1)
-                process.kill()
-                process.start()
-                first, second = receiver.wait(2)[:2]
-                assert settled(client, run.run_id).status is WebhookStatus.DELIVERED
+                yield process, client, receiver, run.run_id
         finally:
             hold.set()
             process.stop()
+
+
+def test_a_crash_loses_no_webhook(tmp_path: Path) -> None:
+    """The server is killed between the run's end and the answer of the receiver."""
+    with first_unanswered(tmp_path, timeout_seconds="0.5") as (process, client, receiver, run_id):
+        process.kill()
+        process.start()
+        first, second = receiver.wait(2)[:2]
+        assert settled(client, run_id).status is WebhookStatus.DELIVERED
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
 
@@ -427,23 +438,12 @@ def test_a_webhook_that_was_not_begun_is_sent_after_a_crash(tmp_path: Path) -> N
 
 
 def test_a_server_that_stops_gives_back_what_it_could_not_send(tmp_path: Path) -> None:
-    hold = threading.Event()
-    with Receiver(lambda number: Reply(before=hold.wait if number == 1 else bool)) as receiver:
-        process = ServerProcess(
-            tmp_path / "graphwire.db", env={**OPEN, "GRAPHWIRE_WEBHOOK_TIMEOUT_SECONDS": "60"}
-        ).start()
-        try:
-            with Client(process.address) as client:
-                run = client.runs.create(None, "linear", input={"log": []}, webhook=receiver.url())
-                receiver.wait(1)
-                assert process.stop() == 0, process.log
-                process.start()
-                # At once, long before the claim of a server that was lost would lapse.
-                receiver.wait(2)
-                assert settled(client, run.run_id).attempts == 2
-        finally:
-            hold.set()
-            process.stop()
+    with first_unanswered(tmp_path, timeout_seconds="60") as (process, client, receiver, run_id):
+        assert process.stop() == 0, process.log
+        process.start()
+        # At once, long before the claim of a server that was lost would lapse.
+        receiver.wait(2)
+        assert settled(client, run_id).attempts == 2
 
 
 def test_a_deleted_thread_has_its_webhook_sent_all_the_same(client: Client) -> None:

@@ -20,7 +20,8 @@ from graphwire_server.runs.assistant_service import AssistantView
 from graphwire_server.runs.assistants import Config
 from graphwire_server.runs.events import error_message, pause_message, timestamp
 from graphwire_server.runs.run_message import breakpoint_messages
-from graphwire_server.runs.threads import ThreadStateView, ThreadView
+from graphwire_server.runs.thread_states import ThreadStateView
+from graphwire_server.runs.thread_view import ThreadView
 from graphwire_server.storage.records import PauseRecord
 
 

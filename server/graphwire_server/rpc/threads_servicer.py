@@ -28,7 +28,8 @@ from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.state_paths import StatePath, parse_path
-from graphwire_server.runs.threads import NewThread, StateEdit, ThreadService
+from graphwire_server.runs.thread_states import StateEdit, ThreadStateService
+from graphwire_server.runs.threads import NewThread, ThreadService
 from graphwire_server.storage.records import (
     Amount,
     ThreadFilter,
@@ -66,6 +67,7 @@ class ThreadsServicer(InboxRpcs):
     def __init__(
         self,
         threads: ThreadService,
+        states: ThreadStateService,
         codec: PayloadCodec,
         *,
         inbox: InboxService,
@@ -76,6 +78,7 @@ class ThreadsServicer(InboxRpcs):
         """Takes the services behind the RPCs."""
         super().__init__(inbox, changes, streams, pages)
         self._threads = threads
+        self._states = states
         self._codec = codec
 
     async def CreateThread(
@@ -247,7 +250,7 @@ class ThreadsServicer(InboxRpcs):
         self, request: pb.GetThreadStateRequest, context: Any
     ) -> pb.GetThreadStateResponse:
         """Returns a thread's state."""
-        view = await self._threads.state(
+        view = await self._states.state(
             validation.thread_id(request.thread_id),
             checkpoint_id=validation.optional_uuid(request.checkpoint_id, "checkpoint_id"),
             subgraphs=request.subgraphs,
@@ -280,7 +283,7 @@ class ThreadsServicer(InboxRpcs):
             access=current_caller().access,
         )
         key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
-        view = await self._threads.edit(edit, key=key)
+        view = await self._states.edit(edit, key=key)
         return pb.UpdateThreadStateResponse(state=thread_state_message(view))
 
     async def ListThreadHistory(
@@ -290,7 +293,7 @@ class ThreadsServicer(InboxRpcs):
         tokens = PageTokens(request)
         size = self._pages.size(request.page_size, _HISTORY_PAGE)
         place = tokens.read(request.page_token, str)
-        states = await self._threads.history(
+        states = await self._states.history(
             validation.thread_id(request.thread_id),
             limit=size + 1,
             before=validation.optional_uuid(request.before_checkpoint_id, "before_checkpoint_id"),

@@ -10,21 +10,9 @@ from graphwire import errors
 from graphwire.v1 import pause_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
-from graphwire_server.graphs.checks import (
-    check_breakpoints,
-    check_context,
-    check_input,
-    check_names,
-    check_node,
-    check_place,
-    check_tags,
-    check_update,
-)
-from graphwire_server.graphs.doors import unreachable_breakpoints
 from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
 from graphwire_server.graphs.registry import GraphRegistry
-from graphwire_server.graphs.state import checkpoint_not_found, read_state
+from graphwire_server.graphs.state import read_state
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     Accepted,
@@ -32,13 +20,9 @@ from graphwire_server.runs.acceptance import (
     accept,
     started_earlier,
 )
-from graphwire_server.runs.adding_up import Context, GraphFacts
+from graphwire_server.runs.adding_up import Context
 from graphwire_server.runs.assistants import (
-    RunnableAssistant,
     graph_of_run,
-    last_configurable,
-    runnable,
-    with_defaults,
 )
 from graphwire_server.runs.batch import (
     batch_started_earlier,
@@ -55,12 +39,10 @@ from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
 from graphwire_server.runs.observed import origin_of_call
+from graphwire_server.runs.preparation import Preparation, Prepared
 from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
-from graphwire_server.runs.refusals import check_graph, thread_busy, thread_not_found
+from graphwire_server.runs.refusals import thread_busy, thread_not_found
 from graphwire_server.runs.request import (
-    CommandStart,
-    InputStart,
-    ResumeStart,
     RunRequest,
     RunSpec,
 )
@@ -71,7 +53,6 @@ from graphwire_server.storage.records import (
     Position,
     RunRecord,
     RunStatus,
-    ThreadRecord,
 )
 from graphwire_server.storage.webhooks import WebhookRecord
 from graphwire_server.telemetry import log_fields
@@ -90,15 +71,6 @@ class RunResult:
     run: RunRecord
     values: str | None
     pauses: Sequence[pause_pb2.Pause]
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A request that was checked, with the assistant that it is for and what its graph says."""
-
-    request: RunRequest
-    assistant: RunnableAssistant
-    facts: GraphFacts
 
 
 class RunService:
@@ -122,6 +94,7 @@ class RunService:
         self._queue = queue or QueueGate(QueueLimits())
         self._storage = storage
         self._registry = registry
+        self._preparation = Preparation(storage, registry)
         self._log = log
         self._executor = executor
         self._completion = completion
@@ -145,23 +118,15 @@ class RunService:
                 return earlier
         for _ in range(_START_TRIES):
             try:
-                return await self._start(await self._prepare(request), key, caller)
+                return await self._start(await self._preparation.prepare(request), key, caller)
             except MovedOnError:
                 continue
         raise thread_busy(request.thread_id, ())
 
-    async def _prepare(self, request: RunRequest) -> _Prepared:
-        """Looks at a request for the assistant as it is now, and checks it against its graph."""
-        assistant = await self._storage.read(
-            lambda db: runnable(db, self._registry, request), short=True
-        )
-        request = with_defaults(request, assistant)
-        return _Prepared(request, assistant, await self._check(request, assistant))
-
     def _context(
         self,
         tx: Transaction,
-        prepared: _Prepared,
+        prepared: Prepared,
         *,
         slot_free: bool,
         key: RequestKey | None,
@@ -188,7 +153,7 @@ class RunService:
             origin=origin,
         )
 
-    async def _start(self, prepared: _Prepared, key: RequestKey | None, caller: Caller) -> Accepted:
+    async def _start(self, prepared: Prepared, key: RequestKey | None, caller: Caller) -> Accepted:
         """Starts a run.
 
         Raises:
@@ -252,7 +217,7 @@ class RunService:
             prepared = []
             for index, request in enumerate(requests):
                 with of_request(index):
-                    prepared.append(await self._prepare(request))
+                    prepared.append(await self._preparation.prepare(request))
             try:
                 return await self._start_all(prepared, key, callers)
             except MovedOnError:
@@ -260,7 +225,7 @@ class RunService:
         raise thread_busy(requests[0].thread_id, ())
 
     async def _start_all(
-        self, prepared: Sequence[_Prepared], key: RequestKey | None, callers: Sequence[Caller]
+        self, prepared: Sequence[Prepared], key: RequestKey | None, callers: Sequence[Caller]
     ) -> Sequence[RunRecord]:
         """Starts runs, all or none. Raises MovedOnError as `_start`."""
 
@@ -522,63 +487,6 @@ class RunService:
                 "the server is shutting down and starts no more runs; retry on another one",
                 retry_after=1.0,
             )
-
-    async def _check(self, request: RunRequest, assistant: RunnableAssistant) -> GraphFacts:
-        """Checks what can be checked against the graph; returns what it says."""
-        loaded = assistant.loaded
-        check_tags(request.tags, "config.tags")
-        configurable = request.configurable
-        if not request.has_config and not isinstance(request.start, InputStart):
-            configurable = await self._storage.read(
-                lambda db: last_configurable(db, request.thread_id), short=True
-            )
-        async with loaded.open("assistants.read", open_config(configurable)) as graph:
-            places = loaded.doored(graph).places
-            check_names(places, request.interrupt_before, "interrupt_before")
-            check_names(places, request.interrupt_after, "interrupt_after")
-            check_breakpoints(places, request.breakpoints, "breakpoints")
-            if request.resume is not None and request.resume.run_to:
-                field = "resume" if isinstance(request.start, ResumeStart) else "command.resume"
-                check_place(places, request.resume.run_to, f"{field}.run_to")
-            if isinstance(request.start, InputStart):
-                check_input(graph, request.start.value, "input")
-            if isinstance(request.start, CommandStart):
-                for index, (node, _) in enumerate(request.start.goto):
-                    check_node(graph, node, f"command.goto[{index}].node")
-                if request.start.update is not None:
-                    check_update(graph, request.start.update.value, "command.update")
-            if request.context is not None:
-                check_context(graph, request.context, "context")
-            next_there = None
-            if request.checkpoint_id:
-                next_there = await self._next_at(graph, request, assistant)
-            return GraphFacts(
-                compiled=places[()].compiled,
-                stops_inside=any(place.compiled for path, place in places.items() if path),
-                unreachable=unreachable_breakpoints(places),
-                next_there=next_there,
-                nodes=declared_nodes(graph),
-                places=places,
-            )
-
-    async def _next_at(
-        self, graph: AnyPregel, request: RunRequest, assistant: RunnableAssistant
-    ) -> tuple[str, ...]:
-        """Returns the nodes that come next at the request's checkpoint, which must exist."""
-
-        def read(db: Reader) -> ThreadRecord | None:
-            thread = db.thread(request.thread_id)
-            if thread is not None:
-                check_graph(db, thread, assistant.assistant_id, assistant.loaded.name)
-            return thread
-
-        thread = await self._storage.read(read, short=True)
-        if thread is None:
-            if request.thread_id and not request.create_thread:
-                raise thread_not_found(request.thread_id)
-            raise checkpoint_not_found(request.thread_id or "(new)", request.checkpoint_id)
-        state = await read_state(graph, request.thread_id, checkpoint_id=request.checkpoint_id)
-        return state.next
 
     async def _values_at(self, run: RunRecord) -> str | None:
         spec = RunSpec.from_json(run.spec)

@@ -2,61 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from graphwire import errors
 
 from graphwire_server import jsontext
-from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in, breakpoints_text
+from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_text
 from graphwire_server.graphs.checks import check_breakpoints
-from graphwire_server.graphs.execution import open_config
-from graphwire_server.graphs.inside import check_stands_in, graph_at
-from graphwire_server.graphs.langgraph_compat import AnyPregel
-from graphwire_server.graphs.places import Namespace, Path, Place, text_of
+from graphwire_server.graphs.places import Path, Place
 from graphwire_server.graphs.position import Position as GraphPosition
 from graphwire_server.graphs.position import read_position
-from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
+from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import (
-    StateView,
-    checkpoint_not_found,
-    edit_state,
-    read_history,
-    read_state,
     thread_config,
 )
 from graphwire_server.graphs.supersteps import Superstep, apply_supersteps
-from graphwire_server.runs import topics
-from graphwire_server.runs.assistants import find, to_open
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.clock import new_id, now_us
-from graphwire_server.runs.completion import Attendance, Completion
+from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.idempotency import RequestKey, remembered
-from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 from graphwire_server.runs.refusals import (
-    check_assistant,
-    check_expected,
     thread_busy,
     thread_exists,
     thread_not_found,
 )
 from graphwire_server.runs.retention import prune_thread
-from graphwire_server.runs.standing import is_in, stand
+from graphwire_server.runs.standing import stand
 from graphwire_server.runs.state_paths import StatePath, part
+from graphwire_server.runs.thread_graph import breakpoints_of, open_thread_graph
+from graphwire_server.runs.thread_view import ThreadView, view_of
 from graphwire_server.storage.access import ALL, Access
-from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import NEWEST_FIRST, Reader, Storage, Transaction
 from graphwire_server.storage.records import (
-    Inheritance,
-    PauseRecord,
     ThreadFilter,
     ThreadPosition,
     ThreadRecord,
@@ -64,53 +49,6 @@ from graphwire_server.storage.records import (
     ThreadStatus,
     ThreadStorage,
 )
-
-#: How often an edit is made anew when somebody else changes the thread meanwhile.
-_EDIT_TRIES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadView:
-    """A thread with its open pauses, and parts of its state, as JSON text, by name."""
-
-    thread: ThreadRecord
-    pauses: Sequence[PauseRecord]
-    extracted: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadStateView:
-    """A thread's state; the pauses are those open at it, none if it is not the head."""
-
-    state: StateView
-    pauses: Sequence[PauseRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class StateEdit:
-    """An edit of a thread's state; "" where the caller left it out.
-
-    `principal` makes it, who may edit threads of `access`.
-    """
-
-    thread_id: str
-    values: Any
-    as_node: str = ""
-    checkpoint_id: str = ""
-    expected_checkpoint_id: str = ""
-    assistant_id: str = ""
-    namespace: Namespace = ()
-    principal: str = ""
-    access: Access = ALL
-
-    def meaning(self) -> dict[str, Any]:
-        """Returns it as a JSON object, to compare requests by meaning."""
-        who = ("principal", "access")
-        meaning = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in who}
-        if not self.namespace:
-            # At the root a request means what it always did.
-            del meaning["namespace"]
-        return meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +106,7 @@ class ThreadService:
         self._storage = storage
         self._registry = registry
         self._completion = completion
+        self._open = partial(open_thread_graph, storage, registry)
 
     async def create(
         self, new: NewThread, *, return_existing: bool, key: RequestKey | None, caller: Caller
@@ -187,7 +126,7 @@ class ThreadService:
                 return None
             if not return_existing or not caller.access.admits(there.owner, there.metadata):
                 raise thread_exists(new.thread_id)
-            return _view(db, new.thread_id)
+            return view_of(db, new.thread_id)
 
         thread_id, beginning = new.thread_id or new_id(), None
         if new.assistant_id:
@@ -214,7 +153,7 @@ class ThreadService:
                 tx.insert_thread(thread)
                 if beginning is not None and beginning.position is not None:
                     beginning.batch.apply(tx)
-                    of_assistant = self._breakpoints_of(tx, new.assistant_id)
+                    of_assistant = breakpoints_of(tx, self._registry, new.assistant_id)
                     stand(
                         tx,
                         thread,
@@ -224,7 +163,7 @@ class ThreadService:
                         now=now,
                         of_assistant=of_assistant,
                     )
-                there = _view(tx, thread_id)
+                there = view_of(tx, thread_id)
             elif key is None or remembered(tx, key) is not None:
                 return there
             if key:
@@ -252,7 +191,7 @@ class ThreadService:
     async def get(self, thread_id: str, *, values: bool = False) -> ThreadView:
         """Returns a thread; its values only if asked for. Raises ThreadNotFoundError."""
         return await self._storage.read(
-            lambda db: _view(db, thread_id, values=values), short=not values
+            lambda db: view_of(db, thread_id, values=values), short=not values
         )
 
     async def list(
@@ -327,7 +266,7 @@ class ThreadService:
         """
 
         def made_earlier(db: Reader) -> ThreadView | None:
-            view = _view(db, thread_id, access=access)
+            view = view_of(db, thread_id, access=access)
             return view if key and remembered(db, key) is not None else None
 
         if breakpoints:
@@ -344,7 +283,7 @@ class ThreadService:
             now = now_us()
             metadata = None
             if patch is not None:
-                there = orjson.loads(_view(tx, thread_id).thread.metadata)
+                there = orjson.loads(view_of(tx, thread_id).thread.metadata)
                 merged = jsontext.merge_patch(there, patch)
                 metadata = jsontext.dumps(merged)
                 check_metadata(merged, metadata, self._metadata_limits)
@@ -352,7 +291,7 @@ class ThreadService:
             tx.update_thread(thread_id, now=now, metadata=metadata, ttl=ttl, breakpoints=text)
             if key:
                 tx.insert_request(key.record(thread_id, now=now))
-            return _view(tx, thread_id)
+            return view_of(tx, thread_id)
 
         return await decide(self._storage, work)
 
@@ -378,7 +317,7 @@ class ThreadService:
         """
 
         def work(tx: Transaction) -> None:
-            _view(tx, thread_id, access=access)
+            view_of(tx, thread_id, access=access)
             active = tx.active_runs(thread_id)
             if active:
                 raise thread_busy(thread_id, active)
@@ -449,237 +388,9 @@ class ThreadService:
             copy_id = copy_thread(tx, thread_id, new_thread_id, now=now, caller=caller)
             if key:
                 tx.insert_request(key.record(copy_id, now=now))
-            return _view(tx, copy_id)
+            return view_of(tx, copy_id)
 
         return await decide(self._storage, work, long=True)
-
-    async def state(
-        self,
-        thread_id: str,
-        *,
-        checkpoint_id: str = "",
-        subgraphs: bool = False,
-        namespace: Namespace = (),
-    ) -> ThreadStateView:
-        """Returns the state of a thread, or of a subgraph of it, at its head or at a checkpoint.
-
-        Raises:
-            InvalidFieldError: There is no subgraph at `namespace`.
-            ThreadNotFoundError: There is no such thread.
-            CheckpointNotFoundError: It has no such checkpoint.
-            GraphUnavailableError: Its state can't be read.
-        """
-        view = await self.get(thread_id)
-        assistant_id = view.thread.assistant_id
-        if not assistant_id:
-            if checkpoint_id or namespace:
-                raise checkpoint_not_found(thread_id, checkpoint_id, namespace)
-            return ThreadStateView(StateView(), ())
-        async with self._open(thread_id, assistant_id, "threads.read") as (_, graph):
-            state = await read_state(
-                graph,
-                thread_id,
-                checkpoint_id=checkpoint_id,
-                subgraphs=subgraphs,
-                namespace=namespace,
-            )
-        return await self._with_pauses(state, view)
-
-    async def history(
-        self,
-        thread_id: str,
-        *,
-        limit: int,
-        before: str = "",
-        after: str = "",
-        metadata: str | None = None,
-        namespace: Namespace = (),
-    ) -> Sequence[ThreadStateView]:
-        """Returns the states of a thread, or of a subgraph of it, newest first.
-
-        Args:
-            thread_id: The thread.
-            limit: How many at the most.
-            before: Only those before this checkpoint; empty: from the head.
-            after: The last one of the page before; empty: the first page.
-            metadata: Only those whose metadata contains this JSON object (text).
-            namespace: The subgraph; empty: the root.
-
-        Raises:
-            InvalidFieldError: There is no subgraph at `namespace`.
-            ThreadNotFoundError: There is no such thread.
-            CheckpointNotFoundError: There is no checkpoint `before`.
-            GraphUnavailableError: A state can't be read.
-        """
-        which = CheckpointFilter(
-            thread_id, text_of(namespace), before=after or before, metadata=metadata
-        )
-
-        def look(db: Reader) -> tuple[ThreadView, list[str]]:
-            view = _view(db, thread_id)
-            if before and not after and not db.checkpoint(thread_id, text_of(namespace), before):
-                raise checkpoint_not_found(thread_id, before, namespace)
-            found = db.checkpoints(which, limit=limit)
-            return view, [checkpoint.checkpoint_id for checkpoint in found]
-
-        view, ids = await self._storage.read(look)
-        if not view.thread.assistant_id:
-            return ()
-        async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
-            graph_at(graph, namespace)
-            states = read_history(graph, thread_id, ids, namespace=namespace)
-            return [await self._with_pauses(state, view) async for state in states]
-
-    async def _with_pauses(self, state: StateView, view: ThreadView) -> ThreadStateView:
-        """Returns a state with the pauses that are open at it."""
-        namespace, pauses = state.namespace, [p for p in view.pauses if is_in(p, state.namespace)]
-        head = view.thread.checkpoint_id
-        if namespace and pauses:
-            place = (view.thread.thread_id, text_of(namespace))
-            inner = await self._storage.read(lambda db: db.checkpoint(*place), short=True)
-            head = inner.checkpoint_id if inner is not None else ""
-        return ThreadStateView(state, pauses if state.checkpoint_id == head else ())
-
-    async def edit(self, edit: StateEdit, *, key: RequestKey | None) -> ThreadStateView:
-        """Edits a thread's state: makes a new head; nothing is executed.
-
-        Raises:
-            GraphwireError: Any reason of UpdateThreadState; nothing was changed.
-        """
-        attendance = Attendance()
-        return await self._completion.of(self._edit(edit, key, attendance), attendance)
-
-    async def _edit(
-        self, edit: StateEdit, key: RequestKey | None, attendance: Attendance
-    ) -> ThreadStateView:
-        for _ in range(_EDIT_TRIES):
-            done = await self._try_to_edit(edit, key, attendance)
-            if done is not None:
-                return done
-        raise thread_busy(edit.thread_id, ())
-
-    async def _try_to_edit(
-        self, edit: StateEdit, key: RequestKey | None, attendance: Attendance
-    ) -> ThreadStateView | None:
-        """Edits a thread's state; returns None if somebody else has changed it meanwhile."""
-        thread_id = edit.thread_id
-
-        def check(db: Reader) -> tuple[ThreadRecord, Inheritance | None, bool]:
-            view = _view(db, thread_id, access=edit.access)
-            if key and remembered(db, key) is not None:
-                return view.thread, None, True
-            active = db.active_runs(thread_id)
-            if view.thread.status is ThreadStatus.BUSY:
-                raise thread_busy(thread_id, active)
-            check_expected(view.thread, edit.expected_checkpoint_id)
-            return view.thread, inherited(db, thread_id), False
-
-        inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
-
-        def has_state(db: Reader) -> bool:
-            return bool(inside) and db.checkpoint(*place) is not None
-
-        (thread, last_run, repeated), inside_is_there = await self._storage.read(
-            lambda db: (check(db), has_state(db)), short=True
-        )
-        if repeated:
-            return await self.state(thread_id, namespace=inside)
-        assistant_id = _assistant_id(thread, edit)
-        batch = EditBatch()
-        async with self._open(thread_id, assistant_id, "threads.update") as (loaded, graph):
-            places = loaded.doored(graph).places
-            sink = current_sink.set(batch)
-            try:
-                if inside:
-                    graph_at(graph, inside)
-                    stands = await read_position(graph, thread_config(thread_id))
-                    check_stands_in(stands, inside, has_state=inside_is_there)
-                if edit.checkpoint_id:
-                    await read_state(
-                        graph, thread_id, checkpoint_id=edit.checkpoint_id, namespace=inside
-                    )
-                await edit_state(
-                    graph,
-                    thread_id,
-                    edit.values,
-                    as_node=edit.as_node,
-                    checkpoint_id=edit.checkpoint_id,
-                    namespace=inside,
-                )
-                position = await read_position(graph, thread_config(thread_id))
-                state = await read_state(graph, thread_id, namespace=inside)
-            finally:
-                current_sink.reset(sink)
-
-        def record(tx: Transaction) -> list[PauseRecord] | None:
-            attendance.check()
-            now_there, last_run_now, repeated = check(tx)
-            # By the time also where another edit was in a subgraph, and has left the head.
-            if repeated or _state_of(now_there) != _state_of(thread):
-                return None
-            # A run that has failed may have left the head, and some of its tasks' results there.
-            if _key(last_run_now) != _key(last_run):
-                return None
-            if edit.checkpoint_id and tx.checkpoint(*place, edit.checkpoint_id) is None:
-                return None
-            now = now_us()
-            batch.apply(tx)
-            pauses = stand(
-                tx,
-                replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
-                places,
-                position,
-                last_run_now,
-                now=now,
-                inside=inside,
-                principal=edit.principal,
-                of_assistant=self._breakpoints_of(tx, assistant_id),
-            )
-            if key:
-                tx.insert_request(key.record(thread_id, now=now))
-            return pauses
-
-        pauses = await decide(self._storage, record)
-        if pauses is None:
-            return None
-        self._storage.announce(topics.QUEUE)
-        return ThreadStateView(state, [pause for pause in pauses if is_in(pause, inside)])
-
-    def _breakpoints_of(self, db: Reader, assistant_id: str) -> Sequence[Breakpoint]:
-        """Returns the breakpoints of an assistant, as it is now."""
-        assistant = find(db, self._registry, assistant_id)
-        return breakpoints_in(assistant.breakpoints) if assistant is not None else ()
-
-    @asynccontextmanager
-    async def _open(
-        self,
-        thread_id: str,
-        assistant_id: str,
-        access: Literal["threads.read", "threads.update"],
-    ) -> AsyncIterator[tuple[LoadedGraph, AnyPregel]]:
-        """Yields the graph to which a thread's state belongs, loaded and opened."""
-        loaded, configurable = await self._storage.read(
-            lambda db: to_open(db, self._registry, thread_id, assistant_id), short=True
-        )
-        async with loaded.open(access, open_config(configurable)) as graph:
-            yield loaded, graph
-
-
-def _state_of(thread: ThreadRecord) -> tuple[str, int | None]:
-    """Returns by what a thread's state is told apart from what it was before."""
-    return thread.checkpoint_id, thread.state_update_time
-
-
-def _key(last_run: Inheritance | None) -> str:
-    return last_run.key if last_run is not None else ""
-
-
-def _view(db: Reader, thread_id: str, *, values: bool = False, access: Access = ALL) -> ThreadView:
-    """Returns a thread; one that is not for the caller to see is not there."""
-    thread = db.thread(thread_id, values=values)
-    if thread is None or not access.admits(thread.owner, thread.metadata):
-        raise thread_not_found(thread_id)
-    return ThreadView(thread, db.open_pauses(thread_id))
 
 
 def _made_earlier(db: Reader, thread_id: str, caller: Caller) -> ThreadView:
@@ -691,17 +402,4 @@ def _made_earlier(db: Reader, thread_id: str, caller: Caller) -> ThreadView:
             f"thread {thread_id}, which this request_id created, was deleted",
             resource=("thread", thread_id),
         )
-    return _view(db, thread_id)
-
-
-def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
-    if edit.assistant_id:
-        check_assistant(thread, edit.assistant_id)
-        return edit.assistant_id
-    if not thread.assistant_id:
-        raise errors.AssistantRequiredError(
-            f"nothing has run on thread {thread.thread_id} yet; say with `assistant_id` whose "
-            "state it is to have",
-            resource=("thread", thread.thread_id),
-        )
-    return thread.assistant_id
+    return view_of(db, thread_id)

@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION graphwire_settled_xid() RETURNS BIGINT
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::BIGINT $$;
 
--- Whether a JSON document contains a JSON object, see ThreadFilter in records.py. jsonb's @>
+-- Whether a JSON document contains a JSON object, see records.ThreadFilter. jsonb's @>
 -- means the same but for arrays, which it takes for sets: they are compared by themselves.
 CREATE OR REPLACE FUNCTION graphwire_contains(document TEXT, wanted TEXT) RETURNS BOOLEAN
 LANGUAGE plpgsql IMMUTABLE

@@ -37,7 +37,6 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import queue, rows
 from graphwire_server.storage.sql import statements as sql
-from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantReads
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row, Session
 from graphwire_server.storage.sql.webhooks import WebhookReads
@@ -53,10 +52,10 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         self._session = session
 
     def now(self) -> int:
-        return int(self._execute(sql.NOW).fetchone()[0])
+        return int(self._execute(sql.leases.NOW).fetchone()[0])
 
     def thread(self, thread_id: str, *, values: bool = False) -> ThreadRecord | None:
-        return self._thread(sql.THREAD, thread_id, values=values)
+        return self._thread(sql.threads.THREAD, thread_id, values=values)
 
     def threads(
         self,
@@ -69,24 +68,26 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         if not _can_match(which):
             return []
         found: list[ThreadRecord] = []
-        for part in sql.parts_of(sort, after):
+        for part in sql.threads.parts_of(sort, after):
             if len(found) < limit:
-                cursor = self._execute(*sql.list_threads(which, part, limit=limit - len(found)))
+                cursor = self._execute(
+                    *sql.threads.list_threads(which, part, limit=limit - len(found))
+                )
                 found += (rows.thread_record(row) for row in cursor)
         return found
 
     def values_of(self, thread_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
         for ids in in_parts(thread_ids):
-            for row in self._execute(sql.thread_states(len(ids)), ids):
+            for row in self._execute(sql.threads.thread_states(len(ids)), ids):
                 yield row[0], row[1]
 
     def count_threads(self, which: ThreadFilter) -> int:
         if not _can_match(which):
             return 0
-        return int(self._execute(*sql.count_threads(which)).fetchone()[0])
+        return int(self._execute(*sql.threads.count_threads(which)).fetchone()[0])
 
     def run(self, run_id: str) -> RunRecord | None:
-        return self._run(sql.RUN, run_id)
+        return self._run(sql.runs.RUN, run_id)
 
     def runs(
         self,
@@ -96,69 +97,71 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         limit: int,
         after: Position | None = None,
     ) -> list[RunRecord]:
-        cursor = self._execute(*sql.list_runs(thread_id, statuses, limit=limit, after=after))
+        cursor = self._execute(*sql.runs.list_runs(thread_id, statuses, limit=limit, after=after))
         return [rows.run_record(row) for row in cursor]
 
     def active_runs(self, thread_id: str) -> list[RunRecord]:
-        cursor = self._execute(sql.ACTIVE_RUNS, (thread_id, thread_id))
+        cursor = self._execute(sql.runs.ACTIVE_RUNS, (thread_id, thread_id))
         return [rows.run_record(row) for row in cursor]
 
     def has_active_run(self, thread_id: str) -> bool:
         parameters = (thread_id, thread_id)
-        return self._execute(sql.HAS_ACTIVE_RUN, parameters).fetchone() is not None
+        return self._execute(sql.runs.HAS_ACTIVE_RUN, parameters).fetchone() is not None
 
     def last_run(self, thread_id: str, *, but: str = "") -> RunRecord | None:
-        row = self._execute(sql.LAST_RUN, (thread_id, but)).fetchone()
+        row = self._execute(sql.runs.LAST_RUN, (thread_id, but)).fetchone()
         return None if row is None else rows.run_record(row)
 
     def inheritance(self, thread_id: str) -> Inheritance | None:
-        row = self._execute(thread_sql.INHERITANCE, (thread_id,)).fetchone()
+        row = self._execute(sql.threads.INHERITANCE, (thread_id,)).fetchone()
         return None if row is None else Inheritance(*row)
 
     def active_run_ids(self, status: RunStatus, access: Access = ALL) -> list[str]:
-        return [row[0] for row in self._execute(*sql.active_run_ids(status, access))]
+        return [row[0] for row in self._execute(*sql.runs.active_run_ids(status, access))]
 
     def rollback_requested(self, run_id: str) -> bool:
-        row = self._execute(sql.ROLLBACK_REQUESTED, (run_id,)).fetchone()
+        row = self._execute(sql.runs.ROLLBACK_REQUESTED, (run_id,)).fetchone()
         return row is not None and bool(row[0])
 
     def cancelled_runs(self, server_id: str) -> dict[str, bool]:
-        rows = self._execute(sql.CANCELLED_RUNS, (server_id,))
+        rows = self._execute(sql.leases.CANCELLED_RUNS, (server_id,))
         return {run_id: bool(abandon) for run_id, abandon in rows}
 
     def held_runs(self, server_id: str) -> dict[str, Lease]:
-        rows = self._execute(sql.HELD_RUNS, (server_id,))
+        rows = self._execute(sql.leases.HELD_RUNS, (server_id,))
         return {run_id: Lease(server_id, epoch) for run_id, epoch in rows}
 
     def expired_pauses(self, *, now: int, limit: int, skip: int = 0) -> list[PauseRecord]:
-        found = self._execute(sql.EXPIRED_PAUSES, (now, limit, skip))
+        found = self._execute(sql.pauses.EXPIRED_PAUSES, (now, limit, skip))
         return [rows.pause_record(row) for row in found]
 
     def backlog(self) -> Backlog:
-        queued, open_, oldest = self._execute(sql.BACKLOG).fetchone()
+        queued, open_, oldest = self._execute(sql.pauses.BACKLOG).fetchone()
         return Backlog(queued, open_, oldest, self.now())
 
     def next_expiry(self, *, now: int) -> int | None:
-        found: int | None = self._execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
+        found: int | None = self._execute(sql.pauses.NEXT_EXPIRY, (now,)).fetchone()[0]
         return found
 
     def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
         hits: defaultdict[str, set[str]] = defaultdict(set)
-        for breakpoint_id, task_id in self._execute(sql.BREAKPOINT_HITS, (thread_id,)):
+        for breakpoint_id, task_id in self._execute(sql.threads.BREAKPOINT_HITS, (thread_id,)):
             hits[breakpoint_id].add(task_id)
         return dict(hits)
 
     def unsteered_runs(self, server_id: str) -> list[RunRecord]:
-        return [rows.run_record(row) for row in self._execute(sql.UNSTEERED_RUNS, (server_id,))]
+        return [
+            rows.run_record(row) for row in self._execute(sql.runs.UNSTEERED_RUNS, (server_id,))
+        ]
 
     def is_steered(self, run_id: str) -> bool:
-        return self._execute(sql.IS_STEERED, (run_id,)).fetchone() is not None
+        return self._execute(sql.runs.IS_STEERED, (run_id,)).fetchone() is not None
 
     def has_lost_run(self) -> bool:
-        return self._execute(sql.LOST_RUNS, (self.now(), 1)).fetchone() is not None
+        return self._execute(sql.leases.LOST_RUNS, (self.now(), 1)).fetchone() is not None
 
     def has_due_run(self) -> bool:
-        return self._execute(sql.DUE_RUNS, (self.now(), 1)).fetchone() is not None
+        return self._execute(sql.leases.DUE_RUNS, (self.now(), 1)).fetchone() is not None
 
     def queued_runs(self, principal: str | None = None, *, most: int) -> int:
         if principal is None:
@@ -171,32 +174,32 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         return int(self._execute(queue.COUNT_RUNNING_OF, (principal,)).fetchone()[0])
 
     def next_due_time(self, *, now: int) -> int | None:
-        due: int | None = self._execute(sql.NEXT_DUE_TIME, (now,)).fetchone()[0]
+        due: int | None = self._execute(sql.leases.NEXT_DUE_TIME, (now,)).fetchone()[0]
         return due
 
     def expired_threads(self, which: Expiry, *, limit: int, skip: int = 0) -> list[str]:
-        select = self._selected(sql.EXPIRED_THREADS[which.kept], "t")
+        select = self._selected(sql.threads.EXPIRED_THREADS[which.kept], "t")
         return [row[0] for row in self._execute(select, (which.before, limit, skip))]
 
     def unpruned_threads(self, *, limit: int, skip: int = 0) -> list[str]:
-        select = self._selected(sql.UNPRUNED_THREADS, "t")
+        select = self._selected(sql.threads.UNPRUNED_THREADS, "t")
         return [row[0] for row in self._execute(select, (limit, skip))]
 
     def untrimmed_runs(self, *, before: int, limit: int, skip: int = 0) -> list[RunRecord]:
-        select = self._selected(sql.UNTRIMMED_RUNS, "r")
+        select = self._selected(sql.events.UNTRIMMED_RUNS, "r")
         return [rows.run_record(row) for row in self._execute(select, (before, limit, skip))]
 
     def extent(self, thread_id: str) -> Extent:
-        return Extent(*self._execute(sql.EXTENT, (thread_id,) * 4).fetchone())
+        return Extent(*self._execute(sql.threads.EXTENT, (thread_id,) * 4).fetchone())
 
     def thread_storage(self, thread_id: str) -> ThreadStorage:
-        channels = self._execute(thread_sql.CHANNEL_AMOUNTS, (thread_id,))
+        channels = self._execute(sql.threads.CHANNEL_AMOUNTS, (thread_id,))
         return ThreadStorage(
-            checkpoints=self._amount(thread_sql.CHECKPOINT_AMOUNT, thread_id),
+            checkpoints=self._amount(sql.threads.CHECKPOINT_AMOUNT, thread_id),
             channels={row[0]: Amount(int(row[1]), int(row[2])) for row in channels},
-            writes=self._amount(thread_sql.WRITE_AMOUNT, thread_id),
-            events=self._amount(thread_sql.EVENT_AMOUNT, thread_id),
-            runs=int(self._execute(thread_sql.RUN_COUNT, (thread_id,)).fetchone()[0]),
+            writes=self._amount(sql.threads.WRITE_AMOUNT, thread_id),
+            events=self._amount(sql.threads.EVENT_AMOUNT, thread_id),
+            runs=int(self._execute(sql.threads.RUN_COUNT, (thread_id,)).fetchone()[0]),
         )
 
     def _amount(self, select: str, thread_id: str) -> Amount:
@@ -209,7 +212,7 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
     def pauses(self, thread_ids: Sequence[str]) -> dict[str, list[PauseRecord]]:
         found: defaultdict[str, list[PauseRecord]] = defaultdict(list)
         for ids in in_parts(thread_ids):
-            for row in self._execute(sql.open_pauses(len(ids)), ids):
+            for row in self._execute(sql.pauses.open_pauses(len(ids)), ids):
                 pause = rows.pause_record(row)
                 found[pause.thread_id].append(pause)
         return dict(found)
@@ -217,42 +220,42 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
     def pauses_of_tasks(self, thread_id: str, task_ids: Collection[str]) -> list[PauseRecord]:
         found: list[Row] = []
         for ids in in_parts(tuple(task_ids)):
-            found += self._execute(sql.pauses_of_tasks(len(ids)), (thread_id, *ids))
+            found += self._execute(sql.pauses.pauses_of_tasks(len(ids)), (thread_id, *ids))
         return [rows.pause_record(row) for row in found]
 
     def resumed_pauses(self, thread_id: str, checkpoint_id: str) -> list[PauseRecord]:
-        cursor = self._execute(sql.RESUMED_PAUSES, (thread_id, checkpoint_id))
+        cursor = self._execute(sql.pauses.RESUMED_PAUSES, (thread_id, checkpoint_id))
         return [rows.pause_record(row) for row in cursor]
 
     def standing_answers(self, thread_id: str, checkpoint_id: str) -> list[tuple[str, str]]:
-        cursor = self._execute(thread_sql.STANDING_ANSWERS, (thread_id, checkpoint_id))
+        cursor = self._execute(sql.pauses.STANDING_ANSWERS, (thread_id, checkpoint_id))
         return [(row[0], row[1]) for row in cursor]
 
     def pauses_resolved_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
-        rows_found = self._execute(sql.PAUSES_RESOLVED_BY, (thread_id, run_id))
+        rows_found = self._execute(sql.pauses.PAUSES_RESOLVED_BY, (thread_id, run_id))
         return [rows.pause_record(row) for row in rows_found]
 
     def pauses_of_run(self, run_id: str) -> list[PauseRecord]:
-        cursor = self._execute(sql.PAUSES_OF_RUN, (run_id,))
+        cursor = self._execute(sql.pauses.PAUSES_OF_RUN, (run_id,))
         return [rows.pause_record(row) for row in cursor]
 
     def pause(self, pause_id: str) -> PauseRecord | None:
-        row = self._execute(sql.PAUSE, (pause_id,)).fetchone()
+        row = self._execute(sql.pauses.PAUSE, (pause_id,)).fetchone()
         return None if row is None else rows.pause_record(row)
 
     def pause_called(self, thread_id: str, key: str) -> PauseRecord | None:
         # Postgres can't even be asked for such a key.
         if "\0" in key:
             return None
-        row = self._execute(sql.PAUSE_CALLED, (thread_id, key, key)).fetchone()
+        row = self._execute(sql.pauses.PAUSE_CALLED, (thread_id, key, key)).fetchone()
         return None if row is None else rows.pause_record(row)
 
     def pauses_resumed_by(self, thread_id: str, run_id: str) -> list[PauseRecord]:
-        cursor = self._execute(sql.PAUSES_RESUMED_BY, (thread_id, run_id))
+        cursor = self._execute(sql.pauses.PAUSES_RESUMED_BY, (thread_id, run_id))
         return [rows.pause_record(row) for row in cursor]
 
     def last_resolved_pause(self, thread_id: str) -> PauseRecord | None:
-        row = self._execute(sql.LAST_RESOLVED_PAUSE, (thread_id,)).fetchone()
+        row = self._execute(sql.pauses.LAST_RESOLVED_PAUSE, (thread_id,)).fetchone()
         return None if row is None else rows.pause_record(row)
 
     def list_pauses(
@@ -268,7 +271,7 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
             return []
         _check_objects(thread_metadata=which.thread_metadata)
         cursor = self._execute(
-            *sql.list_pauses(which, limit=limit, after=after, ascending=ascending)
+            *sql.pauses.list_pauses(which, limit=limit, after=after, ascending=ascending)
         )
         return [
             (PausePosition(pause.create_time, row[-1]), pause)
@@ -278,16 +281,16 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
 
     def changes(self, *, after: ChangePlace, limit: int) -> ChangePage:
         parameters = (after.xid, after.number, limit, after.xid, limit, limit)
-        cursor = self._execute(sql.CHANGES, parameters)
+        cursor = self._execute(sql.changes.CHANGES, parameters)
         changes = tuple(rows.change_record(row) for row in cursor)
-        removed = ChangePlace(*(self._execute(sql.CHANGES_REMOVED).fetchone() or (0, 0)))
-        ahead = self._execute(f"{sql.CHANGES_AHEAD} LIMIT 1").fetchone()
+        removed = ChangePlace(*(self._execute(sql.changes.CHANGES_REMOVED).fetchone() or (0, 0)))
+        ahead = self._execute(f"{sql.changes.CHANGES_AHEAD} LIMIT 1").fetchone()
         return ChangePage(changes, removed, more_soon=ahead is not None)
 
     def end_of_changes(self) -> LogEnd:
-        last = self._execute(sql.LAST_CHANGE).fetchone()
-        removed = self._execute(sql.CHANGES_REMOVED).fetchone()
-        ahead = self._execute(sql.CHANGES_AHEAD)
+        last = self._execute(sql.changes.LAST_CHANGE).fetchone()
+        removed = self._execute(sql.changes.CHANGES_REMOVED).fetchone()
+        ahead = self._execute(sql.changes.CHANGES_AHEAD)
         place = max(ChangePlace(*(found or (0, 0))) for found in (last, removed))
         return LogEnd(place, frozenset(row[0] for row in ahead))
 
@@ -295,14 +298,14 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         return {
             row[0]: rows.pause_record(row)
             for ids in in_parts(pause_ids)
-            for row in self._execute(sql.pauses_by_id(len(ids)), ids)
+            for row in self._execute(sql.pauses.pauses_by_id(len(ids)), ids)
         }
 
     def runs_by_id(self, run_ids: Sequence[str]) -> dict[str, RunRecord]:
         return {
             row[0]: rows.run_record(row)
             for ids in in_parts(run_ids)
-            for row in self._execute(sql.runs_by_id(len(ids)), ids)
+            for row in self._execute(sql.runs.runs_by_id(len(ids)), ids)
         }
 
     def threads_containing(
@@ -316,50 +319,56 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         _check_objects(metadata=metadata, values=values)
         found: set[str] = set()
         for ids in in_parts(thread_ids):
-            select = sql.threads_containing(ids, metadata=metadata, values=values, access=access)
+            select = sql.threads.threads_containing(
+                ids, metadata=metadata, values=values, access=access
+            )
             found.update(row[0] for row in self._execute(*select))
         return found
 
     def belonging(
         self, *, thread_id: str = "", run_id: str = "", pause_id: str = ""
     ) -> Belonging | None:
-        select, subject = sql.THREAD_BELONGS, thread_id
+        select, subject = sql.threads.THREAD_BELONGS, thread_id
         if run_id or pause_id:
-            select, subject = (sql.RUN_BELONGS, run_id) if run_id else (sql.PAUSE_BELONGS, pause_id)
+            select, subject = (
+                (sql.threads.RUN_BELONGS, run_id)
+                if run_id
+                else (sql.threads.PAUSE_BELONGS, pause_id)
+            )
         row = self._execute(select, (subject,)).fetchone()
         return None if row is None else Belonging(*row)
 
     def next_run(self, thread_id: str, *, after: int) -> Place | None:
-        row = self._execute(sql.NEXT_RUN, (thread_id, after)).fetchone()
+        row = self._execute(sql.runs.NEXT_RUN, (thread_id, after)).fetchone()
         return None if row is None else Place(row[-1], rows.run_record(row))
 
     def last_place(self, thread_id: str) -> int:
-        place: int | None = self._execute(sql.LAST_PLACE, (thread_id, thread_id)).fetchone()[0]
+        place: int | None = self._execute(sql.runs.LAST_PLACE, (thread_id, thread_id)).fetchone()[0]
         return place or 0
 
     def place_of(self, run_id: str) -> int:
-        row = self._execute(sql.PLACE_OF, (run_id,)).fetchone()
+        row = self._execute(sql.runs.PLACE_OF, (run_id,)).fetchone()
         return (row[0] or 0) if row is not None else 0
 
     def last_trimmed_place(self, thread_id: str) -> int:
-        row = self._execute(sql.LAST_TRIMMED_PLACE, (thread_id,)).fetchone()
+        row = self._execute(sql.runs.LAST_TRIMMED_PLACE, (thread_id,)).fetchone()
         return row[0] if row is not None else 0
 
     def run_at(self, thread_id: str, place: int) -> RunRecord | None:
-        row = self._execute(sql.RUN_AT, (thread_id, place)).fetchone()
+        row = self._execute(sql.runs.RUN_AT, (thread_id, place)).fetchone()
         return None if row is None else rows.run_record(row)
 
     def events(
         self, run_id: str, *, after: int, limit: int, max_bytes: int | None = None
     ) -> list[EventRecord]:
         if max_bytes is None:
-            cursor = self._execute(sql.EVENTS, (run_id, after, limit))
+            cursor = self._execute(sql.events.EVENTS, (run_id, after, limit))
         else:
-            cursor = self._execute(sql.SOME_EVENTS, (run_id, after, limit, max_bytes))
+            cursor = self._execute(sql.events.SOME_EVENTS, (run_id, after, limit, max_bytes))
         return [rows.event_record(row) for row in cursor]
 
     def request(self, principal: str, method: str, request_id: str) -> RequestRecord | None:
-        row = self._execute(sql.REQUEST, (principal, method, request_id)).fetchone()
+        row = self._execute(sql.requests.REQUEST, (principal, method, request_id)).fetchone()
         return None if row is None else rows.request_record(row)
 
     def _execute(self, statement: str, parameters: Parameters = ()) -> Cursor:
@@ -376,7 +385,7 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         if not values:
             return rows.thread_record(row)
         # Apart, so that it is read after the thread is locked, where `select` locks it.
-        state = self._execute(sql.THREAD_STATE, (thread_id,)).fetchone()
+        state = self._execute(sql.threads.THREAD_STATE, (thread_id,)).fetchone()
         return rows.thread_record(row, values=None if state is None else state[0])
 
     def _run(self, select: str, run_id: str) -> RunRecord | None:

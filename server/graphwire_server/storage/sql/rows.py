@@ -1,4 +1,4 @@
-"""Rows to records, and back: the order of their columns is that of statements.py."""
+"""Rows to records, and back: the order of their columns is that of the statements."""
 
 from __future__ import annotations
 

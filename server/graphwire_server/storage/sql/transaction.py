@@ -24,7 +24,6 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.sql import queue, rows
 from graphwire_server.storage.sql import statements as sql
-from graphwire_server.storage.sql import thread_statements as thread_sql
 from graphwire_server.storage.sql.assistants import AssistantWrites
 from graphwire_server.storage.sql.changes import Changes
 from graphwire_server.storage.sql.reader import SqlReader, in_parts
@@ -32,12 +31,12 @@ from graphwire_server.storage.sql.session import Parameters, Session
 from graphwire_server.storage.sql.webhooks import INSERT_WEBHOOK, WebhookWrites, webhook_row
 from graphwire_server.storage.webhooks import WEBHOOKS, WebhookRecord
 
-_LOCKED_THREAD = sql.locked(sql.THREAD, "t")
-_LOCKED_THREAD_OF_RUN = sql.locked(sql.THREAD_OF_RUN, "t")
-_LOCKED_RUN = sql.locked(sql.RUN, "r")
+_LOCKED_THREAD = sql.locked(sql.threads.THREAD, "t")
+_LOCKED_THREAD_OF_RUN = sql.locked(sql.runs.THREAD_OF_RUN, "t")
+_LOCKED_RUN = sql.locked(sql.runs.RUN, "r")
 # A thread that somebody is deciding on is left alone: its runs can be claimed afterwards.
-_LOCKED_DUE_RUNS = sql.locked(sql.DUE_RUNS, "r, t", skip=True)
-_LOCKED_LOST_RUNS = sql.locked(sql.LOST_RUNS, "r", skip=True)
+_LOCKED_DUE_RUNS = sql.locked(sql.leases.DUE_RUNS, "r, t", skip=True)
+_LOCKED_LOST_RUNS = sql.locked(sql.leases.LOST_RUNS, "r", skip=True)
 
 
 class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites):
@@ -68,28 +67,28 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         """
         for changes in self._changes.in_parts():
             parameters = [value for change in changes for value in change]
-            self._execute(sql.insert_changes(len(changes)), parameters)
+            self._execute(sql.changes.insert_changes(len(changes)), parameters)
         return self._changes.topics
 
     def thread(self, thread_id: str, *, values: bool = False) -> ThreadRecord | None:
-        select = _LOCKED_THREAD if self._locks else sql.THREAD
+        select = _LOCKED_THREAD if self._locks else sql.threads.THREAD
         return self._thread(select, thread_id, values=values)
 
     def run(self, run_id: str) -> RunRecord | None:
-        return self._run(_LOCKED_RUN if self._locks else sql.RUN, run_id)
+        return self._run(_LOCKED_RUN if self._locks else sql.runs.RUN, run_id)
 
     def join_servers(self, server_id: str, *, ttl: int) -> None:
         now = self.now()
         # Those that have lapsed never come back, so nobody asks for them again.
-        self._execute(sql.FORGET_SERVERS, (now,))
-        self._execute(sql.JOIN_SERVERS, (server_id, now + ttl))
+        self._execute(sql.leases.FORGET_SERVERS, (now,))
+        self._execute(sql.leases.JOIN_SERVERS, (server_id, now + ttl))
 
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         now = self.now()
-        return self._execute(sql.RENEW_SERVER, (now + ttl, server_id, now)).rowcount == 1
+        return self._execute(sql.leases.RENEW_SERVER, (now + ttl, server_id, now)).rowcount == 1
 
     def leave_servers(self, server_id: str) -> None:
-        self._execute(sql.LEAVE_SERVERS, (server_id,))
+        self._execute(sql.leases.LEAVE_SERVERS, (server_id,))
 
     def claim_due(
         self, server_id: str, *, limit: int, most_of_one: int = 0, after: str = ""
@@ -97,7 +96,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         now = self._now_while_alive(server_id)
         run_ids = self._due(now, limit=limit, most_of_one=most_of_one, after=after)
         for ids in in_parts(run_ids):
-            self._execute(sql.take_due(len(ids)), (server_id, now, now, *ids))
+            self._execute(sql.leases.take_due(len(ids)), (server_id, now, now, *ids))
         taken = self._taken(server_id, run_ids)
         for run in taken:
             self._changes.note(ChangeKind.RUN_STARTED, run.run_id, now, thread_topic(run.thread_id))
@@ -105,10 +104,10 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
         now = self._now_while_alive(server_id)
-        select = _LOCKED_LOST_RUNS if self._locks else sql.LOST_RUNS
+        select = _LOCKED_LOST_RUNS if self._locks else sql.leases.LOST_RUNS
         run_ids = [row[0] for row in self._execute(select, (now, limit))]
         for ids in in_parts(run_ids):
-            self._execute(sql.take_lost(len(ids)), (server_id, now, *ids))
+            self._execute(sql.leases.take_lost(len(ids)), (server_id, now, *ids))
         return self._taken(server_id, run_ids)
 
     def hold(
@@ -121,7 +120,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
     ) -> None:
         last = events[-1].sequence if events else 0
         parameters = (last, last, absorbs, run_id, lease.server_id, lease.epoch)
-        if self._execute(sql.HOLD, parameters).rowcount == 0:
+        if self._execute(sql.leases.HOLD, parameters).rowcount == 0:
             raise LeaseLostError(
                 f"the server {lease.server_id} does not hold the run {run_id} any more, "
                 f"which it had as epoch {lease.epoch}"
@@ -130,12 +129,12 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def hand_back(self, run_id: str, lease: Lease) -> bool:
         parameters = (run_id, lease.server_id, lease.epoch)
-        return self._execute(sql.HAND_BACK, parameters).rowcount == 1
+        return self._execute(sql.leases.HAND_BACK, parameters).rowcount == 1
 
     def insert_thread(self, thread: ThreadRecord) -> None:
-        self._execute(sql.INSERT_THREAD, rows.thread_row(thread))
+        self._execute(sql.threads.INSERT_THREAD, rows.thread_row(thread))
         if thread.values is not None:
-            self._execute(sql.PUT_THREAD_STATE, (thread.thread_id, thread.values))
+            self._execute(sql.threads.PUT_THREAD_STATE, (thread.thread_id, thread.values))
 
     def update_thread(
         self,
@@ -167,7 +166,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             changes["ttl"] = ttl
         if breakpoints is not None:
             changes["breakpoints"] = breakpoints
-        statement = sql.update_thread(tuple(changes))
+        statement = sql.threads.update_thread(tuple(changes))
         found = self._execute(statement, (*changes.values(), thread_id)).rowcount
         if found and head is not None:
             self._put_thread_state(thread_id, head[2])
@@ -179,38 +178,38 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         if found is not None and self.open_pauses(thread_id):
             belonged = rows.belonging_text(found)
             self._changes.note(ChangeKind.PAUSES_DELETED, thread_id, self.now(), belonged=belonged)
-        return self._execute(sql.DELETE_THREAD, (thread_id,)).rowcount == 1
+        return self._execute(sql.threads.DELETE_THREAD, (thread_id,)).rowcount == 1
 
     def put_inheritance(self, thread_id: str, inheritance: Inheritance) -> None:
         rest = (inheritance.spec, inheritance.breakpoints, inheritance.assistant_id)
-        self._execute(thread_sql.PUT_INHERITANCE, (thread_id, inheritance.start_time, *rest))
+        self._execute(sql.threads.PUT_INHERITANCE, (thread_id, inheritance.start_time, *rest))
 
     def copy_thread(self, thread_id: str, copy: ThreadRecord, pause_ids: Callable[[], str]) -> None:
         self.insert_thread(copy)
-        self._execute(thread_sql.COPY_UNPRUNED, (thread_id, copy.thread_id))
-        self._execute(thread_sql.COPY_STATE, (copy.thread_id, thread_id))
-        self._execute(thread_sql.COPY_HITS, (copy.thread_id, thread_id))
+        self._execute(sql.copies.COPY_UNPRUNED, (thread_id, copy.thread_id))
+        self._execute(sql.copies.COPY_STATE, (copy.thread_id, thread_id))
+        self._execute(sql.copies.COPY_HITS, (copy.thread_id, thread_id))
         self.copy_checkpoints(thread_id, copy.thread_id)
-        self._execute(thread_sql.FORGET_MAKERS, (copy.thread_id,))
-        resolved = self._execute(thread_sql.RESOLVED_PAUSES, (thread_id,)).fetchall()
+        self._execute(sql.copies.FORGET_MAKERS, (copy.thread_id,))
+        resolved = self._execute(sql.copies.RESOLVED_PAUSES, (thread_id,)).fetchall()
         if resolved:
             copies = [(pause_ids(), copy.thread_id, row[0]) for row in resolved]
-            self._execute_many(thread_sql.COPY_PAUSE, copies)
+            self._execute_many(sql.copies.COPY_PAUSE, copies)
 
     def mark_pruned(self, thread_id: str) -> None:
-        self._execute(sql.MARK_PRUNED, (thread_id,))
+        self._execute(sql.threads.MARK_PRUNED, (thread_id,))
 
     def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
         row = rows.run_row(run)
         if run.status is RunStatus.PENDING:
-            self._execute(sql.INSERT_RUN, row)
+            self._execute(sql.runs.INSERT_RUN, row)
         else:
-            self._execute(sql.INSERT_BEGUN_RUN, (*row, run.thread_id, run.thread_id))
+            self._execute(sql.runs.INSERT_BEGUN_RUN, (*row, run.thread_id, run.thread_id))
         if run.status is RunStatus.RUNNING:
             began = run.start_time or run.create_time
             topic = thread_topic(run.thread_id)
             self._changes.note(ChangeKind.RUN_STARTED, run.run_id, began, topic)
-        self._execute(sql.INSERT_RUN_BODY, (run.run_id, run.spec, run.breakpoints))
+        self._execute(sql.runs.INSERT_RUN_BODY, (run.run_id, run.spec, run.breakpoints))
         self._insert_events(events)
 
     def change_run(
@@ -231,51 +230,53 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
                 continue
             begins = origin is RunStatus.PENDING
             topics = [thread_topic(self._thread_of(run_id))] if begins else []
-            statement = sql.change_run(ends=to.ended, begins=begins)
+            statement = sql.runs.change_run(ends=to.ended, begins=begins)
             if self._execute(statement, (*parameters, origin)).rowcount == 1:
                 self._changes.note(kind, run_id, now, *topics)
                 return True
         return False
 
     def request_cancel(self, run_id: str, *, abandon: bool = False, rollback: bool = False) -> None:
-        self._execute(sql.REQUEST_CANCEL, (abandon, rollback, run_id))
+        self._execute(sql.runs.REQUEST_CANCEL, (abandon, rollback, run_id))
 
     def let_discard(self, run_id: str) -> None:
-        self._execute(sql.LET_DISCARD, (run_id,))
+        self._execute(sql.runs.LET_DISCARD, (run_id,))
 
     def change_spec(self, run_id: str, spec: str) -> None:
-        self._execute(sql.CHANGE_SPEC, (spec, run_id))
+        self._execute(sql.runs.CHANGE_SPEC, (spec, run_id))
 
     def request_pause(self, run_id: str) -> None:
-        self._execute(sql.REQUEST_PAUSE, (run_id,))
+        self._execute(sql.runs.REQUEST_PAUSE, (run_id,))
 
     def set_run_breakpoints(self, run_id: str, breakpoints: str) -> None:
-        self._execute(sql.SET_RUN_BREAKPOINTS, (breakpoints, run_id))
-        self._execute(sql.RAISE_STEERING, (run_id,))
+        self._execute(sql.runs.SET_RUN_BREAKPOINTS, (breakpoints, run_id))
+        self._execute(sql.runs.RAISE_STEERING, (run_id,))
 
     def confirm_steering(self, run_id: str, steering: int) -> None:
-        self._execute(sql.CONFIRM_STEERING, (steering, run_id, steering))
+        self._execute(sql.runs.CONFIRM_STEERING, (steering, run_id, steering))
 
     def insert_breakpoint_hits(self, thread_id: str, hits: Collection[tuple[str, str]]) -> None:
         if hits:
-            self._execute_many(sql.INSERT_BREAKPOINT_HIT, [(thread_id, *hit) for hit in hits])
+            self._execute_many(
+                sql.threads.INSERT_BREAKPOINT_HIT, [(thread_id, *hit) for hit in hits]
+            )
 
     def forget_breakpoint_hits(self, thread_id: str, *, keep: Collection[str]) -> None:
         prefixes = [f"{each}/" for each in keep]
         parameters = [value for prefix in prefixes for value in (len(prefix), prefix)]
-        self._execute(sql.forget_breakpoint_hits(len(prefixes)), (thread_id, *parameters))
+        self._execute(sql.threads.forget_breakpoint_hits(len(prefixes)), (thread_id, *parameters))
 
     def link_resume(self, run_id: str, *, resumed_by_run_id: str) -> None:
-        self._execute(sql.LINK_RESUME, (resumed_by_run_id, run_id))
+        self._execute(sql.runs.LINK_RESUME, (resumed_by_run_id, run_id))
 
     def delete_run(self, run_id: str) -> bool:
-        self._execute(thread_sql.LET_ANSWERS_STAND, (run_id, run_id))
-        self._execute(sql.NOTE_REMOVED_PLACE, (run_id,))
-        return self._execute(sql.DELETE_RUN, (run_id,)).rowcount == 1
+        self._execute(sql.pauses.LET_ANSWERS_STAND, (run_id, run_id))
+        self._execute(sql.runs.NOTE_REMOVED_PLACE, (run_id,))
+        return self._execute(sql.runs.DELETE_RUN, (run_id,)).rowcount == 1
 
     def insert_pauses(self, pauses: Sequence[PauseRecord], *, now: int | None = None) -> None:
         if pauses:
-            self._execute_many(sql.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
+            self._execute_many(sql.pauses.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
         for pause in pauses:
             if pause.status is PauseStatus.OPEN:
                 time = pause.create_time if now is None else now
@@ -298,28 +299,28 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             raise ValueError("a pause is resolved to RESUMED, SUPERSEDED or CANCELLED, not to OPEN")
         who = (principal, answered_by, expired, review)
         parameters = (to, now, by_run_id, answer, *who, pause_id)
-        resolved = self._execute(sql.RESOLVE_PAUSE, parameters).rowcount == 1
+        resolved = self._execute(sql.pauses.RESOLVE_PAUSE, parameters).rowcount == 1
         if resolved:
             self._changes.note(ChangeKind.PAUSE_RESOLVED, pause_id, now)
         return resolved
 
     def remove_changes(self, *, before: int, limit: int) -> int:
-        found = self._execute(sql.OLDEST_CHANGES, (limit, before)).fetchall()
+        found = self._execute(sql.changes.OLDEST_CHANGES, (limit, before)).fetchall()
         if not found:
             return 0
         removed = 0
         for numbers in in_parts([row[1] for row in found]):
-            removed += self._execute(sql.remove_changes(len(numbers)), numbers).rowcount
+            removed += self._execute(sql.changes.remove_changes(len(numbers)), numbers).rowcount
         xid, number = max(tuple(row) for row in found)
-        self._execute(sql.FORGET_CHANGES_REMOVED, (xid, number))
-        self._execute(sql.NOTE_CHANGES_REMOVED, (xid, number))
+        self._execute(sql.changes.FORGET_CHANGES_REMOVED, (xid, number))
+        self._execute(sql.changes.NOTE_CHANGES_REMOVED, (xid, number))
         return removed
 
     def take_back_resumed(self, thread_id: str, run_id: str) -> None:
         now = self.now()
         for pause in self.pauses_resumed_by(thread_id, run_id):
             self._changes.note(ChangeKind.PAUSE_RESOLVED, pause.pause_id, now)
-        self._execute(sql.TAKE_BACK_RESUMED, (thread_id, run_id))
+        self._execute(sql.pauses.TAKE_BACK_RESUMED, (thread_id, run_id))
 
     def append_events(self, events: Sequence[EventRecord]) -> None:
         self._insert_events(events)
@@ -327,28 +328,28 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         for event in events:
             last[event.run_id] = max(event.sequence, last.get(event.run_id, 0))
         for run_id, sequence in last.items():
-            self._execute(sql.RAISE_LAST_SEQUENCE, (sequence, run_id, sequence))
+            self._execute(sql.events.RAISE_LAST_SEQUENCE, (sequence, run_id, sequence))
 
     def remove_events(self, run_id: str, *, below: int, trimmed: bool) -> None:
-        self._execute(sql.REMOVE_EVENTS, (run_id, below))
-        self._execute(sql.NOTE_OLDEST, (below, trimmed, run_id))
+        self._execute(sql.events.REMOVE_EVENTS, (run_id, below))
+        self._execute(sql.events.NOTE_OLDEST, (below, trimmed, run_id))
 
     def insert_request(self, request: RequestRecord) -> None:
-        self._execute(sql.INSERT_REQUEST, rows.request_row(request))
+        self._execute(sql.requests.INSERT_REQUEST, rows.request_row(request))
 
     def insert_webhook(self, webhook: WebhookRecord) -> None:
         self._execute(INSERT_WEBHOOK, webhook_row(webhook))
         self._changes.announce(WEBHOOKS)
 
     def forget_requests(self, *, before: int) -> int:
-        return self._execute(sql.FORGET_REQUESTS, (before,)).rowcount
+        return self._execute(sql.requests.FORGET_REQUESTS, (before,)).rowcount
 
     def _due(self, now: int, *, limit: int, most_of_one: int, after: str) -> list[str]:
         """Returns the runs that are to start next."""
         some = self._execute(queue.QUEUED_PRINCIPALS, (2,)).fetchall()
         if len(some) == 1 and not most_of_one:
             # Nobody else waits: in the order of their numbers.
-            select = _LOCKED_DUE_RUNS if self._locks else sql.DUE_RUNS
+            select = _LOCKED_DUE_RUNS if self._locks else sql.leases.DUE_RUNS
             return [row[0] for row in self._execute(select, (now, limit))]
         waiting = queue.waiting_principals(self._execute, now=now, after=after)
         in_turn = queue.next_in_turn(
@@ -364,30 +365,30 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def _thread_of(self, run_id: str) -> str:
         """Returns the thread of a run, and keeps others from giving its runs their places."""
-        select = _LOCKED_THREAD_OF_RUN if self._locks else sql.THREAD_OF_RUN
+        select = _LOCKED_THREAD_OF_RUN if self._locks else sql.runs.THREAD_OF_RUN
         row = self._execute(select, (run_id,)).fetchone()
         return row[0] if row is not None else ""
 
     def _insert_events(self, events: Sequence[EventRecord]) -> None:
         if events:
             self._added += len(events)
-            self._execute_many(sql.INSERT_EVENT, [rows.event_row(event) for event in events])
+            self._execute_many(sql.events.INSERT_EVENT, [rows.event_row(event) for event in events])
 
     def _selected(self, select: str, tables: str) -> str:
         return sql.locked(select, tables, skip=True) if self._locks else select
 
     def _put_thread_state(self, thread_id: str, values: str | None) -> None:
         if values is None:
-            self._execute(sql.DELETE_THREAD_STATE, (thread_id,))
+            self._execute(sql.threads.DELETE_THREAD_STATE, (thread_id,))
         else:
-            self._execute(sql.PUT_THREAD_STATE, (thread_id, values))
+            self._execute(sql.threads.PUT_THREAD_STATE, (thread_id, values))
 
     def _execute_many(self, statement: str, rows: Sequence[Parameters]) -> None:
         self._session.execute_many(statement, rows)
 
     def _now_while_alive(self, server_id: str) -> int:
         now = self.now()
-        if self._execute(sql.SERVER_IS_ALIVE, (server_id, now)).fetchone() is None:
+        if self._execute(sql.leases.SERVER_IS_ALIVE, (server_id, now)).fetchone() is None:
             raise LeaseLostError(f"the lease of the server {server_id} has lapsed")
         return now
 
@@ -395,5 +396,5 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         return [
             rows.run_record(row)
             for ids in in_parts(run_ids)
-            for row in self._execute(sql.taken_runs(len(ids)), (server_id, *ids))
+            for row in self._execute(sql.leases.taken_runs(len(ids)), (server_id, *ids))
         ]

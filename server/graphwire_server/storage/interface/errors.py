@@ -1,0 +1,23 @@
+"""What can go wrong in the storage."""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """The database can't be used: its text says which file or server, and why."""
+
+
+class StorageUnavailable(StorageError):
+    """The database can't be reached at present; what was asked of it may well be right."""
+
+
+class IntegrityError(Exception):
+    """A write breaks a rule of the database, so that none of its work is kept.
+
+    An id that must be new is not; a row names a thread or run that is not there; or a
+    thread would have two RUNNING runs.
+    """
+
+
+class LeaseLostError(Exception):
+    """A run, or the server itself, is not held any more, so that none of the work is kept."""

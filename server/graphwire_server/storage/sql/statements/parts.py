@@ -1,0 +1,60 @@
+"""What statements on several subjects are made of."""
+
+from __future__ import annotations
+
+from graphwire_server.storage.access import Access
+
+
+def insert(table: str, columns: str) -> str:
+    """Returns an INSERT of one row; `columns` is a list with commas."""
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks(columns.count(',') + 1)})"
+
+
+def locked(select: str, tables: str, *, skip: bool = False) -> str:
+    """Returns a SELECT that locks the rows it finds, for databases where others may write.
+
+    They can't be changed until the end of the transaction, but be referred to by new rows.
+
+    Args:
+        select: The SELECT.
+        tables: Of which of its tables: aliases with commas.
+        skip: Pass over rows that are locked by others, instead of waiting for them.
+    """
+    return f"{select} FOR NO KEY UPDATE OF {tables}{' SKIP LOCKED' if skip else ''}"
+
+
+def marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def access_conditions(access: Access, table: str) -> tuple[list[str], list[object]]:
+    """Returns the conditions that a table's rows are for somebody to see, and their parameters.
+
+    Args:
+        access: What he may see.
+        table: The alias of the table; that of threads, unless the access is to any owner's.
+    """
+    conditions: list[str] = []
+    parameters: list[object] = []
+    if access.owner is not None:
+        conditions.append(f"{table}.owner = ?")
+        parameters.append(access.owner)
+        if access.owner:
+            conditions.append(f"{table}.owner <> ''")  # as its index has it
+    for contained in (access.metadata, access.also):
+        if contained:
+            conditions.append(f"graphwire_contains({table}.metadata, ?)")
+            parameters.append(contained)
+    for key, elements in access.lists:
+        conditions.append(f"graphwire_has_all({table}.metadata, ?, ?)")
+        parameters += [key, elements]
+    return conditions, parameters
+
+
+def of_thread(table: str, access: Access) -> tuple[list[str], list[object]]:
+    """Returns the condition that a row's thread is for somebody to see, if not all are."""
+    conditions, parameters = access_conditions(access, "t")
+    if not conditions:
+        return [], []
+    there = f"EXISTS (SELECT 1 FROM gw_threads t WHERE t.thread_id = {table}.thread_id AND "
+    return [f"{there}{' AND '.join(conditions)})"], parameters
