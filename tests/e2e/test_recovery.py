@@ -394,7 +394,8 @@ def test_a_run_that_kills_its_server_each_time_fails_after_so_many_attempts(
         run = mortal.thread.wait(run_id).run
         assert (run.status, run.error.type) == (FAILED, "TooManyAttempts")
         assert run.error.message == (
-            "each of 3 attempts at the run ended with its server: a node may crash it"
+            "each of 3 attempts at the run ended with the loss of its server or of the database: "
+            "a node may crash one of them"
         )
         assert ledger.read_text() == "begun\n" * 3
         assert mortal.thread.stands() == ("ERROR", ["kill"], [])

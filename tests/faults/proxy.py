@@ -40,6 +40,7 @@ class Line:
         pace: How many bytes pass in a second; 0: any number.
         split: Into pieces of how many bytes what comes is cut, each a segment of its own; 0: none.
         merge: How long what comes is gathered to be sent as one piece, in seconds.
+        poison: The connection on which these bytes come from the client is reset; none if empty.
         lives: Returns after how many bytes towards the client a new connection is reset; None:
             it is not.
     """
@@ -48,6 +49,7 @@ class Line:
     pace: float = 0.0
     split: int = 0
     merge: float = 0.0
+    poison: bytes = b""
     lives: Callable[[], int] | None = None
 
 
@@ -256,7 +258,8 @@ class Proxy:
                     data = data[: connection.life]
                     connection.life -= len(data)
                 await self._send(sink, data)
-                if connection.life == 0:
+                poison = towards is Side.SERVER and self.line.poison
+                if connection.life == 0 or (poison and poison in data):
                     self._end(connection, reset=True)
                     return
             sink.shutdown(socket.SHUT_WR)

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
-from graphwire.v1 import runs_pb2, threads_pb2
+from graphwire.v1 import run_pb2, runs_pb2, threads_pb2
 from graphwire_server.storage.interface import StorageUnavailable, Transaction
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage, connection, silence
@@ -123,6 +123,20 @@ def test_runs_go_on_when_connections_to_the_database_are_cut_anywhere(
     proxy.heal()
     for ledger, run_id in zip(ledgers, run_ids, strict=True):
         check(replica, run_id, ledger)
+
+
+def test_a_run_at_whose_write_the_database_is_lost_each_time_fails_after_so_many_attempts(
+    proxy: Proxy, replica: Replica, tmp_path: Path
+) -> None:
+    proxy.line = Line(poison=b"step 3")
+    ledger = Ledger(tmp_path / "ledger")
+    run_id = start(replica, ledger).run_id
+    until(lambda: has_ended(replica, run_id), "it ends")
+    proxy.heal()
+    run = get_run(replica.runs, run_id)
+    assert (run.status, run.error.type) == (run_pb2.RUN_STATUS_FAILED, "TooManyAttempts")
+    assert attempts(Reader.join(replica, run_id).whole()) == [2, 3, 4, 5]
+    assert replica.process.log.count("run_interrupted_by_database") == 5
 
 
 def has_ended(replica: Replica, run_id: str) -> bool:

@@ -47,7 +47,7 @@ class AttemptContext:
         log: Who follows runs.
         threads: Where nodes run that are plain functions.
         run_seconds: How long a run may take; 0: no limit.
-        losses: After how many lost servers a run fails.
+        losses: After how many lost attempts a run fails.
         telemetry: What tells of them.
     """
 
@@ -67,8 +67,8 @@ class AttemptContext:
             return _server_lost()
         if run.losses >= self.losses:
             text = (
-                f"each of {self.losses} attempts at the run ended with its server: "
-                "a node may crash it"
+                f"each of {self.losses} attempts at the run ended with the loss of its server "
+                "or of the database: a node may crash one of them"
             )
             return Outcome(RunStatus.FAILED, error=Failure("TooManyAttempts", text))
         return None
@@ -265,7 +265,10 @@ class Attempt:
             if isinstance(error, StorageUnavailable) and not self._manual:
                 # Whoever claims it goes on from what was kept, as after the loss of a server.
                 _log.warning("run_interrupted_by_database", run_id=run.run_id, exc_info=error)
-                await self._context.storage.write(lambda tx: tx.hand_back(run.run_id, lease))
+                self._instead = Outcome(None)
+                await self._context.storage.write(
+                    lambda tx: tx.hand_back(run.run_id, lease, lost=True)
+                )
                 return True
             # What was to be kept is lost, and what follows on it can't stand: the end comes
             # right after the last event that was kept.

@@ -104,5 +104,8 @@ class LeaseKeeper(LeaseReader, Protocol):
                 has lapsed.
         """
 
-    def hand_back(self, run_id: str, lease: Lease) -> bool:
-        """Gives a RUNNING run up, for whoever claims it next. False if it is not held so."""
+    def hand_back(self, run_id: str, lease: Lease, *, lost: bool = False) -> bool:
+        """Gives a RUNNING run up, for whoever claims it next. False if it is not held so.
+
+        `lost` says that the attempt was none of its own will: one more of its `losses`.
+        """

@@ -127,8 +127,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             )
         self._insert_events(events)
 
-    def hand_back(self, run_id: str, lease: Lease) -> bool:
-        parameters = (run_id, lease.server_id, lease.epoch)
+    def hand_back(self, run_id: str, lease: Lease, *, lost: bool = False) -> bool:
+        parameters = (int(lost), run_id, lease.server_id, lease.epoch)
         return self._execute(sql.leases.HAND_BACK, parameters).rowcount == 1
 
     def insert_thread(self, thread: ThreadRecord) -> None:

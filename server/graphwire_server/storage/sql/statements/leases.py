@@ -43,7 +43,7 @@ HOLD = """
 """
 
 HAND_BACK = """
-    UPDATE gw_runs SET lease_owner = ''
+    UPDATE gw_runs SET lease_owner = '', losses = losses + ?
     WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
 """
 
