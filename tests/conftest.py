@@ -74,6 +74,7 @@ LONGEST = [
         "observability/test_log_lines.py",
         "checkpoints/test_saver.py",
         "e2e/test_retention.py",
+        "e2e/test_resumes_at_once.py",
         "e2e/test_resume_rules.py",
         "faults/test_connections.py",
         "storage/test_leases.py",
