@@ -27,16 +27,9 @@ from graphwire_server.runs.assistants import (
     with_defaults,
 )
 from graphwire_server.runs.refusals import check_graph, thread_not_found
-from graphwire_server.runs.request import (
-    CommandStart,
-    InputStart,
-    ResumeStart,
-    RunRequest,
-)
+from graphwire_server.runs.request import CommandStart, InputStart, ResumeStart, RunRequest
 from graphwire_server.storage.interface import Reader, Storage
-from graphwire_server.storage.records import (
-    ThreadRecord,
-)
+from graphwire_server.storage.records import ThreadRecord
 
 
 @dataclass(frozen=True, slots=True)

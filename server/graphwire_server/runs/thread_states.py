@@ -27,11 +27,7 @@ from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
-from graphwire_server.runs.refusals import (
-    check_assistant,
-    check_expected,
-    thread_busy,
-)
+from graphwire_server.runs.refusals import check_assistant, check_expected, thread_busy
 from graphwire_server.runs.standing import is_in, stand
 from graphwire_server.runs.thread_graph import breakpoints_of, open_thread_graph
 from graphwire_server.runs.thread_view import ThreadView, view_of
@@ -39,12 +35,7 @@ from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.checkpoints.records import CheckpointFilter
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.interface import Reader, Storage, Transaction
-from graphwire_server.storage.records import (
-    Inheritance,
-    PauseRecord,
-    ThreadRecord,
-    ThreadStatus,
-)
+from graphwire_server.storage.records import Inheritance, PauseRecord, ThreadRecord, ThreadStatus
 
 #: How often an edit is made anew when somebody else changes the thread meanwhile.
 _EDIT_TRIES = 10

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from graphwire_server.runs.refusals import (
-    thread_not_found,
-)
+from graphwire_server.runs.refusals import thread_not_found
 from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader
-from graphwire_server.storage.records import (
-    PauseRecord,
-    ThreadRecord,
-)
+from graphwire_server.storage.records import PauseRecord, ThreadRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from graphwire_server.storage.records import (
-    ChangePage,
-    ChangePlace,
-    LogEnd,
-)
+from graphwire_server.storage.records import ChangePage, ChangePlace, LogEnd
 
 #: What is announced when changes were added to their log, see `Reader.changes`.
 CHANGES = "changes"

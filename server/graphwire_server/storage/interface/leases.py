@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from graphwire_server.storage.records import (
-    EventRecord,
-    Lease,
-    RunRecord,
-)
+from graphwire_server.storage.records import EventRecord, Lease, RunRecord
 
 
 class LeaseReader(Protocol):

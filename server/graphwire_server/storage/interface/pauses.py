@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from graphwire_server.storage.records import (
-    PauseFilter,
-    PausePosition,
-    PauseRecord,
-    PauseStatus,
-)
+from graphwire_server.storage.records import PauseFilter, PausePosition, PauseRecord, PauseStatus
 
 
 class PauseReader(Protocol):

@@ -12,11 +12,7 @@ from graphwire_server.storage.interface.leases import LeaseKeeper, LeaseReader
 from graphwire_server.storage.interface.pauses import PauseKeeper, PauseReader
 from graphwire_server.storage.interface.runs import RunKeeper, RunReader
 from graphwire_server.storage.interface.threads import ThreadKeeper, ThreadReader
-from graphwire_server.storage.records import (
-    Backlog,
-    RequestRecord,
-    StorageLoad,
-)
+from graphwire_server.storage.records import Backlog, RequestRecord, StorageLoad
 from graphwire_server.storage.webhooks import WebhookKeeper, WebhookReader
 
 if TYPE_CHECKING:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from graphwire_server.storage.records import (
-    PauseFilter,
-    PausePosition,
-    PauseStatus,
-)
+from graphwire_server.storage.records import PauseFilter, PausePosition, PauseStatus
 from graphwire_server.storage.sql.statements.parts import insert, marks, of_thread
 
 PAUSE_COLUMNS = (

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphwire_server.storage.access import Access
-from graphwire_server.storage.records import (
-    Position,
-    RunStatus,
-)
+from graphwire_server.storage.records import Position, RunStatus
 from graphwire_server.storage.sql.statements.parts import insert, marks, of_thread
 
 RUN_COLUMNS = (
