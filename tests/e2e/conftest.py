@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import pytest
 from graphwire.v1 import assistants_pb2_grpc, runs_pb2_grpc, threads_pb2_grpc
@@ -15,6 +16,14 @@ from tests.e2e.made import Driver
 def thread(runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub) -> DrivenThread:
     """A new thread on the shared server."""
     return DrivenThread(runs, threads)
+
+
+@pytest.fixture
+def new(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> Callable[[], DrivenThread]:
+    """Makes threads on the shared server."""
+    return lambda: DrivenThread(runs, threads)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from graphwire.v1 import run_pb2, runs_pb2_grpc, threads_pb2_grpc
+from graphwire.v1 import run_pb2
 
 from tests.e2e.callers import race
 from tests.e2e.drive import payload
@@ -32,14 +32,6 @@ def edit_at(thread: DrivenThread, checkpoint_id: str) -> str:
 
 def is_run(result: str) -> bool:
     return not result.isupper()
-
-
-@pytest.fixture
-def new(
-    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
-) -> Callable[[], DrivenThread]:
-    """Makes threads."""
-    return lambda: DrivenThread(runs, threads)
 
 
 @pytest.mark.parametrize("how", ["everything", "pause_ids", "expected_checkpoint_id", "together"])
