@@ -109,6 +109,8 @@ class Attempt:
         self._steered: RunRecord | None = None
         self._observed: ObservedAttempt | None = None
         self._instead: Outcome | None = None
+        self._journal: Journal | None = None
+        self._interrupted = False
         self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def close(self) -> None:
@@ -127,11 +129,15 @@ class Attempt:
     def hand_back(self) -> None:
         """Hands the run back now, in the middle of a step. With recovery MANUAL it fails."""
         self.stop(_server_lost() if self._manual else Outcome(None), abandon=True)
+        if self._journal is not None:
+            self._journal.hurry()
 
     def drop(self) -> None:
         """Stops the execution, and records nothing."""
         self.lost = True
         self.stop(Outcome(None), abandon=True)
+        if self._journal is not None:
+            self._journal.hurry()
 
     def stop(self, outcome: Outcome, *, abandon: bool) -> None:
         """Stops the execution; the run ends with an outcome once its nodes have returned.
@@ -155,7 +161,7 @@ class Attempt:
         """
         run, context = self.run, self._context
         observed = self._observed = ObservedAttempt(run, context.telemetry)
-        journal = Journal(run, context.storage, on_commit=context.tell)
+        journal = self._journal = Journal(run, context.storage, on_commit=context.tell)
         context.log.open(journal)
         try:
             try:
@@ -163,6 +169,8 @@ class Attempt:
                 self._manual = spec.recovery == "MANUAL"
                 await observed.begin(spec, context.storage)
                 outcome = context.refusal(run, spec) or await self._execute(journal)
+            except StorageUnavailable as error:
+                outcome = self._without_database(error)
             except (LeaseLostError, StorageError):
                 raise
             except Exception as error:  # noqa: BLE001  # a fault of ours; the run ends all the same
@@ -175,6 +183,19 @@ class Attempt:
         finally:
             observed.close()
             context.log.close(journal)
+
+    def _without_database(self, error: StorageError) -> Outcome:
+        """Returns how an attempt ends that could not use the database.
+
+        Whoever claims the run goes on from what was kept, as after the loss of a server.
+        """
+        if self._manual:
+            _log.warning("events_lost", run_id=self.run.run_id, exc_info=error)
+            return _not_kept()
+        if not self._interrupted:
+            _log.warning("run_interrupted_by_database", run_id=self.run.run_id, exc_info=error)
+        self._interrupted = True
+        return Outcome(None)
 
     async def _execute(self, journal: Journal) -> Outcome:
         run, context = self.run, self._context
@@ -222,8 +243,14 @@ class Attempt:
         while not self.lost:
             try:
                 self.frees_others = await self._try_to_record_end(journal, outcome)
-            except StorageError:
-                _log.exception("run_end_not_recorded", run_id=run.run_id)
+            except StorageError as error:
+                passing = isinstance(error, StorageUnavailable)
+                _log.warning(
+                    "run_end_not_recorded",
+                    run_id=run.run_id,
+                    reason=str(error),
+                    exc_info=None if passing else error,
+                )
                 if self._closed:
                     return
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -249,7 +276,9 @@ class Attempt:
         assert lease is not None
         try:
             if outcome.status is None:
-                await journal.end(lambda tx, _: tx.hand_back(run.run_id, lease))
+                await journal.end(
+                    lambda tx, _: tx.hand_back(run.run_id, lease, lost=self._interrupted)
+                )
                 return True
             if outcome.position is None:
                 # Of what was made, all that was kept; what wasn't never happened.
@@ -263,9 +292,7 @@ class Attempt:
             if not journal.failed:
                 raise
             if isinstance(error, StorageUnavailable) and not self._manual:
-                # Whoever claims it goes on from what was kept, as after the loss of a server.
-                _log.warning("run_interrupted_by_database", run_id=run.run_id, exc_info=error)
-                self._instead = Outcome(None)
+                self._instead = self._without_database(error)
                 await self._context.storage.write(
                     lambda tx: tx.hand_back(run.run_id, lease, lost=True)
                 )
@@ -273,8 +300,7 @@ class Attempt:
             # What was to be kept is lost, and what follows on it can't stand: the end comes
             # right after the last event that was kept.
             _log.warning("events_lost", run_id=run.run_id, exc_info=error)
-            text = f"what came of the run could not be kept: {error}"
-            lost = self._instead = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
+            lost = self._instead = _not_kept()
 
             def fail(tx: Transaction) -> bool:
                 tx.hold(run.run_id, lease)
@@ -291,3 +317,9 @@ async def _first_of(*futures: asyncio.Future[Any]) -> None:
 def _server_lost() -> Outcome:
     text = "the server stopped while the run was executing"
     return Outcome(RunStatus.FAILED, error=Failure("ServerLost", text), holds=True)
+
+
+def _not_kept() -> Outcome:
+    # What the database says is for the log: it names its address.
+    text = "what came of the run could not be kept; the server's log says why"
+    return Outcome(RunStatus.FAILED, error=Failure("StorageError", text))

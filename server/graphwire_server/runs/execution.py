@@ -55,7 +55,13 @@ from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.checkpoints.serde import UnserializableError
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
-from graphwire_server.storage.interface import LeaseLostError, Storage, Transaction
+from graphwire_server.storage.interface import (
+    LeaseLostError,
+    Storage,
+    StorageError,
+    StorageUnavailable,
+    Transaction,
+)
 from graphwire_server.storage.records import Failure, PauseKind, RunRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.runs")
@@ -134,7 +140,7 @@ class RunExecution:
         Raises:
             CancelledError: The run was stopped from outside.
             LeaseLostError: Somebody else has it now.
-            StorageError: The database can't be used.
+            StorageUnavailable: The database can't be used at present.
         """
         self._task = asyncio.current_task()
         try:
@@ -166,7 +172,7 @@ class RunExecution:
         try:
             async with loaded.open("threads.create_run", config, self._spec.context) as graph:
                 return await self._execute_graph(loaded.doored(graph))
-        except (asyncio.CancelledError, LeaseLostError):
+        except (asyncio.CancelledError, LeaseLostError, StorageUnavailable):
             raise
         except BaseException as error:  # noqa: BLE001  # whatever a graph or its factory raises
             return self._failed(error)
@@ -293,7 +299,7 @@ class RunExecution:
             await execute(graph, start.beginning, options, tap)
             if self._is_cancelled():
                 raise asyncio.CancelledError  # a node has swallowed it
-        except (asyncio.CancelledError, LeaseLostError):
+        except (asyncio.CancelledError, LeaseLostError, StorageUnavailable):
             raise
         except BaseException as error:  # noqa: BLE001  # the graph's own
             # Where that leaves the thread is read later: it may be what can't be read.
@@ -558,4 +564,7 @@ def _failure(
     if writer is not None or not node:
         node, namespace = writer or seen
     kind = "StateTooLarge" if isinstance(error, StateTooLargeError) else error_type(error)
+    if isinstance(error, StorageError) and error.names_database:
+        text = "the database can't be used; the server's log says why"
+        return Failure(kind, text, node, namespace)
     return Failure(kind, error_text(error), node, namespace)

@@ -22,6 +22,7 @@ from graphwire_server.graphs.messages import join
 from graphwire_server.graphs.places import Namespace, namespace_of
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import metadata_record, sealed, timestamp
+from graphwire_server.runs.refused_writes import PatientWrites
 from graphwire_server.runs.tail import Tail
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
@@ -82,6 +83,7 @@ class Journal(Sink):
         self.refused_task = ""
         self.committed: tuple[int, float] = (0, 0.0)
         self._storage = storage
+        self._writer = PatientWrites(storage, run.run_id)
         self._on_commit = on_commit
         self._waits = False
         self._fresh = False
@@ -300,7 +302,7 @@ class Journal(Sink):
 
         Raises:
             LeaseLostError: The run is somebody else's now.
-            StorageError: It can't be committed.
+            StorageError: It can't be committed; also not when the database was waited for.
         """
         if self._failure is not None:
             raise self._failure
@@ -380,12 +382,16 @@ class Journal(Sink):
                 batch = self._take()
                 if batch.upto == self._kept:
                     break  # what is left waits for a checkpoint, which comes by itself
-                await self._storage.write(lambda tx, batch=batch: self._write(tx, batch))  # type: ignore[misc]
+                await self._writer.write(lambda tx, batch=batch: self._write(tx, batch))  # type: ignore[misc]
                 self._committed(batch)
         except Exception as error:  # noqa: BLE001  # the run fails with it
             self._failed(error)
         finally:
             self._flush = None
+
+    def hurry(self) -> None:
+        """Waits no longer for a database that does not take what was made: the server stops."""
+        self._writer.hurry()
 
     def _ready(self) -> int:
         """Returns how many of the events wait for no checkpoint."""

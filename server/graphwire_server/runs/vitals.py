@@ -2,11 +2,13 @@
 
 Little is asked for it. The renewal of the lease writes to the database anyway, on a connection
 of its own, so one that is overdue says that the database can't be reached, or takes no writes.
+One that is nearly full still takes such a little one: so it counts, too, what else it refuses.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +26,8 @@ _LOOKS, _LATEST_LOOK = 16, 1.0
 _OVERDUE = 0.75
 #: How long the database may take to answer, in seconds.
 _SLOW = 5.0
+#: How long a refused write counts, in seconds: those that wait for it try more often.
+_REFUSED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Condition:
     """What this server can do.
 
     Attributes:
-        database: Whether the database answers, and the lease is held.
+        database: Whether the database answers and takes writes, and the lease is held.
         executor: Whether runs are claimed.
         serving: Whether it is not about to stop.
     """
@@ -111,7 +115,7 @@ class Vitals:
     def _look(self) -> None:
         held = self._membership.silent_for() < self._overdue
         condition = Condition(
-            database=held and self._answers,
+            database=held and self._answers and not self._refuses(),
             executor=self._executor.alive,
             serving=self._serving,
         )
@@ -120,6 +124,10 @@ class Vitals:
             if before is not None and self._serving:
                 _tell(before, condition)
             self._on_change(condition)
+
+    def _refuses(self) -> bool:
+        refused_at = self._storage.refused_at
+        return refused_at is not None and time.monotonic() - refused_at < _REFUSED
 
 
 def _tell(before: Condition, condition: Condition) -> None:

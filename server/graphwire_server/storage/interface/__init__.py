@@ -15,6 +15,8 @@ from graphwire_server.storage.interface.errors import (
     IntegrityError,
     LeaseLostError,
     StorageError,
+    StorageRefused,
+    StorageTimeout,
     StorageUnavailable,
 )
 from graphwire_server.storage.interface.storage import Reader, Storage, Transaction
@@ -28,6 +30,8 @@ __all__ = [
     "Reader",
     "Storage",
     "StorageError",
+    "StorageRefused",
+    "StorageTimeout",
     "StorageUnavailable",
     "Transaction",
     "thread_of",

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 
 class StorageError(Exception):
-    """The database can't be used: its text says which file or server, and why."""
+    """The database can't be used: its text says why.
+
+    Attributes:
+        names_database: Whether the text also says which file or server, which is for the log and
+            no business of callers.
+    """
+
+    names_database = False
 
 
 class StorageUnavailable(StorageError):
     """The database can't be reached at present; what was asked of it may well be right."""
+
+    names_database = True
+
+
+class StorageRefused(StorageUnavailable):
+    """The database is there, and takes this not now: it is full, locked, or read-only.
+
+    Nothing of it is kept, so that it can be asked again later.
+    """
+
+
+class StorageTimeout(StorageRefused):
+    """As `StorageRefused`: it gave up a statement that took too long, or was cancelled."""
 
 
 class IntegrityError(Exception):

@@ -137,6 +137,13 @@ class Storage(Protocol):
         An empty sequence means that some may have been missed: look at everything.
         """
 
+    @property
+    def refused_at(self) -> float | None:
+        """When the database last refused to take a write now; by `time.monotonic`.
+
+        It is full, read-only or locked then, whatever becomes of smaller writes.
+        """
+
     def load(self) -> StorageLoad:
         """Returns how busy this server's storage is, at once."""
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from graphwire_server.storage.interface import IntegrityError, StorageError, StorageUnavailable
-from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.interface import (
+    IntegrityError,
+    StorageError,
+    StorageTimeout,
+    StorageUnavailable,
+)
+from graphwire_server.storage.sql.errors import refused, timed_out, unusable
 
 
-class TransactionConflict(StorageError):
+class TransactionConflict(StorageTimeout):
     """Postgres gave a transaction up because of another one; it can be tried again."""
 
 
@@ -39,6 +44,10 @@ _LOST = (
 )
 
 
+#: Classes of errors: "insufficient resources" (the disk is full, say), "system error".
+_SHORT_OF = ("53", "58")
+
+
 def translated(
     error: psycopg.Error, connection: psycopg.Connection, database: object
 ) -> IntegrityError | StorageError:
@@ -60,6 +69,10 @@ def translated(
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
         # Refused by psycopg itself. JSON text writes the character as \u0000.
         return IntegrityError("Postgres keeps no text with a NUL character in it")
+    if isinstance(error, errors.QueryCanceled):
+        return timed_out(database, reason(error))
+    if (error.sqlstate or "").startswith(_SHORT_OF):
+        return refused(database, reason(error))
     return unusable(database, reason(error))
 
 

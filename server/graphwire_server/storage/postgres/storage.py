@@ -153,6 +153,10 @@ class PostgresStorage:
     def listen(self, callback: Listener) -> None:
         self._announcements.listen(callback)
 
+    @property
+    def refused_at(self) -> float | None:
+        return self._writer.refused_at
+
     def load(self) -> StorageLoad:
         return StorageLoad(
             writes_waiting=self._writer.waiting,

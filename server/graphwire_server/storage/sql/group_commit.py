@@ -9,8 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
-from graphwire_server.storage.interface import StorageError, StorageUnavailable, Transaction
-from graphwire_server.storage.sql.errors import unusable
+from graphwire_server.storage.interface import (
+    StorageError,
+    StorageRefused,
+    StorageTimeout,
+    Transaction,
+)
+from graphwire_server.storage.sql.errors import alike, unusable
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.telemetry.instruments import Metrics
 
@@ -81,6 +86,7 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._closed = False
+        self._refused_at: float | None = None
         self._task = asyncio.create_task(self._serve(), name="storage-writer")
 
     async def submit(self, work: Work[T], *, long: bool = False) -> T:
@@ -107,6 +113,14 @@ class GroupCommit:
     def waiting(self) -> int:
         """How many works wait for the next transaction."""
         return len(self._queue)
+
+    @property
+    def refused_at(self) -> float | None:
+        """When the database last took a work not, for want of room, say; by `time.monotonic`.
+
+        A single work that took too long does not count.
+        """
+        return self._refused_at
 
     async def close(self) -> None:
         """Finishes what is queued, and takes no more."""
@@ -148,8 +162,7 @@ class GroupCommit:
         except StorageError as error:
             metrics.commit_failures.add(kind)
             # One of its own for each, of whose traceback nobody else is a part.
-            cause = StorageUnavailable if isinstance(error, StorageUnavailable) else StorageError
-            outcomes = [Outcome(error=cause(str(error))) for _ in batch]
+            outcomes = [Outcome(error=alike(error)) for _ in batch]
         except Exception as error:  # noqa: BLE001 (all of its callers are told)
             metrics.commit_failures.add(kind)
             outcomes = [Outcome(error=unusable(self._database, error)) for _ in batch]
@@ -157,5 +170,11 @@ class GroupCommit:
             metrics.commit_seconds.observe(time.perf_counter() - began, kind)
             metrics.commit_writes.observe(len(batch), kind)
         for waiting, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome.error, StorageRefused):
+                self._note(outcome.error)
             if not waiting.outcome.cancelled():
                 waiting.outcome.set_result(outcome)
+
+    def _note(self, refused: StorageRefused) -> None:
+        if not isinstance(refused, StorageTimeout):
+            self._refused_at = time.monotonic()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from graphwire_server.storage.interface import Transaction
+from graphwire_server.storage.interface import StorageError, Transaction
 from graphwire_server.storage.sql.group_commit import Work
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sql.transaction import SqlTransaction
@@ -55,7 +55,7 @@ def run_all(
     added.
 
     Raises:
-        sqlite3.Error: SQLite gave the transaction up.
+        sqlite3.Error, StorageError: SQLite gave the transaction up.
     """
     transaction = SqlTransaction(SqliteSession(sqlite, path))
     outcomes = [
@@ -85,6 +85,8 @@ def _run_alone(
         sqlite.execute("SAVEPOINT work")
     outcome = Outcome.of(work, transaction)
     if not sqlite.in_transaction:
+        if isinstance(outcome.error, StorageError):
+            raise outcome.error
         # When the disk is full, for one, SQLite takes back the whole transaction.
         raise sqlite3.OperationalError(f"SQLite gave the transaction up: {outcome.error}")
     if outcome.error is not None:

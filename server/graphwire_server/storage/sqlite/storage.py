@@ -163,6 +163,10 @@ class SqliteStorage:
     def listen(self, callback: Listener) -> None:
         self._announcements.listen(callback)
 
+    @property
+    def refused_at(self) -> float | None:
+        return self._writer.refused_at
+
     def load(self) -> StorageLoad:
         files = {"main": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}
         return StorageLoad(

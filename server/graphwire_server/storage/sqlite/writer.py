@@ -11,6 +11,7 @@ from graphwire_server.storage.sql.group_commit import Work
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sqlite.batch import begin, begin_at_once, roll_back, run_all
 from graphwire_server.storage.sqlite.connection import Connection
+from graphwire_server.storage.sqlite.errors import translating
 
 
 class Writer:
@@ -54,7 +55,8 @@ class Writer:
             )
         else:
             try:
-                outcomes, topics, events = run_all(sqlite, self._path, works)
+                with translating(self._path):
+                    outcomes, topics, events = run_all(sqlite, self._path, works)
             except BaseException:
                 roll_back(sqlite)
                 raise
