@@ -383,7 +383,8 @@ def test_a_url_that_leads_into_the_network_is_refused_on_arrival(client: Client)
     [violation] = refused.value.violations
     assert (violation.field, violation.description) == (
         "webhook",
-        "must lead to a public address; its host's is link-local",
+        "must lead to a public address; its host's is link-local; the server's setting "
+        "GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS would allow it",
     )
     assert "hush" not in str(refused.value)
 
