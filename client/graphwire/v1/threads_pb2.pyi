@@ -458,7 +458,7 @@ class StateUpdate(_message.Message):
     """
     @_builtins.property
     def values(self) -> _payload_pb2.Payload:
-        """As UpdateThreadStateRequest.values."""
+        """As UpdateThreadStateRequest.values: null, or unset, is a node that has written nothing."""
 
     def __init__(
         self,
