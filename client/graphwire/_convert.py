@@ -318,6 +318,7 @@ def _task_state(message: threads_pb2.TaskState) -> values.TaskState:
             for i in message.interrupts
         ),
         state=thread_state(message.state) if message.HasField("state") else None,
+        task_input=decode(message.task_input),
     )
 
 

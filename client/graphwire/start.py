@@ -73,11 +73,11 @@ class StateUpdate:
 
     Attributes:
         as_node: The node; `"__input__"` takes the values as new input, alone in its step.
-        values: What it is taken to have returned.
+        values: What it is taken to have returned; None: it has written nothing.
     """
 
     as_node: str
-    values: Any
+    values: Any = None
 
     def __post_init__(self) -> None:
         """Raises TypeError for arguments in the order in which LangGraph's StateUpdate has them."""

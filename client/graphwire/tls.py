@@ -25,6 +25,8 @@ _YES, _NO = ("1", "true", "yes", "on", "t", "y"), ("0", "false", "no", "off", "f
 class Tls:
     """How a client uses TLS. The files are PEM, and read when the client is made.
 
+    A client whose certificate is renewed has to be made anew, before the old one expires.
+
     Attributes:
         ca_file: The authorities that are trusted; None: those that gRPC brings along.
         certificate_file: The client's own certificate and those up to its authority, for

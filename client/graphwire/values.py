@@ -226,6 +226,8 @@ class TaskState:
         result: What it returned already, while other tasks of its step wait.
         interrupts: The interrupts that it waits at.
         state: With `subgraphs=True`: the state of the subgraph that it runs.
+        task_input: What was sent to it, by which the tasks of a fan-out (Send) are told apart;
+            None if it gets the state, or if it is very long.
     """
 
     task_id: str
@@ -234,6 +236,7 @@ class TaskState:
     result: Any
     interrupts: tuple[InterruptState, ...]
     state: ThreadState | None
+    task_input: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import structlog
 from structlog.types import ExcInfo, Processor
 
 from graphwire_server.telemetry.log_fields import add_fields
+from graphwire_server.wording import counted
 
 LogFormat = Literal["human", "json"]
 
@@ -90,7 +91,7 @@ def _traceback(exc_info: ExcInfo) -> str:
     if left_out <= 0:
         return text
     head, tail = text[:_TRACEBACK_ENDS], text[-_TRACEBACK_ENDS:]
-    return f"{head}\n… {left_out} characters left out …\n{tail}"
+    return f"{head}\n… {counted(left_out, 'character')} left out …\n{tail}"
 
 
 def _render(form: LogFormat) -> list[Processor]:

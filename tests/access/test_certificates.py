@@ -66,6 +66,18 @@ def test_a_certificate_names_the_caller_and_the_token_file_what_he_may(
         assert workload.runs.run(own, "two", input={"log": []}).run.principal == "workload"
 
 
+def test_a_client_that_is_made_anew_has_the_certificate_that_was_renewed(
+    clients: Callable[..., Client],
+) -> None:
+    renewed = "spiffe://mesh/renew"
+    assert len(renewed) == len(INBOX)  # the same files
+    with clients(INBOX) as old, clients(renewed) as new:
+        # Each connects only now.
+        for client, name in ((old, INBOX), (new, renewed)):
+            thread_id = client.threads.create().thread_id
+            assert client.runs.run(thread_id, "two", input={"log": []}).run.principal == name
+
+
 def test_a_token_decides_alone(clients: Callable[..., Client]) -> None:
     with clients(INBOX, token="robot-token") as robot:
         thread_id = robot.threads.create().thread_id

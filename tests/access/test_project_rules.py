@@ -55,8 +55,8 @@ def test_a_run_and_the_thread_that_it_makes_are_marked(user: Guests) -> None:
     events = ada.run(
         "made-by-a-run", if_not_exists=run_pb2.IF_NOT_EXISTS_CREATE, metadata=payload({"n": 1})
     )
-    run = ada.call("ListThreads", filter={"thread_ids": ["made-by-a-run"]}).threads
-    assert [value(thread.metadata) for thread in run] == [{"owner": "ada"}]
+    made = ada.call("ListThreads", filter={"thread_ids": ["made-by-a-run"]}).threads
+    assert [value(thread.metadata) for thread in made] == [{"n": 1, "owner": "ada"}]
     assert events[-1].end.status == run_pb2.RUN_STATUS_SUCCEEDED
     assert last_value(events) == {
         "identity": "ada",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from itertools import takewhile
 
 import pytest
 from graphwire.v1 import (
@@ -88,6 +89,60 @@ def test_a_watcher_hears_what_a_search_would_find(member: Guests) -> None:
     bob.run(his)
     assert next(watching).thread_id == his
     watching.cancel()
+
+
+def test_filters_of_or_and_and_hold_in_every_way_to_a_thread(member: Guests) -> None:
+    name = f"auditor-{uuid.uuid4()}"
+    ada, auditor, other = member("ada"), member(name), member(f"{name}-2")
+    watching = auditor.watch()
+    next(watching)
+    marks: tuple[dict[str, object], ...] = (
+        {"audited": True, "auditors": [name]},
+        {"audited": False, "auditors": [name]},
+        {"audited": True, "auditors": ["auditor-x"]},
+        {},
+    )
+    shown, *hidden = (ada.new_thread(metadata=payload(mark)) for mark in marks)
+    own = auditor.new_thread()
+    for thread_id in (shown, *hidden, own):
+        owner = auditor if thread_id == own else ada
+        owner.run(thread_id, interrupt_before=["second"])
+    heard = takewhile(lambda change: change.thread_id != own, watching)
+    assert {change.thread_id for change in heard} == {shown}
+    watching.cancel()
+    listed = auditor.call("ListThreads", page_size=1000).threads
+    assert {thread.thread_id for thread in listed} == {shown, own}
+    assert auditor.call("CountThreads").count == 2
+    assert other.call("CountThreads").count == 0
+    pauses = {pause.thread_id: pause for pause in auditor.call("ListPauses").pauses}
+    assert pauses.keys() == {shown, own}
+    for thread_id in hidden:
+        for rpc in ("GetThread", "GetThreadState", "ListRuns", "DeleteThread"):
+            refused = auditor.refusal(rpc, thread_id=thread_id)
+            assert refused[:2] == ("NOT_FOUND", "THREAD_NOT_FOUND"), rpc
+        edit = {"thread_id": thread_id, "values": payload({"log": ["x"]})}
+        assert auditor.refusal("UpdateThreadState", **edit)[1] == "THREAD_NOT_FOUND"
+        assert auditor.refusal("CreateRun", thread_id=thread_id, **DELAYED)[1] == "THREAD_NOT_FOUND"
+    assert auditor.call("GetThread", thread_id=shown).thread.thread_id == shown
+    auditor.call("UpdateThread", thread_id=shown, metadata=payload({"seen": True}))
+    auditor.run(shown, assistant_id="", input=None, resume={})
+    auditor.call("DeleteThread", thread_id=shown)
+
+
+def test_a_filter_of_one_choice_lets_nobody_pass_and_is_told_of(
+    member: Guests, sharing: ServerProcess
+) -> None:
+    nora = member("nora")
+    thread_id = nora.new_thread()
+    assert nora.refusal("GetThread", thread_id=thread_id) == (
+        "INTERNAL",
+        "INTERNAL",
+        "the project's handler for threads.read returned what makes no sense; the server's log "
+        "says more",
+    )
+    (line,) = (line for line in sharing.log.splitlines() if "auth_result_wrong" in line)
+    assert "shared (sharing.py:" in line
+    assert 'has for "$or" a list of 1, not of two filters or more' in line.replace("\\", "")
 
 
 def test_what_is_there_is_returned_instead_of_made_to_those_who_may_read_it(

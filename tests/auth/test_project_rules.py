@@ -121,6 +121,8 @@ async def test_a_caller_without_a_user_object_is_shown_by_what_is_known() -> Non
         {"participants": {"$contains": ["anna", "bob"]}},
         {"participants": {"$contains": []}},
         {"owner": {"$eq": "anna"}, "participants": {"$contains": "bob"}},
+        {"$or": [{"owner": "anna"}, {"participants": {"$contains": "anna"}}], "open": True},
+        {"$and": [{"$or": [{"a": 1}, {"b": 2}]}, {"$or": [{"a": 2}, {"b": 1}]}]},
     ],
 )
 async def test_a_filter_is_returned(answer: dict[str, Any]) -> None:
@@ -210,7 +212,33 @@ async def test_not_found_is_said_of_what_was_asked_for() -> None:
         ),
         (
             {"$or": [{"owner": "a"}]},
-            'the filter that it returned has for "$or" list, not a plain value, $eq or $contains',
+            'the filter that it returned has for "$or" a list of 1, not of two filters or more',
+        ),
+        (
+            {"$and": []},
+            'the filter that it returned has for "$and" a list of 0, not of two filters or more',
+        ),
+        (
+            {"$or": {"owner": "a"}},
+            'the filter that it returned has for "$or" dict, not a list of filters',
+        ),
+        (
+            {"$or": [{"owner": "a"}, "b"]},
+            "$or[1] of the filter that it returned is str, not a filter (a dict)",
+        ),
+        (
+            {"$and": [{"$or": [{"a": "b"}, {"a": {"$in": ["b"]}}]}, {"owner": "a"}]},
+            '$or[1] of $and[0] of the filter that it returned has for "a" the operator '
+            "'$in'; there are $eq and $contains",
+        ),
+        (
+            {"$or": [{}, {"$and": [{"$or": [{"a": "b"}, {"a": "c"}]}, {"a": "b"}]}]},
+            "$and[0] of $or[1] of the filter that it returned has $or in more than 1 other $or "
+            "or $and",
+        ),
+        (
+            {"$nor": [{"owner": "a"}, {"owner": "b"}]},
+            'the filter that it returned has for "$nor" list, not a plain value, $eq or $contains',
         ),
     ],
 )

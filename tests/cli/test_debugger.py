@@ -802,7 +802,7 @@ def test_wrong_commands_say_what_would_be_right(zoo: str) -> None:
             ("approve", "no tool call waits here: continue goes on"),
             ("reject 1", "no tool call waits here"),
             ("state nothing", "the state has no nothing; it has: log"),
-            ("state log[7]", "log has 1 items and no [7]"),
+            ("state log[7]", "log has 1 item and no [7]"),
             ("input x", "the thread is paused: go on from there, or leave with quit"),
             ("delete", "delete which breakpoint? By its number in `breakpoints`, or its id"),
             ("help fly", "there is no command 'fly': help lists them"),

@@ -90,3 +90,12 @@ def test_a_long_result_of_a_tool_is_cut_on_a_terminal_and_whole_elsewhere() -> N
         assert rows[0] == "search → line 1"
         assert len(rows) == expected
         assert rows[-1] == ("line 11" if width is None else "… 3 more lines")
+    longer = piece(
+        "\n".join(f"line {n}" for n in range(1, 10)),
+        role=MessageRole.TOOL,
+        name="search",
+        last=True,
+    )
+    message = OpenMessage(longer, CONSOLE, 60)
+    message.feed(longer)
+    assert message.take()[-1].plain == "… 1 more line"

@@ -218,6 +218,7 @@ async def test_state_returns_tasks_interrupts_and_subgraphs(
         result=wire.payload('{"n":1}'),
         interrupts=[pb.InterruptState(interrupt_id="i", value=wire.payload('"sure?"'))],
         state=inner,
+        task_input=wire.payload('{"city":"Vienna"}'),
     )
     failed = pb.TaskState(task_id="l", node="x", error=run_pb2.RunError(type="E", message="m"))
     message = pb.ThreadState(
@@ -256,6 +257,7 @@ async def test_state_returns_tasks_interrupts_and_subgraphs(
                     create_time=None,
                     pauses=(),
                 ),
+                task_input={"city": "Vienna"},
             ),
             graphwire.TaskState(
                 task_id="l",

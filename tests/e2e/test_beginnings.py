@@ -10,6 +10,7 @@ from graphwire.v1 import (
     assistants_pb2,
     assistants_pb2_grpc,
     breakpoint_pb2,
+    payload_pb2,
     run_pb2,
     runs_pb2_grpc,
     threads_pb2,
@@ -40,12 +41,18 @@ def paused_before(*nodes: str) -> list[tuple[object, ...]]:
     return [("interrupted", pauses, list(nodes)), PAUSED]
 
 
-def request(assistant: str, steps: Steps, **fields: Any) -> threads_pb2.CreateThreadRequest:
+def request(
+    assistant: str, steps: Steps, null: str = "null", **fields: Any
+) -> threads_pb2.CreateThreadRequest:
     """A thread with a state; each step is what its nodes have returned."""
+
+    def returned(values: Any) -> payload_pb2.Payload | None:
+        return None if values is None and null == "unset" else payload(values)
+
     supersteps = [
         threads_pb2.Superstep(
             updates=[
-                threads_pb2.StateUpdate(as_node=node, values=payload(values))
+                threads_pb2.StateUpdate(as_node=node, values=returned(values))
                 for node, values in step.items()
             ]
         )
@@ -82,6 +89,16 @@ def test_a_thread_stands_where_the_last_step_leads_and_goes_on_from_there(begin:
     assert thread.runs() == []
     assert shapes(thread.resume()) == [*ran("c"), DONE]
     assert thread.log == ["in", "A", "B", "c"]
+
+
+@pytest.mark.parametrize("null", ["unset", "null"])
+def test_a_node_may_have_written_nothing(begin: Any, null: str) -> None:
+    """As in an edit: what follows the node comes next all the same."""
+    made = begin("linear", {"a": None}, INPUT, {"a": {"log": ["A"]}}, {"b": None}, null=null)
+    assert made.stands() == ("IDLE", ["c"], [])
+    assert made.log == ["in", "A"]
+    assert shapes(made.resume()) == [*ran("c"), DONE]
+    assert made.log == ["in", "A", "c"]
 
 
 def test_its_history_is_that_of_a_run_that_has_come_so_far(

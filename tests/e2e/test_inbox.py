@@ -84,6 +84,9 @@ def test_the_pauses_of_a_fan_out_say_what_each_task_was_sent(inbox: Inbox) -> No
         copy = threads_pb2.CopyThreadRequest(thread_id=thread.thread_id)
         copied = inbox.threads.CopyThread(copy, timeout=DEADLINE).thread
         assert [value(pause.task_input) for pause in copied.pauses] == sent
+        assert [value(task.task_input) for task in thread.state().tasks] == sent
+        (head, *_) = thread.history()
+        assert [value(task.task_input) for task in head.tasks] == sent
         second = pauses[1].pause_id
         given: dict[str, Any] = {"pause_ids": [second]} if fields else {"answers": {second: 2}}
         thread.resume(**given)
@@ -97,6 +100,8 @@ def test_a_task_that_gets_the_state_was_sent_nothing(inbox: Inbox) -> None:
         thread.start(graph, **fields)
         (pause,) = inbox.list(thread_id=thread.thread_id)
         assert not pause.HasField("task_input")
+        (task,) = thread.state().tasks
+        assert not task.HasField("task_input")
 
 
 def test_a_very_long_input_is_left_out(inbox: Inbox) -> None:
@@ -106,9 +111,11 @@ def test_a_very_long_input_is_left_out(inbox: Inbox) -> None:
         given = {"log": ["x" * length]}
         thread.command(goto=[("b", given)], interrupt_before=["b"])
         (pause,) = thread.pauses
-        assert pause.HasField("task_input") is there
-        if there:
-            assert value(pause.task_input) == given
+        (task,) = thread.state().tasks
+        for told in (pause, task):
+            assert told.HasField("task_input") is there
+            if there:
+                assert value(told.task_input) == given
 
 
 def test_a_pause_at_a_breakpoint_says_all_there_is(inbox: Inbox) -> None:

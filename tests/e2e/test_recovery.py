@@ -301,6 +301,7 @@ def test_what_each_attempt_at_a_run_has_made_is_rolled_back(mortal: Mortal, gate
     lines = [line for line in mortal.process.log.splitlines() if run_id in line]
     (line,) = [line for line in lines if "run_recovered" in line]
     assert all(word in line for word in ("warning", mortal.thread.thread_id, "attempt"))
+    assert "request_id=" in line
     gate.open()
     mortal.thread.resume(answer="new")
     inside = ["in", "before", "one", "child: 'new'", "gate"]

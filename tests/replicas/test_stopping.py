@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from tests.replicas.replica import (
     SUCCEEDED,
     Ledger,
     Reader,
+    Replica,
     attempts,
     begin,
     customs,
@@ -23,11 +25,21 @@ from tests.replicas.replica import (
 )
 
 
+def told(replica: Replica, event: str, run_id: str) -> list[dict[str, Any]]:
+    """The lines of a server's log that tell this of a run."""
+    lines = (json.loads(line) for line in replica.process.log.splitlines())
+    return [line for line in lines if (line["event"], line.get("run_id")) == (event, run_id)]
+
+
 def test_a_server_that_is_stopped_hands_its_runs_on_at_a_step_and_at_once(
     postgres: PostgresServer, gates: Callable[[], Gate], ledger: Ledger
 ) -> None:
     # No lease runs out here: it is the word of the server that is leaving that counts.
-    env = {"GRAPHWIRE_LEASE_SECONDS": "600", "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60"}
+    env = {
+        "GRAPHWIRE_LEASE_SECONDS": "600",
+        "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60",
+        "GRAPHWIRE_LOG_FORMAT": "json",
+    }
     first = gates()
     with (
         postgres.fresh_database() as database,
@@ -43,6 +55,13 @@ def test_a_server_that_is_stopped_hands_its_runs_on_at_a_step_and_at_once(
         assert failure.code() is grpc.StatusCode.UNAVAILABLE
         assert reason_of(failure) == "SHUTTING_DOWN"
         assert leaving.process.wait() == 0
+        # Nothing went wrong: nobody has to look at it.
+        (given,) = told(leaving, "run_handed_back", seen.run_id)
+        (taken,) = told(staying, "run_taken_over", seen.run_id)
+        assert taken["level"] == given["level"] == "info"
+        assert taken["request_id"] == given["request_id"] != ""
+        assert (taken["thread_id"], taken["attempt"]) == (given["thread_id"], 2)
+        assert told(staying, "run_recovered", seen.run_id) == []
         # No step was done twice: the one under way had come to its end.
         assert customs(events) == [0, 1, 2, 3, 4, 5]
         assert attempts(events) == [2]

@@ -64,6 +64,27 @@ def test_streams_are_counted_apart_and_by_principal() -> None:
     open_stream("ann")
 
 
+def test_a_text_says_how_many_are_open() -> None:
+    load = Load(LoadLimits(calls=1, streams=2, streams_of_one=1))
+    for method in ("CancelRun", "GetRun", "JoinRun", "WaitRun"):
+        load.enter(f"{RUNS}{method}", b"").belongs_to(method)
+
+    def text(method: str) -> str:
+        with pytest.raises(errors.LimitReachedError) as caught:
+            load.enter(f"{RUNS}{method}", b"")
+        return caught.value.message
+
+    rest = "try again in a moment, or at another one"
+    assert text("GetRun") == (
+        "1 call is open at this server, which is as many as it takes (max_concurrent_calls); "
+        f"{rest}"
+    )
+    assert text("CancelRun").startswith("1 call that cancels, pauses or resumes is open at ")
+    assert text("JoinRun") == (
+        f"2 streams are open at this server, which is as many as it takes (max_streams); {rest}"
+    )
+
+
 def test_who_streams_the_answer_to_a_pause_is_let_in_when_others_are_not() -> None:
     load = Load(LoadLimits(streams=1))
     load.enter(f"{RUNS}StreamRun", INPUT)

@@ -149,7 +149,7 @@ async def test_readers_follow_a_run_to_another_server(tmp_path: Path, ledger: Le
         def take(tx: Transaction) -> RunRecord:
             tx.leave_servers(server.membership.server_id)
             tx.join_servers("another", ttl=60_000_000)
-            return tx.claim_lost("another", limit=1)[0]
+            return tx.claim_lost("another", limit=1)[0].run
 
         taken = await server.storage.write(take)
         (supervisor,) = (t for t in asyncio.all_tasks() if t.get_name() == f"run {run.run_id}")

@@ -140,10 +140,28 @@ async def test_the_queue_of_one_is_full_and_that_of_another_is_not(tmp_path: Pat
             "value": "3",
             "maximum": "2",
         }
+        assert caught.value.message == (
+            "the queue is full: 2 runs of yours wait for their turn, and the server takes 2 "
+            "(max_queued_runs_per_principal); try again when it is shorter"
+        )
         await begin(services, "bob-1")
         with pytest.raises(errors.LimitReachedError) as caught:
             await begin(services, "eve-0")
         assert caught.value.metadata["limit"] == "max_queued_runs"
+
+
+async def test_of_a_queue_for_one_run_it_is_said_that_it_waits(tmp_path: Path) -> None:
+    hall = Hall()
+    limits = QueueLimits(queued=1, queued_of_one=0)
+    async with serving(tmp_path, hall.graph(), slots=1, queue=limits) as services:
+        await begin(services, "ann-0")
+        await begin(services, "ann-1")
+        with pytest.raises(errors.LimitReachedError) as caught:
+            await begin(services, "bob-0")
+        assert caught.value.message == (
+            "the queue is full: 1 run waits for its turn, and the server takes 1 "
+            "(max_queued_runs); try again when it is shorter"
+        )
 
 
 async def test_start_delays_and_the_order_on_a_thread_are_kept(tmp_path: Path) -> None:

@@ -180,6 +180,22 @@ async def test_who_joins_before_the_oldest_event_is_told_which_are_kept(
     assert await rest(log.follow("run", after=9)) == []
 
 
+async def test_what_is_said_of_one_event(storage: Storage, log: EventLog) -> None:
+    await add(storage, a_thread())
+    await put(storage, ended(), 3)
+    await trim(storage)
+    with pytest.raises(errors.SequenceOutOfRangeError) as removed:
+        await rest(log.follow("run", after=0))
+    assert removed.value.message == (
+        "the first event of run run was removed, as it ended long enough ago; those from 2 to 3 "
+        "are kept: join with after_sequence 1 to get them"
+    )
+    await put(storage, ended("new"), 1)
+    with pytest.raises(errors.SequenceOutOfRangeError) as beyond:
+        await rest(log.follow("new", after=2))
+    assert beyond.value.message == "run new has 1 event so far, none after 2"
+
+
 async def test_who_reads_while_events_go_is_told_so_at_the_gap(
     storage: Storage, log: EventLog
 ) -> None:

@@ -41,6 +41,8 @@ ELEMENTS: tuple[list[Any], ...] = (
     [],
     ["b\0b"],
 )
+ADAS = Access(metadata='{"owner": "ada"}')
+READ_BY_BOB = Access(lists=(("readers", '["bob"]'),))
 ACCESSES = (
     ALL,
     *(Access(owner=owner) for owner in (*OWNERS, "nobody")),
@@ -66,6 +68,13 @@ ACCESSES = (
     Access(also='{"owner": "ada"}'),
     Access(metadata='{"owner": "ada"}', also='{"readers": ["bob"]}'),
     Access(metadata='{"owner": "ada"}', also='{"owner": 1}'),
+    Access(choices=((ADAS, READ_BY_BOB),)),
+    Access(choices=((ADAS,), (READ_BY_BOB,))),
+    Access(choices=((ADAS, READ_BY_BOB), (Access(metadata='{"owner": 1}'), READ_BY_BOB))),
+    Access(choices=((Access(choices=((ADAS,), (READ_BY_BOB,))), Access(metadata='{"owner": 1}')),)),
+    Access(metadata='{"owner": "ada"}', choices=((READ_BY_BOB, Access(metadata='{"owner": 1}')),)),
+    Access(owner="ada", also='{"owner": "ada"}', choices=((ADAS, READ_BY_BOB),)),
+    Access(choices=((ALL, ADAS),)),
 )
 
 
@@ -102,6 +111,18 @@ async def test_a_query_finds_those_that_the_access_admits(storage: Storage, acce
     assert await storage.read(lambda db: db.list_pauses(PauseFilter(access=access), limit=9)) == []
     assert await storage.read(lambda db: db.active_run_ids(RunStatus.PENDING, access)) == []
     await storage.read(lambda db: db.assistants(AssistantFilter(access=access), limit=9))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["or", "and"])
+async def test_choices_may_be_very_many(storage: Storage, *, together: bool) -> None:
+    thread = ThreadRecord("t", ThreadStatus.IDLE, '{"owner": "ada"}', 1, 1)
+    await storage.write(lambda tx: tx.insert_thread(thread))
+    many = [Access(metadata=json.dumps({"owner": f"team {n}"})) for n in range(1500)]
+    choices = ((*many, ADAS),) if not together else tuple((each, ADAS) for each in many)
+    which = ThreadFilter(access=Access(choices=choices))
+    assert await storage.read(lambda db: db.count_threads(which)) == 1
+    nobody = ThreadFilter(access=Access(choices=(tuple(many), *choices)))
+    assert await storage.read(lambda db: db.count_threads(nobody)) == 0
 
 
 async def test_a_thread_belongs_to_whom_it_was_made_for(storage: Storage) -> None:

@@ -14,7 +14,7 @@ from graphwire_server.storage.interface import (
     StorageError,
     Transaction,
 )
-from graphwire_server.storage.records import Lease, RunRecord, RunStatus
+from graphwire_server.storage.records import Lease, RunRecord, RunStatus, TakenOver
 
 from .builders import A_DAY, a_run, a_thread, add, an_event
 
@@ -27,11 +27,15 @@ async def join(storage: Storage, *servers: str, ttl: int = A_DAY) -> None:
         await storage.write(lambda tx, server=server: tx.join_servers(server, ttl=ttl))  # type: ignore[misc]
 
 
-async def claim_lost(storage: Storage, server: str = "other", *, limit: int = 9) -> list[RunRecord]:
+async def take_over(storage: Storage, server: str = "other", *, limit: int = 9) -> list[TakenOver]:
     foretold = await storage.read(lambda r: r.has_lost_run())
-    claimed = await storage.write(lambda tx: tx.claim_lost(server, limit=limit))
-    assert foretold is bool(claimed)
-    return claimed
+    taken = await storage.write(lambda tx: tx.claim_lost(server, limit=limit))
+    assert foretold is bool(taken)
+    return taken
+
+
+async def claim_lost(storage: Storage, server: str = "other", *, limit: int = 9) -> list[RunRecord]:
+    return [each.run for each in await take_over(storage, server, limit=limit)]
 
 
 async def hold(storage: Storage, lease: Lease = FIRST, run_id: str = "run") -> None:
@@ -221,7 +225,10 @@ async def test_a_run_that_is_handed_back_goes_to_whoever_claims_it_and_is_no_los
         await hold(storage)
 
     claimed = replace(run, lease=Lease("other", 2), attempt=2)
-    assert await claim_lost(storage) == [claimed]
+    assert await take_over(storage) == [TakenOver(claimed, handed_back=True)]
+    await storage.write(lambda tx: tx.leave_servers("other"))
+    lost = replace(claimed, lease=Lease("server", 3), attempt=3, losses=1)
+    assert await take_over(storage, "server") == [TakenOver(lost, handed_back=False)]
 
 
 async def test_a_run_that_has_ended_is_let_go(storage: Storage) -> None:

@@ -11,7 +11,13 @@ from functools import partial
 import pytest
 from graphwire_server.storage.interface import IntegrityError, LeaseLostError, Storage, Transaction
 from graphwire_server.storage.postgres import PostgresStorage, announcements
-from graphwire_server.storage.records import Lease, PauseStatus, RunStatus, ThreadStatus
+from graphwire_server.storage.records import (
+    Lease,
+    PauseStatus,
+    RunStatus,
+    TakenOver,
+    ThreadStatus,
+)
 
 from .builders import A_DAY, a_pause, a_run, a_thread, add, an_event
 from .conftest import OpenPostgres
@@ -242,7 +248,7 @@ async def test_a_run_that_is_held_is_not_claimed_before_the_commit(
     await writing
 
     (claimed,) = await b.write(lambda tx: tx.claim_lost("b", limit=9))
-    assert claimed == a_run(
+    assert claimed.run == a_run(
         status=RUNNING, lease=Lease("b", 2), attempt=2, losses=1, last_sequence=1
     )
     with pytest.raises(LeaseLostError):
@@ -285,7 +291,8 @@ async def test_a_server_that_dies_loses_its_runs_when_its_lease_lapses(
     async with asyncio.timeout(TIMEOUT):
         while not (claimed := await b.write(lambda tx: tx.claim_lost("b", limit=9))):
             await asyncio.sleep(0.02)
-    assert claimed == [replace(run, lease=Lease("b", 2), attempt=2, losses=1)]
+    taken = replace(run, lease=Lease("b", 2), attempt=2, losses=1)
+    assert claimed == [TakenOver(taken, handed_back=False)]
     assert a.renew_server("a", ttl=A_DAY) is False
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from graphwire_server.storage.interface import StorageError
-from graphwire_server.storage.records import Lease, RunStatus
+from graphwire_server.storage.records import Lease, RunStatus, TakenOver
 from graphwire_server.storage.sql.migrations import Migration, load_migrations
 from graphwire_server.storage.sqlite import SqliteStorage
 from graphwire_server.storage.sqlite.connection import Connection
@@ -252,7 +252,8 @@ async def test_what_the_server_before_has_held_can_be_claimed_at_once(
     after = await open_sqlite(sqlite_path)
     await after.write(lambda tx: tx.join_servers("after", ttl=A_DAY))
     claimed = await after.write(lambda tx: tx.claim_lost("after", limit=9))
-    assert claimed == [replace(run, lease=Lease("after", 2), attempt=2, losses=1)]
+    taken = replace(run, lease=Lease("after", 2), attempt=2, losses=1)
+    assert claimed == [TakenOver(taken, handed_back=False)]
 
 
 HOLDER = """

@@ -389,7 +389,7 @@ def test_lost_runs_are_found_in_the_crowd(crowd: sqlite3.Connection) -> None:
         for run_id in ("run-500", "run-10"):
             tx.change_run(run_id, RunStatus.RUNNING, now=1)
         tx.join_servers("server", ttl=A_DAY)
-        return [run.run_id for run in tx.claim_lost("server", limit=50)]
+        return [each.run.run_id for each in tx.claim_lost("server", limit=50)]
 
     assert run(crowd, work) == ["run-10", "run-500"]
     assert steps(crowd, work) < 2000

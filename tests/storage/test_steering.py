@@ -60,7 +60,7 @@ async def test_who_takes_a_run_over_knows_what_was_asked_of_it(storage: Storage)
     await storage.write(lambda tx: tx.set_run_breakpoints("r", '["x"]'))
     await storage.write(lambda tx: tx.leave_servers("a"))
     (taken,) = await storage.write(lambda tx: tx.claim_lost("b", limit=5))
-    assert (taken.run_id, taken.breakpoints) == ("r", '["x"]')
+    assert (taken.run.run_id, taken.run.breakpoints) == ("r", '["x"]')
     assert await storage.read(lambda db: db.is_steered("r"))
     assert await storage.read(lambda db: db.unsteered_runs("b")) == []
 

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 from graphwire_server.graphs.webhook_config import WebhookConfig
+from graphwire_server.settings import Settings
 from graphwire_server.webhooks.addresses import read_address, why_refused
 from graphwire_server.webhooks.policy import UrlPolicy, UrlRefusedError, masked
 from hypothesis import given
@@ -267,6 +268,32 @@ def test_a_project_narrows_what_the_settings_allow_and_widens_nothing() -> None:
             narrowed.check(url)
     with pytest.raises(UrlRefusedError, match="private"):
         narrowed.check_address(ipaddress.ip_address("10.0.0.1"))
+
+
+def test_a_refusal_names_what_would_have_to_change() -> None:
+    def refusal(policy: UrlPolicy, url: str) -> str:
+        with pytest.raises(UrlRefusedError) as refused:
+            policy.check(url)
+        return str(refused.value)
+
+    closed = POLICY.narrowed(WebhookConfig(require_https=True, public_only=True))
+    plain, inside = "http://example.com/", "https://10.0.0.1/"
+    assert refusal(POLICY, plain) == (
+        "must be https; the server's setting GRAPHWIRE_WEBHOOK_ALLOW_HTTP would allow http"
+    )
+    assert refusal(closed, plain) == (
+        "must be https; webhooks.url.require_https of the project's langgraph.json asks for that"
+    )
+    private = "must lead to a public address; its host's is private"
+    assert refusal(POLICY, inside) == (
+        f"{private}; the server's setting GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS would allow it"
+    )
+    assert refusal(closed, inside) == (
+        f"{private}; webhooks.url.disable_private_ips of the project's langgraph.json asks for that"
+    )
+    for policy in (POLICY, closed):
+        for named in re.findall(r"GRAPHWIRE_(\w+)", policy.why_https + policy.why_public):
+            assert named.lower() in Settings.model_fields
 
 
 def test_what_is_shown_of_a_url_has_no_query() -> None:

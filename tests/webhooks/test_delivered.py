@@ -383,7 +383,8 @@ def test_a_url_that_leads_into_the_network_is_refused_on_arrival(client: Client)
     [violation] = refused.value.violations
     assert (violation.field, violation.description) == (
         "webhook",
-        "must lead to a public address; its host's is link-local",
+        "must lead to a public address; its host's is link-local; the server's setting "
+        "GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS would allow it",
     )
     assert "hush" not in str(refused.value)
 
@@ -457,7 +458,12 @@ def test_a_deleted_thread_has_its_webhook_sent_all_the_same(client: Client) -> N
         assert receiver.wait(2)[1].event["run"]["run_id"] == run.run_id
 
 
+def test_a_server_tells_that_runs_may_name_webhooks(client: Client) -> None:
+    assert "webhooks" in client.server.info().capabilities
+
+
 def test_a_server_without_a_secret_sends_none(client_of_the_shared_server: Client) -> None:
+    assert "webhooks" not in client_of_the_shared_server.server.info().capabilities
     with pytest.raises(errors.InvalidFieldError, match="GRAPHWIRE_WEBHOOK_SECRETS"):
         client_of_the_shared_server.runs.create(
             None, "linear", input={"log": []}, webhook="https://example.com/"
@@ -480,6 +486,7 @@ def test_unsigned_if_asked_for_by_name(tmp_path: Path, receiver: Receiver) -> No
         with Client(process.address) as client:
             client.runs.create(None, "linear", input={"log": []}, webhook=receiver.url())
             [came] = receiver.wait(1)
+            assert "webhooks" in client.server.info().capabilities
     finally:
         process.stop()
     assert "webhook-signature" not in came.headers

@@ -95,7 +95,10 @@ async def test_a_name_that_leads_into_the_network_by_the_time_it_is_sent_is_refu
             resolve=names(hooks_example_com=["127.0.0.1"]),
         )
         assert receiver.received == []
-    error = "the URL must lead to a public address; its host's is loopback"
+    error = (
+        "the URL must lead to a public address; its host's is loopback; the server's setting "
+        "GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS would allow it"
+    )
     assert answer == Answer(Result.REFUSED, error=error)
 
 

@@ -72,7 +72,7 @@ class GetServerInfoResponse(_message.Message):
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional features, by name: "sqlite", "enqueue", "stateless_runs",
-        "start_delay".
+        "start_delay"; "webhooks" if runs may name one.
         """
 
     def __init__(

@@ -458,7 +458,7 @@ class StateUpdate(_message.Message):
     """
     @_builtins.property
     def values(self) -> _payload_pb2.Payload:
-        """As UpdateThreadStateRequest.values."""
+        """As UpdateThreadStateRequest.values: null, or unset, is a node that has written nothing."""
 
     def __init__(
         self,
@@ -1172,6 +1172,7 @@ class TaskState(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     INTERRUPTS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    TASK_INPUT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """LangGraph's id of the task."""
     node: _builtins.str
@@ -1192,6 +1193,12 @@ class TaskState(_message.Message):
     def state(self) -> Global___ThreadState:
         """With `subgraphs`: the state of the subgraph that the task runs."""
 
+    @_builtins.property
+    def task_input(self) -> _payload_pb2.Payload:
+        """What was sent to it, by which the tasks of a fan-out (Send) are told apart. Unset if
+        the task gets the state, or if it is longer than 65536 characters as JSON.
+        """
+
     def __init__(
         self,
         *,
@@ -1201,10 +1208,11 @@ class TaskState(_message.Message):
         result: _payload_pb2.Payload | None = ...,
         interrupts: _abc.Iterable[Global___InterruptState] | None = ...,
         state: Global___ThreadState | None = ...,
+        task_input: _payload_pb2.Payload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "result", b"result", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "result", b"result", "state", b"state", "task_input", b"task_input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "interrupts", b"interrupts", "node", b"node", "result", b"result", "state", b"state", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "interrupts", b"interrupts", "node", b"node", "result", b"result", "state", b"state", "task_id", b"task_id", "task_input", b"task_input"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

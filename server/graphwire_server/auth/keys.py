@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorith
 from jwt.exceptions import PyJWTError
 
 from graphwire_server.auth.setup_errors import UnusableFileError
+from graphwire_server.wording import counted
 
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES = {
@@ -183,7 +184,8 @@ def _algorithms_of(key: object) -> frozenset[str]:
             fitting = frozenset(name for name, least in _SECRETS.items() if len(key) >= least)
             if not fitting:
                 raise _UnusableKeyError(
-                    f"is a secret of {len(key)} bytes; HS256 needs {_SECRETS['HS256']} at least"
+                    f"is a secret of {counted(len(key), 'byte')}; HS256 needs "
+                    f"{_SECRETS['HS256']} at least"
                 )
             return fitting
         case _:

@@ -87,11 +87,17 @@ def access_of(filter_: Mapping[str, Any]) -> Access:
     """Returns what a filter of LangGraph's lets pass.
 
     Each key of it is one of the metadata: with the value that must be there, by itself or under
-    `$eq`, or, under `$contains`, with what must be in the list that is there.
+    `$eq`, or, under `$contains`, with what must be in the list that is there. Under `$or` and
+    `$and` are filters of which one must let it pass, or all.
     """
     equal: dict[str, Any] = {}
     lists: list[tuple[str, str]] = []
+    choices: list[tuple[Access, ...]] = []
     for key, wanted in filter_.items():
+        if key in ("$or", "$and") and isinstance(wanted, list):
+            groups = tuple(map(access_of, wanted))
+            choices += [groups] if key == "$or" else [(group,) for group in groups]
+            continue
         if not isinstance(wanted, Mapping):
             equal[key] = wanted
             continue
@@ -101,4 +107,9 @@ def access_of(filter_: Mapping[str, Any]) -> Access:
             elements = wanted["$contains"]
             elements = list(elements) if isinstance(elements, list | tuple) else [elements]
             lists.append((key, orjson.dumps(elements).decode()))
-    return Access(metadata=orjson.dumps(equal).decode() if equal else "", lists=tuple(lists))
+    return Access(
+        metadata=orjson.dumps(equal).decode() if equal else "",
+        lists=tuple(lists),
+        # Where everything is a choice, nothing is chosen.
+        choices=tuple(choice for choice in choices if ALL not in choice),
+    )

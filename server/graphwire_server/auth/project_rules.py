@@ -32,6 +32,8 @@ RESOURCES = {
 _ELSEWHERE = frozenset({"crons", "store", "runs"})
 _ANY = "*"
 _FORBIDDEN = "Forbidden"
+#: How deep `$or` and `$and` may stand in each other, as on LangGraph's server.
+_MOST_NESTED = 2
 _NOT_FOUND = {
     "threads": (errors.ThreadNotFoundError, "thread", "thread_id"),
     "assistants": (errors.AssistantNotFoundError, "assistant", "assistant_id"),
@@ -66,7 +68,8 @@ class ProjectRules:
 
         Returns:
             The filter that the metadata of what is touched has to match: names to a scalar, to
-            `{"$eq": scalar}`, or to `{"$contains": scalar or list of scalars}`. None: any.
+            `{"$eq": scalar}`, or to `{"$contains": scalar or list of scalars}`; `$or` and `$and`
+            to lists of filters. None: any.
 
         Raises:
             PermissionDeniedError: The handler refuses.
@@ -143,10 +146,18 @@ def wrong_filter(found: Any) -> str:
     """Returns what is wrong with a filter of a handler; empty if nothing is."""
     if not isinstance(found, dict):
         return f"it returned {type(found).__name__}, not None, True, False or a filter (a dict)"
+    return _wrong_keys(found, "the filter that it returned", nested=0)
+
+
+def _wrong_keys(found: dict[Any, Any], which: str, *, nested: int) -> str:
     for name, wanted in found.items():
         if not isinstance(name, str):
-            return "the filter that it returned has a key that is no text"
-        at = f'the filter that it returned has for "{name}"'
+            return f"{which} has a key that is no text"
+        at = f'{which} has for "{name}"'
+        if name in ("$or", "$and"):
+            if reason := _wrong_groups(name, wanted, which, nested=nested + 1):
+                return reason
+            continue
         if _is_plain(wanted):
             continue
         if not isinstance(wanted, dict):
@@ -159,6 +170,23 @@ def wrong_filter(found: Any) -> str:
         listed = operand if operator == "$contains" and isinstance(operand, list) else [operand]
         if not all(map(_is_plain, listed)):
             return f"{at} {operator} with what is no plain value"
+    return ""
+
+
+def _wrong_groups(operator: str, groups: Any, which: str, *, nested: int) -> str:
+    """Returns what is wrong with what stands under `$or` or `$and`; empty if nothing is."""
+    if nested > _MOST_NESTED:
+        return f"{which} has {operator} in more than {_MOST_NESTED - 1} other $or or $and"
+    if not isinstance(groups, list):
+        return f'{which} has for "{operator}" {type(groups).__name__}, not a list of filters'
+    if len(groups) < 2:
+        return f'{which} has for "{operator}" a list of {len(groups)}, not of two filters or more'
+    for index, group in enumerate(groups):
+        inner = f"{operator}[{index}] of {which}"
+        if not isinstance(group, dict):
+            return f"{inner} is {type(group).__name__}, not a filter (a dict)"
+        if reason := _wrong_keys(group, inner, nested=nested):
+            return reason
     return ""
 
 

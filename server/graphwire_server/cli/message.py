@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphwire_server.cli.flow import Flow
+from graphwire_server.wording import counted
 
 #: How many rows of a tool's result are shown on a terminal.
 _RESULT_ROWS = 8
@@ -75,7 +76,7 @@ class OpenMessage:
         shown = rows[: max(0, _RESULT_ROWS - self._taken)]
         self._taken += len(rows)
         if self.done and (left_out := self._taken - _RESULT_ROWS) > 0:
-            shown.append(Text(f"… {left_out} more lines", style="dim italic"))
+            shown.append(Text(f"… {counted(left_out, 'more line')}", style="dim italic"))
         return shown
 
     @property

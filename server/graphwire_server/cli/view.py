@@ -31,6 +31,7 @@ from rich.text import Text
 
 from graphwire_server.cli import jsonlines
 from graphwire_server.cli.message import OpenMessage, compact
+from graphwire_server.wording import counted
 
 _INDENT = 2
 _REFRESH = 12
@@ -271,7 +272,7 @@ class HumanView(View):
         if self._began_at is not None:
             parts.append(f"{(event.time - self._began_at).total_seconds():.1f} s")
         if total := sum(self._tokens.values()):
-            parts.append(f"{total} tokens")
+            parts.append(counted(total, "token"))
         self._section = None
         self._print("")
         self._print(Text.assemble((parts[0], style), *((f"  {p}", "dim") for p in parts[1:])))

@@ -502,11 +502,18 @@ def _tool_calls(
 
 def _sent_input(task: PregelTask, sent: Sequence[Any]) -> str | None:
     """Returns what a task was sent, as `Waiting.task_input`."""
-    for given in compat.sent_input(task, sent):
-        if not is_tool_calls(given):
-            text = jsontext.dumps(given)
-            return text if len(text) <= LONGEST_INPUT else None
-    return None
+    if any(map(is_tool_calls, compat.sent_input(task, sent))):
+        return None
+    return input_text(task, sent)
+
+
+def input_text(task: PregelTask, sent: Sequence[Any]) -> str | None:
+    """Returns what a task was sent, as JSON text.
+
+    None if it gets the state, or if it is longer than `LONGEST_INPUT`.
+    """
+    texts = [jsontext.dumps(given) for given in compat.sent_input(task, sent)]
+    return next((text for text in texts if len(text) <= LONGEST_INPUT), None)
 
 
 def _below(snapshot: StateSnapshot, task: PregelTask, namespace: Namespace) -> StateSnapshot | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.inside import graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
 from graphwire_server.graphs.places import Namespace, namespace_of, text_of
-from graphwire_server.graphs.position import checkpoint_id_of, next_nodes
+from graphwire_server.graphs.position import checkpoint_id_of, input_text, next_nodes
 from graphwire_server.graphs.stops import STOPPED_AFTER
-from graphwire_server.graphs.stored import stored_checkpoint
+from graphwire_server.graphs.stored import pending, stored_checkpoint
 from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
 from graphwire_server.storage.records import Failure
 
@@ -36,6 +36,7 @@ class TaskView:
     result: str | None
     interrupts: tuple[tuple[str, str], ...]
     state: StateView | None
+    task_input: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ async def read_state(
     # LangGraph answers an unknown checkpoint with an empty state, and no time.
     if snapshot.created_at is None and (checkpoint_id or namespace):
         raise checkpoint_not_found(thread_id, checkpoint_id, namespace)
-    return view(snapshot)
+    return await _view(applied, snapshot)
 
 
 async def read_history(
@@ -198,15 +199,18 @@ async def fork(graph: AnyPregel, thread_id: str, checkpoint_id: str) -> None:
     await graph.aupdate_state(thread_config(thread_id, checkpoint_id), None, compat.COPY_NODE)
 
 
-def view(snapshot: StateSnapshot) -> StateView:
-    """Returns the plain form of LangGraph's snapshot."""
+async def _view(graph: AnyPregel, snapshot: StateSnapshot) -> StateView:
+    """Returns the plain form of LangGraph's snapshot, which a graph has given."""
+    sent: tuple[Any, ...] = ()
+    if any(map(compat.is_sent, snapshot.tasks)):
+        _, sent = await pending(graph, snapshot.config)
     checkpoint_id = checkpoint_id_of(snapshot.config)
     exists = snapshot.created_at is not None
     namespace = str(snapshot.config.get("configurable", {}).get("checkpoint_ns") or "")
     return StateView(
         values=jsontext.dumps(snapshot.values) if exists else None,
         next=next_nodes(snapshot),
-        tasks=tuple(_task(task) for task in snapshot.tasks),
+        tasks=tuple([await _task(graph, task, sent) for task in snapshot.tasks]),
         checkpoint_id=checkpoint_id if exists else "",
         parent_checkpoint_id=checkpoint_id_of(snapshot.parent_config),
         namespace=tuple(namespace.split("|")) if namespace else (),
@@ -232,14 +236,15 @@ def checkpoint_not_found(
     )
 
 
-def _task(task: PregelTask) -> TaskView:
+async def _task(graph: AnyPregel, task: PregelTask, sent: Sequence[Any]) -> TaskView:
     return TaskView(
         task_id=task.id,
         node=task.name,
         error=None if task.error is None else compat.task_failure(task.error, task.name),
         result=None if task.result is None else jsontext.dumps(task.result),
         interrupts=tuple((i.id, jsontext.dumps(i.value)) for i in task.interrupts),
-        state=view(task.state) if isinstance(task.state, StateSnapshot) else None,
+        state=await _view(graph, task.state) if isinstance(task.state, StateSnapshot) else None,
+        task_input=input_text(task, sent),
     )
 
 

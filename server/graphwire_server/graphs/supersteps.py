@@ -21,7 +21,10 @@ from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
 
 @dataclass(frozen=True, slots=True)
 class NodeUpdate:
-    """What a node is taken to have returned; of `__input__`, what is taken as new input."""
+    """What a node is taken to have returned; of `__input__`, what is taken as new input.
+
+    None as values of a node writes nothing.
+    """
 
     values: Any
     as_node: str
@@ -73,7 +76,8 @@ def _check(graph: AnyPregel, updates: Superstep, step: str) -> None:
                 metadata={"node": update.as_node, "nodes": nodes},
             )
         check_node(graph, update.as_node, f"{field}.as_node")
-        check_update(graph, update.values, f"{field}.values", errors.InvalidUpdateError)
+        if update.values is not None:
+            check_update(graph, update.values, f"{field}.values", errors.InvalidUpdateError)
 
 
 async def _apply(graph: AnyPregel, thread_id: str, updates: Superstep, batch: EditBatch) -> None:

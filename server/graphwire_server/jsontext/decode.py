@@ -10,6 +10,7 @@ from math import isinf
 from typing import Any
 
 from graphwire_server.jsontext.encode import MAX_INT, MIN_INT
+from graphwire_server.wording import counted
 
 #: The longest path and the longest literal in an error's text, in characters: it travels
 #: in the trailers of the call, which have room for a few kilobytes.
@@ -196,7 +197,7 @@ _LENIENT = json.JSONDecoder(
 
 def _first_violation(text: str, max_depth: int) -> str:
     """Returns what is wrong with a refused text, in the order of the text."""
-    too_deep = f"is nested deeper than {max_depth} levels"
+    too_deep = f"is nested deeper than {counted(max_depth, 'level')}"
     try:
         root = _LENIENT.decode(text)
     except json.JSONDecodeError as error:

@@ -5,6 +5,7 @@ They get what `langgraph_sdk.auth.types.on` describes, ids as texts, and may cha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -42,13 +43,16 @@ class AskedFor:
         self._before: dict[str, Any] = {}
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata as a handler has left it."""
+        metadata = self._value.get("metadata")
+        return metadata if isinstance(metadata, dict) else {}
+
+    @property
     def added(self) -> dict[str, Any]:
         """The keys of the metadata that a handler has added or changed, with their values."""
-        metadata = self._value.get("metadata")
-        if not isinstance(metadata, dict):
-            return {}
         before = self._before
-        return {k: v for k, v in metadata.items() if k not in before or before[k] != v}
+        return {k: v for k, v in self.metadata.items() if k not in before or before[k] != v}
 
     def of(self, request: Any) -> dict[str, Any]:
         """Returns what is read, changed, deleted or searched for."""
@@ -81,11 +85,14 @@ class AskedFor:
             }
         )
 
-    def of_thread(self, thread_id: str) -> dict[str, Any]:
+    def of_thread(
+        self, thread_id: str, metadata: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Returns a thread that is made by the way: for a run, or as a copy."""
         if not self._wanted:
             return {}
-        return self._given({"thread_id": thread_id, "metadata": {}, "if_exists": "raise"})
+        given = deepcopy(dict(metadata or {}))
+        return self._given({"thread_id": thread_id, "metadata": given, "if_exists": "raise"})
 
     def of_start(self, request: Any) -> dict[str, Any]:
         """Returns the run that is to be started."""

@@ -5,6 +5,7 @@ What is not in the table is refused, so that no RPC is open by mistake.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -283,16 +284,19 @@ class Authorizer:
                 if not _admits(access, there):
                     raise thread_not_found(thread_id)
                 return _caller(identity, access)
-        added = asked.added
-        made = await self._made(identity, thread_id)
-        return replace(made, access=access, thread_metadata={**made.thread_metadata, **added})
+        # The thread has the metadata of the run, as on LangGraph's server: a handler may rely on
+        # what it finds there, as on what it writes.
+        made = await self._made(identity, thread_id, asked.metadata)
+        return replace(made, access=access)
 
-    async def _made(self, identity: Identity, thread_id: str) -> Caller:
+    async def _made(
+        self, identity: Identity, thread_id: str, metadata: Mapping[str, Any] | None = None
+    ) -> Caller:
         """Returns the caller who makes a thread; with what the project's rules put on it."""
         asked = self._asked()
         rule = Rule("threads", "create", Subject.NEW_THREAD)
-        access = await self._decide(identity, rule, asked.of_thread(thread_id))
-        return replace(_caller(identity, access), thread_metadata=asked.added)
+        access = await self._decide(identity, rule, asked.of_thread(thread_id, metadata))
+        return replace(_caller(identity, access), thread_metadata=asked.metadata)
 
     async def _check_cancelled(self, request: Any, access: Access) -> None:
         if access == ALL:

@@ -118,6 +118,7 @@ def _task_message(task: TaskView) -> threads_pb2.TaskState:
             for interrupt_id, value in task.interrupts
         ],
         state=state_message(task.state) if task.state else None,
+        task_input=payload(task.task_input),
     )
 
 

@@ -9,10 +9,12 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 from graphwire import errors
 from graphwire.v1 import run_pb2, runs_pb2
+
+from graphwire_server.wording import counted
 
 #: Calls that wait for others to do something: they cost memory, not time.
 WAITING = frozenset(
@@ -40,12 +42,18 @@ _STARTS = {
 _COMMAND_RESUME = run_pb2.Command.DESCRIPTOR.fields_by_name["resume"].number
 
 
-class Kind(StrEnum):
-    """How a call is counted; the value is what it is called in a text."""
+class Kind(Enum):
+    """How a call is counted; the value is what one is called in a text, and what several are."""
 
-    CALL = "calls"
-    STEERING = "calls that cancel, pause or resume"
-    STREAM = "streams"
+    CALL = ("call is", "calls are")
+    STEERING = (
+        "call that cancels, pauses or resumes is",
+        "calls that cancel, pause or resume are",
+    )
+    STREAM = ("stream is", "streams are")
+
+
+_STREAMS_OF_ONE = ("stream of yours is", "streams of yours are")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ class Load:
         elif method in STEERING or is_resume(method, data):
             kind = Kind.STEERING
         if self._under_way[kind] >= most:
-            raise _full(name, self._under_way[kind] + 1, most, str(kind))
+            raise _full(name, self._under_way[kind] + 1, most, kind.value)
         return Place(self, kind)
 
     def _hold(self, kind: Kind) -> None:
@@ -104,7 +112,7 @@ class Load:
     def _hold_stream(self, principal: str) -> None:
         most, there = self._limits.streams_of_one, self._streams_of[principal]
         if most and there >= most:
-            raise _full("max_streams_per_principal", there + 1, most, "streams of yours")
+            raise _full("max_streams_per_principal", there + 1, most, _STREAMS_OF_ONE)
         self._streams_of[principal] = there + 1
 
     def _let_stream_go(self, principal: str) -> None:
@@ -194,10 +202,10 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
     return 0, len(data)
 
 
-def _full(name: str, value: int, most: int, what: str) -> errors.LimitReachedError:
+def _full(name: str, value: int, most: int, what: tuple[str, str]) -> errors.LimitReachedError:
     return errors.LimitReachedError(
-        f"{most} {what} are open at this server, which is as many as it takes ({name}); try again "
-        "in a moment, or at another one",
+        f"{counted(most, *what)} open at this server, which is as many as it takes ({name}); "
+        "try again in a moment, or at another one",
         metadata={"limit": name, "value": str(value), "maximum": str(most)},
         # Not all at once.
         retry_after=round(0.5 + random.random(), 3),

@@ -22,6 +22,7 @@ from graphwire.v1.payload_pb2 import Payload
 
 from graphwire_server import jsontext
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
+from graphwire_server.wording import counted
 
 #: The largest integer that a double holds together with all smaller ones.
 MAX_SAFE_INT = 2**53
@@ -201,7 +202,7 @@ def _python(message: Value, depth: int, max_depth: int) -> Any:
     if kind is None:
         raise _RefusedError("the value is empty; JSON's null is `null_value`")
     if depth == max_depth:
-        raise _RefusedError(f"is nested deeper than {max_depth} levels")
+        raise _RefusedError(f"is nested deeper than {counted(max_depth, 'level')}")
     step: str | int = 0
     try:
         if kind == "struct_value":

@@ -19,6 +19,7 @@ from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import timestamp
 from graphwire_server.settings import Settings
 
+#: What every server can do.
 _CAPABILITIES = ("enqueue", "sqlite", "start_delay", "stateless_runs")
 
 
@@ -73,7 +74,7 @@ class ServerServicer(server_pb2_grpc.ServerServicer):
             start_time=self._start_time,
             limits=limits,
             stream_modes=[m for m in run_pb2.StreamMode.values() if m],
-            capabilities=_CAPABILITIES,
+            capabilities=(*_CAPABILITIES, *(["webhooks"] if settings.sends_webhooks else [])),
         )
 
 

@@ -329,9 +329,11 @@ class ThreadsServicer(InboxRpcs):
         values = None
         if message.HasField("values"):
             values = self._codec.read(message.values, f"{field}.values")
-        if values is None:
-            raise errors.MissingFieldError("required, and not null", field=f"{field}.values")
-        return NodeUpdate(values, validation.required(message.as_node, f"{field}.as_node"))
+        as_node = validation.required(message.as_node, f"{field}.as_node")
+        if values is None and as_node == "__input__":
+            text = "required, and not null, unless as_node names a node, which then writes nothing"
+            raise errors.MissingFieldError(text, field=f"{field}.values")
+        return NodeUpdate(values, as_node)
 
     def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:
         statuses = validation.enum_names(

@@ -66,9 +66,10 @@ class AttemptContext:
         if run.losses and spec.recovery == "MANUAL":
             return _server_lost()
         if run.losses >= self.losses:
+            attempts = f"each of {self.losses} attempts" if self.losses > 1 else "the only attempt"
             text = (
-                f"each of {self.losses} attempts at the run ended with the loss of its server "
-                "or of the database: a node may crash one of them"
+                f"{attempts} at the run ended with the loss of its server or of the database: "
+                "a node may crash one of them"
             )
             return Outcome(RunStatus.FAILED, error=Failure("TooManyAttempts", text))
         return None

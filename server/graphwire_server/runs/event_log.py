@@ -18,6 +18,7 @@ from graphwire_server.runs.wake import Wake
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 from graphwire_server.telemetry.instruments import Metrics
+from graphwire_server.wording import counted
 
 #: How many events a reader takes at once, and how many bytes of them: what a slow one holds.
 _READ_EVENTS = 128
@@ -159,7 +160,8 @@ class EventLog:
             raise run_not_found(run_id)
         if check_range and after > run.last_sequence:
             raise errors.SequenceOutOfRangeError(
-                f"run {run_id} has {run.last_sequence} events so far, none after {after}",
+                f"run {run_id} has {counted(run.last_sequence, 'event')} so far, none after "
+                f"{after}",
                 field="after_sequence",
                 metadata={"last_sequence": str(run.last_sequence)},
             )
@@ -184,13 +186,16 @@ def run_not_found(run_id: str) -> errors.RunNotFoundError:
 
 def _events_removed(run: RunRecord) -> errors.SequenceOutOfRangeError:
     oldest = run.oldest_sequence
+    removed = oldest - 1
+    events = "event" if removed == 1 else f"{removed} events"
+    were = "was" if removed == 1 else "were"
     return errors.SequenceOutOfRangeError(
-        f"the first {oldest - 1} events of run {run.run_id} were removed, as it ended long enough "
-        f"ago; those from {oldest} to {run.last_sequence} are kept: join with after_sequence "
-        f"{oldest - 1} to get them",
+        f"the first {events} of run {run.run_id} {were} removed, as it ended long enough ago; "
+        f"those from {oldest} to {run.last_sequence} are kept: join with after_sequence {removed} "
+        "to get them",
         metadata={
             "oldest_sequence": str(oldest),
             "last_sequence": str(run.last_sequence),
-            "after_sequence": str(oldest - 1),
+            "after_sequence": str(removed),
         },
     )

@@ -24,6 +24,7 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import discard
 from graphwire_server.runs.membership import Membership
 from graphwire_server.runs.node_threads import NodeThreads
+from graphwire_server.runs.observed import log_claim
 from graphwire_server.storage.interface import (
     LeaseLostError,
     Reader,
@@ -308,9 +309,13 @@ class Executor:
         if self._saturated:
             return
 
+        handed_back: dict[str, bool] = {}
+
         def claim(tx: Transaction) -> list[RunRecord]:
             if lost:
-                claimed = tx.claim_lost(server_id, limit=free)
+                taken = tx.claim_lost(server_id, limit=free)
+                handed_back.update({each.run.run_id: each.handed_back for each in taken})
+                claimed = [each.run for each in taken]
             else:
                 claimed = tx.claim_due(
                     server_id,
@@ -326,13 +331,7 @@ class Executor:
             self._saturated = len(claimed) == free
             self._served = claimed[-1].principal if claimed else self._served
             for run in claimed:
-                tell = _log.info if run.attempt == 1 else _log.warning
-                tell(
-                    "run_claimed" if run.attempt == 1 else "run_recovered",
-                    run_id=run.run_id,
-                    thread_id=run.thread_id,
-                    attempt=run.attempt,
-                )
+                log_claim(run, handed_back=handed_back.get(run.run_id))
                 self.execute(run)
                 if run.attempt > 1:
                     self._metrics.runs_taken_over.add()

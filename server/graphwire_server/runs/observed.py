@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from graphwire_server.runs.assistants import graph_of_run
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.request import RunSpec
@@ -18,6 +20,8 @@ from graphwire_server.telemetry.tracing import (
     current_tracing,
 )
 
+_log = structlog.get_logger("graphwire.runs")
+
 #: The key of a run's origin with the request id of the call that started it.
 REQUEST_ID = "x-request-id"
 
@@ -30,6 +34,29 @@ def origin_of_call(telemetry: Telemetry) -> dict[str, str]:
     origin = telemetry.tracing.carrier() if telemetry.tracing is not None else {}
     request_id = log_fields.current().get("request_id", "")
     return {**origin, REQUEST_ID: request_id} if request_id else origin
+
+
+def log_claim(run: RunRecord, *, handed_back: bool | None) -> None:
+    """Writes to the log that this server executes a run now.
+
+    Args:
+        run: The run.
+        handed_back: Whether it was given up in order elsewhere; None if nobody executed it.
+    """
+    line = _log.bind(run_id=run.run_id, thread_id=run.thread_id, attempt=run.attempt)
+    if handed_back is None:
+        line.info("run_claimed")
+        return
+    try:
+        request_id = RunSpec.from_json(run.spec).origin.get(REQUEST_ID, "")
+    except Exception:  # noqa: BLE001  # one that can't be read fails when it is attempted
+        request_id = ""
+    if request_id:
+        line = line.bind(request_id=request_id)
+    if handed_back:
+        line.info("run_taken_over")
+    else:
+        line.warning("run_recovered")
 
 
 class ObservedAttempt:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from graphwire import errors
 
 from graphwire_server.storage.interface import Reader
+from graphwire_server.wording import counted
 
 #: How long a count is good for while there is room, and while there is none, in seconds.
 _COUNT_SECONDS, _RECOUNT_SECONDS = 1.0, 0.1
@@ -90,10 +91,13 @@ class QueueGate:
             count = self._counts[whose] = _Count(db.queued_runs(whose, most=most), now)
         if count.number < most:
             return count
-        of = "of yours " if whose is not None else ""
+        of = "" if whose is None else " of yours"
+        waiting = counted(
+            count.number, f"run{of} waits for its turn", f"runs{of} wait for their turn"
+        )
         raise errors.LimitReachedError(
-            f"the queue is full: {count.number} runs {of}wait for their turn, and the server "
-            f"takes {most} ({name}); try again when some have begun",
+            f"the queue is full: {waiting}, and the server takes {most} ({name}); try again when "
+            "it is shorter",
             metadata={"limit": name, "value": str(count.number + 1), "maximum": str(most)},
             retry_after=_RETRY_SECONDS,
         )

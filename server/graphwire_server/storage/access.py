@@ -21,12 +21,15 @@ class Access:
         lists: Metadata that has lists under these keys with at least these elements: each as
             (key, a JSON array as text).
         also: Metadata that contains this JSON object (text) besides; empty for any.
+        choices: What at least one of these lets pass; of each tuple, which is not empty. They say
+            nothing of owners.
     """
 
     owner: str | None = None
     metadata: str = ""
     lists: tuple[tuple[str, str], ...] = ()
     also: str = ""
+    choices: tuple[tuple[Access, ...], ...] = ()
 
     def admits(self, owner: str, metadata: str) -> bool:
         """Says whether a thread or assistant is among them.
@@ -37,13 +40,17 @@ class Access:
         """
         if self.owner is not None and self.owner != owner:
             return False
-        if not self.metadata and not self.lists and not self.also:
+        if not (self.metadata or self.lists or self.also or self.choices):
             return True
-        document = orjson.loads(metadata)
+        return self._admits(orjson.loads(metadata))
+
+    def _admits(self, document: Any) -> bool:
         wanted = [orjson.loads(text) for text in (self.metadata, self.also) if text]
         if not all(contains(document, each) for each in wanted):
             return False
-        return all(has_all(document, key, orjson.loads(wanted)) for key, wanted in self.lists)
+        if not all(has_all(document, key, orjson.loads(wanted)) for key, wanted in self.lists):
+            return False
+        return all(any(each._admits(document) for each in choice) for choice in self.choices)
 
 
 @dataclass(frozen=True, slots=True)

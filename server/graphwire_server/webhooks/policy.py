@@ -61,6 +61,8 @@ class UrlPolicy:
         ports: Lists of ports, in each of which the port must be.
         networks: Networks that are allowed although they are not public.
         max_length: The longest URL, in characters.
+        why_https: What of the configuration would have to change for http to be allowed, in words.
+        why_public: What of it would for an address that is not public.
     """
 
     allow_http: bool = False
@@ -68,6 +70,8 @@ class UrlPolicy:
     ports: tuple[tuple[int, ...], ...] = ()
     networks: tuple[Network, ...] = ()
     max_length: int = 2048
+    why_https: str = "the server's setting GRAPHWIRE_WEBHOOK_ALLOW_HTTP would allow http"
+    why_public: str = "the server's setting GRAPHWIRE_WEBHOOK_ALLOWED_NETWORKS would allow it"
 
     def narrowed(self, config: WebhookConfig) -> UrlPolicy:
         """Returns what a project allows of it."""
@@ -77,6 +81,8 @@ class UrlPolicy:
             ports=(*self.ports, *_given(config.allowed_ports)),
             networks=() if config.public_only else self.networks,
             max_length=min(self.max_length, config.max_url_length or self.max_length),
+            why_https=_asked_for("require_https") if config.require_https else self.why_https,
+            why_public=_asked_for("disable_private_ips") if config.public_only else self.why_public,
         )
 
     def check(self, url: str) -> Target:
@@ -94,7 +100,7 @@ class UrlPolicy:
             )
         target = self._parts(url)
         if target.scheme == "http" and not self.allow_http:
-            raise UrlRefusedError("must be https: this server sends no webhooks over plain http")
+            raise UrlRefusedError(f"must be https; {self.why_https}")
         for domains in self.domains:
             if not _is_in(target.host, domains):
                 raise UrlRefusedError("its host is none of the domains that this server allows")
@@ -118,7 +124,9 @@ class UrlPolicy:
         """
         refused = why_refused(address, self.networks)
         if refused:
-            raise UrlRefusedError(f"must lead to a public address; its host's is {refused}")
+            raise UrlRefusedError(
+                f"must lead to a public address; its host's is {refused}; {self.why_public}"
+            )
 
     def _parts(self, url: str) -> Target:
         try:
@@ -167,6 +175,10 @@ def _is_in(host: str, domains: Iterable[str]) -> bool:
     lower = [domain.lower() for domain in domains]
     below = [domain[1:] for domain in lower if domain.startswith("*.")]
     return host in lower or any(host.endswith(end) and host != end[1:] for end in below)
+
+
+def _asked_for(key: str) -> str:
+    return f"webhooks.url.{key} of the project's langgraph.json asks for that"
 
 
 def _given(values: tuple[str, ...] | tuple[int, ...] | None) -> tuple:  # type: ignore[type-arg]

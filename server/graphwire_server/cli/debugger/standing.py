@@ -9,6 +9,8 @@ from typing import Any
 from graphwire import Client
 from graphwire.values import Pause, Run, Thread, ThreadState
 
+from graphwire_server.wording import counted
+
 Path = tuple[str, ...]
 
 
@@ -81,7 +83,7 @@ def value_at(values: Any, path: str) -> Any:
                     found = found[int(part.strip("[]"))]
                 except (ValueError, IndexError):
                     raise ValueError(
-                        f"{walked or 'the state'} has {len(found)} items and no {part}"
+                        f"{walked or 'the state'} has {counted(len(found), 'item')} and no {part}"
                     ) from None
             case Mapping(), str() if part in found:
                 found = found[part]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from graphwire_server.storage.records import EventRecord, Lease, RunRecord
+from graphwire_server.storage.records import EventRecord, Lease, RunRecord, TakenOver
 
 
 class LeaseReader(Protocol):
@@ -75,7 +75,7 @@ class LeaseKeeper(LeaseReader, Protocol):
             LeaseLostError: The server's own lease has lapsed.
         """
 
-    def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
+    def claim_lost(self, server_id: str, *, limit: int) -> list[TakenOver]:
         """Takes at most `limit` RUNNING runs that nobody holds, oldest first.
 
         Nobody holds a run that was handed back, or whose server's lease has lapsed. Each gets

@@ -37,6 +37,7 @@ from graphwire_server.storage.records.runs import (
     Position,
     RunRecord,
     RunStatus,
+    TakenOver,
 )
 from graphwire_server.storage.records.threads import (
     Amount,
@@ -86,6 +87,7 @@ __all__ = [
     "RunRecord",
     "RunStatus",
     "StorageLoad",
+    "TakenOver",
     "ThreadFilter",
     "ThreadOrder",
     "ThreadPosition",

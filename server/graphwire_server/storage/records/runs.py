@@ -158,6 +158,19 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A run that was executing elsewhere, and is a server's now.
+
+    Attributes:
+        run: The run, under its new lease.
+        handed_back: Whether whoever had it gave it up in order; else its server was lost.
+    """
+
+    run: RunRecord
+    handed_back: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     """One event of a run, as it goes over the wire.
 

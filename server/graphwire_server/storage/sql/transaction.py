@@ -19,6 +19,7 @@ from graphwire_server.storage.records import (
     RequestRecord,
     RunRecord,
     RunStatus,
+    TakenOver,
     ThreadRecord,
     ThreadStatus,
 )
@@ -102,13 +103,15 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             self._changes.note(ChangeKind.RUN_STARTED, run.run_id, now, thread_topic(run.thread_id))
         return taken
 
-    def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
+    def claim_lost(self, server_id: str, *, limit: int) -> list[TakenOver]:
         now = self._now_while_alive(server_id)
         select = _LOCKED_LOST_RUNS if self._locks else sql.leases.LOST_RUNS
-        run_ids = [row[0] for row in self._execute(select, (now, limit))]
+        handed_back = {row[0]: bool(row[1]) for row in self._execute(select, (now, limit))}
+        run_ids = list(handed_back)
         for ids in in_parts(run_ids):
             self._execute(sql.leases.take_lost(len(ids)), (server_id, now, *ids))
-        return self._taken(server_id, run_ids)
+        taken = self._taken(server_id, run_ids)
+        return [TakenOver(run, handed_back[run.run_id]) for run in taken]
 
     def hold(
         self,

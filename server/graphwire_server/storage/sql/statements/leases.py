@@ -67,7 +67,10 @@ DUE_RUNS = f"""
     ORDER BY r.number LIMIT ?
 """
 
-LOST_RUNS = f"SELECT r.run_id FROM gw_runs r WHERE {_IS_LOST} ORDER BY r.number LIMIT ?"
+#: With whether each was handed back.
+LOST_RUNS = (
+    f"SELECT r.run_id, r.lease_owner = '' FROM gw_runs r WHERE {_IS_LOST} ORDER BY r.number LIMIT ?"
+)
 
 # Whoever takes a run reads what is asked of it.
 _TAKE = (

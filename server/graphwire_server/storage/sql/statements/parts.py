@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphwire_server.storage.access import Access
 
 
@@ -27,6 +29,10 @@ def marks(count: int) -> str:
     return ", ".join("?" * count)
 
 
+#: How many conditions stand side by side.
+_JOINED = 200
+
+
 def access_conditions(access: Access, table: str) -> tuple[list[str], list[object]]:
     """Returns the conditions that a table's rows are for somebody to see, and their parameters.
 
@@ -48,7 +54,25 @@ def access_conditions(access: Access, table: str) -> tuple[list[str], list[objec
     for key, elements in access.lists:
         conditions.append(f"graphwire_has_all({table}.metadata, ?, ?)")
         parameters += [key, elements]
+    choices: list[str] = []
+    for choice in access.choices:
+        ways: list[str] = []
+        for each in choice:
+            all_of, values = access_conditions(each, table)
+            ways.append(_joined("AND", all_of or ["TRUE"]))
+            parameters += values
+        choices.append(_joined("OR", ways))
+    if choices:
+        conditions.append(_joined("AND", choices))
     return conditions, parameters
+
+
+def _joined(word: str, conditions: Sequence[str]) -> str:
+    """Returns conditions joined, of a depth that SQLite bears (1000) however many they are."""
+    while len(conditions) > _JOINED:
+        parts = range(0, len(conditions), _JOINED)
+        conditions = [_joined(word, conditions[at : at + _JOINED]) for at in parts]
+    return f"({f' {word} '.join(conditions)})"
 
 
 def of_thread(table: str, access: Access) -> tuple[list[str], list[object]]:
