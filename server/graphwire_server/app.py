@@ -325,6 +325,7 @@ class App:
                 )
             ),
             max_event_bytes=settings.max_event_bytes,
+            max_response_bytes=settings.max_response_bytes,
             shares_port=shares_port,
             guard=_guard(authentication, storage, registry, codec),
             telemetry=telemetry,

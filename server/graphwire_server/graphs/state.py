@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,7 @@ async def read_state(
 
 async def read_history(
     graph: AnyPregel, thread_id: str, checkpoint_ids: Iterable[str], *, namespace: Namespace = ()
-) -> AsyncIterator[StateView]:
+) -> AsyncGenerator[StateView]:
     """Yields the states of a thread, or of a subgraph of it, at those checkpoints that are there.
 
     Raises:

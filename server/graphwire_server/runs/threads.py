@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal
@@ -37,6 +37,7 @@ from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
+from graphwire_server.runs.found import FIRST_PORTION, Found, next_portion
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
@@ -264,7 +265,8 @@ class ThreadService:
         after: ThreadPosition | None,
         values: bool = False,
         extract: Mapping[str, StatePath] | None = None,
-    ) -> list[ThreadView]:
+        most_bytes: int,
+    ) -> Found[ThreadView]:
         """Returns threads, without those of stateless runs.
 
         Args:
@@ -274,9 +276,10 @@ class ThreadService:
             after: The last thread of the page before.
             values: Whether to return their values.
             extract: Which parts of their states to return, by name.
+            most_bytes: After how many bytes of states to read no further ones.
         """
 
-        def read(db: Reader) -> list[ThreadView]:
+        def read(db: Reader) -> Found[ThreadView]:
             threads = db.threads(which, limit=limit, sort=sort, after=after)
             ids = [thread.thread_id for thread in threads]
             pauses = db.pauses(ids)
@@ -286,18 +289,26 @@ class ThreadService:
                 )
                 for thread in threads
             }
-            if values or extract:
-                for thread_id, text in db.values_of(ids):
+            if not values and not extract:
+                return Found(list(views.values()))
+            found: list[ThreadView] = []
+            room, count = most_bytes, FIRST_PORTION
+            while len(found) < len(ids) and room >= 0:
+                portion, size = ids[len(found) : len(found) + count], 0
+                for thread_id, text in db.values_of(portion):
+                    size += len(text)
                     view = views[thread_id]
                     state = orjson.loads(text) if extract else None
+                    extracted = {name: part(state, path) for name, path in (extract or {}).items()}
                     views[thread_id] = replace(
                         view,
                         thread=replace(view.thread, values=text) if values else view.thread,
-                        extracted={
-                            name: part(state, path) for name, path in (extract or {}).items()
-                        },
+                        extracted=extracted,
                     )
-            return list(views.values())
+                    room -= len(text) if values else sum(map(len, extracted.values()))
+                found += [views[thread_id] for thread_id in portion]
+                count = next_portion(count, size, most_bytes)
+            return Found(found, more=len(found) < len(ids))
 
         return await self._storage.read(read)
 
@@ -494,7 +505,8 @@ class ThreadService:
         after: str = "",
         metadata: str | None = None,
         namespace: Namespace = (),
-    ) -> Sequence[ThreadStateView]:
+        most_bytes: int,
+    ) -> Found[ThreadStateView]:
         """Returns the states of a thread, or of a subgraph of it, newest first.
 
         Args:
@@ -504,6 +516,7 @@ class ThreadService:
             after: The last one of the page before; empty: the first page.
             metadata: Only those whose metadata contains this JSON object (text).
             namespace: The subgraph; empty: the root.
+            most_bytes: After how many bytes of states to read no further ones.
 
         Raises:
             InvalidFieldError: There is no subgraph at `namespace`.
@@ -524,11 +537,17 @@ class ThreadService:
 
         view, ids = await self._storage.read(look)
         if not view.thread.assistant_id:
-            return ()
+            return Found(())
+        found: list[ThreadStateView] = []
         async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
             graph_at(graph, namespace)
-            states = read_history(graph, thread_id, ids, namespace=namespace)
-            return [await self._with_pauses(state, view) async for state in states]
+            async with aclosing(read_history(graph, thread_id, ids, namespace=namespace)) as states:
+                async for state in states:
+                    found.append(await self._with_pauses(state, view))
+                    most_bytes -= len(state.values or "")
+                    if most_bytes < 0:
+                        return Found(found, more=state.checkpoint_id != ids[-1])
+        return Found(found)
 
     async def _with_pauses(self, state: StateView, view: ThreadView) -> ThreadStateView:
         """Returns a state with the pauses that are open at it."""

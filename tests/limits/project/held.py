@@ -38,6 +38,10 @@ async def _ask(state: State) -> State:
     return {"answer": interrupt("well?")}
 
 
+async def _ask_of_text(state: State) -> State:
+    return {"answer": interrupt(state["text"])}
+
+
 async def _begin(state: State) -> State:
     return {"small": "begun, and kept in the last checkpoint that fits"}
 
@@ -57,6 +61,7 @@ async def _again(state: State) -> State:
 
 held = _chain(wait=_wait).compile()
 asks = _chain(ask=_ask).compile()
+asks_of_text = _chain(ask=_ask_of_text).compile()
 grows = _chain(begin=_begin, grow=_grow).compile()
 speaks = _chain(speak=_speak).compile()
 _loop = _chain(again=_again)
