@@ -463,6 +463,20 @@ class Transaction(Reader, CheckpointKeeper, WebhookKeeper, Protocol):
             LeaseLostError: The server's own lease has lapsed.
         """
 
+    @property
+    def claim_is_open(self) -> bool:
+        """Whether the last `claim_due` left runs of somebody on whom another server decides.
+
+        That takes as long as its transaction: it is worth while to claim again soon.
+        """
+
+    def may_run(self, principal: str, *, most: int) -> bool:
+        """Returns whether one more run of a principal may be RUNNING, of `most` on all servers.
+
+        If so, no other server decides on that until the transaction ends. Where another one does
+        at this moment, the answer is no: whoever asks goes into the queue.
+        """
+
     def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
         """Takes at most `limit` RUNNING runs that nobody holds, oldest first.
 

@@ -50,6 +50,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._locks = session.locks_rows
+        self._left: set[str] = set()
         self._changes = Changes()
         self._added = 0
         self.events_added = 0
@@ -102,6 +103,13 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         for run in taken:
             self._changes.note(ChangeKind.RUN_STARTED, run.run_id, now, thread_topic(run.thread_id))
         return taken
+
+    @property
+    def claim_is_open(self) -> bool:
+        return bool(self._left)
+
+    def may_run(self, principal: str, *, most: int) -> bool:
+        return bool(queue.may_run(self._execute, principal, most=most, locks=self._locks))
 
     def claim_lost(self, server_id: str, *, limit: int) -> list[RunRecord]:
         now = self._now_while_alive(server_id)
@@ -345,6 +353,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def _due(self, now: int, *, limit: int, most_of_one: int, after: str) -> list[str]:
         """Returns the runs that are to start next."""
+        self._left.clear()
         some = self._execute(queue.QUEUED_PRINCIPALS, (2,)).fetchall()
         if len(some) == 1 and not most_of_one:
             # Nobody else waits: in the order of their numbers.
@@ -352,7 +361,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             return [row[0] for row in self._execute(select, (now, limit))]
         waiting = queue.waiting_principals(self._execute, now=now, after=after)
         in_turn = queue.next_in_turn(
-            self._execute, waiting, now=now, most=most_of_one, locks=self._locks
+            self._execute, waiting, now=now, most=most_of_one, locks=self._locks, left=self._left
         )
         taken = list(itertools.islice(in_turn, limit))
         if len(some) > 1:
