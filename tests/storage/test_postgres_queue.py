@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.postgres import PostgresStorage
-from graphwire_server.storage.records import RunStatus
+from graphwire_server.storage.records import RunStatus, ThreadStatus
 
 from .builders import a_run, a_thread
 from .conftest import OpenPostgres
-from .test_postgres_servers import TIMEOUT, joined
+from .test_postgres_servers import TIMEOUT, Deciding, joined, waiting_for_locks
 
 RUNNING = RunStatus.RUNNING
 
@@ -129,6 +129,67 @@ async def test_two_servers_claim_fairly_nothing_twice_and_no_more_than_the_most_
     for who, count in {"many": 60, "some": 20}.items():
         of_one = [int(name.rpartition("-")[2]) for name in names if name.startswith(who)]
         assert sorted(of_one) == list(range(count))
+
+
+async def test_a_run_added_while_its_thread_goes_on_is_not_left_behind(
+    a: PostgresStorage, b: PostgresStorage
+) -> None:
+    paused = a_thread("t", status=ThreadStatus.INTERRUPTED)
+    await a.write(lambda tx: tx.insert_thread(paused))
+    added, go_on = threading.Event(), threading.Event()
+
+    def insert(tx: Transaction) -> None:
+        assert tx.thread("t") == paused
+        tx.insert_run(a_run("waits", "t"))
+        added.set()
+        assert go_on.wait(TIMEOUT)
+
+    inserting = asyncio.create_task(a.write(insert))
+    assert await asyncio.to_thread(added.wait, TIMEOUT)
+    going_on = asyncio.create_task(
+        b.write(lambda tx: tx.update_thread("t", now=5, status=ThreadStatus.IDLE))
+    )
+    await waiting_for_locks(a)
+    go_on.set()
+    await asyncio.gather(inserting, going_on)
+    claimed = await a.write(lambda tx: tx.claim_due("a", limit=5))
+    assert [run.run_id for run in claimed] == ["waits"]
+
+
+async def test_a_run_whose_time_comes_while_its_thread_goes_on_is_not_left_behind(
+    a: PostgresStorage, b: PostgresStorage
+) -> None:
+    late = "UPDATE gw_runs SET waits_for = 'TIME'"
+
+    def insert(tx: Transaction) -> None:
+        tx.insert_thread(a_thread("t", status=ThreadStatus.INTERRUPTED))
+        tx.insert_run(a_run("waits", "t"))
+        tx._execute(late)  # type: ignore[attr-defined]
+
+    await a.write(insert)
+    deciding = Deciding(b, "t")
+    await deciding.until_it_has_read()
+    # Who decides on the thread may let it go on: what the run waits for is open.
+    assert await a.write(lambda tx: tx.claim_due("a", limit=5)) == []
+    assert await a.read(lambda r: r.has_due_run())
+    await deciding.finish()
+    assert await a.write(lambda tx: tx.claim_due("a", limit=5)) == []
+    assert not await a.read(lambda r: r.has_due_run())
+    await b.write(lambda tx: tx.update_thread("t", now=5, status=ThreadStatus.IDLE))
+    claimed = await a.write(lambda tx: tx.claim_due("a", limit=5))
+    assert [run.run_id for run in claimed] == ["waits"]
+
+
+async def test_what_an_older_server_has_left_behind_is_found_when_one_joins(
+    a: PostgresStorage, b: PostgresStorage
+) -> None:
+    await add_queued(a, me=2)
+    left = "UPDATE gw_runs SET waits_for = 'THREAD' WHERE run_id = 'me-0'"
+    await a.write(lambda tx: tx._execute(left))  # type: ignore[attr-defined]
+    assert len(await a.write(lambda tx: tx.claim_due("a", limit=5))) == 1
+    await joined(b, "another")
+    claimed = await a.write(lambda tx: tx.claim_due("a", limit=5))
+    assert [run.run_id for run in claimed] == ["me-0"]
 
 
 async def test_servers_without_a_limit_lock_nobody(a: PostgresStorage, b: PostgresStorage) -> None:

@@ -294,7 +294,7 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("changes ahead", (sql.CHANGES_AHEAD, ()), "gw_changes_in_order"),
         ("oldest changes", (sql.OLDEST_CHANGES, (50, 9)), "gw_changes_pkey"),
         ("next run", (sql.NEXT_RUN, ("thread-5", 0)), "gw_runs_by_"),
-        ("due", (sql.DUE_RUNS, (1, 50)), "gw_runs_queue"),
+        ("due", (sql.DUE_RUNS, (1, 50)), "gw_runs_ready"),
         ("lost", (sql.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
         ("cancelled", (sql.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
         ("held", (sql.HELD_RUNS, ("server",)), "gw_runs_under_way"),

@@ -176,7 +176,10 @@ class Reader(CheckpointReader, WebhookReader, Protocol):
         """Returns whether there is a run for `Transaction.claim_lost`."""
 
     def has_due_run(self) -> bool:
-        """Returns whether there is a run for `Transaction.claim_due`."""
+        """Returns whether `Transaction.claim_due` has something to do.
+
+        That is a run that may start, or one whose time has come and whose thread is to be asked.
+        """
 
     def queued_runs(self, principal: str | None = None, *, most: int) -> int:
         """Returns how many runs are PENDING, of a principal or in all; `most` if there are more."""
@@ -556,7 +559,8 @@ class Transaction(Reader, CheckpointKeeper, WebhookKeeper, Protocol):
     def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
         """Adds a run, and its events up to last_sequence.
 
-        A thread has one RUNNING run at the most: the database sees to it.
+        A thread has one RUNNING run at the most: the database sees to it. To add a PENDING one to
+        a thread that is there, one must have read the thread in this transaction.
         """
 
     def change_run(

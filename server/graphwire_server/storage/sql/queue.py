@@ -18,15 +18,16 @@ MOST_PRINCIPALS = 256
 
 
 def _queued(beyond: str, columns: str) -> str:
-    """Returns who has PENDING runs, in order: a walk from one principal to the next.
+    """Returns who has PENDING runs that wait for their turn: a walk from one to the next.
 
+    They come in order, and those whose runs all wait for something else are left out.
     Parameters: the principal after which to begin, if `beyond` says so; how many at the most;
     those of the columns.
     """
-    least = f"SELECT MIN(q.principal) FROM gw_runs q WHERE q.status = 'PENDING' {beyond}"
+    ready = "q.status = 'PENDING' AND q.waits_for = ''"
+    least = f"SELECT MIN(q.principal) FROM gw_runs q WHERE {ready} {beyond}"
     following = (
-        "SELECT MIN(q.principal) FROM gw_runs q"
-        " WHERE q.status = 'PENDING' AND q.principal > who.principal"
+        f"SELECT MIN(q.principal) FROM gw_runs q WHERE {ready} AND q.principal > who.principal"
     )
     return f"""
         WITH RECURSIVE who (principal, place) AS (

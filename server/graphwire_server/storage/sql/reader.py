@@ -158,7 +158,8 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         return self._execute(sql.LOST_RUNS, (self.now(), 1)).fetchone() is not None
 
     def has_due_run(self) -> bool:
-        return self._execute(sql.DUE_RUNS, (self.now(), 1)).fetchone() is not None
+        now = self.now()
+        return self._execute(sql.HAS_DUE_RUN, (now, now)).fetchone()[0] is not None
 
     def queued_runs(self, principal: str | None = None, *, most: int) -> int:
         if principal is None:

@@ -114,9 +114,12 @@ DELETE_THREAD_STATE = "DELETE FROM gw_thread_states WHERE thread_id = ?"
 
 
 def update_thread(columns: Sequence[str]) -> str:
-    """Returns the UPDATE of some columns of a thread; its id is the last parameter."""
+    """Returns the UPDATE of some columns of a thread; its id is the last parameter.
+
+    It returns whether the thread holds runs back.
+    """
     assignments = ", ".join(f"{column} = ?" for column in columns)
-    return f"UPDATE gw_threads SET {assignments} WHERE thread_id = ?"
+    return f"UPDATE gw_threads SET {assignments} WHERE thread_id = ? RETURNING holds_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +291,18 @@ def _next_place(thread_id: str) -> str:
     )
 
 
-INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
+#: Of a run that is PENDING; returns what it waits for, which is empty for nothing but its turn.
+#: Whoever adds it has locked the thread. Parameters: the row; due_time, the thread_id, discards.
+INSERT_RUN = f"""
+    INSERT INTO gw_runs ({RUN_COLUMNS}, waits_for)
+    VALUES ({_marks(RUN_COLUMNS.count(",") + 1)}, CASE
+        WHEN ? > graphwire_now() THEN 'TIME'
+        WHEN EXISTS (
+            SELECT 1 FROM gw_threads t
+            WHERE t.thread_id = ? AND t.status = 'INTERRUPTED' AND NOT ?) THEN 'THREAD'
+        ELSE '' END)
+    RETURNING waits_for
+"""
 
 #: Of a run that has begun. Parameters: the row, and the thread_id twice.
 INSERT_BEGUN_RUN = (
@@ -375,7 +389,11 @@ def active_run_ids(status: RunStatus, access: Access) -> tuple[str, list[object]
     return f"SELECT run_id FROM gw_runs r WHERE {conditions} ORDER BY number DESC", parameters
 
 
-LET_DISCARD = "UPDATE gw_runs SET discards = TRUE WHERE run_id = ?"
+LET_DISCARD = """
+    UPDATE gw_runs SET discards = TRUE,
+        waits_for = CASE WHEN waits_for = 'THREAD' THEN '' ELSE waits_for END
+    WHERE run_id = ?
+"""
 CHANGE_SPEC = "UPDATE gw_run_bodies SET spec = ? WHERE run_id = ?"
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"
@@ -483,7 +501,7 @@ HAND_BACK = """
     WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
 """
 
-IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
+IS_DUE = """r.status = 'PENDING' AND r.waits_for = '' AND r.due_time <= ?
         AND NOT EXISTS (
             SELECT 1 FROM gw_runs o
             WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)
@@ -501,6 +519,47 @@ DUE_RUNS = f"""
     SELECT r.run_id FROM gw_runs r CROSS JOIN gw_threads t
     WHERE t.thread_id = r.thread_id AND {IS_DUE}
     ORDER BY r.number LIMIT ?
+"""
+
+# --- runs that wait for more than their turn ---
+
+#: PENDING runs whose time has come, with whether their threads hold them back.
+#: Parameters: the time, the limit.
+TIMELY_RUNS = """
+    SELECT r.number, r.thread_id, t.status = 'INTERRUPTED' AND NOT r.discards
+    FROM gw_runs r CROSS JOIN gw_threads t
+    WHERE t.thread_id = r.thread_id
+        AND r.status = 'PENDING' AND r.waits_for = 'TIME' AND r.due_time <= ?
+    ORDER BY r.due_time LIMIT ?
+"""
+#: Whether there is something for a claim: the run_id of one, or NULL. Parameters: the time, twice.
+HAS_DUE_RUN = f"""
+    SELECT COALESCE(
+        (SELECT r.run_id FROM gw_runs r CROSS JOIN gw_threads t
+            WHERE t.thread_id = r.thread_id AND {IS_DUE} ORDER BY r.number LIMIT 1),
+        (SELECT r.run_id FROM gw_runs r
+            WHERE r.status = 'PENDING' AND r.waits_for = 'TIME' AND r.due_time <= ?
+            ORDER BY r.due_time LIMIT 1))
+"""
+#: Parameters: what for, the number.
+WAIT_FOR = "UPDATE gw_runs SET waits_for = ? WHERE number = ?"
+#: Parameter: the thread_id.
+HOLD_BACK = """
+    UPDATE gw_runs SET waits_for = 'THREAD'
+    WHERE thread_id = ? AND status = 'PENDING' AND waits_for = '' AND NOT discards
+"""
+LET_GO = """
+    UPDATE gw_runs SET waits_for = ''
+    WHERE thread_id = ? AND status = 'PENDING' AND waits_for = 'THREAD'
+"""
+#: Parameters: whether, the thread_id.
+HOLDS_BACK = "UPDATE gw_threads SET holds_back = ? WHERE thread_id = ?"
+#: All that are held back by nothing: by servers that did not know of it.
+LET_GO_FORGOTTEN = """
+    UPDATE gw_runs SET waits_for = 'TIME'
+    WHERE status = 'PENDING' AND waits_for = 'THREAD' AND NOT EXISTS (
+        SELECT 1 FROM gw_threads t
+        WHERE t.thread_id = gw_runs.thread_id AND t.status = 'INTERRUPTED')
 """
 
 LOST_RUNS = f"SELECT r.run_id FROM gw_runs r WHERE {_IS_LOST} ORDER BY r.number LIMIT ?"
