@@ -109,6 +109,17 @@ def test_an_edit_that_makes_the_state_too_large_is_refused(small: Limited) -> No
         small.threads.CreateThread(create, timeout=DEADLINE)
 
 
+def test_what_a_delta_channel_keeps_is_measured_where_it_is_kept_whole(small: Limited) -> None:
+    run = small.create({"size": 3000}, "piles")
+    end = small.wait(run.run_id, metadata=WHOLE).run
+    assert end.error.type == "StateTooLarge"
+    assert "bytes in 'items'" in end.error.message
+    request = threads_pb2.ListThreadHistoryRequest(thread_id=run.thread_id)
+    state = small.threads.ListThreadHistory(request, timeout=DEADLINE, metadata=WHOLE).states[0]
+    # After four updates it had room, after eight it had not; those between are not measured.
+    assert value(state.values)["items"] == ["x" * 3000] * 7
+
+
 # --- events ---
 
 
