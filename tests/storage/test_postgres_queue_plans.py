@@ -19,8 +19,7 @@ from tests.postgres import PostgresServer
 from .builders import A_DAY
 from .crowd import add_queue
 
-QUEUED, WAITING = 100_000, 50_000
-LATER = 2**55
+QUEUED, WAITING = 100_000, 20_000
 
 
 @pytest.fixture(scope="module")
