@@ -290,6 +290,7 @@ def server_info(message: server_pb2.GetServerInfoResponse) -> values.ServerInfo:
             max_streams_per_principal=limits.max_streams_per_principal,
             max_state_bytes=limits.max_state_bytes,
             max_event_bytes=limits.max_event_bytes,
+            max_response_bytes=limits.max_response_bytes,
             max_metadata_bytes=limits.max_metadata_bytes,
             max_metadata_keys=limits.max_metadata_keys,
             max_id_length=limits.max_id_length,

@@ -155,7 +155,7 @@ def _tls(given: Tls | bool | None) -> tuple[Tls | None, grpc.ChannelCredentials 
 def _with_whole_events(
     metadata: Sequence[tuple[str, str | bytes]], *, has_channel: bool
 ) -> tuple[tuple[str, str | bytes], ...]:
-    """Asks for events of any size, which a channel of the client's own takes."""
+    """Asks for events and answers of any size, which a channel of the client's own takes."""
     asked = any(key.lower() == _WHOLE_EVENTS[0] for key, _ in metadata)
     return tuple(metadata) if has_channel or asked else (*metadata, _WHOLE_EVENTS)
 

@@ -556,6 +556,8 @@ class ServerLimits:
         max_streams_per_principal: How many of those one principal has open; 0: no limit.
         max_state_bytes: The largest state of a thread, as checkpoints keep it.
         max_event_bytes: The largest event that is sent whole to those who do not ask for that.
+        max_response_bytes: Where a page of a list ends, and the largest other answer that is sent
+            to those who do not ask for whole ones.
         max_metadata_bytes: The largest JSON text of metadata.
         max_metadata_keys: The most keys of metadata, at its top level.
         max_id_length: The longest id that a caller may choose, in characters.
@@ -586,6 +588,7 @@ class ServerLimits:
     max_streams_per_principal: int = 0
     max_state_bytes: int = 0
     max_event_bytes: int = 0
+    max_response_bytes: int = 0
     max_metadata_bytes: int = 0
     max_metadata_keys: int = 0
     max_id_length: int = 0

@@ -331,6 +331,11 @@ class Settings(BaseSettings):
         description="The largest event of a stream that is sent whole to those who do not ask "
         "for that.",
     )
+    max_response_bytes: Annotated[int, Field(ge=4 * _KIB)] = Field(
+        4 * _MIB - 64 * _KIB,
+        description="Where a page of a list ends, and the largest other answer that is sent to "
+        "those who do not ask for whole ones.",
+    )
     max_metadata_bytes: Annotated[int, Field(ge=2)] = Field(
         64 * _KIB,
         description="The largest JSON text of the metadata of a thread, run or assistant.",

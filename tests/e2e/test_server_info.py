@@ -68,6 +68,7 @@ def test_a_server_tells_its_limits(server_stub: server_pb2_grpc.ServerStub) -> N
         max_streams_per_principal=1000,
         max_state_bytes=64 * 1024 * 1024,
         max_event_bytes=4 * 1024 * 1024 - 64 * 1024,
+        max_response_bytes=4 * 1024 * 1024 - 64 * 1024,
         max_metadata_bytes=64 * 1024,
         max_metadata_keys=128,
         max_run_attempts=5,
@@ -97,6 +98,7 @@ def test_the_limits_that_are_told_are_those_that_are_set_and_kept(
         "MAX_STREAMS_PER_PRINCIPAL": "16",
         "MAX_STATE_BYTES": "17000",
         "MAX_EVENT_BYTES": "18000",
+        "MAX_RESPONSE_BYTES": "18500",
         "MAX_METADATA_BYTES": "19",
         "MAX_METADATA_KEYS": "20",
     }
@@ -121,6 +123,7 @@ def test_the_limits_that_are_told_are_those_that_are_set_and_kept(
             max_streams_per_principal=16,
             max_state_bytes=17_000,
             max_event_bytes=18_000,
+            max_response_bytes=18_500,
             max_metadata_bytes=19,
             max_metadata_keys=20,
             **FIXED,

@@ -65,9 +65,10 @@ class Limited:
         )
         return [each.event for each in self.runs.StreamRun(request, timeout=DEADLINE, **how)]
 
-    def wait(self, run_id: str) -> runs_pb2.WaitRunResponse:
+    def wait(self, run_id: str, **how: Any) -> runs_pb2.WaitRunResponse:
         """Waits for the end of a run."""
-        return self.runs.WaitRun(runs_pb2.WaitRunRequest(run_id=run_id), timeout=DEADLINE)
+        request = runs_pb2.WaitRunRequest(run_id=run_id)
+        return self.runs.WaitRun(request, timeout=DEADLINE, **how)
 
     def status(self, run_id: str) -> str:
         """The status of a run."""

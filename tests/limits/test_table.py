@@ -46,7 +46,9 @@ def refused(call: Callable[[], object], limit: str = "") -> Outcome:
         if refusal.reason in ("LIMIT_REACHED", "BEYOND_LIMIT"):
             assert refusal.metadata["limit"] == limit, refusal
             assert int(refusal.metadata["value"]) > int(refusal.metadata["maximum"])
-            assert (refusal.retry_after is not None) is (refusal.reason == "LIMIT_REACHED")
+            # What is too large is so at the next time as well.
+        full = refusal.reason == "LIMIT_REACHED" and limit != "max_response_bytes"
+        assert (refusal.retry_after is not None) is full
         return refusal.code, refusal.reason
     raise AssertionError("not refused")
 
@@ -88,6 +90,7 @@ SMALL = {
     "max_run_seconds": 2,
     "max_state_bytes": 20_000,
     "max_event_bytes": 5000,
+    "max_response_bytes": 8192,
 }
 
 
@@ -116,6 +119,11 @@ def _event(server: Limited) -> Outcome:
     return "the event is `truncated`", ""
 
 
+def _answer(server: Limited) -> Outcome:
+    run = server.create({"size": 9000}, "grows")
+    return refused(lambda: server.wait(run.run_id), "max_response_bytes")
+
+
 def _metadata(server: Limited, value: Any) -> Outcome:
     request = threads_pb2.CreateThreadRequest(metadata=payload(value))
     return refused(lambda: server.threads.CreateThread(request, timeout=DEADLINE))
@@ -140,6 +148,7 @@ OF_SMALL: dict[str, Try] = {
     "max_run_seconds": lambda server: ended(server, server.hold(server.gate())),
     "max_state_bytes": lambda server: ended(server, server.create({"size": 20_000}, "grows")),
     "max_event_bytes": _event,
+    "max_response_bytes": _answer,
 }
 
 

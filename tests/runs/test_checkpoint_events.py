@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ async def test_history_passes_over_what_is_pruned_meanwhile(
 
     async with serving(tmp_path, Ledger().chain("a", "b").compile()) as server:
         run = await server.start({"log": []})
-        whole = await server.states.history(run.thread_id, limit=9, before="")
+        history = partial(server.states.history, run.thread_id, limit=9, most_bytes=10**6)
+        whole = (await history()).items
         monkeypatch.setattr("graphwire_server.runs.thread_states.read_history", with_one_that_goes)
-        again = await server.states.history(run.thread_id, limit=9, before="")
+        again = (await history()).items
     assert len(whole) == 4
     assert [view.state.checkpoint_id for view in again] == [
         view.state.checkpoint_id for view in whole

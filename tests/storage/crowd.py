@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphwire_server.storage.records import RunStatus
+from graphwire_server.storage.records import RunStatus, ThreadStatus
 from graphwire_server.storage.sql import statements
 from graphwire_server.storage.sql.session import Session
 from graphwire_server.storage.sql.transaction import SqlTransaction
 
-from .builders import a_pause, a_run, a_thread
+from .builders import A_DAY, a_pause, a_run, a_thread
 
 
 def add_crowd(session: Session, count: int) -> None:
@@ -44,6 +44,37 @@ def add_crowd(session: Session, count: int) -> None:
     )
     change = {"time": "n", "subject": "'pause-' || n"}
     _multiply(session, "gw_changes", "xid, time, kind, subject", change, count)
+
+
+def add_queue(session: Session, *, queued: int, delayed: int, paused: int, principals: int) -> None:
+    """Adds PENDING runs `run-1` and so on, each on a thread `thread-1` and so on of its own.
+
+    First those that may start, which belong to `many` but for one of each of the principals `p1`
+    and so on and of `single`, whose is the last; then delayed ones, and those of paused threads,
+    which belong to all principals in turns.
+    """
+    transaction = SqlTransaction(session)
+    later = transaction.now() + A_DAY
+    transaction.insert_thread(a_thread("thread-1", status=ThreadStatus.IDLE))
+    transaction.insert_run(a_run("run-1", "thread-1", principal="many"))
+    is_paused, is_queued = f"n > {queued + delayed}", f"n <= {queued}"
+    thread = {
+        "thread_id": "'thread-' || n",
+        "status": f"CASE WHEN {is_paused} THEN 'INTERRUPTED' ELSE status END",
+    }
+    run = thread | {
+        "run_id": "'run-' || n",
+        "status": "status",
+        "principal": f"CASE WHEN n = {queued} THEN 'single' WHEN {is_queued} AND n > {principals}"
+        f" THEN 'many' ELSE 'p' || (n % {principals}) END",
+        "due_time": f"CASE WHEN {is_paused} OR {is_queued} THEN due_time ELSE {later} + n END",
+        "waits_for": f"CASE WHEN {is_paused} THEN 'THREAD' WHEN {is_queued} THEN ''"
+        " ELSE 'TIME' END",
+    }
+    count = queued + delayed + paused
+    _multiply(session, "gw_threads", statements.threads.THREAD_COLUMNS, thread, count)
+    _multiply(session, "gw_runs", f"{statements.runs.RUN_COLUMNS}, waits_for", run, count)
+    _multiply(session, "gw_run_bodies", "run_id, spec", run, count)
 
 
 def _multiply(

@@ -297,7 +297,7 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("changes ahead", (sql.changes.CHANGES_AHEAD, ()), "gw_changes_in_order"),
         ("oldest changes", (sql.changes.OLDEST_CHANGES, (50, 9)), "gw_changes_pkey"),
         ("next run", (sql.runs.NEXT_RUN, ("thread-5", 0)), "gw_runs_by_"),
-        ("due", (sql.leases.DUE_RUNS, (1, 50)), "gw_runs_queue"),
+        ("due", (sql.leases.DUE_RUNS, (1, 50)), "gw_runs_ready"),
         ("lost", (sql.leases.LOST_RUNS, (1, 50)), "gw_runs_under_way"),
         ("cancelled", (sql.leases.CANCELLED_RUNS, ("server",)), "gw_runs_under_way"),
         ("held", (sql.leases.HELD_RUNS, ("server",)), "gw_runs_under_way"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import Lease, RunRecord, RunStatus, ThreadStatus
 from graphwire_server.storage.sql.queue import MOST_PRINCIPALS
+from graphwire_server.storage.sql.reader import SqlReader
 
 from .builders import A_DAY, a_run, a_thread, add
 
@@ -95,6 +97,66 @@ async def test_nothing_starts_on_a_paused_thread(storage: Storage) -> None:
     assert await claim(storage) == []
     await storage.write(lambda tx: tx.update_thread("t", now=5, status=ThreadStatus.BUSY))
     assert await claim(storage) == ["waits"]
+
+
+async def waits_for(storage: Storage, *run_ids: str) -> list[str]:
+    """What runs wait for, as the queue has it; empty: for their turn."""
+    statement = "SELECT waits_for FROM gw_runs WHERE run_id = ?"
+    return [
+        await storage.read(
+            lambda r, run_id=run_id: r._execute(statement, (run_id,)).fetchone()[0]  # type: ignore[misc]
+        )
+        for run_id in run_ids
+    ]
+
+
+async def test_what_waits_on_a_paused_thread_is_not_in_the_queue(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.join_servers("server", ttl=A_DAY))
+    await add(
+        storage,
+        a_thread("t", status=ThreadStatus.BUSY),
+        a_run("at-work", "t", status=RUNNING),
+        a_run("before", "t"),
+        a_run("gives-up", "t", discards=True),
+    )
+    assert await waits_for(storage, "before", "gives-up") == ["", ""]
+    await storage.write(lambda tx: tx.update_thread("t", now=5, status=ThreadStatus.INTERRUPTED))
+    await add(storage, a_run("after", "t"))
+    names = ("at-work", "before", "gives-up", "after")
+    assert await waits_for(storage, *names) == ["", "THREAD", "", "THREAD"]
+    await storage.write(lambda tx: tx.let_discard("after"))
+    assert await waits_for(storage, "after") == [""]
+    # What is changed of the thread besides leaves them where they are.
+    await storage.write(lambda tx: tx.update_thread("t", now=6, metadata="{}"))
+    assert await waits_for(storage, "before") == ["THREAD"]
+    await storage.write(lambda tx: tx.update_thread("t", now=7, status=ThreadStatus.IDLE))
+    assert await waits_for(storage, *names) == ["", "", "", ""]
+    await end(storage, "at-work")
+    assert await claim(storage) == ["before"]
+
+
+async def test_a_run_whose_time_comes_gets_into_the_queue_unless_its_thread_is_paused(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = await storage.read(lambda r: r.now())
+    await storage.write(lambda tx: tx.join_servers("server", ttl=9 * A_DAY))
+    await add(
+        storage,
+        *(a_thread(name) for name in ("free", "paused")),
+        *(a_run(name, name, due_time=now + A_DAY) for name in ("free", "paused")),
+    )
+    await storage.write(
+        lambda tx: tx.update_thread("paused", now=5, status=ThreadStatus.INTERRUPTED)
+    )
+    assert await waits_for(storage, "free", "paused") == ["TIME", "TIME"]
+    assert await claim(storage) == []
+
+    monkeypatch.setattr(SqlReader, "now", lambda self: now + 2 * A_DAY)
+    assert await claim(storage) == ["free"]
+    assert await waits_for(storage, "paused") == ["THREAD"]
+    assert await claim(storage) == []
+    await storage.write(lambda tx: tx.update_thread("paused", now=6, status=ThreadStatus.IDLE))
+    assert await claim(storage) == ["paused"]
 
 
 async def test_a_run_that_is_claimed_is_running_under_a_lease(storage: Storage) -> None:

@@ -19,6 +19,7 @@ from graphwire_server.storage.records import (
     PausePosition,
     PauseStatus,
     Position,
+    RunRecord,
     RunStatus,
     ThreadFilter,
     ThreadOrder,
@@ -34,7 +35,7 @@ from graphwire_server.storage.sqlite.schema import migrate
 from graphwire_server.storage.sqlite.session import SqliteSession, add_functions
 
 from .builders import A_DAY
-from .crowd import add_crowd
+from .crowd import add_crowd, add_queue
 
 Work = Callable[[Transaction], object]
 
@@ -295,7 +296,7 @@ def test_no_list_looks_at_the_crowd(crowd: sqlite3.Connection, name: str) -> Non
 @pytest.mark.parametrize(
     ("statement", "parameters", "index"),
     [
-        (statements.leases.DUE_RUNS, (THREADS, 50), "gw_runs_queue"),
+        (statements.leases.DUE_RUNS, (THREADS, 50), "gw_runs_ready"),
         (statements.leases.LOST_RUNS, (1, 50), "gw_runs_under_way"),
         (statements.leases.HOLD, (0, 0, False, "run-5", "server", 1), "sqlite_autoindex_gw_runs_1"),
     ],
@@ -382,6 +383,43 @@ def test_a_long_queue_of_one_does_not_hide_what_another_has_in_it(
     finally:
         crowd.execute("ROLLBACK TO queue")
         crowd.execute("RELEASE queue")
+
+
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A queue, and a hundred thousand runs that can't begin; each on a thread of its own."""
+    path = tmp_path_factory.mktemp("waiting") / "graphwire.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as sqlite:
+        migrate(sqlite, path, load_migrations())
+        add_functions(sqlite)
+        sqlite.execute("BEGIN")
+        session = SqliteSession(sqlite, path)
+        add_queue(session, queued=100, delayed=THREADS // 2, paused=THREADS // 2, principals=40)
+        sqlite.execute("COMMIT")
+        yield sqlite
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_runs_that_can_not_begin_are_not_in_the_way(waiting: sqlite3.Connection, most: int) -> None:
+    def work(tx: Transaction) -> list[RunRecord]:
+        tx.join_servers("server", ttl=A_DAY)
+        assert tx.has_due_run()
+        return tx.claim_due("server", limit=45, most_of_one=most)
+
+    claimed = cast("list[RunRecord]", run(waiting, work))
+    assert {claim.principal for claim in claimed} >= {"single", "many", "p39"}
+    assert steps(waiting, work) < 30_000
+
+    def nothing(tx: Transaction) -> bool:
+        tx.join_servers("server", ttl=A_DAY)
+        tx.claim_due("server", limit=100)
+        assert tx.claim_due("server", limit=100) == []
+        return tx.has_due_run()
+
+    assert run(waiting, nothing) is False
+    found = " ".join(plan(waiting, lambda tx: tx.has_due_run()))
+    assert "gw_runs_ready" in found
+    assert "gw_runs_delayed" in found
 
 
 def test_lost_runs_are_found_in_the_crowd(crowd: sqlite3.Connection) -> None:

@@ -264,7 +264,9 @@ class ListAssistantsResponse(_message.Message):
     ASSISTANTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last."""
+    """For the next page; empty on the last. Others may follow on a page that is not full: it
+    ends before `max_response_bytes` of the server.
+    """
     @_builtins.property
     def assistants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assistant]:
         """The assistants, in the order that was asked for."""
@@ -653,7 +655,9 @@ class ListAssistantVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last."""
+    """For the next page; empty on the last. Others may follow on a page that is not full: it
+    ends before `max_response_bytes` of the server.
+    """
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Assistant]:
         """The versions, the newest first."""

@@ -168,8 +168,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 61
     """RESOURCE_EXHAUSTED: a limit of the server is reached: the queue of runs is full, too
-    many streams are open, a state would be too large. Any call may be refused with it
-    when too many are under way. The metadata has the setting (`limit`), what the limit
+    many streams are open, a state or an answer would be too large. Any call may be
+    refused with it when too many are under way. The metadata has the setting (`limit`), what the limit
     is (`maximum`) and what was reached (`value`). With RetryInfo the same call may
     succeed after that time, and nothing was changed.
     """
@@ -356,8 +356,8 @@ confirmed in time that it is in force. It will be at its next commit.
 """
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 61
 """RESOURCE_EXHAUSTED: a limit of the server is reached: the queue of runs is full, too
-many streams are open, a state would be too large. Any call may be refused with it
-when too many are under way. The metadata has the setting (`limit`), what the limit
+many streams are open, a state or an answer would be too large. Any call may be
+refused with it when too many are under way. The metadata has the setting (`limit`), what the limit
 is (`maximum`) and what was reached (`value`). With RetryInfo the same call may
 succeed after that time, and nothing was changed.
 """

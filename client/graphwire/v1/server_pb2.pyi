@@ -128,6 +128,7 @@ class ServerLimits(_message.Message):
     MAX_IDS_FIELD_NUMBER: _builtins.int
     MAX_START_DELAY_FIELD_NUMBER: _builtins.int
     MAX_RUN_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _builtins.int
     max_request_bytes: _builtins.int
     """The largest request, in bytes."""
     max_payload_bytes: _builtins.int
@@ -188,6 +189,11 @@ class ServerLimits(_message.Message):
     """The most ids in one request that names several threads or runs."""
     max_run_attempts: _builtins.int
     """How often a run is begun that loses its server each time, before it is FAILED."""
+    max_response_bytes: _builtins.int
+    """Where a page of a list ends, though one item of any size has room in it; and the largest
+    answer of another call that changes nothing. One that is larger is refused with
+    LIMIT_REACHED, unless the call's metadata says `graphwire-events: whole`. In bytes.
+    """
     @_builtins.property
     def max_run_time(self) -> _duration_pb2.Duration:
         """How long a run may execute; unset: no limit."""
@@ -231,10 +237,11 @@ class ServerLimits(_message.Message):
         max_ids: _builtins.int = ...,
         max_start_delay: _duration_pb2.Duration | None = ...,
         max_run_attempts: _builtins.int = ...,
+        max_response_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "max_run_time", b"max_run_time", "max_start_delay", b"max_start_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_recursion_limit", b"default_recursion_limit", "heartbeat_interval", b"heartbeat_interval", "max_batch_size", b"max_batch_size", "max_breakpoints", b"max_breakpoints", "max_concurrent_calls", b"max_concurrent_calls", "max_concurrent_runs", b"max_concurrent_runs", "max_concurrent_runs_per_principal", b"max_concurrent_runs_per_principal", "max_event_bytes", b"max_event_bytes", "max_id_length", b"max_id_length", "max_ids", b"max_ids", "max_label_length", b"max_label_length", "max_metadata_bytes", b"max_metadata_bytes", "max_metadata_keys", b"max_metadata_keys", "max_page_size", b"max_page_size", "max_payload_bytes", b"max_payload_bytes", "max_payload_depth", b"max_payload_depth", "max_queued_runs", b"max_queued_runs", "max_queued_runs_per_principal", b"max_queued_runs_per_principal", "max_recursion_limit", b"max_recursion_limit", "max_request_bytes", b"max_request_bytes", "max_run_attempts", b"max_run_attempts", "max_run_breakpoints", b"max_run_breakpoints", "max_run_time", b"max_run_time", "max_start_delay", b"max_start_delay", "max_state_bytes", b"max_state_bytes", "max_streams", b"max_streams", "max_streams_per_principal", b"max_streams_per_principal", "max_tags", b"max_tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_recursion_limit", b"default_recursion_limit", "heartbeat_interval", b"heartbeat_interval", "max_batch_size", b"max_batch_size", "max_breakpoints", b"max_breakpoints", "max_concurrent_calls", b"max_concurrent_calls", "max_concurrent_runs", b"max_concurrent_runs", "max_concurrent_runs_per_principal", b"max_concurrent_runs_per_principal", "max_event_bytes", b"max_event_bytes", "max_id_length", b"max_id_length", "max_ids", b"max_ids", "max_label_length", b"max_label_length", "max_metadata_bytes", b"max_metadata_bytes", "max_metadata_keys", b"max_metadata_keys", "max_page_size", b"max_page_size", "max_payload_bytes", b"max_payload_bytes", "max_payload_depth", b"max_payload_depth", "max_queued_runs", b"max_queued_runs", "max_queued_runs_per_principal", b"max_queued_runs_per_principal", "max_recursion_limit", b"max_recursion_limit", "max_request_bytes", b"max_request_bytes", "max_response_bytes", b"max_response_bytes", "max_run_attempts", b"max_run_attempts", "max_run_breakpoints", b"max_run_breakpoints", "max_run_time", b"max_run_time", "max_start_delay", b"max_start_delay", "max_state_bytes", b"max_state_bytes", "max_streams", b"max_streams", "max_streams_per_principal", b"max_streams_per_principal", "max_tags", b"max_tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

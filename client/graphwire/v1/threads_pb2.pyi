@@ -687,7 +687,9 @@ class ListThreadsResponse(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last."""
+    """For the next page; empty on the last. Others may follow on a page that is not full: it
+    ends before `max_response_bytes` of the server.
+    """
     @_builtins.property
     def threads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Thread]:
         """The threads, in the order that was asked for."""
@@ -1464,7 +1466,9 @@ class ListThreadHistoryResponse(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last."""
+    """For the next page; empty on the last. Others may follow on a page that is not full: it
+    ends before `max_response_bytes` of the server.
+    """
     @_builtins.property
     def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThreadState]:
         """The states, newest first."""
@@ -1747,7 +1751,9 @@ class ListPausesResponse(_message.Message):
     PAUSES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """For the next page; empty on the last."""
+    """For the next page; empty on the last. Others may follow on a page that is not full: it
+    ends before `max_response_bytes` of the server.
+    """
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
         """The pauses."""

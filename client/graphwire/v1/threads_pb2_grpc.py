@@ -142,6 +142,7 @@ class ThreadsServicer(object):
         """Returns a thread.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too large.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,6 +153,7 @@ class ThreadsServicer(object):
         left out.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single thread would be too large.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,7 +229,8 @@ class ThreadsServicer(object):
         which a thread stands and no others.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
-        CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too
+        large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -254,7 +257,8 @@ class ThreadsServicer(object):
         """Lists the checkpoints of a thread, newest first.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
-        NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED:
+        LIMIT_REACHED. (A single state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -294,6 +298,7 @@ class ThreadsServicer(object):
         stateless runs are in it.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single pause would be too large.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -303,6 +308,7 @@ class ThreadsServicer(object):
         """Returns a pause, open or not.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (The pause would be too large.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

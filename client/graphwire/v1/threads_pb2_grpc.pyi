@@ -50,12 +50,14 @@ class ThreadsStub:
     """Returns a thread.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too large.)
     """
     ListThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.ListThreadsRequest, _threads_pb2.ListThreadsResponse]
     """Lists threads, newest first if nothing else is said. Threads of stateless runs are
     left out.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single thread would be too large.)
     """
     CountThreads: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CountThreadsRequest, _threads_pb2.CountThreadsResponse]
     """Counts the threads that ListThreads would list.
@@ -103,7 +105,8 @@ class ThreadsStub:
     which a thread stands and no others.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
-    CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+    CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too
+    large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     UpdateThreadState: _grpc.UnaryUnaryMultiCallable[_threads_pb2.UpdateThreadStateRequest, _threads_pb2.UpdateThreadStateResponse]
     """Edits the state: makes a new checkpoint, as if a node had returned `values`,
@@ -122,7 +125,8 @@ class ThreadsStub:
     """Lists the checkpoints of a thread, newest first.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
-    NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+    NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED:
+    LIMIT_REACHED. (A single state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinThread: _grpc.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]
     """Streams the events of every run of a thread, one run after the other, in the order
@@ -150,11 +154,13 @@ class ThreadsStub:
     stateless runs are in it.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single pause would be too large.)
     """
     GetPause: _grpc.UnaryUnaryMultiCallable[_threads_pb2.GetPauseRequest, _threads_pb2.GetPauseResponse]
     """Returns a pause, open or not.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (The pause would be too large.)
     """
 
 @_typing.type_check_only
@@ -179,12 +185,14 @@ class ThreadsAsyncStub(ThreadsStub):
     """Returns a thread.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too large.)
     """
     ListThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.ListThreadsRequest, _threads_pb2.ListThreadsResponse]  # type: ignore[assignment]
     """Lists threads, newest first if nothing else is said. Threads of stateless runs are
     left out.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single thread would be too large.)
     """
     CountThreads: _aio.UnaryUnaryMultiCallable[_threads_pb2.CountThreadsRequest, _threads_pb2.CountThreadsResponse]  # type: ignore[assignment]
     """Counts the threads that ListThreads would list.
@@ -232,7 +240,8 @@ class ThreadsAsyncStub(ThreadsStub):
     which a thread stands and no others.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
-    CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+    CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too
+    large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     UpdateThreadState: _aio.UnaryUnaryMultiCallable[_threads_pb2.UpdateThreadStateRequest, _threads_pb2.UpdateThreadStateResponse]  # type: ignore[assignment]
     """Edits the state: makes a new checkpoint, as if a node had returned `values`,
@@ -251,7 +260,8 @@ class ThreadsAsyncStub(ThreadsStub):
     """Lists the checkpoints of a thread, newest first.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
-    NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+    NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED:
+    LIMIT_REACHED. (A single state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinThread: _aio.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]  # type: ignore[assignment]
     """Streams the events of every run of a thread, one run after the other, in the order
@@ -279,11 +289,13 @@ class ThreadsAsyncStub(ThreadsStub):
     stateless runs are in it.
 
     INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single pause would be too large.)
     """
     GetPause: _aio.UnaryUnaryMultiCallable[_threads_pb2.GetPauseRequest, _threads_pb2.GetPauseResponse]  # type: ignore[assignment]
     """Returns a pause, open or not.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. (The pause would be too large.)
     """
 
 class ThreadsServicer(metaclass=_abc_1.ABCMeta):
@@ -317,6 +329,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         """Returns a thread.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too large.)
         """
 
     @_abc_1.abstractmethod
@@ -329,6 +342,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         left out.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single thread would be too large.)
         """
 
     @_abc_1.abstractmethod
@@ -418,7 +432,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         which a thread stands and no others.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: THREAD_NOT_FOUND,
-        CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED: LIMIT_REACHED. (The answer would be too
+        large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -449,7 +464,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         """Lists the checkpoints of a thread, newest first.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
-        NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. INTERNAL: GRAPH_UNAVAILABLE.
+        NOT_FOUND: THREAD_NOT_FOUND, CHECKPOINT_NOT_FOUND. RESOURCE_EXHAUSTED:
+        LIMIT_REACHED. (A single state would be too large.) INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -495,6 +511,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         stateless runs are in it.
 
         INVALID_ARGUMENT: INVALID_FIELD, INVALID_PAYLOAD, INVALID_PAGE_TOKEN.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (A single pause would be too large.)
         """
 
     @_abc_1.abstractmethod
@@ -506,6 +523,7 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         """Returns a pause, open or not.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: PAUSE_NOT_FOUND.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. (The pause would be too large.)
         """
 
 def add_ThreadsServicer_to_server(servicer: ThreadsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -82,6 +82,7 @@ def make_rpc(
             )
         ),
         max_event_bytes=settings.max_event_bytes,
+        max_response_bytes=settings.max_response_bytes,
         shares_port=shares_port,
         guard=guard,
         telemetry=telemetry,

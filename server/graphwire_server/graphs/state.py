@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ async def read_state(
 
 async def read_history(
     graph: AnyPregel, thread_id: str, checkpoint_ids: Iterable[str], *, namespace: Namespace = ()
-) -> AsyncIterator[StateView]:
+) -> AsyncGenerator[StateView]:
     """Yields the states of a thread, or of a subgraph of it, at those checkpoints that are there.
 
     Raises:

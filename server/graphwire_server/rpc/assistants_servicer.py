@@ -16,6 +16,7 @@ from graphwire_server.graphs.drawing import draw
 from graphwire_server.graphs.execution import open_config
 from graphwire_server.graphs.schemas import describe
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.answer_size import current_answer
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import assistant_message, payload
 from graphwire_server.rpc.paging import Pages, PageTokens
@@ -72,10 +73,10 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             descending=request.descending,
             after=AssistantPosition(*place) if place else None,
         )
-        page, more = views[:size], len(views) > size
-        last = page[-1].assistant if more else None
+        assistants, more = current_answer().page(views, size, assistant_message)
+        last = views[len(assistants) - 1].assistant if more else None
         return pb.ListAssistantsResponse(
-            assistants=[assistant_message(view) for view in page],
+            assistants=assistants,
             next_page_token=tokens.write(getattr(last, order.value.lower()), last.assistant_id)
             if last
             else "",
@@ -187,10 +188,10 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
             limit=size + 1,
             below=place[0] if place else 0,
         )
-        page, more = views[:size], len(views) > size
+        versions, more = current_answer().page(views, size, assistant_message)
         return pb.ListAssistantVersionsResponse(
-            versions=[assistant_message(view) for view in page],
-            next_page_token=tokens.write(page[-1].assistant.version) if more else "",
+            versions=versions,
+            next_page_token=tokens.write(versions[-1].version) if more else "",
         )
 
     async def SetLatestAssistantVersion(

@@ -12,6 +12,7 @@ from graphwire.v1 import threads_pb2 as pb
 
 from graphwire_server import jsontext
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.answer_size import current_answer
 from graphwire_server.rpc.event_frames import ThreadEventFrame
 from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
@@ -64,21 +65,24 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
             limit=size + 1,
             after=PausePosition(*place) if place else None,
             ascending=request.direction == pb.SORT_DIRECTION_ASCENDING,
+            most_bytes=current_answer().limit,
         )
-        page, token = found[:size], ""
-        if len(found) > size:
-            last = page[-1][0]
+        pauses, more = current_answer().page(
+            found.items, size, lambda item: pause_message(item[1]), more=found.more
+        )
+        token = ""
+        if more:
+            last, _ = found.items[len(pauses) - 1]
             token = tokens.write(last.create_time, last.number)
-        return pb.ListPausesResponse(
-            pauses=[pause_message(pause) for _, pause in page], next_page_token=token
-        )
+        return pb.ListPausesResponse(pauses=pauses, next_page_token=token)
 
     async def GetPause(self, request: pb.GetPauseRequest, context: Any) -> pb.GetPauseResponse:
         """Returns a pause."""
         pause_id = validation.optional_uuid(
             validation.required(request.pause_id, "pause_id"), "pause_id"
         )
-        return pb.GetPauseResponse(pause=pause_message(await self._inbox.get(pause_id)))
+        pause = await self._inbox.get(pause_id)
+        return pb.GetPauseResponse(pause=pause_message(pause))
 
     async def WatchThreads(
         self, request: pb.WatchThreadsRequest, context: Any

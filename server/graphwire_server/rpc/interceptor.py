@@ -17,6 +17,7 @@ from graphwire import errors
 
 from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.answer_size import Answer, set_answer
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
 from graphwire_server.rpc.event_size import EVENT_BYTES, fitted
@@ -31,7 +32,8 @@ from graphwire_server.telemetry.setup import Telemetry
 _OURS = "/graphwire.v1."
 #: The metadata key with which a caller chooses the form of payloads in the response.
 _PAYLOAD_FORM = "graphwire-payload"
-#: The metadata key with which a caller asks for events of any size; and what it says then.
+#: The metadata key with which a caller asks for events and answers of any size; and what it says
+#: then.
 _EVENTS, _WHOLE = "graphwire-events", "whole"
 #: The methods that change something. They refuse requests with fields they do not know.
 MUTATING = frozenset(
@@ -67,6 +69,7 @@ class _Serving:
     guard: Guard | None
     load: Load
     max_event_bytes: int
+    max_response_bytes: int
 
 
 class Call:
@@ -87,6 +90,7 @@ class Call:
         context.set_trailing_metadata(self.observed.trailers)
         self._events = metadata.get(_EVENTS, "").lower()
         self._max_event_bytes = serving.max_event_bytes
+        self._max_response_bytes = serving.max_response_bytes
         self._payload_form = metadata.get(_PAYLOAD_FORM, PayloadForm.JSON).lower()
         self._context = context
         self._log = self.observed.log
@@ -115,6 +119,12 @@ class Call:
         if self.method in MUTATING:
             validation.known_fields(request)
         return request
+
+    def answer(self) -> Answer:
+        """Returns how large the answer may be; what something has changed is told in any case."""
+        whole = self._events == _WHOLE or self.method in MUTATING
+        form = PayloadForm(self._payload_form)
+        return Answer(self.method, self._max_response_bytes, whole, form)
 
     def finish(self, response: Message | EventFrame) -> Message | EventFrame:
         """Returns a response in the form that the caller asked for."""
@@ -182,6 +192,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         load: Load | None = None,
         *,
         max_event_bytes: int = EVENT_BYTES,
+        max_response_bytes: int = EVENT_BYTES,
     ) -> None:
         """Takes what is asked of each call.
 
@@ -190,9 +201,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             guard: Says who makes them, and whether he may; None: everybody may do everything.
             load: What is under way.
             max_event_bytes: The largest event that is sent unasked.
+            max_response_bytes: The largest answer that is.
         """
         self._serving = _Serving(
-            telemetry or Telemetry(), guard, load or Load(LoadLimits()), max_event_bytes
+            telemetry or Telemetry(),
+            guard,
+            load or Load(LoadLimits()),
+            max_event_bytes,
+            max_response_bytes,
         )
 
     async def intercept_service(
@@ -213,10 +229,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 _stream(method, handler, self._serving),
                 response_serializer=serializer(handler.response_serializer),
             )
-        return grpc.unary_unary_rpc_method_handler(
-            _unary(method, handler, self._serving),
-            response_serializer=handler.response_serializer,
-        )
+        # They leave as bytes: what is too large gets another answer.
+        return grpc.unary_unary_rpc_method_handler(_unary(method, handler, self._serving))
 
 
 async def _admitted(
@@ -237,9 +251,7 @@ async def _admitted(
 
 
 def _unary(method: str, handler: Any, serving: _Serving) -> Callable[..., Any]:
-    async def handle(
-        data: bytes, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> Message | EventFrame:
+    async def handle(data: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
         call = Call(method, context, serving)
         place = None
         try:
@@ -247,7 +259,10 @@ def _unary(method: str, handler: Any, serving: _Serving) -> Callable[..., Any]:
             decode = handler.request_deserializer
             request = await _admitted(call, serving.guard, context, data, decode)
             place.belongs_to(current_principal(), waits=getattr(request, "wait", False))
+            answer = call.answer()
+            set_answer(answer)
             response = call.finish(await handler.unary_unary(request, context))
+            sent = answer.serialized(response, handler.response_serializer)
         except grpc.aio.AbortError:
             call.observed.end("UNKNOWN")
             raise
@@ -259,7 +274,7 @@ def _unary(method: str, handler: Any, serving: _Serving) -> Callable[..., Any]:
             if place is not None:
                 place.leave()
         call.observed.end("OK")
-        return response
+        return sent
 
     return handle
 

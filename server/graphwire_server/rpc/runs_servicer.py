@@ -12,6 +12,7 @@ from graphwire.v1 import run_event_pb2, run_pb2, runs_pb2, runs_pb2_grpc
 
 from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.answer_size import current_answer
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import payload
 from graphwire_server.rpc.event_frames import EventFrame
@@ -101,6 +102,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
     ) -> runs_pb2.WaitRunResponse:
         """Waits until a run has ended."""
         result = await self._runs.wait(validation.run_id(request.run_id))
+        current_answer().expect(result.values)
         webhooks = await self._runs.webhooks_of([result.run])
         return runs_pb2.WaitRunResponse(
             run=run_message(result.run, webhooks.get(result.run.run_id)),
@@ -195,11 +197,13 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             limit=size + 1,
             after=tokens.read_position(request.page_token),
         )
-        page, more = runs[:size], len(runs) > size
-        webhooks = await self._runs.webhooks_of(page)
+        webhooks = await self._runs.webhooks_of(runs[:size])
+        page, more = current_answer().page(
+            runs, size, lambda run: run_message(run, webhooks.get(run.run_id))
+        )
         return runs_pb2.ListRunsResponse(
-            runs=[run_message(run, webhooks.get(run.run_id)) for run in page],
-            next_page_token=tokens.write_position(page[-1].create_time, page[-1].run_id)
+            runs=page,
+            next_page_token=tokens.write_position(runs[len(page) - 1].create_time, page[-1].run_id)
             if more
             else "",
         )

@@ -52,6 +52,7 @@ class RpcServer:
         max_request_bytes: int,
         load: Load,
         max_event_bytes: int,
+        max_response_bytes: int,
         shares_port: bool,
         guard: Guard | None,
         telemetry: Telemetry,
@@ -65,7 +66,13 @@ class RpcServer:
         self._transport = transport
         self._tls = tls
         interceptors: list[grpc.aio.ServerInterceptor] = [
-            CallInterceptor(telemetry, guard, load, max_event_bytes=max_event_bytes)
+            CallInterceptor(
+                telemetry,
+                guard,
+                load,
+                max_event_bytes=max_event_bytes,
+                max_response_bytes=max_response_bytes,
+            )
         ]
         if transport.stream_seconds is not None:
             interceptors.append(StreamAge(transport.stream_seconds))

@@ -53,6 +53,7 @@ class ServerServicer(server_pb2_grpc.ServerServicer):
             max_streams_per_principal=settings.max_streams_per_principal,
             max_state_bytes=settings.max_state_bytes,
             max_event_bytes=settings.max_event_bytes,
+            max_response_bytes=settings.max_response_bytes,
             max_metadata_bytes=settings.max_metadata_bytes,
             max_metadata_keys=settings.max_metadata_keys,
             max_id_length=validation.MAX_ID,

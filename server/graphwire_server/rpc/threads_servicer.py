@@ -16,6 +16,7 @@ from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
 from graphwire_server.graphs.supersteps import NodeUpdate
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.answer_size import current_answer
 from graphwire_server.rpc.breakpoints import read_breakpoints
 from graphwire_server.rpc.convert import thread_message, thread_state_message
 from graphwire_server.rpc.inbox_rpcs import InboxRpcs
@@ -29,6 +30,7 @@ from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.state_paths import StatePath, parse_path
 from graphwire_server.runs.thread_states import StateEdit, ThreadStateService
+from graphwire_server.runs.thread_view import ThreadView
 from graphwire_server.runs.threads import NewThread, ThreadService
 from graphwire_server.storage.records import (
     Amount,
@@ -126,6 +128,7 @@ class ThreadsServicer(InboxRpcs):
         view = await self._threads.get(
             validation.thread_id(request.thread_id), values="values" in wanted
         )
+        current_answer().expect(view.thread.values)
         thread = thread_message(view)
         keep_only(thread, wanted)
         return pb.GetThreadResponse(thread=thread)
@@ -139,21 +142,28 @@ class ThreadsServicer(InboxRpcs):
         wanted = read_mask(request.read_mask, pb.Thread.DESCRIPTOR)
         sort = _sort(request)
         place = tokens.read(request.page_token, str, int, str)
-        views = await self._threads.list(
+        found = await self._threads.list(
             self._filter(request.filter),
             limit=size + 1,
             sort=sort,
             after=_position(place) if place else None,
             values="values" in wanted,
             extract=_paths(request.extract),
+            most_bytes=current_answer().limit,
         )
-        page, more = views[:size], len(views) > size
-        threads = [thread_message(view) for view in page]
-        for thread in threads:
-            keep_only(thread, wanted | {"extracted"} if wanted else wanted)
+        kept = wanted | {"extracted"} if wanted else wanted
+
+        def message(view: ThreadView) -> pb.Thread:
+            thread = thread_message(view)
+            keep_only(thread, kept)
+            return thread
+
+        threads, more = current_answer().page(found.items, size, message, more=found.more)
         return pb.ListThreadsResponse(
             threads=threads,
-            next_page_token=tokens.write(*_place(page[-1].thread, sort)) if more else "",
+            next_page_token=tokens.write(*_place(found.items[len(threads) - 1].thread, sort))
+            if more
+            else "",
         )
 
     async def CountThreads(
@@ -256,6 +266,7 @@ class ThreadsServicer(InboxRpcs):
             subgraphs=request.subgraphs,
             namespace=_namespace(request.namespace),
         )
+        current_answer().expect(view.state.values)
         return pb.GetThreadStateResponse(state=thread_state_message(view))
 
     async def UpdateThreadState(
@@ -293,18 +304,21 @@ class ThreadsServicer(InboxRpcs):
         tokens = PageTokens(request)
         size = self._pages.size(request.page_size, _HISTORY_PAGE)
         place = tokens.read(request.page_token, str)
-        states = await self._states.history(
+        found = await self._states.history(
             validation.thread_id(request.thread_id),
             limit=size + 1,
             before=validation.optional_uuid(request.before_checkpoint_id, "before_checkpoint_id"),
             after=place[0] if place else "",
             metadata=self._object_text(request, "metadata", "metadata"),
             namespace=_namespace(request.namespace),
+            most_bytes=current_answer().limit,
         )
-        page, more = states[:size], len(states) > size
+        states, more = current_answer().page(
+            found.items, size, thread_state_message, more=found.more
+        )
         return pb.ListThreadHistoryResponse(
-            states=[thread_state_message(state) for state in page],
-            next_page_token=tokens.write(page[-1].state.checkpoint_id) if more else "",
+            states=states,
+            next_page_token=tokens.write(states[-1].checkpoint_id) if more else "",
         )
 
     def _supersteps(self, messages: Sequence[pb.Superstep]) -> list[list[NodeUpdate]]:

@@ -41,6 +41,8 @@ _log = structlog.get_logger("graphwire.runs")
 _RETRY_SECONDS = 1.0
 #: How long a server that stops waits for what it was writing, in seconds.
 _WRITE_SECONDS = 2.0
+#: How long to leave a decision to another server before one looks again, in seconds.
+_OPEN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +285,12 @@ class Executor:
         # Runs that were lost come first: they have waited longest, and their threads stand still.
         if work.lost:
             await self._claim_some(server_id, lost=True)
+        is_open = False
         if work.due:
-            await self._claim_some(server_id, lost=False)
+            is_open = await self._claim_some(server_id, lost=False)
         elif not work.lost:
             self._saturated = False  # nobody waits
-        poll = self._limits.poll_seconds
+        poll = _OPEN_SECONDS if is_open else self._limits.poll_seconds
         return poll if work.due_in is None else min(poll, work.due_in)
 
     async def _steer_all(self, runs: Sequence[RunRecord]) -> None:
@@ -303,15 +306,16 @@ class Executor:
         await self._storage.write(confirm)
         self._storage.announce(*(topics.run_topic(run.run_id) for run in steered))
 
-    async def _claim_some(self, server_id: str, *, lost: bool) -> None:
+    async def _claim_some(self, server_id: str, *, lost: bool) -> bool:
+        """Claims what has room; returns whether it is to be tried again soon."""
         free = self._free_slots()
         self._saturated = free <= 0
         if self._saturated:
-            return
+            return False
 
         handed_back: dict[str, bool] = {}
 
-        def claim(tx: Transaction) -> list[RunRecord]:
+        def claim(tx: Transaction) -> tuple[list[RunRecord], bool]:
             if lost:
                 taken = tx.claim_lost(server_id, limit=free)
                 handed_back.update({each.run.run_id: each.handed_back for each in taken})
@@ -323,11 +327,11 @@ class Executor:
                     most_of_one=self._limits.runs_of_one,
                     after=self._served,
                 )
-            return [self._begin_attempt(tx, run) for run in claimed]
+            return [self._begin_attempt(tx, run) for run in claimed], tx.claim_is_open
 
         self._reserved += free
         try:
-            claimed = await self._storage.write(claim)
+            claimed, is_open = await self._storage.write(claim)
             self._saturated = len(claimed) == free
             self._served = claimed[-1].principal if claimed else self._served
             for run in claimed:
@@ -336,6 +340,7 @@ class Executor:
                 if run.attempt > 1:
                     self._metrics.runs_taken_over.add()
                     self._context.tell(run.run_id)
+            return is_open
         except StorageError:
             self.doubt()
             raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from graphwire import errors
 
-from graphwire_server.storage.interface import Storage
+from graphwire_server.runs.found import FIRST_PORTION, Found, next_portion
+from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import PauseFilter, PausePosition, PauseRecord
 
 
@@ -29,11 +30,37 @@ class InboxService:
         limit: int,
         after: PausePosition | None,
         ascending: bool,
-    ) -> list[tuple[PausePosition, PauseRecord]]:
-        """Returns pauses by the time of their making, newest first unless `ascending`."""
-        return await self._storage.read(
-            lambda db: db.list_pauses(which, limit=limit, after=after, ascending=ascending)
-        )
+        most_bytes: int,
+    ) -> Found[tuple[PausePosition, PauseRecord]]:
+        """Returns pauses by the time of their making, newest first unless `ascending`.
+
+        After so many bytes of what they show, no further ones are read.
+        """
+
+        def read(db: Reader) -> Found[tuple[PausePosition, PauseRecord]]:
+            found: list[tuple[PausePosition, PauseRecord]] = []
+            room, place, count = most_bytes, after, FIRST_PORTION
+            while len(found) < limit:
+                count = min(count, limit - len(found))
+                portion = db.list_pauses(which, limit=count, after=place, ascending=ascending)
+                found += portion
+                if len(portion) < count:
+                    return Found(found)
+                place = portion[-1][0]
+                size = sum(_size(pause) for _, pause in portion)
+                room -= size
+                if room < 0:
+                    return Found(found, more=True)
+                count = next_portion(count, size, most_bytes)
+            return Found(found)
+
+        return await self._storage.read(read)
+
+
+def _size(pause: PauseRecord) -> int:
+    """Returns how large a pause is at least, in bytes."""
+    shown = (pause.value, pause.answer, pause.tool_calls, pause.task_input)
+    return sum(len(text) for text in shown if text)
 
 
 def pause_not_found(pause_id: str) -> errors.PauseNotFoundError:

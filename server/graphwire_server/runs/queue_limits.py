@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphwire import errors
 
-from graphwire_server.storage.interface import Reader
+from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.wording import counted
 
 #: How long a count is good for while there is room, and while there is none, in seconds.
@@ -58,10 +58,10 @@ class QueueGate:
         self._clock = clock
         self._counts: dict[str | None, _Count] = {}
 
-    def may_begin(self, db: Reader, principal: str) -> bool:
+    def may_begin(self, tx: Transaction, principal: str) -> bool:
         """Returns whether one more run of a principal may be RUNNING."""
         most = self._limits.running_of_one
-        return not most or db.running_runs(principal) < most
+        return not most or tx.may_run(principal, most=most)
 
     def let_in(self, db: Reader, principal: str) -> None:
         """Lets a run into the queue.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from graphwire_server.runs import topics
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.decision import decide
+from graphwire_server.runs.found import Found
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited
 from graphwire_server.runs.refusals import check_assistant, check_expected, thread_busy
@@ -129,7 +131,8 @@ class ThreadStateService:
         after: str = "",
         metadata: str | None = None,
         namespace: Namespace = (),
-    ) -> Sequence[ThreadStateView]:
+        most_bytes: int,
+    ) -> Found[ThreadStateView]:
         """Returns the states of a thread, or of a subgraph of it, newest first.
 
         Args:
@@ -139,6 +142,7 @@ class ThreadStateService:
             after: The last one of the page before; empty: the first page.
             metadata: Only those whose metadata contains this JSON object (text).
             namespace: The subgraph; empty: the root.
+            most_bytes: After how many bytes of states to read no further ones.
 
         Raises:
             InvalidFieldError: There is no subgraph at `namespace`.
@@ -159,11 +163,17 @@ class ThreadStateService:
 
         view, ids = await self._storage.read(look)
         if not view.thread.assistant_id:
-            return ()
+            return Found(())
+        found: list[ThreadStateView] = []
         async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
             graph_at(graph, namespace)
-            states = read_history(graph, thread_id, ids, namespace=namespace)
-            return [await self._with_pauses(state, view) async for state in states]
+            async with aclosing(read_history(graph, thread_id, ids, namespace=namespace)) as states:
+                async for state in states:
+                    found.append(await self._with_pauses(state, view))
+                    most_bytes -= len(state.values or "")
+                    if most_bytes < 0:
+                        return Found(found, more=state.checkpoint_id != ids[-1])
+        return Found(found)
 
     async def _with_pauses(self, state: StateView, view: ThreadView) -> ThreadStateView:
         """Returns a state with the pauses that are open at it."""

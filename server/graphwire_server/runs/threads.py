@@ -26,6 +26,7 @@ from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.copying import copy_thread
 from graphwire_server.runs.decision import decide
+from graphwire_server.runs.found import FIRST_PORTION, Found, next_portion
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 from graphwire_server.runs.refusals import (
@@ -203,7 +204,8 @@ class ThreadService:
         after: ThreadPosition | None,
         values: bool = False,
         extract: Mapping[str, StatePath] | None = None,
-    ) -> list[ThreadView]:
+        most_bytes: int,
+    ) -> Found[ThreadView]:
         """Returns threads, without those of stateless runs.
 
         Args:
@@ -213,9 +215,10 @@ class ThreadService:
             after: The last thread of the page before.
             values: Whether to return their values.
             extract: Which parts of their states to return, by name.
+            most_bytes: After how many bytes of states to read no further ones.
         """
 
-        def read(db: Reader) -> list[ThreadView]:
+        def read(db: Reader) -> Found[ThreadView]:
             threads = db.threads(which, limit=limit, sort=sort, after=after)
             ids = [thread.thread_id for thread in threads]
             pauses = db.pauses(ids)
@@ -225,18 +228,26 @@ class ThreadService:
                 )
                 for thread in threads
             }
-            if values or extract:
-                for thread_id, text in db.values_of(ids):
+            if not values and not extract:
+                return Found(list(views.values()))
+            found: list[ThreadView] = []
+            room, count = most_bytes, FIRST_PORTION
+            while len(found) < len(ids) and room >= 0:
+                portion, size = ids[len(found) : len(found) + count], 0
+                for thread_id, text in db.values_of(portion):
+                    size += len(text)
                     view = views[thread_id]
                     state = orjson.loads(text) if extract else None
+                    extracted = {name: part(state, path) for name, path in (extract or {}).items()}
                     views[thread_id] = replace(
                         view,
                         thread=replace(view.thread, values=text) if values else view.thread,
-                        extracted={
-                            name: part(state, path) for name, path in (extract or {}).items()
-                        },
+                        extracted=extracted,
                     )
-            return list(views.values())
+                    room -= len(text) if values else sum(map(len, extracted.values()))
+                found += [views[thread_id] for thread_id in portion]
+                count = next_portion(count, size, most_bytes)
+            return Found(found, more=len(found) < len(ids))
 
         return await self._storage.read(read)
 

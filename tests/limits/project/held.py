@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
 from langgraph.config import get_stream_writer
 from langgraph.graph import START, StateGraph
 from langgraph.types import interrupt
+
+
+def _add(there: list[str], more: Sequence[list[str]]) -> list[str]:
+    return [*there, *(item for items in more for item in items)]
 
 
 class State(TypedDict, total=False):
@@ -19,6 +25,11 @@ class State(TypedDict, total=False):
     small: str
     text: str
     answer: Any
+
+
+class Pile(TypedDict, total=False):
+    size: int
+    items: Annotated[list[str], DeltaChannel(_add, snapshot_frequency=4)]
 
 
 def _chain(**nodes: Any) -> StateGraph[Any]:
@@ -36,6 +47,10 @@ async def _wait(state: State) -> State:
 
 async def _ask(state: State) -> State:
     return {"answer": interrupt("well?")}
+
+
+async def _ask_of_text(state: State) -> State:
+    return {"answer": interrupt(state["text"])}
 
 
 async def _begin(state: State) -> State:
@@ -57,6 +72,18 @@ async def _again(state: State) -> State:
 
 held = _chain(wait=_wait).compile()
 asks = _chain(ask=_ask).compile()
+
+
+async def _pile_up(state: Pile) -> Pile:
+    return {"items": ["x" * state["size"]]}
+
+
+_pile: StateGraph[Any] = StateGraph(Pile)
+_pile.add_node("pile", _pile_up)
+_pile.add_edge(START, "pile")
+_pile.add_edge("pile", "pile")
+piles = _pile.compile()
+asks_of_text = _chain(ask=_ask_of_text).compile()
 grows = _chain(begin=_begin, grow=_grow).compile()
 speaks = _chain(speak=_speak).compile()
 _loop = _chain(again=_again)

@@ -438,6 +438,16 @@ def serve(
             _LIMITS,
         ),
     ] = None,
+    max_response_bytes: Annotated[
+        str | None,
+        _setting(
+            "BYTES",
+            "Where a page of a list ends, and the largest other answer that is sent to those who "
+            "do not ask for whole ones.",
+            "4128768",
+            _LIMITS,
+        ),
+    ] = None,
     max_metadata_bytes: Annotated[
         str | None,
         _setting(

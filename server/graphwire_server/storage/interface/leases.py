@@ -24,7 +24,10 @@ class LeaseReader(Protocol):
         """Returns whether there is a run for `Transaction.claim_lost`."""
 
     def has_due_run(self) -> bool:
-        """Returns whether there is a run for `Transaction.claim_due`."""
+        """Returns whether `Transaction.claim_due` has something to do.
+
+        That is a run that may start, or one whose time has come and whose thread is to be asked.
+        """
 
     def queued_runs(self, principal: str | None = None, *, most: int) -> int:
         """Returns how many runs are PENDING, of a principal or in all; `most` if there are more."""
@@ -73,6 +76,20 @@ class LeaseKeeper(LeaseReader, Protocol):
 
         Raises:
             LeaseLostError: The server's own lease has lapsed.
+        """
+
+    @property
+    def claim_is_open(self) -> bool:
+        """Whether the last `claim_due` left runs of somebody on whom another server decides.
+
+        That takes as long as its transaction: it is worth while to claim again soon.
+        """
+
+    def may_run(self, principal: str, *, most: int) -> bool:
+        """Returns whether one more run of a principal may be RUNNING, of `most` on all servers.
+
+        If so, no other server decides on that until the transaction ends. Where another one does
+        at this moment, the answer is no: whoever asks goes into the queue.
         """
 
     def claim_lost(self, server_id: str, *, limit: int) -> list[TakenOver]:

@@ -100,7 +100,8 @@ class RunKeeper(RunReader, Protocol):
     def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
         """Adds a run, and its events up to last_sequence.
 
-        A thread has one RUNNING run at the most: the database sees to it.
+        A thread has one RUNNING run at the most: the database sees to it. To add a PENDING one to
+        a thread that is there, one must have read the thread in this transaction.
         """
 
     def change_run(

@@ -18,15 +18,16 @@ MOST_PRINCIPALS = 256
 
 
 def _queued(beyond: str, columns: str) -> str:
-    """Returns who has PENDING runs, in order: a walk from one principal to the next.
+    """Returns who has PENDING runs that wait for their turn: a walk from one to the next.
 
+    They come in order, and those whose runs all wait for something else are left out.
     Parameters: the principal after which to begin, if `beyond` says so; how many at the most;
     those of the columns.
     """
-    least = f"SELECT MIN(q.principal) FROM gw_runs q WHERE q.status = 'PENDING' {beyond}"
+    ready = "q.status = 'PENDING' AND q.waits_for = ''"
+    least = f"SELECT MIN(q.principal) FROM gw_runs q WHERE {ready} {beyond}"
     following = (
-        "SELECT MIN(q.principal) FROM gw_runs q"
-        " WHERE q.status = 'PENDING' AND q.principal > who.principal"
+        f"SELECT MIN(q.principal) FROM gw_runs q WHERE {ready} AND q.principal > who.principal"
     )
     return f"""
         WITH RECURSIVE who (principal, place) AS (
@@ -91,6 +92,11 @@ COUNT_QUEUED_OF = """
 """
 COUNT_RUNNING_OF = "SELECT COUNT(*) FROM gw_runs WHERE status = 'RUNNING' AND principal = ?"
 
+#: Whether nobody else decides at this moment on how many runs of a principal are at work; until
+#: the end of the transaction nobody else does. It waits for nobody, so that nobody ever waits for
+#: somebody who waits for him. Parameter: the principal; the number is Graphwire's own.
+DECIDES_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 4712))"
+
 Execute = Callable[[str, Parameters], Cursor]
 
 
@@ -110,8 +116,35 @@ def waiting_principals(execute: Execute, *, now: int, after: str) -> dict[str, i
     return {principal: number for principal, number in found.items() if number is not None}
 
 
+def may_run(execute: Execute, principal: str, *, most: int, locks: bool) -> bool | None:
+    """Returns whether less than `most` runs of a principal are RUNNING.
+
+    With `locks` that stays so until others see what this transaction does; None says that it
+    can't be known now, since somebody else decides on it.
+    """
+    # Nobody is kept from deciding by somebody who can't begin anyway.
+    if _running(execute, principal) >= most:
+        return False
+    if not locks:
+        return True
+    if not execute(DECIDES_ALONE, (principal,)).fetchone()[0]:
+        return None
+    # What others have begun meanwhile is seen only now.
+    return _running(execute, principal) < most
+
+
+def _running(execute: Execute, principal: str) -> int:
+    return int(execute(COUNT_RUNNING_OF, (principal,)).fetchone()[0])
+
+
 def next_in_turn(
-    execute: Execute, waiting: dict[str, int], *, now: int, most: int, locks: bool
+    execute: Execute,
+    waiting: dict[str, int],
+    *,
+    now: int,
+    most: int,
+    locks: bool,
+    left: set[str],
 ) -> Iterator[tuple[str, str]]:
     """Yields the runs that may start, (principal, run_id), in the order in which to serve them.
 
@@ -121,6 +154,8 @@ def next_in_turn(
         now: The time.
         most: How many of one principal may be at work; 0: no limit.
         locks: Whether to lock them; those that are locked by others are passed over.
+        left: Gets who is passed over since somebody else decides on how many of his runs are at
+            work.
     """
     statement = LOCKED_NEXT_DUE if locks else NEXT_DUE
     running = dict(execute(RUNNING_BY_PRINCIPAL, ()).fetchall())
@@ -132,9 +167,19 @@ def next_in_turn(
         for who, number in waiting.items()
     ]
     heapq.heapify(turns)
+    decided: set[str] = set()
     while turns:
-        at_work, _, _, principal, before = heapq.heappop(turns)
+        at_work, last, number, principal, before = heapq.heappop(turns)
         if most and at_work >= most:
+            continue
+        if most and locks and principal not in decided:
+            if not execute(DECIDES_ALONE, (principal,)).fetchone()[0]:
+                left.add(principal)
+                continue
+            decided.add(principal)
+            # What others have begun meanwhile is seen only now.
+            at_work = _running(execute, principal)
+            heapq.heappush(turns, (at_work, last, number, principal, before))
             continue
         row = execute(statement, (principal, now, before)).fetchone()
         if row is not None:

@@ -161,7 +161,8 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
         return self._execute(sql.leases.LOST_RUNS, (self.now(), 1)).fetchone() is not None
 
     def has_due_run(self) -> bool:
-        return self._execute(sql.leases.DUE_RUNS, (self.now(), 1)).fetchone() is not None
+        now = self.now()
+        return self._execute(sql.waiting.HAS_DUE_RUN, (now, now)).fetchone()[0] is not None
 
     def queued_runs(self, principal: str | None = None, *, most: int) -> int:
         if principal is None:

@@ -37,7 +37,11 @@ _LOCKED_THREAD_OF_RUN = sql.locked(sql.runs.THREAD_OF_RUN, "t")
 _LOCKED_RUN = sql.locked(sql.runs.RUN, "r")
 # A thread that somebody is deciding on is left alone: its runs can be claimed afterwards.
 _LOCKED_DUE_RUNS = sql.locked(sql.leases.DUE_RUNS, "r, t", skip=True)
+_LOCKED_TIMELY_RUNS = sql.locked(sql.waiting.TIMELY_RUNS, "r, t", skip=True)
 _LOCKED_LOST_RUNS = sql.locked(sql.leases.LOST_RUNS, "r", skip=True)
+
+#: How many runs a claim puts into the queue at most because their time has come.
+_MOST_TIMELY = 2000
 
 
 class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites):
@@ -50,6 +54,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._locks = session.locks_rows
+        self._left: set[str] = set()
+        self._more_timely = False
         self._changes = Changes()
         self._added = 0
         self.events_added = 0
@@ -83,6 +89,9 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         # Those that have lapsed never come back, so nobody asks for them again.
         self._execute(sql.leases.FORGET_SERVERS, (now,))
         self._execute(sql.leases.JOIN_SERVERS, (server_id, now + ttl))
+        if self._locks:
+            # Servers before version 14 of the schema may have been at work until now.
+            self._execute(sql.waiting.LET_GO_FORGOTTEN)
 
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         now = self.now()
@@ -95,6 +104,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         self, server_id: str, *, limit: int, most_of_one: int = 0, after: str = ""
     ) -> list[RunRecord]:
         now = self._now_while_alive(server_id)
+        self._see_to_timely(now)
         run_ids = self._due(now, limit=limit, most_of_one=most_of_one, after=after)
         for ids in in_parts(run_ids):
             self._execute(sql.leases.take_due(len(ids)), (server_id, now, now, *ids))
@@ -102,6 +112,13 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         for run in taken:
             self._changes.note(ChangeKind.RUN_STARTED, run.run_id, now, thread_topic(run.thread_id))
         return taken
+
+    @property
+    def claim_is_open(self) -> bool:
+        return bool(self._left) or self._more_timely
+
+    def may_run(self, principal: str, *, most: int) -> bool:
+        return bool(queue.may_run(self._execute, principal, most=most, locks=self._locks))
 
     def claim_lost(self, server_id: str, *, limit: int) -> list[TakenOver]:
         now = self._now_while_alive(server_id)
@@ -170,9 +187,17 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         if breakpoints is not None:
             changes["breakpoints"] = breakpoints
         statement = sql.threads.update_thread(tuple(changes))
-        found = self._execute(statement, (*changes.values(), thread_id)).rowcount
-        if found and head is not None:
+        found = self._execute(statement, (*changes.values(), thread_id)).fetchall()
+        if not found:
+            return
+        if head is not None:
             self._put_thread_state(thread_id, head[2])
+        if status is ThreadStatus.INTERRUPTED:
+            if self._execute(sql.waiting.HOLD_BACK, (thread_id,)).rowcount:
+                self._execute(sql.waiting.HOLDS_BACK, (True, thread_id))
+        elif status is not None and found[0][0]:
+            self._execute(sql.waiting.LET_GO, (thread_id,))
+            self._execute(sql.waiting.HOLDS_BACK, (False, thread_id))
 
     def delete_thread(self, thread_id: str) -> bool:
         self.delete_checkpoints(thread_id)
@@ -205,7 +230,10 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
     def insert_run(self, run: RunRecord, events: Sequence[EventRecord] = ()) -> None:
         row = rows.run_row(run)
         if run.status is RunStatus.PENDING:
-            self._execute(sql.runs.INSERT_RUN, row)
+            waiting = (run.due_time, run.thread_id, run.discards)
+            ((waits_for,),) = self._execute(sql.runs.INSERT_RUN, (*row, *waiting)).fetchall()
+            if waits_for == "THREAD":
+                self._execute(sql.waiting.HOLDS_BACK, (True, run.thread_id))
         else:
             self._execute(sql.runs.INSERT_BEGUN_RUN, (*row, run.thread_id, run.thread_id))
         if run.status is RunStatus.RUNNING:
@@ -347,8 +375,21 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
     def forget_requests(self, *, before: int) -> int:
         return self._execute(sql.requests.FORGET_REQUESTS, (before,)).rowcount
 
+    def _see_to_timely(self, now: int) -> None:
+        """Puts runs whose time has come into the queue, as far as their threads don't wait."""
+        select = _LOCKED_TIMELY_RUNS if self._locks else sql.waiting.TIMELY_RUNS
+        found = self._execute(select, (now, _MOST_TIMELY)).fetchall()
+        self._more_timely = len(found) == _MOST_TIMELY
+        if found:
+            waits = [("THREAD" if held else "", number) for number, _, held in found]
+            self._execute_many(sql.waiting.WAIT_FOR, waits)
+        holding = sorted({thread_id for _, thread_id, held in found if held})
+        if holding:
+            self._execute_many(sql.waiting.HOLDS_BACK, [(True, thread_id) for thread_id in holding])
+
     def _due(self, now: int, *, limit: int, most_of_one: int, after: str) -> list[str]:
         """Returns the runs that are to start next."""
+        self._left.clear()
         some = self._execute(queue.QUEUED_PRINCIPALS, (2,)).fetchall()
         if len(some) == 1 and not most_of_one:
             # Nobody else waits: in the order of their numbers.
@@ -356,7 +397,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             return [row[0] for row in self._execute(select, (now, limit))]
         waiting = queue.waiting_principals(self._execute, now=now, after=after)
         in_turn = queue.next_in_turn(
-            self._execute, waiting, now=now, most=most_of_one, locks=self._locks
+            self._execute, waiting, now=now, most=most_of_one, locks=self._locks, left=self._left
         )
         taken = list(itertools.islice(in_turn, limit))
         if len(some) > 1:

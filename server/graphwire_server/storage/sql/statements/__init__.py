@@ -12,6 +12,7 @@ from graphwire_server.storage.sql.statements import (
     requests,
     runs,
     threads,
+    waiting,
 )
 from graphwire_server.storage.sql.statements.leases import IS_DUE
 from graphwire_server.storage.sql.statements.parts import access_conditions, insert, locked
@@ -29,4 +30,5 @@ __all__ = [
     "requests",
     "runs",
     "threads",
+    "waiting",
 ]

@@ -47,7 +47,7 @@ HAND_BACK = """
     WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
 """
 
-IS_DUE = """r.status = 'PENDING' AND r.due_time <= ?
+IS_DUE = """r.status = 'PENDING' AND r.waits_for = '' AND r.due_time <= ?
         AND NOT EXISTS (
             SELECT 1 FROM gw_runs o
             WHERE o.thread_id = r.thread_id AND o.status = 'PENDING' AND o.number < r.number)

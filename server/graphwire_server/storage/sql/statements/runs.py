@@ -29,7 +29,18 @@ def next_place(thread_id: str) -> str:
     )
 
 
-INSERT_RUN = insert("gw_runs", RUN_COLUMNS)
+#: Of a run that is PENDING; returns what it waits for, which is empty for nothing but its turn.
+#: Whoever adds it has locked the thread. Parameters: the row; due_time, the thread_id, discards.
+INSERT_RUN = f"""
+    INSERT INTO gw_runs ({RUN_COLUMNS}, waits_for)
+    VALUES ({marks(RUN_COLUMNS.count(",") + 1)}, CASE
+        WHEN ? > graphwire_now() THEN 'TIME'
+        WHEN EXISTS (
+            SELECT 1 FROM gw_threads t
+            WHERE t.thread_id = ? AND t.status = 'INTERRUPTED' AND NOT ?) THEN 'THREAD'
+        ELSE '' END)
+    RETURNING waits_for
+"""
 
 #: Of a run that has begun. Parameters: the row, and the thread_id twice.
 INSERT_BEGUN_RUN = (
@@ -104,7 +115,11 @@ def active_run_ids(status: RunStatus, access: Access) -> tuple[str, list[object]
     return f"SELECT run_id FROM gw_runs r WHERE {conditions} ORDER BY number DESC", parameters
 
 
-LET_DISCARD = "UPDATE gw_runs SET discards = TRUE WHERE run_id = ?"
+LET_DISCARD = """
+    UPDATE gw_runs SET discards = TRUE,
+        waits_for = CASE WHEN waits_for = 'THREAD' THEN '' ELSE waits_for END
+    WHERE run_id = ?
+"""
 CHANGE_SPEC = "UPDATE gw_run_bodies SET spec = ? WHERE run_id = ?"
 LINK_RESUME = "UPDATE gw_runs SET resumed_by_run_id = ? WHERE run_id = ?"
 DELETE_RUN = "DELETE FROM gw_runs WHERE run_id = ?"

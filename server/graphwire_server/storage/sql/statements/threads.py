@@ -78,9 +78,12 @@ DELETE_THREAD_STATE = "DELETE FROM gw_thread_states WHERE thread_id = ?"
 
 
 def update_thread(columns: Sequence[str]) -> str:
-    """Returns the UPDATE of some columns of a thread; its id is the last parameter."""
+    """Returns the UPDATE of some columns of a thread; its id is the last parameter.
+
+    It returns whether the thread holds runs back.
+    """
     assignments = ", ".join(f"{column} = ?" for column in columns)
-    return f"UPDATE gw_threads SET {assignments} WHERE thread_id = ?"
+    return f"UPDATE gw_threads SET {assignments} WHERE thread_id = ? RETURNING holds_back"
 
 
 @dataclass(frozen=True, slots=True)
