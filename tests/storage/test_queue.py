@@ -317,6 +317,30 @@ async def test_very_many_principals_are_looked_at_in_turns(storage: Storage) -> 
     assert served == [names[0], names[6], names[1]]
 
 
+@pytest.mark.parametrize("after", ["", "p0100"])
+@pytest.mark.parametrize("most", [0, 1], ids=["behind others", "enough at work"])
+async def test_very_many_principals_who_can_begin_nothing_are_in_nobodys_way(
+    storage: Storage, most: int, after: str
+) -> None:
+    def insert(tx: Transaction) -> None:
+        tx.join_servers("server", ttl=A_DAY)
+        for name in [f"p{i:04}" for i in range(MOST_PRINCIPALS + 10)]:
+            tx.insert_thread(a_thread(name))
+            lease = Lease("other", 1)
+            tx.insert_run(a_run(f"{name}-0", name, status=RUNNING, lease=lease, principal=name))
+            tx.insert_thread(a_thread(f"{name}-idle"))
+            place = f"{name}-idle" if most else name
+            tx.insert_run(a_run(f"{name}-1", place, principal=name))
+        tx.insert_thread(a_thread("z"))
+        tx.insert_run(a_run("z", "z", principal="zed"))
+
+    await storage.write(insert)
+    claimed = await storage.write(
+        lambda tx: tx.claim_due("server", limit=9, most_of_one=most, after=after)
+    )
+    assert [run.run_id for run in claimed] == ["z"]
+
+
 async def test_what_is_queued_is_counted_up_to_a_number(storage: Storage) -> None:
     await add_queued(storage, ("1", "a"), ("2", "a"), ("3", "b"))
     assert await storage.read(lambda r: r.queued_runs(most=9)) == 3

@@ -7,8 +7,7 @@ then whose run has waited longest. Docs: adr/0015.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from graphwire_server.storage.sql.session import Cursor, Parameters
 from graphwire_server.storage.sql.statements import IS_DUE, locked
@@ -100,20 +99,50 @@ DECIDES_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended(?, 4712))"
 Execute = Callable[[str, Parameters], Cursor]
 
 
-def waiting_principals(execute: Execute, *, now: int, after: str) -> dict[str, int]:
+def at_work(execute: Execute) -> dict[str, int]:
+    """Returns how many runs of each principal are RUNNING."""
+    return dict(execute(RUNNING_BY_PRINCIPAL, ()).fetchall())
+
+
+def waiting_principals(
+    execute: Execute, *, now: int, after: str, full: Collection[str] = ()
+) -> dict[str, int]:
     """Returns who has a run that may start, with the number of the first one.
 
-    Where more than `MOST_PRINCIPALS` have runs in the queue, those that follow on `after`.
+    Args:
+        execute: Runs a statement.
+        now: The time.
+        after: Where more than `MOST_PRINCIPALS` have such runs: those that follow on this one.
+        full: Who may have no more runs at work.
     """
-    found: dict[str, Any] = {}
-    if after:
-        found = dict(execute(FIRST_DUE_AFTER, (after, MOST_PRINCIPALS, now)).fetchall())
-    if len(found) < MOST_PRINCIPALS:
-        for principal, number in execute(FIRST_DUE, (MOST_PRINCIPALS, now)):
+    found: dict[str, int] = {}
+    # Those whose runs all stand behind others of their threads take up no place.
+    for principal, number in _walk(execute, now=now, after=after):
+        if number is not None and principal not in full:
+            found[principal] = number
             if len(found) == MOST_PRINCIPALS:
                 break
-            found.setdefault(principal, number)
-    return {principal: number for principal, number in found.items() if number is not None}
+    return found
+
+
+def _walk(execute: Execute, *, now: int, after: str) -> Iterator[tuple[str, int | None]]:
+    """Yields each principal in the queue once, from one on, with his first run that may start."""
+    place, turned = after, False
+    while True:
+        if place:
+            page = execute(FIRST_DUE_AFTER, (place, MOST_PRINCIPALS, now)).fetchall()
+        else:
+            page = execute(FIRST_DUE, (MOST_PRINCIPALS, now)).fetchall()
+        for principal, number in page:
+            if turned and principal > after:
+                return
+            yield principal, number
+        if len(page) == MOST_PRINCIPALS:
+            place = page[-1][0]
+        elif after and not turned:
+            place, turned = "", True
+        else:
+            return
 
 
 def may_run(execute: Execute, principal: str, *, most: int, locks: bool) -> bool | None:
@@ -140,6 +169,7 @@ def _running(execute: Execute, principal: str) -> int:
 def next_in_turn(
     execute: Execute,
     waiting: dict[str, int],
+    running: Mapping[str, int],
     *,
     now: int,
     most: int,
@@ -151,6 +181,7 @@ def next_in_turn(
     Args:
         execute: Runs a statement.
         waiting: As `waiting_principals`.
+        running: As `at_work`.
         now: The time.
         most: How many of one principal may be at work; 0: no limit.
         locks: Whether to lock them; those that are locked by others are passed over.
@@ -158,7 +189,6 @@ def next_in_turn(
             work.
     """
     statement = LOCKED_NEXT_DUE if locks else NEXT_DUE
-    running = dict(execute(RUNNING_BY_PRINCIPAL, ()).fetchall())
     served = dict(execute(TURNS, ()).fetchall())
     # What is at work, when it was served last, the age of the run that is next, whose it is,
     # and the run before it.

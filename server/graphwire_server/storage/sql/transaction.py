@@ -395,9 +395,17 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             # Nobody else waits: in the order of their numbers.
             select = _LOCKED_DUE_RUNS if self._locks else sql.leases.DUE_RUNS
             return [row[0] for row in self._execute(select, (now, limit))]
-        waiting = queue.waiting_principals(self._execute, now=now, after=after)
+        running = queue.at_work(self._execute)
+        full = {who for who, runs in running.items() if most_of_one and runs >= most_of_one}
+        waiting = queue.waiting_principals(self._execute, now=now, after=after, full=full)
         in_turn = queue.next_in_turn(
-            self._execute, waiting, now=now, most=most_of_one, locks=self._locks, left=self._left
+            self._execute,
+            waiting,
+            running,
+            now=now,
+            most=most_of_one,
+            locks=self._locks,
+            left=self._left,
         )
         taken = list(itertools.islice(in_turn, limit))
         if len(some) > 1:
