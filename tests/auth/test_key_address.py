@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from graphwire.errors import KeysUnavailableError, UnauthenticatedError
 from graphwire_server.auth.json_web_tokens import JsonWebTokens
 from graphwire_server.auth.key_sets import KeyAddress, Times, check_address
 from graphwire_server.auth.setup_errors import AuthSetupError
+from graphwire_server.graphs.node_threads import LoopThreads, NodeThreads
 from structlog.testing import capture_logs
 
 from tests.auth.issuer import RULES, Clock, jwk, jwks, key_server, secret, signed
@@ -77,6 +79,28 @@ async def test_rotated_keys_come_by_themselves() -> None:
         tokens = JsonWebTokens(keys, RULES)
         with pytest.raises(UnauthenticatedError, match=r'kid "rsa"$'):
             await tokens.authenticate(signed(headers={"kid": "rsa"}))
+
+
+def test_rotated_keys_come_while_nodes_keep_all_their_threads() -> None:
+    nodes, released = NodeThreads(1), threading.Event()
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_default_executor(LoopThreads(nodes))
+        async with key_server(jwks(jwk("rsa"))) as server:
+            # A name has to be looked up, which asyncio does in a thread.
+            address = server.address.replace("127.0.0.1", "localhost")
+            async with opened(address, NOW) as keys:
+                assert await kids(keys) == ["rsa"]
+                server.body = jwks(jwk("rsa2"))
+                await server.came(len(server.requests) + 2)
+                assert await kids(keys) == ["rsa2"]
+
+    nodes.submit(released.wait, 30)
+    try:
+        asyncio.run(asyncio.wait_for(test(), 20))
+    finally:
+        released.set()
+        nodes.shutdown()
 
 
 async def test_an_unknown_kid_fetches_at_once_but_not_again_within_ten_seconds() -> None:

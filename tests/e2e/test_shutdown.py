@@ -4,11 +4,13 @@ start."""
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from tests.e2e.drive import (
     wait,
 )
 from tests.e2e.gates import Gate, until
+from tests.observability.collector import Collector
 from tests.servers import ZOO, ServerProcess
 
 LOG = payload({"log": ["in"]})
@@ -182,6 +185,34 @@ def test_a_second_signal_ends_the_server_at_once(
 
 
 # --- runs that do not ---
+
+
+def test_nodes_that_keep_all_their_threads_do_not_keep_a_server_from_leaving_in_order(
+    tmp_path: Path, gate: Gate
+) -> None:
+    collector = Collector()
+    env = {
+        **collector.env,
+        "OTEL_BSP_SCHEDULE_DELAY": "600000",
+        "GRAPHWIRE_MAX_NODE_THREADS": "1",
+        "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0",
+    }
+    process = ServerProcess(tmp_path / "graphwire.db", env=env).start()
+    with grpc.insecure_channel(process.address) as channel:
+        runs = runs_pb2_grpc.RunsStub(channel)
+        # The second one waits for the thread of the first.
+        begun = [create(runs, assistant_id="gated_sync", input=gate.input).run_id for _ in range(2)]
+        gate.wait_begun()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0, process.log
+    assert "stop_took_too_long" not in process.log
+    with closing(sqlite3.connect(tmp_path / "graphwire.db")) as database:
+        assert database.execute("SELECT count(*) FROM gw_servers").fetchone() == (0,)
+        left = database.execute("SELECT run_id, lease_owner FROM gw_runs").fetchall()
+    assert sorted(left) == sorted((run_id, "") for run_id in begun)
+    # What was not sent by then is, in the end.
+    assert len(collector.all("graphwire.v1.Runs/CreateRun")) == 2
+    collector.stop()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from graphwire_server.graphs.failures import error_text, error_type
+from graphwire_server.graphs.node_threads import NodeThreads, current_run
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
 from graphwire_server.runs.ending import end_run
@@ -16,7 +17,6 @@ from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.journal import Journal
-from graphwire_server.runs.node_threads import NodeThreads, current_run
 from graphwire_server.runs.observed import ObservedAttempt
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.interface import (
