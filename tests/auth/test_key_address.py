@@ -121,6 +121,29 @@ async def test_an_unknown_kid_fetches_at_once_but_not_again_within_ten_seconds()
         assert len(server.requests) == 2
 
 
+async def test_an_unknown_kid_is_not_refused_while_it_can_not_be_looked_for() -> None:
+    clock = Clock()
+    async with key_server(jwks(jwk("rsa"))) as server, opened(server.address, clock=clock) as keys:
+        tokens = JsonWebTokens(keys, RULES)
+        server.body, server.status = jwks(jwk("rsa2")), "503 Service Unavailable"
+        token = signed("rsa2", headers={"kid": "rsa2"})
+        clock.time += 10
+        for seen in (2, 2):  # the second one within the ten seconds
+            with pytest.raises(KeysUnavailableError) as caught:
+                await tokens.authenticate(token)
+            assert caught.value.code == "UNAVAILABLE"
+            assert caught.value.retry_after == 1
+            assert len(server.requests) == seen
+        # Who names a key that is there is none the worse for it.
+        known = await tokens.authenticate(signed(headers={"kid": "rsa"}))
+        assert known.principal == "anna"
+        server.status = "200 OK"
+        clock.time += 10
+        assert (await tokens.authenticate(token)).principal == "anna"
+        with pytest.raises(UnauthenticatedError, match=r'kid "rsa"$'):
+            await tokens.authenticate(signed(headers={"kid": "rsa"}))
+
+
 async def test_many_calls_wait_for_one_fetch() -> None:
     clock = Clock()
     async with key_server(jwks(jwk("rsa"))) as server, opened(server.address, clock=clock) as keys:
@@ -173,7 +196,8 @@ async def test_keys_that_were_there_are_used_while_the_address_fails_for_a_day()
                 server.status = "503 Service Unavailable"
                 for _ in range(3):
                     clock.time += 10
-                    await keys.look_again()
+                    with pytest.raises(KeysUnavailableError):
+                        await keys.look_again()
                 assert await kids(keys) == ["rsa"]
                 clock.time += 86_400 - 30
                 assert await kids(keys) == ["rsa"]
@@ -226,7 +250,8 @@ async def test_failures_are_tried_again_less_and_less_often() -> None:
         for _ in range(6):
             waits.append(keys._due - clock.time)
             clock.time += 10
-            await keys.look_again()
+            with pytest.raises(KeysUnavailableError):
+                await keys.look_again()
     assert waits == [1, 2, 4, 8, 10, 10]
 
 
