@@ -193,6 +193,9 @@ class Expiry:
             except StorageError:
                 _log.warning("expiry_not_looked_for", exc_info=True)
                 seconds = self._poll_seconds
+            except Exception:  # noqa: BLE001  # whatever it is, pauses must go on expiring
+                _log.exception("expiry_not_looked_for")
+                seconds = self._poll_seconds
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)
 
