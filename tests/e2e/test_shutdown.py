@@ -169,8 +169,16 @@ def test_a_run_may_be_handed_back_any_number_of_times(
         assert get_run(runs, run_id).attempt == 3
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)],
+    ids=["the same", "another"],
+)
 def test_a_second_signal_ends_the_server_at_once(
-    own_server: Callable[..., ServerProcess], gate: Gate
+    own_server: Callable[..., ServerProcess],
+    gate: Gate,
+    first: signal.Signals,
+    second: signal.Signals,
 ) -> None:
     process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60"})
     with grpc.insecure_channel(process.address) as channel:
@@ -178,10 +186,10 @@ def test_a_second_signal_ends_the_server_at_once(
         threads = threads_pb2_grpc.ThreadsStub(channel)
         create(runs, thread_id=new_thread(threads), assistant_id="gated", input=gate.input)
         gate.wait_begun()
-        process.signal(signal.SIGINT)
+        process.signal(first)
         until(lambda: "draining" in process.log)
-        process.signal(signal.SIGINT)
-        assert process.wait() == -signal.SIGINT
+        process.signal(second)
+        assert process.wait() == -second
 
 
 # --- runs that do not ---
