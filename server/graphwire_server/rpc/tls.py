@@ -92,7 +92,7 @@ class ServerTls:
         self._files = files
         self._versions = files.versions()
         self._certificates = _read(files)
-        self._wrong: _Wrong | None = None
+        self._unusable: _UnusableFiles | None = None
         self._lock = threading.Lock()
 
     def warn_if_expired(self) -> None:
@@ -121,7 +121,7 @@ class ServerTls:
     def _look(self) -> _Certificates:
         # Before they are read: what is written meanwhile is seen the next time.
         versions = self._files.versions()
-        if versions != self._versions or self._wrong is not None:
+        if versions != self._versions or self._unusable is not None:
             self._read_anew(versions)
         return self._certificates
 
@@ -130,19 +130,19 @@ class ServerTls:
         try:
             certificates = _read(self._files)
         except TlsError as error:
-            wrong = self._wrong
-            if wrong is None or (wrong.versions, wrong.reason) != (versions, str(error)):
-                wrong = self._wrong = _Wrong(versions, str(error), time.monotonic())
-            wrong.tell()
+            found = self._unusable
+            if found is None or (found.versions, found.reason) != (versions, str(error)):
+                found = self._unusable = _UnusableFiles(versions, str(error), time.monotonic())
+            found.tell()
             return
-        self._wrong = None
+        self._unusable = None
         self._certificates = certificates
         _log.info("certificates_reloaded", expires=certificates.expires.isoformat())
         _warn_if_expired(certificates)
 
 
 @dataclass(slots=True)
-class _Wrong:
+class _UnusableFiles:
     """Files that can't be used: each handshake looks again.
 
     Attributes:
@@ -182,18 +182,18 @@ def _read(files: TlsFiles) -> _Certificates:
     try:
         own = x509.load_pem_x509_certificates(chain_pem)[0]
     except ValueError:
-        raise _wrong("--tls-certificate-file", files.certificate, _NO_CERTIFICATE) from None
+        raise _error("--tls-certificate-file", files.certificate, _NO_CERTIFICATE) from None
     try:
         key = load_pem_private_key(key_pem, password=None)
     except TypeError:
-        raise _wrong("--tls-key-file", files.key, _ENCRYPTED) from None
+        raise _error("--tls-key-file", files.key, _ENCRYPTED) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _wrong("--tls-key-file", files.key, _NO_KEY) from None
+        raise _error("--tls-key-file", files.key, _NO_KEY) from None
     curve = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else ""
     if not (isinstance(key, rsa.RSAPrivateKey) or curve in _CURVES):
-        raise _wrong("--tls-key-file", files.key, _REFUSED_KEY)
+        raise _error("--tls-key-file", files.key, _REFUSED_KEY)
     if key.public_key() != own.public_key():
-        raise _wrong(
+        raise _error(
             "--tls-key-file",
             files.key,
             f"is not the key of the first certificate in {files.certificate} "
@@ -205,7 +205,7 @@ def _read(files: TlsFiles) -> _Certificates:
         try:
             x509.load_pem_x509_certificates(client_ca)
         except ValueError:
-            raise _wrong("--tls-client-ca-file", files.client_ca, _NO_CERTIFICATE) from None
+            raise _error("--tls-client-ca-file", files.client_ca, _NO_CERTIFICATE) from None
     return _Certificates(chain_pem, key_pem, client_ca, own.not_valid_after_utc)
 
 
@@ -213,10 +213,10 @@ def _bytes(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _wrong(setting, path, f"can't be read: {error.strerror}") from error
+        raise _error(setting, path, f"can't be read: {error.strerror}") from error
 
 
-def _wrong(setting: str, path: Path, what: str) -> TlsError:
+def _error(setting: str, path: Path, what: str) -> TlsError:
     return TlsError(f"{setting}: {path} {what}")
 
 
