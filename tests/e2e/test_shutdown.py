@@ -3,6 +3,7 @@ start."""
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -193,6 +194,56 @@ def test_a_second_signal_ends_the_server_at_once(
 
 
 # --- runs that do not ---
+
+#: A factory that is a plain function runs in the threads of nodes, as the node of its graph does.
+FACTORY = """
+import pathlib, time
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict):
+    path: str
+
+def waits(state):
+    path = pathlib.Path(state["path"])
+    pathlib.Path(f"{path}.begun").touch()
+    while not path.exists():
+        time.sleep(0.01)
+
+def make(config: RunnableConfig):
+    return StateGraph(State).add_node(waits).add_edge(START, "waits").compile()
+"""
+
+
+def test_a_manual_run_whose_graph_can_not_be_opened_any_more_fails_at_the_next_server(
+    tmp_path: Path, gate: Gate
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "graph.py").write_text(FACTORY)
+    graphs = {"dependencies": ["."], "graphs": {"made": "./graph.py:make"}}
+    (project / "langgraph.json").write_text(json.dumps(graphs))
+    env = {"GRAPHWIRE_MAX_NODE_THREADS": "1", "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0"}
+    process = ServerProcess(tmp_path / "graphwire.db", project, env=env).start()
+    with grpc.insecure_channel(process.address) as channel:
+        run = create(
+            runs_pb2_grpc.RunsStub(channel),
+            thread_id=new_thread(threads_pb2_grpc.ThreadsStub(channel)),
+            assistant_id="made",
+            input=payload({"path": str(gate.path)}),
+            recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
+        )
+        gate.wait_begun()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0, process.log
+    assert "stop_took_too_long" not in process.log
+    gate.open()
+    process.start()
+    with grpc.insecure_channel(process.address) as channel:
+        ended = wait(runs_pb2_grpc.RunsStub(channel), run.run_id).run
+    assert (ended.status, ended.error.type) == (run_pb2.RUN_STATUS_FAILED, "ServerLost")
+    assert process.stop() == 0
 
 
 def test_nodes_that_keep_all_their_threads_do_not_keep_a_server_from_leaving_in_order(

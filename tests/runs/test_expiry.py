@@ -99,6 +99,24 @@ async def test_those_that_take_long_keep_no_others_waiting(sqlite: SqliteStorage
     assert runs.at_once == 0
 
 
+async def test_what_never_comes_to_an_end_does_not_keep_it_from_stopping(
+    sqlite: SqliteStorage,
+) -> None:
+    runs = Runs()
+    names = [f"{number:02}" for number in range(10)]  # more than are seen to at once
+    runs.slow = set(names)
+    for name in names:
+        await paused(sqlite, name, expired(name, OnExpiry.RESUME))
+    expiry = Expiry(sqlite, runs, poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
+    expiry.start()
+    async with asyncio.timeout(30):
+        while len(runs.wanted) < 8:
+            await asyncio.sleep(0.001)
+        await expiry.stop()
+    assert len(runs.wanted) == 8
+    assert len(await sqlite.read(lambda db: db.open_pauses("00"))) == 1
+
+
 async def test_only_so_many_are_seen_to_at_once(sqlite: SqliteStorage) -> None:
     runs = Runs()
     names = [f"{number:02}" for number in range(20)]
