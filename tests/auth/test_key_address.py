@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from graphwire.errors import KeysUnavailableError, UnauthenticatedError
 from graphwire_server.auth.json_web_tokens import JsonWebTokens
 from graphwire_server.auth.key_sets import KeyAddress, Times, check_address
 from graphwire_server.auth.setup_errors import AuthSetupError
+from graphwire_server.graphs.node_threads import LoopThreads, NodeThreads
 from structlog.testing import capture_logs
 
 from tests.auth.issuer import RULES, Clock, jwk, jwks, key_server, secret, signed
@@ -79,6 +81,28 @@ async def test_rotated_keys_come_by_themselves() -> None:
             await tokens.authenticate(signed(headers={"kid": "rsa"}))
 
 
+def test_rotated_keys_come_while_nodes_keep_all_their_threads() -> None:
+    nodes, released = NodeThreads(1), threading.Event()
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_default_executor(LoopThreads(nodes))
+        async with key_server(jwks(jwk("rsa"))) as server:
+            # A name has to be looked up, which asyncio does in a thread.
+            address = server.address.replace("127.0.0.1", "localhost")
+            async with opened(address, NOW) as keys:
+                assert await kids(keys) == ["rsa"]
+                server.body = jwks(jwk("rsa2"))
+                await server.came(len(server.requests) + 2)
+                assert await kids(keys) == ["rsa2"]
+
+    nodes.submit(released.wait, 30)
+    try:
+        asyncio.run(asyncio.wait_for(test(), 20))
+    finally:
+        released.set()
+        nodes.shutdown()
+
+
 async def test_an_unknown_kid_fetches_at_once_but_not_again_within_ten_seconds() -> None:
     clock = Clock()
     async with key_server(jwks(jwk("rsa"))) as server, opened(server.address, clock=clock) as keys:
@@ -95,6 +119,29 @@ async def test_an_unknown_kid_fetches_at_once_but_not_again_within_ten_seconds()
             with pytest.raises(UnauthenticatedError):
                 await tokens.authenticate(signed(headers={"kid": f"made up {number}"}))
         assert len(server.requests) == 2
+
+
+async def test_an_unknown_kid_is_not_refused_while_it_can_not_be_looked_for() -> None:
+    clock = Clock()
+    async with key_server(jwks(jwk("rsa"))) as server, opened(server.address, clock=clock) as keys:
+        tokens = JsonWebTokens(keys, RULES)
+        server.body, server.status = jwks(jwk("rsa2")), "503 Service Unavailable"
+        token = signed("rsa2", headers={"kid": "rsa2"})
+        clock.time += 10
+        for seen in (2, 2):  # the second one within the ten seconds
+            with pytest.raises(KeysUnavailableError) as caught:
+                await tokens.authenticate(token)
+            assert caught.value.code == "UNAVAILABLE"
+            assert caught.value.retry_after == 1
+            assert len(server.requests) == seen
+        # Who names a key that is there is none the worse for it.
+        known = await tokens.authenticate(signed(headers={"kid": "rsa"}))
+        assert known.principal == "anna"
+        server.status = "200 OK"
+        clock.time += 10
+        assert (await tokens.authenticate(token)).principal == "anna"
+        with pytest.raises(UnauthenticatedError, match=r'kid "rsa"$'):
+            await tokens.authenticate(signed(headers={"kid": "rsa"}))
 
 
 async def test_many_calls_wait_for_one_fetch() -> None:
@@ -149,7 +196,8 @@ async def test_keys_that_were_there_are_used_while_the_address_fails_for_a_day()
                 server.status = "503 Service Unavailable"
                 for _ in range(3):
                     clock.time += 10
-                    await keys.look_again()
+                    with pytest.raises(KeysUnavailableError):
+                        await keys.look_again()
                 assert await kids(keys) == ["rsa"]
                 clock.time += 86_400 - 30
                 assert await kids(keys) == ["rsa"]
@@ -202,7 +250,8 @@ async def test_failures_are_tried_again_less_and_less_often() -> None:
         for _ in range(6):
             waits.append(keys._due - clock.time)
             clock.time += 10
-            await keys.look_again()
+            with pytest.raises(KeysUnavailableError):
+                await keys.look_again()
     assert waits == [1, 2, 4, 8, 10, 10]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import json
@@ -433,6 +434,18 @@ async def test_any_other_exception_is_a_fault_and_is_logged_without_secrets(
     assert name in line["traceback"]
     assert "s3cret" not in str(lines) + str(caught.value)
     assert "k3y" not in str(lines)
+
+
+async def test_a_plain_function_that_finds_nobody_with_next_has_failed() -> None:
+    def authenticate() -> str:
+        return next(user for user in ("ada", "bob") if user == "carl")
+
+    with capture_logs() as lines, pytest.raises(errors.InternalError) as caught:
+        await asyncio.wait_for(ask(authenticate), 30)
+    assert str(caught.value) == (
+        "the project's authenticate failed (RuntimeError); the server's log says more"
+    )
+    assert "StopIteration" in lines[0]["traceback"]
 
 
 async def test_a_password_is_not_logged_either() -> None:

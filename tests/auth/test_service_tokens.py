@@ -191,6 +191,47 @@ async def test_a_broken_new_version_keeps_the_old_and_is_told_once(tmp_path: Pat
     assert await tokens.find("b") is not None
 
 
+async def test_a_version_that_could_not_be_read_for_a_while_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, clock = tmp_path / "tokens.toml", Clock()
+    file.write_text(f'[a]\ntoken_sha256 = "{A}"\n')
+    tokens = ServiceTokens(file, clock=clock)
+    write(file, f'[a]\ntoken_sha256 = "{B}"\n')
+    for error, told in (
+        (OSError(24, "Too many open files"), "can't be read: Too many open files"),
+        (RuntimeError("can't start new thread: s3cret"), "can't be read: RuntimeError"),
+    ):
+
+        def fails(path: Path, mode: str, error: Exception = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patched, capture_logs() as lines:
+            patched.setattr(Path, "open", fails)
+            for _ in range(3):
+                clock.time += 1
+                assert await tokens.find("a") is not None
+        assert [(line["event"], line["error"]) for line in lines] == [("auth_file_unusable", told)]
+        assert "s3cret" not in str(lines)
+    clock.time += 1
+    assert await tokens.find("a") is None
+    assert await tokens.find("b") is not None
+
+
+async def test_a_number_that_python_does_not_read_is_refused_as_the_rest(tmp_path: Path) -> None:
+    text = f"[a]\nowner = {'9' * 5000}\n"
+    with pytest.raises(UnusableFileError, match=r"^has a number that is too long to be read$"):
+        read_tokens(text.encode())
+    file, clock = tmp_path / "tokens.toml", Clock()
+    file.write_text(f'[a]\ntoken_sha256 = "{A}"\n')
+    tokens = ServiceTokens(file, clock=clock)
+    write(file, text)
+    clock.time += 1
+    with capture_logs() as lines:
+        assert await tokens.find("a") is not None
+    assert [line["event"] for line in lines] == ["auth_file_unusable"]
+
+
 def test_a_fresh_token_is_that_of_its_table() -> None:
     first, second = new_token(), new_token()
     assert first != second

@@ -3,12 +3,15 @@ start."""
 
 from __future__ import annotations
 
+import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ from tests.e2e.drive import (
     wait,
 )
 from tests.e2e.gates import Gate, until
+from tests.observability.collector import Collector
 from tests.servers import ZOO, ServerProcess
 
 LOG = payload({"log": ["in"]})
@@ -166,8 +170,16 @@ def test_a_run_may_be_handed_back_any_number_of_times(
         assert get_run(runs, run_id).attempt == 3
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)],
+    ids=["the same", "another"],
+)
 def test_a_second_signal_ends_the_server_at_once(
-    own_server: Callable[..., ServerProcess], gate: Gate
+    own_server: Callable[..., ServerProcess],
+    gate: Gate,
+    first: signal.Signals,
+    second: signal.Signals,
 ) -> None:
     process = own_server(env={"GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60"})
     with grpc.insecure_channel(process.address) as channel:
@@ -175,13 +187,91 @@ def test_a_second_signal_ends_the_server_at_once(
         threads = threads_pb2_grpc.ThreadsStub(channel)
         create(runs, thread_id=new_thread(threads), assistant_id="gated", input=gate.input)
         gate.wait_begun()
-        process.signal(signal.SIGINT)
+        process.signal(first)
         until(lambda: "draining" in process.log)
-        process.signal(signal.SIGINT)
-        assert process.wait() == -signal.SIGINT
+        process.signal(second)
+        assert process.wait() == -second
 
 
 # --- runs that do not ---
+
+#: A factory that is a plain function runs in the threads of nodes, as the node of its graph does.
+FACTORY = """
+import pathlib, time
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+class State(TypedDict):
+    path: str
+
+def waits(state):
+    path = pathlib.Path(state["path"])
+    pathlib.Path(f"{path}.begun").touch()
+    while not path.exists():
+        time.sleep(0.01)
+
+def make(config: RunnableConfig):
+    return StateGraph(State).add_node(waits).add_edge(START, "waits").compile()
+"""
+
+
+def test_a_manual_run_whose_graph_can_not_be_opened_any_more_fails_at_the_next_server(
+    tmp_path: Path, gate: Gate
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "graph.py").write_text(FACTORY)
+    graphs = {"dependencies": ["."], "graphs": {"made": "./graph.py:make"}}
+    (project / "langgraph.json").write_text(json.dumps(graphs))
+    env = {"GRAPHWIRE_MAX_NODE_THREADS": "1", "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0"}
+    process = ServerProcess(tmp_path / "graphwire.db", project, env=env).start()
+    with grpc.insecure_channel(process.address) as channel:
+        run = create(
+            runs_pb2_grpc.RunsStub(channel),
+            thread_id=new_thread(threads_pb2_grpc.ThreadsStub(channel)),
+            assistant_id="made",
+            input=payload({"path": str(gate.path)}),
+            recovery_policy=run_pb2.RECOVERY_POLICY_MANUAL,
+        )
+        gate.wait_begun()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0, process.log
+    assert "stop_took_too_long" not in process.log
+    gate.open()
+    process.start()
+    with grpc.insecure_channel(process.address) as channel:
+        ended = wait(runs_pb2_grpc.RunsStub(channel), run.run_id).run
+    assert (ended.status, ended.error.type) == (run_pb2.RUN_STATUS_FAILED, "ServerLost")
+    assert process.stop() == 0
+
+
+def test_nodes_that_keep_all_their_threads_do_not_keep_a_server_from_leaving_in_order(
+    tmp_path: Path, gate: Gate
+) -> None:
+    collector = Collector()
+    env = {
+        **collector.env,
+        "OTEL_BSP_SCHEDULE_DELAY": "600000",
+        "GRAPHWIRE_MAX_NODE_THREADS": "1",
+        "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "0",
+    }
+    process = ServerProcess(tmp_path / "graphwire.db", env=env).start()
+    with grpc.insecure_channel(process.address) as channel:
+        runs = runs_pb2_grpc.RunsStub(channel)
+        # The second one waits for the thread of the first.
+        begun = [create(runs, assistant_id="gated_sync", input=gate.input).run_id for _ in range(2)]
+        gate.wait_begun()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0, process.log
+    assert "stop_took_too_long" not in process.log
+    with closing(sqlite3.connect(tmp_path / "graphwire.db")) as database:
+        assert database.execute("SELECT count(*) FROM gw_servers").fetchone() == (0,)
+        left = database.execute("SELECT run_id, lease_owner FROM gw_runs").fetchall()
+    assert sorted(left) == sorted((run_id, "") for run_id in begun)
+    # What was not sent by then is, in the end.
+    assert len(collector.all("graphwire.v1.Runs/CreateRun")) == 2
+    collector.stop()
 
 
 @dataclass

@@ -16,6 +16,7 @@ from graphwire.v1 import run_event_pb2 as pb
 from graphwire_server.graphs.doors import end_step, stop_after, take_over
 from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.langgraph_repairs import prepare
+from graphwire_server.graphs.node_threads import LoopThreads, NodeThreads
 from graphwire_server.graphs.project import GraphSpec
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph, Persistence
 from graphwire_server.runs.caller import Caller
@@ -23,7 +24,6 @@ from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.membership import Membership
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.queue_limits import QueueGate, QueueLimits
 from graphwire_server.runs.request import InputStart, ResumeStart, RunRequest, Start, StreamMode
 from graphwire_server.runs.service import RunService
@@ -193,7 +193,7 @@ async def serving(
     loop = asyncio.get_running_loop()
     contain_failures(loop)
     node_threads = NodeThreads(8)
-    loop.set_default_executor(node_threads)
+    loop.set_default_executor(LoopThreads(node_threads))
     storage = await SqliteStorage.open(folder / "graphwire.db")
     persistence = Persistence(storage.checkpointer, storage.store)
     spec = GraphSpec("g", "graph.py", "graph")

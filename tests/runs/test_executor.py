@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from graphwire.v1 import run_event_pb2, run_pb2
+from graphwire_server.graphs.node_threads import NodeThreads
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.membership import Membership
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.request import Recovery, RunSpec
 from graphwire_server.storage.records import Lease, RunRecord, RunStatus, ThreadStatus
 from graphwire_server.storage.sqlite import SqliteStorage

@@ -14,6 +14,7 @@ from graphwire_server.runs.expiry import Expiry
 from graphwire_server.runs.request import RunRequest
 from graphwire_server.storage.records import PauseKind, PauseRecord, ThreadStatus
 from graphwire_server.storage.sqlite import SqliteStorage
+from structlog.testing import capture_logs
 
 from tests.storage.builders import a_pause, a_thread, add
 
@@ -98,6 +99,24 @@ async def test_those_that_take_long_keep_no_others_waiting(sqlite: SqliteStorage
     assert runs.at_once == 0
 
 
+async def test_what_never_comes_to_an_end_does_not_keep_it_from_stopping(
+    sqlite: SqliteStorage,
+) -> None:
+    runs = Runs()
+    names = [f"{number:02}" for number in range(10)]  # more than are seen to at once
+    runs.slow = set(names)
+    for name in names:
+        await paused(sqlite, name, expired(name, OnExpiry.RESUME))
+    expiry = Expiry(sqlite, runs, poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
+    expiry.start()
+    async with asyncio.timeout(30):
+        while len(runs.wanted) < 8:
+            await asyncio.sleep(0.001)
+        await expiry.stop()
+    assert len(runs.wanted) == 8
+    assert len(await sqlite.read(lambda db: db.open_pauses("00"))) == 1
+
+
 async def test_only_so_many_are_seen_to_at_once(sqlite: SqliteStorage) -> None:
     runs = Runs()
     names = [f"{number:02}" for number in range(20)]
@@ -125,3 +144,29 @@ async def test_of_those_that_expire_together_one_may_be_seen_to_by_somebody_else
     expiry = Expiry(sqlite, Runs(), poll_seconds=60)  # type: ignore[arg-type]  # all that it uses
     assert not await expiry._act_on("t", both)  # as they were read a moment ago
     assert await sqlite.read(lambda db: db.open_pauses("t")) == [both[1]]
+
+
+async def test_a_fault_of_the_server_ends_nothing(
+    sqlite: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, failed = Runs(), asyncio.Event()
+    await paused(sqlite, "late", expired("late", OnExpiry.RESUME))
+
+    async def fail(*args: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        failed.set()
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(sqlite, "read", fail)
+    expiry = Expiry(sqlite, runs, poll_seconds=0.01)  # type: ignore[arg-type]  # all that it uses
+    with capture_logs() as lines:
+        expiry.start()
+        async with asyncio.timeout(30):
+            await failed.wait()
+            while not runs.wanted:
+                await asyncio.sleep(0.001)
+        await expiry.stop()
+    assert runs.wanted == ["late"]
+    assert [line["log_level"] for line in lines if line["event"] == "expiry_not_looked_for"] == [
+        "error"
+    ]

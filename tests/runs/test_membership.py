@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphwire_server.graphs.node_threads import NodeThreads
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.membership import Membership
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.storage.interface import StorageError
 from graphwire_server.storage.records import Lease, RunRecord, RunStatus, ThreadStatus
 from graphwire_server.storage.sqlite import SqliteStorage

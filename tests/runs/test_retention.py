@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from graphwire import errors
@@ -13,7 +13,7 @@ from graphwire_server.runs import retention
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
-from graphwire_server.storage.interface import Storage, Transaction
+from graphwire_server.storage.interface import Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
     EventRecord,
     Expiry,
@@ -23,6 +23,7 @@ from graphwire_server.storage.records import (
     ThreadsKept,
     ThreadStatus,
 )
+from structlog.testing import capture_logs
 
 from tests.storage.builders import a_run, a_thread, add, an_event
 
@@ -48,6 +49,25 @@ async def put(storage: Storage, run: RunRecord, events: int) -> None:
 
 
 # --- sweeps ---
+
+
+@pytest.mark.parametrize("error", [StorageError("it is away"), ValueError("a fault of ours")])
+async def test_a_sweep_that_fails_does_not_end_the_sweeping(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    failed = asyncio.Event()
+
+    async def fail(*args: Any, **options: Any) -> Any:
+        failed.set()
+        raise error
+
+    housekeeping = Housekeeping(storage, KEPT)
+    with monkeypatch.context() as patched, capture_logs() as lines:
+        patched.setattr(storage, "write", fail)
+        housekeeping.start()
+        await asyncio.wait_for(failed.wait(), 30)
+        await housekeeping.stop()
+    assert [line["event"] for line in lines] == ["sweep_failed"]
 
 
 async def test_a_sweep_deletes_threads_that_have_had_their_time(storage: Storage) -> None:

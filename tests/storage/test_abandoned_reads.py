@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from graphwire_server.storage.interface import Reader, Storage
 
 #: More than there are connections to read with.
@@ -41,6 +44,24 @@ async def test_a_read_whose_caller_has_gone_is_interrupted(storage: Storage) -> 
     async with asyncio.timeout(PATIENCE):
         for _ in range(2 * MANY):
             assert await storage.read(quick) > 0
+
+
+async def test_it_is_interrupted_also_while_no_thread_of_the_loop_is_free(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+    with ThreadPoolExecutor(1) as busy:
+        monkeypatch.setattr(asyncio.get_running_loop(), "_default_executor", busy)
+        busy.submit(released.wait)
+        try:
+            abandoned = [asyncio.create_task(storage.read(endless)) for _ in range(MANY)]
+            await asyncio.sleep(0.2)
+            for task in abandoned:
+                task.cancel()
+            async with asyncio.timeout(PATIENCE):
+                assert await storage.read(quick) > 0
+        finally:
+            released.set()
 
 
 async def test_a_quick_read_whose_caller_has_gone_leaves_the_others_alone(

@@ -14,6 +14,7 @@ from graphwire_server.storage.sqlite import SqliteStorage
 from graphwire_server.storage.webhooks import WEBHOOKS, WebhookRecord, WebhookStatus
 from graphwire_server.webhooks.delivery import Deliverer, Schedule
 from graphwire_server.webhooks.sender import Answer, Result, Sender
+from structlog.testing import capture_logs
 
 DELIVERED, REFUSED = Answer(Result.DELIVERED, 200), Answer(Result.REFUSED, 410, "HTTP 410")
 FAILED = Answer(Result.RETRY, 503, "HTTP 503")
@@ -224,8 +225,12 @@ async def test_what_is_under_way_may_end(kept: Storage) -> None:
     assert outcomes == ["delivered"]
 
 
-async def test_an_outage_of_the_database_ends_nothing(
-    kept: Storage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(StorageError("it is away"), "warning"), (ValueError("a fault of ours"), "error")],
+)
+async def test_neither_an_outage_of_the_database_nor_a_fault_ends_it(
+    kept: Storage, monkeypatch: pytest.MonkeyPatch, error: Exception, level: str
 ) -> None:
     read, failures = kept.read, 0
 
@@ -233,17 +238,20 @@ async def test_an_outage_of_the_database_ends_nothing(
         nonlocal failures
         if not failures:
             failures += 1
-            raise StorageError("it is away")
+            raise error
         return await read(*args, **options)
 
     monkeypatch.setattr(kept, "read", fail_first)
     sender = Scripted(lambda name, attempt: DELIVERED)
-    async with delivering(kept, sender) as outcomes:
-        await until(lambda: failures)
-        monkeypatch.undo()
-        await add(kept, "a")
-        await until(lambda: outcomes)
+    with capture_logs() as lines:
+        async with delivering(kept, sender) as outcomes:
+            await until(lambda: failures)
+            monkeypatch.undo()
+            await add(kept, "a")
+            await until(lambda: outcomes)
     assert outcomes == ["delivered"]
+    said = [line for line in lines if line["event"] == "webhooks_not_looked_for"]
+    assert [(line["log_level"], line["exc_info"]) for line in said] == [(level, True)]
 
 
 def test_waits_are_three_times_as_long_each_time_up_to_the_longest() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphwire_server.graphs.node_threads import NodeThreads
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics as run_topics
 from graphwire_server.runs.changes import ChangeLog
@@ -12,7 +13,6 @@ from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.executor import Executor, ExecutorLimits
 from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.membership import Membership
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import CHANGES, Storage, thread_of
 from graphwire_server.storage.locations import PostgresAddress

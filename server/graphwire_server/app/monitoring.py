@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from graphwire_server.app.execution import Execution
+from graphwire_server.graphs.node_threads import NodeThreads
 from graphwire_server.rpc.server import RpcServer
 from graphwire_server.runs.gauges import Gauges
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.vitals import Vitals
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import Storage

@@ -19,6 +19,8 @@ _log = structlog.get_logger("graphwire.server")
 
 #: After how many new objects, and how many collections of the younger ones, Python collects.
 _COLLECT_AFTER = (50_000, 20, 50)
+#: What tells the server to stop.
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 #: The exit code of a server that could not stop in order.
 _STOPPED_LATE = 1
 
@@ -30,7 +32,7 @@ async def serve(
     *,
     shares_port: bool = False,
 ) -> None:
-    """Runs a server until SIGTERM or SIGINT; a second signal kills it at once.
+    """Runs a server until SIGTERM or SIGINT; a second one, of either, kills it at once.
 
     Args:
         settings: The settings.
@@ -44,16 +46,18 @@ async def serve(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def on_signal(number: signal.Signals) -> None:
+    def on_signal() -> None:
         stop.set()
-        # In this order: the loop puts Python's own handler back, which would only raise.
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        # Also the other one: whoever sends it after the first wants an end.
+        for number in _STOPPING:
+            # In this order: the loop puts Python's own handler back, which would only raise.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
 
     app = await App.start(settings, project, shares_port=shares_port)
     _spare_the_collector()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    for number in _STOPPING:
+        loop.add_signal_handler(number, on_signal)
     on_started(app)
     await stop.wait()
     _end_after(

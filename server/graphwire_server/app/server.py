@@ -20,6 +20,7 @@ from graphwire_server.graphs.blocking import BlockingWatch
 from graphwire_server.graphs.doors import end_step, stop_after, take_over
 from graphwire_server.graphs.failures import contain_failures
 from graphwire_server.graphs.loader import prepare
+from graphwire_server.graphs.node_threads import LoopThreads, NodeThreads
 from graphwire_server.graphs.project import Project
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.rpc.server import RpcServer
@@ -28,7 +29,6 @@ from graphwire_server.rpc.transport import Transport
 from graphwire_server.runs.assistants import check_names
 from graphwire_server.runs.expiry import Expiry
 from graphwire_server.runs.housekeeping import Housekeeping
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.vitals import Vitals
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import Storage, StorageError
@@ -114,7 +114,7 @@ class App:
             _log.warning("project", warning=warning)
         threads = NodeThreads(settings.max_node_threads)
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(threads)
+        loop.set_default_executor(LoopThreads(threads))
         contain_failures(loop)
         location = settings.location
         if not settings.database and isinstance(location, Path):

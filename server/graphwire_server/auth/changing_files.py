@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from graphwire_server.auth.setup_errors import AuthSetupError, UnusableFileError
+from graphwire_server.file_versions import FileVersion, version_of
 
 T = TypeVar("T")
 
@@ -22,12 +23,11 @@ _log = structlog.get_logger("graphwire.auth")
 _LOOK_SECONDS = 1.0
 _MAX_BYTES = 1024 * 1024
 
-#: What tells one version of a file from the next; None: it is not there.
-_Version = tuple[int, ...] | None
-
 
 class ChangingFile(Generic[T]):
     """What a file says. Of a new version that can't be used it says so once, and keeps the old.
+
+    It tries that version again all the same: what is wrong may pass.
 
     Attributes:
         generation: How often what it says has changed.
@@ -57,7 +57,9 @@ class ChangingFile(Generic[T]):
         self._path = path
         self._parse = parse
         self._clock = clock
-        self._version = _version(path)
+        self._version = version_of(path)
+        #: Which version can't be used, and why; None: the last one that was read can.
+        self._unusable: tuple[FileVersion | None, str] | None = None
         self._look_at = clock() + _LOOK_SECONDS
         self._reading: asyncio.Task[None] | None = None
         try:
@@ -70,8 +72,8 @@ class ChangingFile(Generic[T]):
         now = self._clock()
         if now >= self._look_at and self._reading is None:
             self._look_at = now + _LOOK_SECONDS
-            version = _version(self._path)
-            if version != self._version:
+            version = version_of(self._path)
+            if version != self._version or self._unusable is not None:
                 self._version = version
                 self._reading = asyncio.create_task(self._read_again())
         if self._reading is not None:
@@ -84,19 +86,31 @@ class ChangingFile(Generic[T]):
         try:
             self._value = await asyncio.get_running_loop().run_in_executor(thread, self._read)
         except UnusableFileError as error:
-            _log.warning(
-                "auth_file_unusable",
-                setting=self._setting,
-                file=str(self._path),
-                error=str(error),
-                hint="what the file said before stays in force",
-            )
+            self._keep_the_old(str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it was, the calls must go on
+            # Without its text, which may quote the file.
+            where = "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+            self._keep_the_old(f"can't be read: {type(error).__name__}", where)
         else:
+            self._unusable = None
             self.generation += 1
             _log.info("auth_file_read", setting=self._setting, file=str(self._path))
         finally:
             self._reading = None
             thread.shutdown(wait=False)
+
+    def _keep_the_old(self, reason: str, where: str | None = None) -> None:
+        if self._unusable == (self._version, reason):
+            return
+        self._unusable = (self._version, reason)
+        _log.warning(
+            "auth_file_unusable",
+            setting=self._setting,
+            file=str(self._path),
+            error=reason,
+            hint="what the file said before stays in force; it is tried again",
+            **({"where": where} if where else {}),
+        )
 
     def _read(self) -> T:
         try:
@@ -107,11 +121,3 @@ class ChangingFile(Generic[T]):
         if len(data) > _MAX_BYTES:
             raise UnusableFileError("is larger than 1 MiB")
         return self._parse(data)
-
-
-def _version(path: Path) -> _Version:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)

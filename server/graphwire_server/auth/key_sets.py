@@ -47,7 +47,11 @@ class KeySource(Protocol):
         ...
 
     async def look_again(self) -> bool:
-        """Looks for a key that a token names and that is not there; False: it did just now."""
+        """Looks for a key that a token names and that is not there; False: it did just now.
+
+        Raises:
+            KeysUnavailableError: It can't be told now whether there is such a key.
+        """
         ...
 
     async def close(self) -> None:
@@ -159,19 +163,23 @@ class KeyAddress:
         """
         now = self._clock()
         if self._set is None or now - self._got_at > self._times.stale:
-            raise KeysUnavailableError(
-                "the server can't get the keys at present that tell whether the token holds; "
-                "try again",
-                retry_after=max(1.0, self._due - now),
-            )
+            raise self._unavailable()
         return self._set
 
     async def look_again(self) -> bool:
-        """Fetches the keys, unless that was tried within the last seconds."""
-        if self._fetching is None and self._clock() - self._tried_at < self._times.unknown:
-            return False
-        await self._fetch_once()
-        return True
+        """Fetches the keys, unless that was tried within the last seconds.
+
+        Raises:
+            KeysUnavailableError: That failed: the key may be among those that are there by now.
+        """
+        looks = self._fetching is not None or (
+            self._clock() - self._tried_at >= self._times.unknown
+        )
+        if looks:
+            await self._fetch_once()
+        if self._failures:
+            raise self._unavailable()
+        return looks
 
     async def close(self) -> None:
         """Ends the fetching."""
@@ -182,6 +190,12 @@ class KeyAddress:
                     await task
         if self._client is not None:
             await self._client.aclose()
+
+    def _unavailable(self) -> KeysUnavailableError:
+        return KeysUnavailableError(
+            "the server can't get the keys at present that tell whether the token holds; try again",
+            retry_after=max(1.0, self._due - self._clock()),
+        )
 
     async def _keep_fresh(self) -> None:
         while True:

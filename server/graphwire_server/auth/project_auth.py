@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +31,7 @@ from graphwire_server.auth.project_user import (
     WrongUserError,
     identity_of_user,
 )
+from graphwire_server.graphs.node_threads import in_thread
 
 if TYPE_CHECKING:
     from graphwire_server.graphs.auth_entry import AuthCache
@@ -119,8 +118,7 @@ class ProjectAuthenticator:
     async def _call(self, arguments: dict[str, Any]) -> Any:
         if self._threads is None:
             return await self._authenticate(**arguments)
-        call = partial(copy_context().run, partial(self._authenticate, **arguments))
-        returned = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        returned = await in_thread(partial(self._authenticate, **arguments), self._threads)
         return await returned if inspect.isawaitable(returned) else returned
 
     def _cache_key(self, credentials: Credentials) -> bytes | None:

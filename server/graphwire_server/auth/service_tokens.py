@@ -78,6 +78,8 @@ def read_tokens(data: bytes) -> TokenFile:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         place = re.search(r"\(at .*\)", str(error))
         raise UnusableFileError(f"is no TOML{f' {place[0]}' if place else ''}") from None
+    except ValueError:  # of Python's own numbers
+        raise UnusableFileError("has a number that is too long to be read") from None
     if not tables:
         raise UnusableFileError(
             "names nobody; add a table: [NAME] with a token_sha256 "

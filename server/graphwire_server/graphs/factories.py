@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from graphwire_server.graphs.factory_signature import FactorySignature
 from graphwire_server.graphs.load_errors import NotAGraphError
+from graphwire_server.graphs.node_threads import graph_code, in_thread
 
 AnyPregel = Pregel[Any, Any, Any, Any]
 
@@ -134,7 +135,7 @@ class Factory:
         if inspect.iscoroutinefunction(self._function):
             made: object = self._function(*bound.args, **bound.kwargs)
         else:
-            made = await _in_thread(lambda: self._function(*bound.args, **bound.kwargs))
+            made = await _call(lambda: self._function(*bound.args, **bound.kwargs))
         if inspect.isawaitable(made):
             made = await cast("Awaitable[object]", made)
         if (graph := as_graph(made)) is not None:
@@ -197,7 +198,7 @@ class _ThreadedContext(AbstractAsyncContextManager[object]):
         self._context = context
 
     async def __aenter__(self) -> object:
-        entering = asyncio.ensure_future(_in_thread(self._context.__enter__))
+        entering = asyncio.ensure_future(_call(self._context.__enter__))
         try:
             return await asyncio.shield(entering)
         except asyncio.CancelledError as cancelled:
@@ -216,18 +217,12 @@ class _ThreadedContext(AbstractAsyncContextManager[object]):
         exc: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> bool | None:
-        return await _in_thread(lambda: self._context.__exit__(exc_type, exc, traceback))
+        return await _call(lambda: self._context.__exit__(exc_type, exc, traceback))
 
 
-async def _in_thread(function: Callable[[], T]) -> T:
-    def call() -> T:
-        try:
-            return function()
-        except StopIteration as error:
-            # No asyncio future can hold one: whoever waits would wait for ever.
-            raise RuntimeError("StopIteration") from error
-
-    return await asyncio.to_thread(call)
+async def _call(function: Callable[[], T]) -> T:
+    with graph_code():
+        return await in_thread(function)
 
 
 def _type_name(value: object) -> str:

@@ -23,6 +23,7 @@ from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import copy_with
 from graphwire_server.graphs.load_errors import GraphBuildError, NotAGraphError, load_error
 from graphwire_server.graphs.loader import load_object
+from graphwire_server.graphs.node_threads import graph_code
 from graphwire_server.graphs.project import GraphSpec, Project
 from graphwire_server.storage.checkpoints.allowlist import reachable_types
 
@@ -172,7 +173,8 @@ class GraphRegistry:
 
 async def _load(project: Project, spec: GraphSpec, persistence: Persistence) -> LoadedGraph:
     # In a thread: modules that call asyncio.run() when they are imported are common.
-    value = await asyncio.to_thread(load_object, project, spec)
+    with graph_code():
+        value = await asyncio.to_thread(load_object, project, spec)
     try:
         graph = as_graph(value)
         if graph is not None:

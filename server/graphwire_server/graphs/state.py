@@ -18,6 +18,7 @@ from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.inside import graph_at
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.node_threads import graph_code
 from graphwire_server.graphs.places import Namespace, namespace_of, text_of
 from graphwire_server.graphs.position import checkpoint_id_of, input_text, next_nodes
 from graphwire_server.graphs.stops import STOPPED_AFTER
@@ -161,10 +162,11 @@ async def edit_state(
         steps = [StateUpdate(values, node)]
         if as_node == compat.INPUT_NODE and compat.START_NODE in at.nodes:
             steps.append(StateUpdate(values, compat.START_NODE))
-        head = await applied.abulk_update_state(config, [[step] for step in steps])
-        if node == compat.END_NODE and (await graph.aget_state(head)).next:
-            # What had finished already leads to nodes that wait only now.
-            await graph.aupdate_state(thread_config(thread_id, "", namespace), None, node)
+        with graph_code():  # where the writers ask what comes next
+            head = await applied.abulk_update_state(config, [[step] for step in steps])
+            if node == compat.END_NODE and (await graph.aget_state(head)).next:
+                # What had finished already leads to nodes that wait only now.
+                await graph.aupdate_state(thread_config(thread_id, "", namespace), None, node)
     except GraphRefusedUpdate as error:
         if "Ambiguous update" in str(error):
             raise errors.AmbiguousNodeError(

@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 import structlog
 
+from graphwire_server.file_versions import FileVersion, version_of
+
 _log = structlog.get_logger("graphwire.tls")
 
 _NO_CERTIFICATE = "has no certificate in PEM, or a damaged one"
@@ -27,8 +29,8 @@ _CURVES = ("secp256r1", "secp384r1")
 #: of the two is there before the other.
 _HALF_WRITTEN_SECONDS = 1.0
 
-#: What `stat` says of a file that tells whether it is another one, or has other contents.
-_Stamp = tuple[int, int, int, int]
+#: Which versions of the files there are; None for one that is not there.
+_Versions = tuple[FileVersion | None, ...]
 
 
 class TlsError(Exception):
@@ -49,9 +51,10 @@ class TlsFiles:
     key: Path
     client_ca: Path | None
 
-    def stamps(self) -> tuple[_Stamp | None, ...]:
+    def versions(self) -> _Versions:
         """Returns what tells whether a file has changed."""
-        return tuple(_stamp(path) for path in (self.certificate, self.key, self.client_ca) if path)
+        paths = (self.certificate, self.key, self.client_ca)
+        return tuple(version_of(path) for path in paths if path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,9 @@ class ServerTls:
             TlsError: They can't be used.
         """
         self._files = files
-        self._stamps = files.stamps()
+        self._versions = files.versions()
         self._certificates = _read(files)
-        self._wrong: _Wrong | None = None
+        self._unusable: _UnusableFiles | None = None
         self._lock = threading.Lock()
 
     def warn_if_expired(self) -> None:
@@ -117,39 +120,39 @@ class ServerTls:
 
     def _look(self) -> _Certificates:
         # Before they are read: what is written meanwhile is seen the next time.
-        stamps = self._files.stamps()
-        if stamps != self._stamps or self._wrong is not None:
-            self._read_anew(stamps)
+        versions = self._files.versions()
+        if versions != self._versions or self._unusable is not None:
+            self._read_anew(versions)
         return self._certificates
 
-    def _read_anew(self, stamps: tuple[_Stamp | None, ...]) -> None:
-        self._stamps = stamps
+    def _read_anew(self, versions: _Versions) -> None:
+        self._versions = versions
         try:
             certificates = _read(self._files)
         except TlsError as error:
-            wrong = self._wrong
-            if wrong is None or (wrong.stamps, wrong.reason) != (stamps, str(error)):
-                wrong = self._wrong = _Wrong(stamps, str(error), time.monotonic())
-            wrong.tell()
+            found = self._unusable
+            if found is None or (found.versions, found.reason) != (versions, str(error)):
+                found = self._unusable = _UnusableFiles(versions, str(error), time.monotonic())
+            found.tell()
             return
-        self._wrong = None
+        self._unusable = None
         self._certificates = certificates
         _log.info("certificates_reloaded", expires=certificates.expires.isoformat())
         _warn_if_expired(certificates)
 
 
 @dataclass(slots=True)
-class _Wrong:
+class _UnusableFiles:
     """Files that can't be used: each handshake looks again.
 
     Attributes:
-        stamps: Which files.
+        versions: Which files.
         reason: Why not.
         since: When that was seen first, by the monotonic clock.
         told: Whether the log has it.
     """
 
-    stamps: tuple[_Stamp | None, ...]
+    versions: _Versions
     reason: str
     since: float
     told: bool = False
@@ -179,18 +182,18 @@ def _read(files: TlsFiles) -> _Certificates:
     try:
         own = x509.load_pem_x509_certificates(chain_pem)[0]
     except ValueError:
-        raise _wrong("--tls-certificate-file", files.certificate, _NO_CERTIFICATE) from None
+        raise _error("--tls-certificate-file", files.certificate, _NO_CERTIFICATE) from None
     try:
         key = load_pem_private_key(key_pem, password=None)
     except TypeError:
-        raise _wrong("--tls-key-file", files.key, _ENCRYPTED) from None
+        raise _error("--tls-key-file", files.key, _ENCRYPTED) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _wrong("--tls-key-file", files.key, _NO_KEY) from None
+        raise _error("--tls-key-file", files.key, _NO_KEY) from None
     curve = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else ""
     if not (isinstance(key, rsa.RSAPrivateKey) or curve in _CURVES):
-        raise _wrong("--tls-key-file", files.key, _REFUSED_KEY)
+        raise _error("--tls-key-file", files.key, _REFUSED_KEY)
     if key.public_key() != own.public_key():
-        raise _wrong(
+        raise _error(
             "--tls-key-file",
             files.key,
             f"is not the key of the first certificate in {files.certificate} "
@@ -202,7 +205,7 @@ def _read(files: TlsFiles) -> _Certificates:
         try:
             x509.load_pem_x509_certificates(client_ca)
         except ValueError:
-            raise _wrong("--tls-client-ca-file", files.client_ca, _NO_CERTIFICATE) from None
+            raise _error("--tls-client-ca-file", files.client_ca, _NO_CERTIFICATE) from None
     return _Certificates(chain_pem, key_pem, client_ca, own.not_valid_after_utc)
 
 
@@ -210,10 +213,10 @@ def _bytes(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _wrong(setting, path, f"can't be read: {error.strerror}") from error
+        raise _error(setting, path, f"can't be read: {error.strerror}") from error
 
 
-def _wrong(setting: str, path: Path, what: str) -> TlsError:
+def _error(setting: str, path: Path, what: str) -> TlsError:
     return TlsError(f"{setting}: {path} {what}")
 
 
@@ -224,11 +227,3 @@ def _warn_if_expired(certificates: _Certificates) -> None:
             expires=certificates.expires.isoformat(),
             hint="clients refuse it; write a new one into its file",
         )
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

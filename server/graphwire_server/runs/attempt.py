@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 
 from graphwire_server.graphs.failures import error_text, error_type
+from graphwire_server.graphs.node_threads import NodeThreads, current_run
+from graphwire_server.graphs.position import Position
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
 from graphwire_server.runs.ending import end_run
@@ -16,7 +18,6 @@ from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import Sealer
 from graphwire_server.runs.execution import Outcome, RunExecution, position_of
 from graphwire_server.runs.journal import Journal
-from graphwire_server.runs.node_threads import NodeThreads, current_run
 from graphwire_server.runs.observed import ObservedAttempt
 from graphwire_server.runs.request import RunSpec
 from graphwire_server.storage.interface import (
@@ -112,7 +113,9 @@ class Attempt:
         self._instead: Outcome | None = None
         self._journal: Journal | None = None
         self._interrupted = False
-        self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._abandoned: asyncio.Future[None] = loop.create_future()
+        self._let_go: asyncio.Future[None] = loop.create_future()
 
     def close(self) -> None:
         """Hands the run back at the next step's boundary: the server stops."""
@@ -130,13 +133,17 @@ class Attempt:
     def hand_back(self) -> None:
         """Hands the run back now, in the middle of a step. With recovery MANUAL it fails."""
         self.stop(_server_lost() if self._manual else Outcome(None), abandon=True)
-        if self._journal is not None:
-            self._journal.hurry()
+        self._set_let_go()
 
     def drop(self) -> None:
         """Stops the execution, and records nothing."""
         self.lost = True
         self.stop(Outcome(None), abandon=True)
+        self._set_let_go()
+
+    def _set_let_go(self) -> None:
+        if not self._let_go.done():
+            self._let_go.set_result(None)
         if self._journal is not None:
             self._journal.hurry()
 
@@ -244,6 +251,12 @@ class Attempt:
         while not self.lost:
             try:
                 self.frees_others = await self._try_to_record_end(journal, outcome)
+            except _PositionUnknownError:
+                # It is lost with this server, and whoever claims it next clears it up.
+                _log.warning(
+                    "run_end_not_recorded", run_id=run.run_id, hint="its graph did not open in time"
+                )
+                return
             except StorageError as error:
                 passing = isinstance(error, StorageUnavailable)
                 _log.warning(
@@ -271,6 +284,22 @@ class Attempt:
                 )
                 return
 
+    async def _position(self) -> Position | None:
+        """Returns where the run has left its thread; see `position_of`.
+
+        Raises:
+            _PositionUnknownError: The graph waits to be opened, and the server for nothing more.
+        """
+        # A factory that is a plain function needs a thread, and nodes may have them all.
+        reading = asyncio.create_task(position_of(self._context.registry, self.run))
+        await _first_of(reading, self._let_go)
+        if not reading.done():
+            await asyncio.wait([reading], timeout=_ABANDON_SECONDS)
+        if not reading.done():
+            reading.cancel()
+            raise _PositionUnknownError
+        return reading.result()
+
     async def _try_to_record_end(self, journal: Journal, outcome: Outcome) -> bool:
         """Records the run's end; returns whether another run may start for that."""
         run, lease = self.run, self.run.lease
@@ -284,8 +313,7 @@ class Attempt:
             if outcome.position is None:
                 # Of what was made, all that was kept; what wasn't never happened.
                 await journal.durable()
-                position = await position_of(self._context.registry, run)
-                outcome = replace(outcome, position=position)
+                outcome = replace(outcome, position=await self._position())
             return await journal.end(lambda tx, seal: end_run(tx, run, outcome, seal))
         except LeaseLostError:
             raise
@@ -309,6 +337,10 @@ class Attempt:
                 return kept is not None and end_run(tx, kept, lost, Sealer(kept))
 
             return await self._context.storage.write(fail)
+
+
+class _PositionUnknownError(Exception):
+    """Where a run has left its thread can't be read before the server has to let go of it."""
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from graphwire_server.graphs.node_threads import NodeThreads
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.runs import topics
 from graphwire_server.runs.adding_up import at_its_turn
@@ -23,7 +24,6 @@ from graphwire_server.runs.events import Sealer, attempt_event
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import discard
 from graphwire_server.runs.membership import Membership
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.runs.observed import log_claim
 from graphwire_server.storage.interface import (
     LeaseLostError,

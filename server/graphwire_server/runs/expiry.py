@@ -37,6 +37,8 @@ _PAGE = 100
 _AT_ONCE, _PATIENCE = 8, 1.0
 #: What can't be done now is tried again after so many seconds, and twice as many each time.
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 300.0
+#: How long what is being done gets to be done when the server stops, in seconds.
+_STOP_SECONDS = 2.0
 
 
 class Expiry:
@@ -57,11 +59,19 @@ class Expiry:
         self._task = asyncio.create_task(self._look_for_ever(), name="expiry")
 
     async def stop(self) -> None:
-        """Stops; what is being done is done."""
+        """Stops; what is being done gets some time to be done.
+
+        What is not is left to whoever looks next: a graph may wait for a thread that some node
+        never gives back.
+        """
         self._stopping.set()
+        tasks: set[asyncio.Task[object]] = set(self._under_way.values())
         if self._task is not None:
-            await self._task
-        await self._wait_for(self._under_way.values())
+            tasks.add(self._task)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+            for task in late:
+                task.cancel()
 
     async def act(self) -> float:
         """Acts on all pauses whose time is over; returns in how many seconds to look again.
@@ -192,6 +202,9 @@ class Expiry:
                 seconds = await self.act()
             except StorageError:
                 _log.warning("expiry_not_looked_for", exc_info=True)
+                seconds = self._poll_seconds
+            except Exception:  # noqa: BLE001  # whatever it is, pauses must go on expiring
+                _log.exception("expiry_not_looked_for")
                 seconds = self._poll_seconds
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)

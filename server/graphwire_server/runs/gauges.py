@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graphwire_server.graphs.node_threads import NodeThreads
 from graphwire_server.runs.executor import Executor
-from graphwire_server.runs.node_threads import NodeThreads
 from graphwire_server.storage.interface import Storage, StorageError
 from graphwire_server.telemetry.instruments import Metrics
 

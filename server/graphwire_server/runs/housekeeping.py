@@ -15,7 +15,7 @@ from graphwire_server.runs import retention
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.idempotency import RETENTION
 from graphwire_server.runs.retention import Swept
-from graphwire_server.storage.interface import Storage, StorageError, Transaction
+from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import Expiry, Extent, ThreadsKept
 
 _log = structlog.get_logger("graphwire.runs")
@@ -130,7 +130,7 @@ class Housekeeping:
         while not self._stopping.is_set():
             try:
                 await self.sweep()
-            except StorageError:
+            except Exception:  # noqa: BLE001  # whatever it is, the next one may do
                 _log.exception("sweep_failed")
             await self._rest(interval)
 

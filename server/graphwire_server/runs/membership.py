@@ -8,6 +8,7 @@ it says so, drops them, and joins anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ class Membership:
         self._rejoining: asyncio.Task[None] | None = None
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
+        self._thread_ended = asyncio.Event()
         self._held_at = time.monotonic()
 
     def silent_for(self) -> float:
@@ -72,7 +74,8 @@ class Membership:
         """Gives the lease up."""
         self._leaving.set()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join)
+            # On no thread that would join it: those may all be busy.
+            await self._thread_ended.wait()
         if self._rejoining is not None:
             await asyncio.wait([self._rejoining])
         server_id = self.server_id
@@ -91,8 +94,15 @@ class Membership:
         self.server_id = server_id
 
     def _keep_up(self) -> None:
-        """Renews the lease, on a thread of its own."""
+        """Renews the lease, on a thread of its own, and says when it has ended."""
         assert self._loop is not None
+        try:
+            self._renew_for_ever(self._loop)
+        finally:
+            with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(self._thread_ended.set)
+
+    def _renew_for_ever(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._leaving.wait(self._interval):
             server_id = self.server_id
             try:
@@ -103,7 +113,7 @@ class Membership:
             if renewed:
                 self._held_at = time.monotonic()
             elif not self._leaving.is_set():
-                asyncio.run_coroutine_threadsafe(self._lost(server_id), self._loop).result()
+                asyncio.run_coroutine_threadsafe(self._lost(server_id), loop).result()
 
     async def _lost(self, server_id: str) -> None:
         if server_id != self.server_id:

@@ -134,6 +134,9 @@ class Deliverer:
             except StorageError:
                 _log.warning("webhooks_not_looked_for", exc_info=True)
                 seconds = _POLL_SECONDS
+            except Exception:  # noqa: BLE001  # whatever it is, webhooks must go on being sent
+                _log.exception("webhooks_not_looked_for")
+                seconds = _POLL_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), seconds)
 
@@ -180,6 +183,8 @@ class Deliverer:
         except StorageError:
             # The claim lapses, and the attempt is repeated.
             _log.warning("webhook_not_recorded", webhook_id=webhook.webhook_id, exc_info=True)
+        except Exception:  # noqa: BLE001  # the same
+            _log.exception("webhook_not_recorded", webhook_id=webhook.webhook_id)
         finally:
             self._busy[webhook.host] -= 1
             if not self._busy[webhook.host]:

@@ -201,6 +201,8 @@ class ConnectionThread:
         self._connection = Connection(address, reach)
         self._address = address
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="graphwire-postgres")
+        # Not the event loop's: in a run those are the threads of nodes, which may all be busy.
+        self._interrupting = ThreadPoolExecutor(1, thread_name_prefix="graphwire-interrupt")
 
     @classmethod
     async def open(cls, address: PostgresAddress, reach: Reach) -> ConnectionThread:
@@ -235,10 +237,16 @@ class ConnectionThread:
 
     async def interrupt(self) -> None:
         """Ends the statement that runs, if one does, with an error."""
-        await asyncio.to_thread(self._connection.interrupt)
+        loop = asyncio.get_running_loop()
+        try:
+            interrupted = loop.run_in_executor(self._interrupting, self._connection.interrupt)
+        except RuntimeError:
+            return  # it is closed: nothing runs
+        await interrupted
 
     async def close(self) -> None:
         """Finishes what is queued, and closes."""
         self._connection.give_up()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
+        self._interrupting.shutdown(wait=False)

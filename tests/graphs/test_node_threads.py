@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
 import pytest
-from graphwire_server.runs.node_threads import NodeThreads, current_run
+from graphwire_server.graphs.node_threads import (
+    LoopThreads,
+    NodeThreads,
+    current_run,
+    graph_code,
+    in_thread,
+)
 
 T = TypeVar("T")
 
@@ -131,3 +137,63 @@ async def test_no_call_is_missed_while_others_return(pool: NodeThreads) -> None:
             assert not returned.done()
         blocker.release()
         await asyncio.wait_for(returned, 10)
+
+
+# --- which threads a call gets for which none are named ---
+
+
+async def thread_name() -> str:
+    """Returns what the thread of a call is called."""
+    name: str = await in_thread(lambda: threading.current_thread().name)
+    return name.partition("_")[0]
+
+
+def on_a_loop(pool: NodeThreads, test: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Runs a test on an event loop with the threads that a server sets."""
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(LoopThreads(pool))
+        await asyncio.wait_for(test(), 30)
+
+    asyncio.run(run())
+
+
+def test_graphs_get_the_threads_of_nodes_and_the_server_its_own(pool: NodeThreads) -> None:
+    async def test() -> None:
+        assert await thread_name() == "server"
+        with graph_code():
+            assert await thread_name() == "node"
+        token = current_run.set("run")
+        with graph_code():
+            assert current_run.get() == "run"
+        inside = asyncio.create_task(thread_name())
+        current_run.reset(token)
+        assert await inside == "node"
+        assert await thread_name() == "server"
+
+    on_a_loop(pool, test)
+
+
+def test_the_servers_own_calls_need_no_thread_of_nodes(pool: NodeThreads) -> None:
+    busy = [Blocker() for _ in range(3)]
+    for blocker in busy:
+        submit_for("run", pool, blocker)
+
+    async def test() -> None:
+        assert await thread_name() == "server"
+        loop = asyncio.get_running_loop()
+        assert await loop.getaddrinfo("localhost", 80)
+        # To be done with them waits for no node either.
+        await loop.shutdown_default_executor()
+
+    try:
+        on_a_loop(pool, test)
+    finally:
+        for blocker in busy:
+            blocker.release()
+
+
+async def test_whoever_waits_for_a_call_that_raises_stop_iteration_is_told() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+        await asyncio.wait_for(in_thread(lambda: next(iter(()))), 10)
+    assert isinstance(caught.value.__cause__, StopIteration)
