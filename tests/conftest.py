@@ -192,13 +192,10 @@ def postgres_address(postgres: PostgresServer, migrated_database: str) -> Postgr
     """
     from graphwire_server.storage.locations import PostgresAddress
 
+    from tests.postgres import empty
+
     with postgres.connect(migrated_database) as connection:
-        tables = connection.execute(
-            "SELECT string_agg(tablename, ', ') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename NOT IN ('gw_schema', 'store_migrations')"
-        ).fetchone()
-        assert tables is not None
-        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
+        empty(connection)
     return PostgresAddress(postgres.url(migrated_database))
 
 
