@@ -30,6 +30,14 @@ for _name in (
 ):
     importlib.import_module(_name)
 
+# Typer reads the signatures of all commands, and makes ready what their options are checked with,
+# when a command line is parsed for the first time. That is half of a command's start.
+_commands = [sys.modules["graphwire_server.cli.app"].command()]
+while _commands:
+    _command = _commands.pop()
+    _commands += getattr(_command, "commands", {}).values()
+    _command.make_context(_command.name, [], resilient_parsing=True).close()
+
 # A server has Python look at all of its objects once, when it has started: not at these, each time.
 gc.collect()
 gc.freeze()

@@ -228,7 +228,7 @@ async def test_without_progress_it_gives_up_after_rejoin_timeout(
 ) -> None:
     scripted.on("StreamRun", then(wire.streamed(wire.metadata()), unavailable))
     scripted.on("JoinRun", fail(grpc.StatusCode.UNAVAILABLE, "nobody there"))
-    stream = start(client, rejoin_timeout=0.5)
+    stream = start(client, rejoin_timeout=2.0)
     await anext(stream)
     with pytest.raises(
         graphwire.ConnectionLostError, match="gave up rejoining: nobody there"

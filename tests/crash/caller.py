@@ -17,7 +17,7 @@ from tests.e2e.drive import reason_of
 Response = TypeVar("Response")
 
 #: How long, in seconds, one call may take.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass

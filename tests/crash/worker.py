@@ -22,7 +22,7 @@ from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.e2e.drive import value
 
 #: How long, in seconds, the runs of a script that was broken off may go on.
-_SETTLE_SECONDS = 10.0
+_SETTLE_SECONDS = 30.0
 #: How much of the server's log is kept with a violation.
 _TAIL = 6000
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -66,6 +67,12 @@ def _app() -> typer.Typer:
     return app
 
 
+@cache
+def command() -> Any:
+    """Returns the command, with all that are below it; it is made at the first call."""
+    return typer.main.get_command(_app())
+
+
 def main() -> None:
     """Runs the command, and exits with one of `ExitCode`."""
-    _app()(prog_name="graphwire")
+    command()(prog_name="graphwire")

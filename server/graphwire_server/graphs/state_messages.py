@@ -6,16 +6,7 @@ import types
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import (
-    Annotated,
-    Any,
-    NotRequired,
-    Required,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, NotRequired, Required, Union, get_args, get_origin
 
 from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.channels.base import BaseChannel
@@ -26,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.schema_hints import schema_hints
 
 #: The channel of a state that is no object.
 ROOT = "__root__"
@@ -88,7 +80,7 @@ def _hints(graph: CompiledStateGraph[Any, Any, Any, Any]) -> Iterator[tuple[str,
             yield ROOT, schema
             continue
         try:
-            hints = get_type_hints(schema, include_extras=True)
+            hints = schema_hints(schema)
         except Exception:  # noqa: BLE001  # langgraph has understood it; here it does not matter
             continue
         for name, hint in hints.items():

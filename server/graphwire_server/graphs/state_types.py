@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, Required, get_args, get_origin
 
 import typing_extensions
 from langgraph.channels.binop import BinaryOperatorAggregate
@@ -19,6 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.conditions import types
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.schema_hints import schema_hints
 
 #: A number may be an int where a float is declared, and the other way round.
 _TYPES: Mapping[Any, types.Type] = {
@@ -47,7 +48,7 @@ def _declared(graph: CompiledStateGraph[Any, Any, Any, Any]) -> dict[str, types.
     found: dict[str, types.Type] = {}
     for schema in graph.builder.schemas:
         try:
-            hints = get_type_hints(schema, include_extras=True)
+            hints = schema_hints(schema)
         except Exception:  # noqa: BLE001  # langgraph has understood it; here it does not matter
             # What this schema says of a channel might be otherwise than what others say.
             return {}

@@ -34,7 +34,9 @@ def world(
 ) -> Iterator[World]:
     """Its threads and runs."""
     gate = tmp_path_factory.mktemp("gates") / "gate"
-    yield make_world(quiet_server, channel, gate)
+    world = make_world(quiet_server, channel, gate)
+    yield world
+    world.close()
     gate.touch()
 
 

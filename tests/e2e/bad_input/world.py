@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import grpc
@@ -71,6 +72,7 @@ class World:
     calling_pause: str
     busy: str
     busy_run: str
+    _read: dict[int, list[str]] = field(default_factory=dict, repr=False)
 
     @property
     def asking_second(self) -> str:
@@ -78,12 +80,24 @@ class World:
         return max(self.asking_pause, self.asking_interrupt)
 
     def contents(self) -> list[str]:
-        """Everything in the database, as SQL, without the server's lease, which it renews."""
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
-        try:
-            return [line for line in connection.iterdump() if '"gw_servers"' not in line]
-        finally:
-            connection.close()
+        """Everything in the database, as SQL, without the server's lease, which it renews.
+
+        It is read only when somebody has committed something since it was read the last time.
+        """
+        (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+        if version not in self._read:
+            self._read.clear()
+            lines = self._reader.iterdump()
+            self._read[version] = [line for line in lines if '"gw_servers"' not in line]
+        return self._read[version]
+
+    def close(self) -> None:
+        """Ends the reading of the database."""
+        self._reader.close()
+
+    @cached_property
+    def _reader(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
 
 
 def make_world(server: ServerProcess, channel: grpc.Channel, gate: Path) -> World:

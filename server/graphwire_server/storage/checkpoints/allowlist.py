@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel import Pregel
@@ -18,6 +20,9 @@ AnyPregel = Pregel[Any, Any, Any, Any]
 
 #: What the serializer looks for in an object to write it as a type and its fields.
 _FIELDS = ("model_dump", "get_secret_value", "dict", "_asdict")
+
+#: The annotations of types and functions that were looked at: many graphs may have the same.
+_KNOWN: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
 def reachable_types(graph: AnyPregel) -> frozenset[TypeName]:
@@ -117,7 +122,13 @@ def _field_names(owner: type) -> Collection[str]:
 def _hints(
     owner: Any, names: dict[str, Any] | None, own_names: dict[str, Any] | None = None
 ) -> dict[str, Any]:
+    # One that has no hash is read each time.
+    with suppress(KeyError, TypeError):
+        return _KNOWN[owner]
     try:
-        return get_type_hints(owner, names, own_names)
+        hints = get_type_hints(owner, names, own_names)
     except Exception:  # noqa: BLE001 (a name that can't be resolved must not hide the others)
         return dict(getattr(owner, "__annotations__", {}))
+    with suppress(TypeError):
+        _KNOWN[owner] = hints
+    return hints
