@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from graphwire import errors
-from graphwire.v1 import run_pb2, runs_pb2
-from graphwire_server.rpc.load import Load, LoadLimits, Place, is_resume
+from graphwire.v1 import breakpoint_pb2, run_pb2, runs_pb2
+from graphwire_server.rpc.load import MOST_LOOKED_AT, Load, LoadLimits, Place, is_resume
 
 from tests.e2e.drive import payload
 
@@ -121,3 +121,39 @@ def test_damaged_bytes_are_looked_at_and_no_more(data: bytes) -> None:
 
 def test_other_calls_are_no_resumes() -> None:
     assert not is_resume(f"{THREADS}GetThread", RESUME)
+
+
+def test_so_many_fields_are_looked_at_and_a_resume_after_them_is_an_ordinary_call() -> None:
+    few, many = b"\x78\x00" * (MOST_LOOKED_AT - 1), b"\x78\x00" * MOST_LOOKED_AT
+    only = runs_pb2.CreateRunRequest(resume=run_pb2.Resume()).SerializeToString()
+    assert is_resume(f"{RUNS}CreateRun", few + only)
+    assert not is_resume(f"{RUNS}CreateRun", many + only)
+    # Of a command as well.
+    field = runs_pb2.CreateRunRequest.DESCRIPTOR.fields_by_name["command"].number
+    inner = run_pb2.Command(resume=run_pb2.Resume()).SerializeToString()
+    for padding, expected in ((few, True), (many, False)):
+        command = padding + inner
+        tag = bytes([field << 3 | 2])
+        length = bytes([len(command) & 0x7F | 0x80, len(command) >> 7])
+        assert is_resume(f"{RUNS}CreateRun", tag + length + command) is expected
+
+
+@pytest.mark.parametrize("request_type", [runs_pb2.StreamRunRequest, runs_pb2.CreateRunRequest])
+def test_a_resume_is_found_behind_every_field_that_can_come_before_it(
+    request_type: type[runs_pb2.CreateRunRequest],
+) -> None:
+    # As those write it that put what is in a oneof last.
+    start = request_type(resume=run_pb2.Resume(answer=payload("yes"))).SerializeToString()
+    others = request_type(
+        thread_id="t",
+        assistant_id="a",
+        request_id="r",
+        interrupt_before=["a"] * 30,
+        interrupt_after=["b"] * 30,
+        breakpoints=[breakpoint_pb2.Breakpoint(node="c")] * 100,
+        metadata=payload({}),
+        context=payload({}),
+        config=run_pb2.RunConfig(tags=["x"] * 100),
+    ).SerializeToString()
+    method = RUNS + request_type.DESCRIPTOR.name.removesuffix("Request")
+    assert is_resume(method, others + start)

@@ -39,6 +39,10 @@ _STARTS = {
 }
 _COMMAND_RESUME = run_pb2.Command.DESCRIPTOR.fields_by_name["resume"].number
 
+#: At how many fields of a message `is_resume` looks. Generated code writes fields by their
+#: numbers, some of it those of a oneof last; then all but long lists of names come before them.
+MOST_LOOKED_AT = 256
+
 
 class Kind(StrEnum):
     """How a call is counted; the value is what it is called in a text."""
@@ -147,7 +151,11 @@ class Place:
 
 
 def is_resume(method: str, data: bytes) -> bool:
-    """Returns whether a request, not decoded, starts a run that answers what waits."""
+    """Returns whether a request, not decoded, starts a run that answers what waits.
+
+    It is asked for callers that nobody knows yet, so it looks at so many fields, and no more. A
+    resume that comes after them is counted as any other call.
+    """
     kind = _STARTS.get(method)
     if kind is None:
         return False
@@ -162,9 +170,14 @@ def is_resume(method: str, data: bytes) -> bool:
 
 
 def _outermost(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yields the fields of a message that are messages or texts, as far as it can be read."""
+    """Yields the first fields of a message that are messages or texts, as far as they can be read.
+
+    Others are not yielded, but are among the `MOST_LOOKED_AT`.
+    """
     place, end = 0, len(data)
-    while place < end:
+    for _ in range(MOST_LOOKED_AT):
+        if place >= end:
+            return
         tag, place = _varint(data, place)
         match tag & 7:
             case 0:
