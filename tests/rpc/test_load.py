@@ -84,6 +84,24 @@ def test_a_call_that_waits_after_all_gives_its_place_to_others() -> None:
     load.enter(f"{RUNS}CancelRun", b"").belongs_to("ann", waits=True)
 
 
+def test_a_call_that_waits_after_all_is_refused_where_there_is_no_room_for_streams() -> None:
+    load = Load(LoadLimits(calls=2, streams=2))
+    waiting = [load.enter(f"{RUNS}CancelRun", b"") for _ in range(2)]
+    for place in waiting:
+        place.belongs_to("ann", waits=True)
+    refused_one = load.enter(f"{RUNS}CancelRun", b"")
+    with pytest.raises(errors.LimitReachedError) as caught:
+        refused_one.belongs_to("ann", waits=True)
+    assert caught.value.metadata == {"limit": "max_streams", "value": "3", "maximum": "2"}
+    # It has kept its first place, and leaves that.
+    load.enter(f"{RUNS}CancelRun", b"")
+    assert refused(load, f"{RUNS}CancelRun")["limit"] == "max_concurrent_calls"
+    refused_one.leave()
+    load.enter(f"{RUNS}CancelRun", b"").belongs_to("ann")
+    waiting[0].leave()
+    load.enter(f"{RUNS}JoinRun", b"").belongs_to("ann")
+
+
 COMMAND = run_pb2.Command(goto=[run_pb2.Goto(node="a")])
 ANSWER = run_pb2.Command(update=payload({"x": 1}), resume=run_pb2.Resume(answer=payload("yes")))
 

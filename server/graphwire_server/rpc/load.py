@@ -105,6 +105,12 @@ class Load:
     def _let_go(self, kind: Kind) -> None:
         self._under_way[kind] -= 1
 
+    def _check_streams(self) -> None:
+        """Refuses a call that waits after all, if as many do as may."""
+        there, most = self._under_way[Kind.STREAM], self._limits.streams
+        if there >= most:
+            raise _full("max_streams", there + 1, most, str(Kind.STREAM))
+
     def _hold_stream(self, principal: str) -> None:
         most, there = self._limits.streams_of_one, self._streams_of[principal]
         if most and there >= most:
@@ -133,9 +139,10 @@ class Place:
         """Notes who calls, and whether the call waits after all.
 
         Raises:
-            LimitReachedError: He has too many streams open.
+            LimitReachedError: He has too many streams open, or this server has.
         """
-        if waits:
+        if waits and self._kind is not Kind.STREAM:
+            self._load._check_streams()
             self._load._let_go(self._kind)
             self._kind = Kind.STREAM
             self._load._hold(self._kind)
