@@ -17,13 +17,14 @@ from graphwire import errors
 
 from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
+from graphwire_server.rpc.counts import REQUESTS, check_counts
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
 from graphwire_server.rpc.event_size import EVENT_BYTES, fitted
 from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.observed import ObservedCall
-from graphwire_server.rpc.payloads import PayloadForm, to_value_form
+from graphwire_server.rpc.payloads import PayloadForm, check_values, to_value_form
 from graphwire_server.rpc.principal import current_principal
 from graphwire_server.storage.interface import StorageError, StorageUnavailable
 from graphwire_server.telemetry.setup import Telemetry
@@ -94,6 +95,8 @@ class Call:
     def read(self, data: bytes, decode: Callable[[bytes], Message]) -> Message:
         """Returns the request, and refuses what no servicer should have to look at."""
         try:
+            # First of all: whatever looks at the request looks at each item.
+            check_counts(REQUESTS[self.method], data)
             request = decode(data)
         except DecodeError:
             raise errors.InvalidFieldError(
@@ -102,6 +105,7 @@ class Call:
                 field="",
             ) from None
         self.observed.note(request)
+        check_values(request)
         if self._payload_form not in list(PayloadForm):
             raise errors.InvalidFieldError(
                 f"the call's metadata {_PAYLOAD_FORM} must be json or value", field=_PAYLOAD_FORM

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from graphwire import errors
 from graphwire.v1 import run_pb2, runs_pb2
+
+from graphwire_server.rpc.tags import first_fields
 
 #: Calls that wait for others to do something: they cost memory, not time.
 WAITING = frozenset(
@@ -168,50 +169,13 @@ def is_resume(method: str, data: bytes) -> bool:
         return False
     resume = kind.fields_by_name["resume"].number
     command = kind.fields_by_name["command"].number
-    for number, value in _outermost(memoryview(data)):
-        if number == resume:
+    for number, content in first_fields(data, MOST_LOOKED_AT):
+        if content is not None and number == resume:
             return True
-        if number == command:
-            return any(inner == _COMMAND_RESUME for inner, _ in _outermost(value))
+        if content is not None and number == command:
+            inside = first_fields(content, MOST_LOOKED_AT)
+            return any(inner == _COMMAND_RESUME for inner, _ in inside)
     return False
-
-
-def _outermost(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yields the first fields of a message that are messages or texts, as far as they can be read.
-
-    Others are not yielded, but are among the `MOST_LOOKED_AT`.
-    """
-    place, end = 0, len(data)
-    for _ in range(MOST_LOOKED_AT):
-        if place >= end:
-            return
-        tag, place = _varint(data, place)
-        match tag & 7:
-            case 0:
-                _, place = _varint(data, place)
-            case 1:
-                place += 8
-            case 2:
-                length, place = _varint(data, place)
-                yield tag >> 3, data[place : place + length]
-                place += length
-            case 5:
-                place += 4
-            case _:
-                return  # damaged, which the decoder will say
-
-
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    """Returns the number at a place, and the place after it."""
-    value = shift = 0
-    while place < len(data) and shift < 70:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, place
-    return 0, len(data)
 
 
 def _full(name: str, value: int, most: int, what: str) -> errors.LimitReachedError:
