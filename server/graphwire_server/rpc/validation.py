@@ -53,9 +53,14 @@ def optional_thread_id(value: str, field: str = "thread_id") -> str:
     return optional_name(value, field)
 
 
+def is_name(value: str) -> bool:
+    """Says whether a text can be an id that a caller has chosen."""
+    return _NAME.fullmatch(value) is not None
+
+
 def optional_name(value: str, field: str) -> str:
     """Returns an id that the caller may choose, or ""."""
-    if value and not _NAME.fullmatch(value):
+    if value and not is_name(value):
         raise errors.InvalidFieldError(
             "must be 1 to 128 letters, digits and -_.: and begin with a letter or digit",
             field=field,
