@@ -26,7 +26,12 @@ from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.observed import ObservedCall
 from graphwire_server.rpc.payloads import PayloadForm, check_values, to_value_form
 from graphwire_server.rpc.principal import current_principal
-from graphwire_server.storage.interface import StorageError, StorageUnavailable
+from graphwire_server.storage.interface import (
+    LONGEST_READ,
+    StorageError,
+    StorageSlow,
+    StorageUnavailable,
+)
 from graphwire_server.telemetry.setup import Telemetry
 
 _OURS = "/graphwire.v1."
@@ -168,6 +173,17 @@ class Call:
             self._log.warning("database_unavailable", error=str(error))
             return errors.DatabaseUnavailableError(
                 "the server can't reach its database at present", retry_after=1.0
+            )
+        if isinstance(error, StorageSlow):
+            self._log.warning("database_too_slow", error=str(error))
+            return errors.LimitReachedError(
+                f"the database has not found this in {LONGEST_READ} s, and no call may keep it "
+                "busy for longer; ask for less",
+                metadata={
+                    "limit": "database_seconds",
+                    "value": str(LONGEST_READ),
+                    "maximum": str(LONGEST_READ),
+                },
             )
         if isinstance(error, StorageError):
             self._log.exception("storage_failed")

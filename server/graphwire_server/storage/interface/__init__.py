@@ -12,9 +12,11 @@ together with others in one flush to the disk.
 
 from graphwire_server.storage.interface.changes import CHANGES
 from graphwire_server.storage.interface.errors import (
+    LONGEST_READ,
     IntegrityError,
     LeaseLostError,
     StorageError,
+    StorageSlow,
     StorageUnavailable,
 )
 from graphwire_server.storage.interface.storage import Reader, Storage, Transaction
@@ -22,12 +24,14 @@ from graphwire_server.storage.interface.threads import NEWEST_FIRST, thread_of, 
 
 __all__ = [
     "CHANGES",
+    "LONGEST_READ",
     "NEWEST_FIRST",
     "IntegrityError",
     "LeaseLostError",
     "Reader",
     "Storage",
     "StorageError",
+    "StorageSlow",
     "StorageUnavailable",
     "Transaction",
     "thread_of",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: How long, in seconds, a database of several servers may be at work on one statement of a read.
+LONGEST_READ = 60
+
 
 class StorageError(Exception):
     """The database can't be used: its text says which file or server, and why."""
@@ -9,6 +12,10 @@ class StorageError(Exception):
 
 class StorageUnavailable(StorageError):
     """The database can't be reached at present; what was asked of it may well be right."""
+
+
+class StorageSlow(StorageError):
+    """What was asked for took longer than it may, and was given up."""
 
 
 class IntegrityError(Exception):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import psycopg
 from psycopg import errors
 
-from graphwire_server.storage.interface import IntegrityError, StorageError, StorageUnavailable
+from graphwire_server.storage.interface import (
+    IntegrityError,
+    StorageError,
+    StorageSlow,
+    StorageUnavailable,
+)
 from graphwire_server.storage.sql.errors import unusable
 
 
@@ -55,6 +60,8 @@ def translated(
         return ConnectionLost(str(unusable(database, reason(error))))
     if isinstance(error, _CONFLICTS):
         return TransactionConflict(str(unusable(database, reason(error))))
+    if isinstance(error, errors.QueryCanceled):
+        return StorageSlow(str(unusable(database, reason(error))))
     if isinstance(error, psycopg.IntegrityError):
         return IntegrityError(reason(error))
     if isinstance(error, psycopg.DataError) and error.sqlstate is None:
