@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from graphwire import errors
-from graphwire.v1 import run_pb2, runs_pb2
-from graphwire_server.rpc.load import Load, LoadLimits, Place, is_resume
+from graphwire.v1 import breakpoint_pb2, run_pb2, runs_pb2
+from graphwire_server.rpc.load import MOST_LOOKED_AT, Load, LoadLimits, Place, is_resume
 
 from tests.e2e.drive import payload
 
@@ -105,6 +105,24 @@ def test_a_call_that_waits_after_all_gives_its_place_to_others() -> None:
     load.enter(f"{RUNS}CancelRun", b"").belongs_to("ann", waits=True)
 
 
+def test_a_call_that_waits_after_all_is_refused_where_there_is_no_room_for_streams() -> None:
+    load = Load(LoadLimits(calls=2, streams=2))
+    waiting = [load.enter(f"{RUNS}CancelRun", b"") for _ in range(2)]
+    for place in waiting:
+        place.belongs_to("ann", waits=True)
+    refused_one = load.enter(f"{RUNS}CancelRun", b"")
+    with pytest.raises(errors.LimitReachedError) as caught:
+        refused_one.belongs_to("ann", waits=True)
+    assert caught.value.metadata == {"limit": "max_streams", "value": "3", "maximum": "2"}
+    # It has kept its first place, and leaves that.
+    load.enter(f"{RUNS}CancelRun", b"")
+    assert refused(load, f"{RUNS}CancelRun")["limit"] == "max_concurrent_calls"
+    refused_one.leave()
+    load.enter(f"{RUNS}CancelRun", b"").belongs_to("ann")
+    waiting[0].leave()
+    load.enter(f"{RUNS}JoinRun", b"").belongs_to("ann")
+
+
 COMMAND = run_pb2.Command(goto=[run_pb2.Goto(node="a")])
 ANSWER = run_pb2.Command(update=payload({"x": 1}), resume=run_pb2.Resume(answer=payload("yes")))
 
@@ -142,3 +160,39 @@ def test_damaged_bytes_are_looked_at_and_no_more(data: bytes) -> None:
 
 def test_other_calls_are_no_resumes() -> None:
     assert not is_resume(f"{THREADS}GetThread", RESUME)
+
+
+def test_so_many_fields_are_looked_at_and_a_resume_after_them_is_an_ordinary_call() -> None:
+    few, many = b"\x78\x00" * (MOST_LOOKED_AT - 1), b"\x78\x00" * MOST_LOOKED_AT
+    only = runs_pb2.CreateRunRequest(resume=run_pb2.Resume()).SerializeToString()
+    assert is_resume(f"{RUNS}CreateRun", few + only)
+    assert not is_resume(f"{RUNS}CreateRun", many + only)
+    # Of a command as well.
+    field = runs_pb2.CreateRunRequest.DESCRIPTOR.fields_by_name["command"].number
+    inner = run_pb2.Command(resume=run_pb2.Resume()).SerializeToString()
+    for padding, expected in ((few, True), (many, False)):
+        command = padding + inner
+        tag = bytes([field << 3 | 2])
+        length = bytes([len(command) & 0x7F | 0x80, len(command) >> 7])
+        assert is_resume(f"{RUNS}CreateRun", tag + length + command) is expected
+
+
+@pytest.mark.parametrize("request_type", [runs_pb2.StreamRunRequest, runs_pb2.CreateRunRequest])
+def test_a_resume_is_found_behind_every_field_that_can_come_before_it(
+    request_type: type[runs_pb2.CreateRunRequest],
+) -> None:
+    # As those write it that put what is in a oneof last.
+    start = request_type(resume=run_pb2.Resume(answer=payload("yes"))).SerializeToString()
+    others = request_type(
+        thread_id="t",
+        assistant_id="a",
+        request_id="r",
+        interrupt_before=["a"] * 30,
+        interrupt_after=["b"] * 30,
+        breakpoints=[breakpoint_pb2.Breakpoint(node="c")] * 100,
+        metadata=payload({}),
+        context=payload({}),
+        config=run_pb2.RunConfig(tags=["x"] * 100),
+    ).SerializeToString()
+    method = RUNS + request_type.DESCRIPTOR.name.removesuffix("Request")
+    assert is_resume(method, others + start)

@@ -5,7 +5,7 @@ What is not in the table is refused, so that no RPC is open by mistake.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -28,7 +28,7 @@ from graphwire_server.runs.event_log import run_not_found
 from graphwire_server.runs.inbox import pause_not_found
 from graphwire_server.runs.refusals import thread_exists, thread_not_found
 from graphwire_server.storage.access import ALL, Access, Belonging
-from graphwire_server.storage.interface import Reader, Storage
+from graphwire_server.storage.interface import Storage
 
 
 class Subject(Enum):
@@ -176,10 +176,12 @@ class Authorizer:
                 made = await self._made(identity, request.new_thread_id)
                 return [replace(made, access=access)]
             case Subject.START:
-                return [await self._admit_start(method, request, identity, rule, asked)]
+                known = _Threads(self._storage, [request])
+                return [await self._admit_start(method, request, identity, rule, asked, known)]
             case Subject.STARTS:
+                known = _Threads(self._storage, request.requests)
                 return [
-                    await self._admit_start(method, each, identity, rule, asked)
+                    await self._admit_start(method, each, identity, rule, asked, known)
                     for each in request.requests
                 ] or [_caller(identity, ALL)]
             case Subject.CANCELS:
@@ -260,7 +262,13 @@ class Authorizer:
         return AskedFor(method, self._codec, wanted=self._policy.reads_requests)
 
     async def _admit_start(
-        self, method: str, request: Any, identity: Identity, rule: Rule, asked: AskedFor
+        self,
+        method: str,
+        request: Any,
+        identity: Identity,
+        rule: Rule,
+        asked: AskedFor,
+        known: _Threads,
     ) -> Caller:
         await self._check_assistant(request, identity)
         access = await self._decide(identity, rule, asked.of_start(request))
@@ -271,15 +279,11 @@ class Authorizer:
         if thread_id:
             if access == ALL and not self._policy.reads_requests:
                 return _caller(identity, access)
-            name = method.rpartition("/")[2]
-            there, repeated = await self._storage.read(
-                lambda db: (
-                    db.belonging(thread_id=thread_id),
-                    bool(request_id) and db.request(identity.principal, name, request_id),
-                ),
-                short=True,
-            )
-            # Of a thread that was deleted, the request_id may be remembered.
+            there, repeated = await known.belonging(thread_id), False
+            if there is None and request_id and not creates:
+                # Of a thread that was deleted, the request_id may be remembered.
+                key = identity.principal, method.rpartition("/")[2], request_id
+                repeated = await self._storage.read(lambda db: bool(db.request(*key)), short=True)
             if there is not None or not (creates or repeated):
                 if not _admits(access, there):
                     raise thread_not_found(thread_id)
@@ -308,12 +312,10 @@ class Authorizer:
             for index, run_id in enumerate(request.run_ids)
         ]
 
-        def first_hidden(db: Reader) -> str:
-            hidden = (each for each in run_ids if not _admits(access, db.belonging(run_id=each)))
-            return next(hidden, "")
-
-        if hidden := await self._storage.read(first_hidden):
-            raise run_not_found(hidden)
+        there = await self._storage.read(lambda db: db.belongings(run_ids=run_ids))
+        for run_id in run_ids:
+            if not _admits(access, there.get(run_id)):
+                raise run_not_found(run_id)
 
     async def _check_made(self, request: Any, identity: Identity, access: Access) -> None:
         """Refuses to make an assistant that others have, also where it would be returned."""
@@ -369,6 +371,26 @@ class Authorizer:
                 f"{identity.principal} may not {rule.action} the assistant {assistant_id!r}"
             )
         raise await self._storage.read(lambda db: no_assistant(db, self._registry, assistant_id))
+
+
+class _Threads:
+    """To whom the threads of one call's runs belong: asked once, when the first is wanted."""
+
+    def __init__(self, storage: Storage, starts: Iterable[Any]) -> None:
+        """Takes the requests that start runs, before anything is checked in them."""
+        self._storage = storage
+        self._starts = starts
+        self._found: dict[str, Belonging] | None = None
+
+    async def belonging(self, thread_id: str) -> Belonging | None:
+        """Returns to whom a thread belongs; None if it is not there."""
+        if self._found is None:
+            named = {each.thread_id for each in self._starts}
+            ids = [each for each in named if validation.is_name(each)]
+            self._found = await self._storage.read(
+                lambda db: db.belongings(thread_ids=ids), short=True
+            )
+        return self._found.get(thread_id)
 
 
 def _admits(access: Access, found: Belonging | None) -> bool:

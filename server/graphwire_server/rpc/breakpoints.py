@@ -12,9 +12,6 @@ from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
 from graphwire_server.rpc import validation
 from graphwire_server.runs.clock import new_id
 
-#: The most that one request may bring, or an assistant or a thread may have.
-MAX_BREAKPOINTS = 100
-
 _MAX_SKIP = 10_000
 MAX_LABEL = 256
 _MAX_TEXT = 4096
@@ -32,8 +29,6 @@ def read_breakpoints(
     Raises:
         InvalidFieldError, MissingFieldError: One is not right in itself.
     """
-    if len(messages) > MAX_BREAKPOINTS:
-        raise errors.InvalidFieldError(f"at most {MAX_BREAKPOINTS} breakpoints", field=field)
     found: dict[str, Breakpoint] = {}
     for index, message in enumerate(messages):
         path = f"{field}[{index}]"

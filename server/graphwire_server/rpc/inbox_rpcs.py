@@ -34,7 +34,6 @@ from graphwire_server.storage.records import (
     RunRecord,
 )
 
-_MAX_THREAD_IDS = 1000
 _PLACE = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")
 _ANY = tuple(PauseStatus)
 
@@ -145,9 +144,6 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
 
 
 def _thread_ids(which: pb.ThreadFilter) -> frozenset[str]:
-    if len(which.thread_ids) > _MAX_THREAD_IDS:
-        text = f"at most {_MAX_THREAD_IDS} ids"
-        raise errors.InvalidFieldError(text, field="filter.thread_ids")
     for index, thread_id in enumerate(which.thread_ids):
         field = f"filter.thread_ids[{index}]"
         if not validation.optional_thread_id(thread_id, field):

@@ -18,15 +18,21 @@ from graphwire import errors
 from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.answer_size import Answer, set_answer
+from graphwire_server.rpc.counts import REQUESTS, check_counts
 from graphwire_server.rpc.errors import internal_error, wire_status
 from graphwire_server.rpc.event_frames import EventFrame, serializer
 from graphwire_server.rpc.event_size import EVENT_BYTES, fitted
 from graphwire_server.rpc.guard import Guard
 from graphwire_server.rpc.load import Load, LoadLimits
 from graphwire_server.rpc.observed import ObservedCall
-from graphwire_server.rpc.payloads import PayloadForm, to_value_form
+from graphwire_server.rpc.payloads import PayloadForm, check_values, to_value_form
 from graphwire_server.rpc.principal import current_principal
-from graphwire_server.storage.interface import StorageError, StorageUnavailable
+from graphwire_server.storage.interface import (
+    LONGEST_READ,
+    StorageError,
+    StorageSlow,
+    StorageUnavailable,
+)
 from graphwire_server.telemetry.setup import Telemetry
 
 _OURS = "/graphwire.v1."
@@ -98,6 +104,8 @@ class Call:
     def read(self, data: bytes, decode: Callable[[bytes], Message]) -> Message:
         """Returns the request, and refuses what no servicer should have to look at."""
         try:
+            # First of all: whatever looks at the request looks at each item.
+            check_counts(REQUESTS[self.method], data)
             request = decode(data)
         except DecodeError:
             raise errors.InvalidFieldError(
@@ -106,6 +114,7 @@ class Call:
                 field="",
             ) from None
         self.observed.note(request)
+        check_values(request)
         if self._payload_form not in list(PayloadForm):
             raise errors.InvalidFieldError(
                 f"the call's metadata {_PAYLOAD_FORM} must be json or value", field=_PAYLOAD_FORM
@@ -174,6 +183,17 @@ class Call:
             self._log.warning("database_unavailable", error=str(error))
             return errors.DatabaseUnavailableError(
                 "the server can't reach its database at present", retry_after=1.0
+            )
+        if isinstance(error, StorageSlow):
+            self._log.warning("database_too_slow", error=str(error))
+            return errors.LimitReachedError(
+                f"the database has not found this in {LONGEST_READ} s, and no call may keep it "
+                "busy for longer; ask for less",
+                metadata={
+                    "limit": "database_seconds",
+                    "value": str(LONGEST_READ),
+                    "maximum": str(LONGEST_READ),
+                },
             )
         if isinstance(error, StorageError):
             self._log.exception("storage_failed")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from graphwire import errors
 from graphwire.v1 import run_pb2, runs_pb2
 
+from graphwire_server.rpc.tags import first_fields
 from graphwire_server.wording import counted
 
 #: Calls that wait for others to do something: they cost memory, not time.
@@ -40,6 +40,10 @@ _STARTS = {
     "/graphwire.v1.Runs/CreateRun": runs_pb2.CreateRunRequest.DESCRIPTOR,
 }
 _COMMAND_RESUME = run_pb2.Command.DESCRIPTOR.fields_by_name["resume"].number
+
+#: At how many fields of a message `is_resume` looks. Generated code writes fields by their
+#: numbers, some of it those of a oneof last; then all but long lists of names come before them.
+MOST_LOOKED_AT = 256
 
 
 class Kind(Enum):
@@ -109,6 +113,12 @@ class Load:
     def _let_go(self, kind: Kind) -> None:
         self._under_way[kind] -= 1
 
+    def _check_streams(self) -> None:
+        """Refuses a call that waits after all, if as many do as may."""
+        there, most = self._under_way[Kind.STREAM], self._limits.streams
+        if there >= most:
+            raise _full("max_streams", there + 1, most, Kind.STREAM.value)
+
     def _hold_stream(self, principal: str) -> None:
         most, there = self._limits.streams_of_one, self._streams_of[principal]
         if most and there >= most:
@@ -137,9 +147,10 @@ class Place:
         """Notes who calls, and whether the call waits after all.
 
         Raises:
-            LimitReachedError: He has too many streams open.
+            LimitReachedError: He has too many streams open, or this server has.
         """
-        if waits:
+        if waits and self._kind is not Kind.STREAM:
+            self._load._check_streams()
             self._load._let_go(self._kind)
             self._kind = Kind.STREAM
             self._load._hold(self._kind)
@@ -155,51 +166,23 @@ class Place:
 
 
 def is_resume(method: str, data: bytes) -> bool:
-    """Returns whether a request, not decoded, starts a run that answers what waits."""
+    """Returns whether a request, not decoded, starts a run that answers what waits.
+
+    It is asked for callers that nobody knows yet, so it looks at so many fields, and no more. A
+    resume that comes after them is counted as any other call.
+    """
     kind = _STARTS.get(method)
     if kind is None:
         return False
     resume = kind.fields_by_name["resume"].number
     command = kind.fields_by_name["command"].number
-    for number, value in _outermost(memoryview(data)):
-        if number == resume:
+    for number, content in first_fields(data, MOST_LOOKED_AT):
+        if content is not None and number == resume:
             return True
-        if number == command:
-            return any(inner == _COMMAND_RESUME for inner, _ in _outermost(value))
+        if content is not None and number == command:
+            inside = first_fields(content, MOST_LOOKED_AT)
+            return any(inner == _COMMAND_RESUME for inner, _ in inside)
     return False
-
-
-def _outermost(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yields the fields of a message that are messages or texts, as far as it can be read."""
-    place, end = 0, len(data)
-    while place < end:
-        tag, place = _varint(data, place)
-        match tag & 7:
-            case 0:
-                _, place = _varint(data, place)
-            case 1:
-                place += 8
-            case 2:
-                length, place = _varint(data, place)
-                yield tag >> 3, data[place : place + length]
-                place += length
-            case 5:
-                place += 4
-            case _:
-                return  # damaged, which the decoder will say
-
-
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
-    """Returns the number at a place, and the place after it."""
-    value = shift = 0
-    while place < len(data) and shift < 70:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, place
-    return 0, len(data)
 
 
 def _full(name: str, value: int, most: int, what: tuple[str, str]) -> errors.LimitReachedError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -21,11 +21,15 @@ from graphwire.errors import InvalidPayloadError, MissingFieldError
 from graphwire.v1.payload_pb2 import Payload
 
 from graphwire_server import jsontext
+from graphwire_server.runs.batch import place_of
 from graphwire_server.runs.metadata_limits import MetadataLimits, check_metadata
 from graphwire_server.wording import counted
 
 #: The largest integer that a double holds together with all smaller ones.
 MAX_SAFE_INT = 2**53
+#: The most values in all payloads of one request that are in value form: each is a message, and
+#: a walk over them takes some microseconds for each. Payloads in json form may have any number.
+MAX_VALUES = 100_000
 #: The deepest nesting of the value form going out. An object costs three levels of
 #: messages, and most protobuf decoders give up at 100, those of the response included.
 MAX_VALUE_DEPTH = 25
@@ -176,6 +180,41 @@ def clear_payloads(message: Message) -> None:
 # Reading the value form.
 
 
+_CONTAINERS = ("struct_value", "list_value")
+
+
+def check_values(request: Message) -> None:
+    """Refuses a request with too many values in value form, as it is counted and before it is read.
+
+    Raises:
+        InvalidPayloadError: It has too many; the field is that of the payload with which they
+            are.
+    """
+    there = 0
+    for path, payload in _payloads(request, ""):
+        if payload.WhichOneof("form") != "value":
+            continue
+        there += 1
+        waiting = [payload.value]
+        while waiting:
+            message = waiting.pop()
+            inside: Collection[Value] = ()
+            match message.WhichOneof("kind"):
+                case "struct_value":
+                    inside = message.struct_value.fields.values()
+                case "list_value":
+                    inside = message.list_value.values
+            there += len(inside)
+            if there > MAX_VALUES:
+                raise InvalidPayloadError(
+                    f"brings the values in value form of the request to {there}; at most "
+                    f"{MAX_VALUES} are allowed: send them in json form, as text",
+                    field=f"{path}.value",
+                    metadata=place_of(path),
+                )
+            waiting += (each for each in inside if each.WhichOneof("kind") in _CONTAINERS)
+
+
 class _RefusedError(Exception):
     """A value is refused. `path` grows, innermost step first, on the way out."""
 
@@ -299,6 +338,16 @@ def _quoted(text: str) -> str:
 # Finding the payloads in a message.
 
 
+def _payloads(message: Message, path: str) -> Iterator[tuple[str, Payload]]:
+    """Yields each payload in a message, however deep, with its path."""
+    for field in _fields_towards_payload(message.DESCRIPTOR):
+        for place, inner in _placed(message, field):
+            if isinstance(inner, Payload):
+                yield f"{path}{place}", inner
+            else:
+                yield from _payloads(inner, f"{path}{place}.")
+
+
 @functools.cache
 def _fields_towards_payload(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
     """Returns the fields of a message type in which there may be a Payload, at any depth."""
@@ -323,9 +372,20 @@ def _reachable(descriptor: Descriptor) -> set[Descriptor]:
 
 def _messages(message: Message, field: FieldDescriptor) -> Iterable[Message]:
     """Returns the messages that a field holds: none, one, or the items of a list or map."""
-    content = getattr(message, field.name)
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return content.values()  # type: ignore[no-any-return]
+    return (inner for _, inner in _placed(message, field))
+
+
+def _placed(message: Message, field: FieldDescriptor) -> Iterator[tuple[str, Message]]:
+    """Yields the messages that a field holds, each with its place: `a`, `a[0]`, `a[key]`."""
     if field.has_presence:
-        return (content,) if message.HasField(field.name) else ()
-    return content  # type: ignore[no-any-return]
+        if message.HasField(field.name):
+            yield field.name, getattr(message, field.name)
+        return
+    content = getattr(message, field.name)
+    assert field.message_type is not None
+    if field.message_type.GetOptions().map_entry:
+        for key, inner in content.items():
+            yield f"{field.name}[{key}]", inner
+    else:
+        for index, inner in enumerate(content):
+            yield f"{field.name}[{index}]", inner

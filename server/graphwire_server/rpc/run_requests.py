@@ -33,11 +33,8 @@ from graphwire_server.webhooks.policy import UrlPolicy, UrlRefusedError
 RunMessage = runs_pb2.StreamRunRequest | runs_pb2.CreateRunRequest
 
 MAX_START_DELAY = timedelta(hours=24)
-_MAX_NODE_NAMES = 1000
-MAX_TAGS = 100
 MAX_TAG = 256
 _MAX_ANSWERED_BY = 256
-MAX_BATCH = 100
 
 
 class RunRequestReader:
@@ -274,9 +271,6 @@ def read_all(reader: RunRequestReader, message: runs_pb2.CreateRunsRequest) -> l
     """
     if not message.requests:
         raise errors.MissingFieldError("at least one", field="requests")
-    if len(message.requests) > MAX_BATCH:
-        text = f"at most {MAX_BATCH}; start the others with another call"
-        raise errors.InvalidFieldError(text, field="requests")
     found = []
     for index, request in enumerate(message.requests):
         with of_request(index):
@@ -288,9 +282,6 @@ def read_all(reader: RunRequestReader, message: runs_pb2.CreateRunsRequest) -> l
 
 
 def _node_names(names: Any, field: str) -> tuple[str, ...]:
-    if len(names) > _MAX_NODE_NAMES:
-        text = f'at most {_MAX_NODE_NAMES} names; use "*" for all nodes'
-        raise errors.InvalidFieldError(text, field=field)
     for index, name in enumerate(names):
         if not name:
             text = 'an empty name; give a node of the graph, or "*" for all'
@@ -299,8 +290,6 @@ def _node_names(names: Any, field: str) -> tuple[str, ...]:
 
 
 def _tags(tags: Any) -> tuple[str, ...]:
-    if len(tags) > MAX_TAGS:
-        raise errors.InvalidFieldError(f"at most {MAX_TAGS} tags", field="config.tags")
     return tuple(
         validation.text(tag, f"config.tags[{index}]", most=MAX_TAG)
         for index, tag in enumerate(tags)

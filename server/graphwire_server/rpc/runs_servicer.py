@@ -31,9 +31,6 @@ from graphwire_server.storage.records import EventRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.rpc")
 
-#: The most runs that one call cancels by their ids.
-MOST_CANCELLED = 1000
-
 
 class RunsServicer(runs_pb2_grpc.RunsServicer):
     """Serves Runs."""
@@ -268,9 +265,6 @@ def _to_cancel(
             if getattr(request, field):
                 text = "give either run_ids or this, not both"
                 raise errors.InvalidFieldError(text, field=field)
-        if len(request.run_ids) > MOST_CANCELLED:
-            text = f"at most {MOST_CANCELLED}; cancel the others with another call"
-            raise errors.InvalidFieldError(text, field="run_ids")
         return [
             validation.run_id(run_id, f"run_ids[{index}]")
             for index, run_id in enumerate(request.run_ids)

@@ -11,9 +11,9 @@ from graphwire.v1 import run_pb2, server_pb2_grpc
 from graphwire.v1 import server_pb2 as pb
 
 from graphwire_server.rpc import validation
-from graphwire_server.rpc.breakpoints import MAX_BREAKPOINTS, MAX_LABEL
-from graphwire_server.rpc.run_requests import MAX_BATCH, MAX_START_DELAY, MAX_TAGS
-from graphwire_server.rpc.runs_servicer import MOST_CANCELLED
+from graphwire_server.rpc.breakpoints import MAX_LABEL
+from graphwire_server.rpc.counts import MAX_BATCH, MAX_BREAKPOINTS, MAX_IDS, MAX_TAGS
+from graphwire_server.rpc.run_requests import MAX_START_DELAY
 from graphwire_server.runs.adding_up import MAX_RUN_BREAKPOINTS
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.events import timestamp
@@ -62,7 +62,7 @@ class ServerServicer(server_pb2_grpc.ServerServicer):
             max_run_breakpoints=MAX_RUN_BREAKPOINTS,
             max_tags=MAX_TAGS,
             max_batch_size=MAX_BATCH,
-            max_ids=MOST_CANCELLED,
+            max_ids=MAX_IDS,
             max_start_delay=_duration(MAX_START_DELAY.total_seconds()),
             max_run_attempts=settings.max_run_attempts,
         )

@@ -44,17 +44,11 @@ from graphwire_server.storage.records import (
 
 _HISTORY_PAGE = 20
 
-#: The most ids of threads in one request, and the most parts of a state.
-_MAX_IDS, _MAX_EXTRACTS = 1000, 10
-
-#: The most steps of a state to begin with.
-_MAX_SUPERSTEPS = 1000
-
 #: The longest name of a part of a state.
 _MAX_NAME = 128
 
-#: The longest namespace of a subgraph, and the longest element of one.
-_MAX_DEPTH, _MAX_ELEMENT = 100, 1000
+#: The longest element of the namespace of a subgraph.
+_MAX_ELEMENT = 1000
 
 #: In a page token: there is no time.
 _NO_TIME = -1
@@ -323,9 +317,6 @@ class ThreadsServicer(InboxRpcs):
 
     def _supersteps(self, messages: Sequence[pb.Superstep]) -> list[list[NodeUpdate]]:
         """Returns the steps of a state to begin with."""
-        if len(messages) > _MAX_SUPERSTEPS:
-            text = f"at most {_MAX_SUPERSTEPS} steps"
-            raise errors.InvalidFieldError(text, field="supersteps")
         steps: list[list[NodeUpdate]] = []
         for i, message in enumerate(messages):
             if not message.updates:
@@ -372,8 +363,6 @@ class ThreadsServicer(InboxRpcs):
 
 def _thread_ids(ids: Sequence[str], field: str) -> tuple[str, ...]:
     """Returns a list of ids of threads, each once."""
-    if len(ids) > _MAX_IDS:
-        raise errors.InvalidFieldError(f"at most {_MAX_IDS} ids", field=field)
     if "" in ids:
         raise errors.InvalidFieldError("an empty id", field=f"{field}[{list(ids).index('')}]")
     checked = [validation.optional_thread_id(each, f"{field}[{i}]") for i, each in enumerate(ids)]
@@ -389,8 +378,6 @@ def _namespace(elements: Sequence[str]) -> tuple[str, ...]:
                 "it",
                 field=f"namespace[{index}]",
             )
-    if len(elements) > _MAX_DEPTH:
-        raise errors.InvalidFieldError(f"at most {_MAX_DEPTH} elements", field="namespace")
     return tuple(elements)
 
 
@@ -424,8 +411,6 @@ def _position(place: list[Any]) -> ThreadPosition:
 
 def _paths(extract: Mapping[str, str]) -> dict[str, StatePath]:
     """Returns which parts of a state are asked for, by name."""
-    if len(extract) > _MAX_EXTRACTS:
-        raise errors.InvalidFieldError(f"at most {_MAX_EXTRACTS} paths", field="extract")
     paths: dict[str, StatePath] = {}
     for name, path in extract.items():
         field = f"extract[{name[:_MAX_NAME]}]"

@@ -6,16 +6,18 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.unknown_fields import UnknownFieldSet
 from graphwire import errors
 
 from graphwire_server.rpc.oneofs import has_oneofs, without_oneofs
+from graphwire_server.rpc.tags import first_fields
+from graphwire_server.runs.batch import place_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 _REQUEST_ID = re.compile(r"[\x20-\x7e]{1,128}")
@@ -23,6 +25,8 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RESERVED_PREFIXES = ("__", "checkpoint_", "langgraph_")
 _RESERVED_KEYS = frozenset({"thread_id", "run_id"})
 _MAX_NAMED_FIELDS = 10
+#: At how many fields that it does not know the server looks to name them, in each message.
+_MOST_UNKNOWN = 100
 
 #: The longest id that a caller may choose, in characters: as in the patterns above.
 MAX_ID = 128
@@ -49,9 +53,14 @@ def optional_thread_id(value: str, field: str = "thread_id") -> str:
     return optional_name(value, field)
 
 
+def is_name(value: str) -> bool:
+    """Says whether a text can be an id that a caller has chosen."""
+    return _NAME.fullmatch(value) is not None
+
+
 def optional_name(value: str, field: str) -> str:
     """Returns an id that the caller may choose, or ""."""
-    if value and not _NAME.fullmatch(value):
+    if value and not is_name(value):
         raise errors.InvalidFieldError(
             "must be 1 to 128 letters, digits and -_.: and begin with a letter or digit",
             field=field,
@@ -82,9 +91,10 @@ def text(value: str, field: str, *, most: int) -> str:
 
 def line(value: str, field: str, *, most: int) -> str:
     """Returns a text of at most so many characters, none of which is a control character."""
+    text(value, field, most=most)
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise errors.InvalidFieldError("must have no control characters", field=field)
-    return text(value, field, most=most)
+    return value
 
 
 def request_id(value: str) -> str:
@@ -167,6 +177,7 @@ def known_enums(request: Message) -> None:
                 f"{value} is no value of {field.enum_type.name} that this server knows; it knows: "
                 + ", ".join(_enum_values(field.enum_type)),
                 field=path,
+                metadata=place_of(path),
             )
 
 
@@ -181,12 +192,12 @@ def known_fields(request: Message) -> None:
     if bare.ByteSize() == request.ByteSize():
         return
     # A field without a name is called by its number.
-    paths = list(dict.fromkeys(_unknown(request, "")))[:_MAX_NAMED_FIELDS]
+    paths = list(islice(_unknown(request, ""), _MAX_NAMED_FIELDS))
     what = "this server does not know this field of the request; it may be older than its caller"
     raise errors.UnknownFieldError(
         what,
         violations=[errors.FieldViolation(path, what) for path in paths],
-        metadata={"fields": ", ".join(paths)},
+        metadata={"fields": ", ".join(paths), **place_of(paths[0])},
     )
 
 
@@ -195,7 +206,9 @@ def _single_oneofs(message: Message, kind: Any, path: str) -> None:
         given = [field.name for field in oneof.fields if message.HasField(field.name)]
         if len(given) > 1:
             raise errors.InvalidFieldError(
-                f"give one of these, not all: {', '.join(given)}", field=f"{path}{oneof.name}"
+                f"give one of these, not all: {', '.join(given)}",
+                field=f"{path}{oneof.name}",
+                metadata=place_of(path),
             )
     for name, _, child in _children(message, path):
         inner = kind.file.pool.FindMessageTypeByName(child.DESCRIPTOR.full_name)
@@ -204,9 +217,13 @@ def _single_oneofs(message: Message, kind: Any, path: str) -> None:
 
 
 def _unknown(message: Message, path: str) -> Iterator[str]:
-    unknown = UnknownFieldSet(message)
-    for index in range(len(unknown)):
-        yield f"{path}#{unknown[index].field_number}"
+    unknown = type(message)()
+    unknown.CopyFrom(message)
+    for field, _ in unknown.ListFields():
+        unknown.ClearField(field.name)
+    # protobuf would make an object of each of them, and there may be millions.
+    numbers = (number for number, _ in first_fields(unknown.SerializeToString(), _MOST_UNKNOWN))
+    yield from dict.fromkeys(f"{path}#{number}" for number in numbers)
     for name, _, child in _children(message, path):
         yield from _unknown(child, f"{name}.")
 

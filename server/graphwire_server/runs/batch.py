@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ from graphwire_server.storage.records import RunRecord
 
 #: Between the ids of the runs that a request_id of a batch stands for.
 _SEPARATOR = " "
+_PLACE = re.compile(r"requests\[(\d+)\]")
 
 
 @contextmanager
@@ -37,6 +39,12 @@ def of_request(index: int) -> Iterator[None]:
             resource=error.resource,
             retry_after=error.retry_after,
         ) from error
+
+
+def place_of(field: str) -> dict[str, str]:
+    """Returns, as metadata of an error about a field, of which request of a batch it is."""
+    found = _PLACE.match(field)
+    return {"request_index": found[1]} if found else {}
 
 
 def fingerprint(requests: Sequence[RunRequest]) -> str:

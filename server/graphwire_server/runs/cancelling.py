@@ -71,12 +71,12 @@ def find_active(
         ThreadNotFoundError: There is no such thread.
     """
     if run_ids:
-        runs = []
-        for run_id in dict.fromkeys(run_ids):
-            run = db.run(run_id)
-            if run is None:
+        named = db.runs_named(run_ids)
+        for run_id in run_ids:
+            if run_id not in named:
                 raise run_not_found(run_id)
-            runs.append(run)
+        # As they were named, where nothing else tells them apart.
+        runs = [named[run_id] for run_id in dict.fromkeys(run_ids)]
         runs.sort(key=lambda run: (run.status is RunStatus.RUNNING, -run.create_time))
         return [run.run_id for run in runs]
     if thread_id:

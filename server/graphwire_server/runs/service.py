@@ -471,15 +471,12 @@ class RunService:
         if caller.access == ALL:
             return
 
-        def first_hidden(db: Reader) -> str:
-            for run in runs:
-                found = db.belonging(run_id=run.run_id)
-                if found is None or not caller.access.admits(found.owner, found.metadata):
-                    return run.run_id
-            return ""
-
-        if hidden := await self._storage.read(first_hidden, short=True):
-            raise run_not_found(hidden)
+        run_ids = [run.run_id for run in runs]
+        there = await self._storage.read(lambda db: db.belongings(run_ids=run_ids), short=True)
+        for run_id in run_ids:
+            found = there.get(run_id)
+            if found is None or not caller.access.admits(found.owner, found.metadata):
+                raise run_not_found(run_id)
 
     def _check_open(self) -> None:
         if self._executor.draining:

@@ -3,6 +3,7 @@
 Little is asked for it. The renewal of the lease writes to the database anyway, on a connection
 of its own, so one that is overdue says that the database can't be reached, or takes no writes.
 One that is nearly full still takes such a little one: so it counts, too, what else it refuses.
+Whether it answers is asked apart from what callers read: that may take its time.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Vitals:
 
     async def _answer(self) -> None:
         try:
-            await self._storage.read(lambda db: db.now(), short=True)
+            await self._storage.answer()
         except StorageError:
             self._answers = False
         else:

@@ -115,7 +115,7 @@ def bad_breakpoints(
             INVALID,
             "INVALID_FIELD",
             (path,),
-            text="at most 100 breakpoints",
+            text="has 101 items; at most 100 are allowed",
         ),
     ]
     if graph is not None:

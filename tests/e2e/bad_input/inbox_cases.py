@@ -116,7 +116,7 @@ WATCH = [
         INVALID,
         "INVALID_FIELD",
         ("filter.thread_ids",),
-        text="at most 1000",
+        text="has 1001 items; at most 1000 are allowed",
     ),
 ]
 

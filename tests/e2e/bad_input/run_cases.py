@@ -541,7 +541,7 @@ CANCELS = [
         INVALID,
         "INVALID_FIELD",
         ("run_ids",),
-        text="at most 1000",
+        text="has 1001 items; at most 1000 are allowed",
     ),
     Bad(
         "CancelRuns",
@@ -590,7 +590,7 @@ BATCHES = [
         INVALID,
         "INVALID_FIELD",
         ("requests",),
-        text="at most 100",
+        text="has 101 items; at most 100 are allowed",
     ),
     Bad(
         "CreateRuns",

@@ -233,7 +233,7 @@ BEGINNINGS = [
         INVALID,
         "INVALID_FIELD",
         ("supersteps",),
-        text="at most 1000 steps",
+        text="has 1001 items; at most 1000 are allowed",
     ),
     *(
         Bad(
@@ -329,7 +329,7 @@ _PRUNE: list[tuple[str, dict[str, Any], str, str, str]] = [
         {"thread_ids": ["nobody"] * 1001, "strategy": "PRUNE_STRATEGY_DELETE"},
         "INVALID_FIELD",
         "thread_ids",
-        "at most 1000 ids",
+        "has 1001 items; at most 1000 are allowed",
     ),
 ]
 

@@ -12,10 +12,12 @@ together with others in one flush to the disk.
 
 from graphwire_server.storage.interface.changes import CHANGES
 from graphwire_server.storage.interface.errors import (
+    LONGEST_READ,
     IntegrityError,
     LeaseLostError,
     StorageError,
     StorageRefused,
+    StorageSlow,
     StorageTimeout,
     StorageUnavailable,
 )
@@ -24,6 +26,7 @@ from graphwire_server.storage.interface.threads import NEWEST_FIRST, thread_of, 
 
 __all__ = [
     "CHANGES",
+    "LONGEST_READ",
     "NEWEST_FIRST",
     "IntegrityError",
     "LeaseLostError",
@@ -31,6 +34,7 @@ __all__ = [
     "Storage",
     "StorageError",
     "StorageRefused",
+    "StorageSlow",
     "StorageTimeout",
     "StorageUnavailable",
     "Transaction",

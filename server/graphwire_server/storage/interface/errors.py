@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: How long, in seconds, a database of several servers may be at work on one statement of a read.
+LONGEST_READ = 60
+
 
 class StorageError(Exception):
     """The database can't be used: its text says why.
@@ -29,6 +32,10 @@ class StorageRefused(StorageUnavailable):
 
 class StorageTimeout(StorageRefused):
     """As `StorageRefused`: it gave up a statement that took too long, or was cancelled."""
+
+
+class StorageSlow(StorageError):
+    """What was asked for took longer than it may, and was given up."""
 
 
 class IntegrityError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from graphwire_server.storage.access import ALL, Access
@@ -21,6 +21,9 @@ class RunReader(Protocol):
 
     def run(self, run_id: str) -> RunRecord | None:
         """Returns a run, or None."""
+
+    def runs_named(self, run_ids: Collection[str]) -> dict[str, RunRecord]:
+        """Returns runs by their ids, in a few statements; those that are not there are left out."""
 
     def runs(
         self,

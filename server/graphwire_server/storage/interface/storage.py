@@ -114,6 +114,13 @@ class Storage(Protocol):
         If the caller is cancelled, `work` is done wholly or not at all.
         """
 
+    async def answer(self) -> None:
+        """Has the database answer something, whatever the reads are busy with.
+
+        Raises:
+            StorageError: The database can't be used, now or any more.
+        """
+
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         """Renews a server's lease, as `Transaction.renew_server` does, without the event loop.
 

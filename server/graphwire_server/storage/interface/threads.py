@@ -101,6 +101,14 @@ class ThreadReader(Protocol):
     ) -> Belonging | None:
         """Returns to whom a thread belongs, or that of a run or a pause; None: there is none."""
 
+    def belongings(
+        self, *, thread_ids: Collection[str] = (), run_ids: Collection[str] = ()
+    ) -> dict[str, Belonging]:
+        """Returns to whom threads and runs belong, by their ids, in a few statements.
+
+        Those that are not there are left out.
+        """
+
     def breakpoint_hits(self, thread_id: str) -> dict[str, set[str]]:
         """Returns, by breakpoint, the tasks of a thread that it has let pass: see skip_first."""
 

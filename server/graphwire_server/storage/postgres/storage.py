@@ -50,6 +50,7 @@ class PostgresStorage:
         *,
         writer: ConnectionThread,
         readers: asyncio.Queue[ConnectionThread],
+        pulse: ConnectionThread,
         announcements: Announcements,
         store: Store,
         resources: AsyncExitStack,
@@ -60,6 +61,7 @@ class PostgresStorage:
         self._address = address
         self._connection = writer
         self._readers = readers
+        self._pulse = pulse
         self._abandoned = AbandonedReads()
         self._announcements = announcements
         self._store = store
@@ -95,6 +97,7 @@ class PostgresStorage:
             readers: asyncio.Queue[ConnectionThread] = asyncio.Queue()
             for _ in range(_READERS):
                 readers.put_nowait(await _connect(address, reach, resources))
+            pulse = await _connect(address, reach, resources)
             from graphwire_server.storage.postgres.store import Store, migrate_store
 
             await writer.run(lambda connection: migrate_store(connection.get(), address))
@@ -106,6 +109,7 @@ class PostgresStorage:
                 address,
                 writer=writer,
                 readers=readers,
+                pulse=pulse,
                 announcements=announcements,
                 store=store,
                 resources=resources.pop_all(),
@@ -143,6 +147,17 @@ class PostgresStorage:
     async def write(self, work: Callable[[Transaction], T], *, long: bool = False) -> T:
         self._check_open()
         return await self._writer.submit(work, long=long)
+
+    async def answer(self) -> None:
+        self._check_open()
+        pulse = self._pulse
+        try:
+            await pulse.run(lambda connection: transactions.read(connection, lambda db: db.now()))
+        except asyncio.CancelledError:
+            self._abandoned.see_off(
+                pulse.run(lambda connection: connection.resume()), pulse.interrupt, lambda: None
+            )
+            raise
 
     def renew_server(self, server_id: str, *, ttl: int) -> bool:
         return self._renewal.renew(server_id, ttl=ttl)

@@ -12,7 +12,13 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 
-from graphwire_server.storage.interface import Reader, StorageError
+from graphwire_server.storage.interface import (
+    LONGEST_READ,
+    Reader,
+    StorageError,
+    StorageSlow,
+    StorageTimeout,
+)
 from graphwire_server.storage.postgres.connection import PATIENCE, Connection
 from graphwire_server.storage.postgres.errors import (
     ConnectionLost,
@@ -43,7 +49,11 @@ _LIMITS = """
     SET LOCAL lock_timeout = '10s';
 """
 
-_BEGIN_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}"
+# Few connections read. Whoever asks for something that takes long may have no deadline.
+_BEGIN_READING = f"""
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIMITS}
+    SET LOCAL statement_timeout = '{LONGEST_READ}s'
+"""
 
 # The id tells afterwards whether the transaction was committed.
 _BEGIN_WRITING = f"""
@@ -70,16 +80,22 @@ def read(connection: Connection, work: Callable[[Reader], T]) -> T:
 
     Raises:
         StorageError: The database can't be used.
+        StorageSlow: One statement took longer than `LONGEST_READ`.
         Exception: Whatever the work raises.
     """
     losses = 0
     while True:
+        began = time.monotonic()
         try:
             return _read_once(connection, work).get()
         except (ConnectionLost, TransactionConflict):
             losses += 1
             if losses > _MAX_LOSSES:
                 raise
+        except StorageTimeout as error:
+            if time.monotonic() - began < LONGEST_READ:
+                raise  # somebody else has ended it
+            raise StorageSlow(str(error)) from error
 
 
 def write(

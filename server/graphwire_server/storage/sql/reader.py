@@ -89,6 +89,13 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
     def run(self, run_id: str) -> RunRecord | None:
         return self._run(sql.runs.RUN, run_id)
 
+    def runs_named(self, run_ids: Collection[str]) -> dict[str, RunRecord]:
+        return {
+            row[0]: rows.run_record(row)
+            for ids in in_parts(tuple(dict.fromkeys(run_ids)))
+            for row in self._execute(sql.runs.runs_named(len(ids)), ids)
+        }
+
     def runs(
         self,
         thread_id: str,
@@ -338,6 +345,18 @@ class SqlReader(CheckpointReads, AssistantReads, WebhookReads):
             )
         row = self._execute(select, (subject,)).fetchone()
         return None if row is None else Belonging(*row)
+
+    def belongings(
+        self, *, thread_ids: Collection[str] = (), run_ids: Collection[str] = ()
+    ) -> dict[str, Belonging]:
+        found: dict[str, Belonging] = {}
+        for ids in in_parts(tuple(dict.fromkeys(thread_ids))):
+            for row in self._execute(sql.threads.threads_belong(len(ids)), ids):
+                found[row[0]] = Belonging(*row)
+        for ids in in_parts(tuple(dict.fromkeys(run_ids))):
+            for *belonging, run_id in self._execute(sql.threads.runs_belong(len(ids)), ids):
+                found[run_id] = Belonging(*belonging)
+        return found
 
     def next_run(self, thread_id: str, *, after: int) -> Place | None:
         row = self._execute(sql.runs.NEXT_RUN, (thread_id, after)).fetchone()

@@ -56,6 +56,12 @@ SELECT_RUN = f"SELECT {_RUN_AND_BODY} FROM {_RUNS}"
 
 RUN = f"{SELECT_RUN} WHERE r.run_id = ?"
 
+
+def runs_named(runs: int) -> str:
+    """Returns the query for so many runs."""
+    return f"{SELECT_RUN} WHERE r.run_id IN ({marks(runs)})"
+
+
 ACTIVE_RUNS = f"""
     SELECT {_RUN_AND_BODY}, r.number FROM {_RUNS}
     WHERE r.thread_id = ? AND r.status = 'PENDING'

@@ -224,6 +224,21 @@ THREAD_BELONGS = f"{_BELONGING} WHERE t.thread_id = ?"
 RUN_BELONGS = f"{_BELONGING} JOIN gw_runs r ON r.thread_id = t.thread_id WHERE r.run_id = ?"
 PAUSE_BELONGS = f"{_BELONGING} JOIN gw_pauses p ON p.thread_id = t.thread_id WHERE p.pause_id = ?"
 
+
+def threads_belong(threads: int) -> str:
+    """Returns the query for to whom so many threads belong, each with its id."""
+    return f"{_BELONGING} WHERE t.thread_id IN ({marks(threads)})"
+
+
+def runs_belong(runs: int) -> str:
+    """Returns the query for to whom so many runs belong, each with its id at the end."""
+    return f"""
+        SELECT t.thread_id, t.owner, t.metadata, r.run_id
+        FROM gw_runs r JOIN gw_threads t ON r.thread_id = t.thread_id
+        WHERE r.run_id IN ({marks(runs)})
+    """
+
+
 _INHERITS = "thread_id, start_time, spec, breakpoints, assistant_id"
 
 INHERITANCE = """
