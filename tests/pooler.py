@@ -237,7 +237,7 @@ class Pooler:
                 kind, message = client.messages.popleft()
                 if kind == b"X":
                     return False
-                if message[5:] == b"COMMIT\0" and self.faults:
+                if message.endswith(b"COMMIT\0") and self.faults:
                     fault = self.faults.popleft()
                 if fault is Fault.COMMIT_LOST:
                     return False

@@ -189,6 +189,8 @@ def watch_sqlite(faults: Faults) -> None:
 
 
 _BEGIN = re.compile(r"\s*BEGIN\b", re.IGNORECASE)
+# The server's own comes with the note of it before.
+_LAST_IS_COMMIT = re.compile(r"(^|;)\s*(COMMIT|END)\s*$", re.IGNORECASE)
 _CHANGES = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -206,7 +208,7 @@ def watch_psycopg(faults: Faults) -> None:
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *args: Any, **options: Any) -> Self:
             text = query if isinstance(query, str) else ""
-            if _COMMIT.match(text):
+            if _LAST_IS_COMMIT.search(text):
                 with committing(self.connection):
                     return super().execute(query, *args, **options)
             if _BEGIN.match(text):

@@ -192,12 +192,13 @@ async def test_a_transaction_that_is_not_over_yet_is_waited_for(
 ) -> None:
     """A server whose client has gone may still be at work on the commit."""
     with psycopg.connect(postgres_address.url) as other:
-        other.execute("CREATE TEMPORARY TABLE t (a INT)")
+        writer = await storage._connection.run(lambda c: c.writer)
+        other.execute("INSERT INTO gw_commits VALUES (%s, 7, 0)", (writer,))
         row = other.execute("SELECT pg_current_xact_id()::text").fetchone()
         assert row is not None
 
         asking = asyncio.create_task(
-            storage._connection.run(lambda c: transactions._was_committed(c, row[0]))
+            storage._connection.run(lambda c: transactions._was_committed(c, row[0], 7))
         )
         async with asyncio.timeout(TIMEOUT):
             query = "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%pg_xact_status%'"
@@ -206,6 +207,20 @@ async def test_a_transaction_that_is_not_over_yet_is_waited_for(
         assert not asking.done()
         other.commit()
         assert await asking is True
+
+
+async def test_a_number_that_another_transaction_has_got_after_a_crash_is_not_taken_for_it(
+    storage: PostgresStorage, postgres_address: PostgresAddress
+) -> None:
+    await storage.write(partial(insert, "before"))
+    with psycopg.connect(postgres_address.url) as other:
+        row = other.execute("SELECT pg_current_xact_id()::text").fetchone()
+        assert row is not None
+        noted = other.execute("SELECT number FROM gw_commits").fetchone()
+        assert noted is not None
+    for number, kept in ((noted[0], True), (noted[0] + 1, False)):
+        asked = partial(transactions._was_committed, transaction_id=row[0], number=number)
+        assert await storage._connection.run(asked) is kept
 
 
 async def test_a_server_that_is_away_for_a_moment_is_waited_for(

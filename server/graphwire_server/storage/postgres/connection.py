@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -43,6 +45,10 @@ class Connection:
 
     So it works through a pooler that gives each transaction another connection. Statements
     are prepared, which saves half of the time, only where there is no pooler.
+
+    Attributes:
+        writer: What it is called in `gw_commits`, for as long as it is made again.
+        commits: Numbers what it commits.
     """
 
     def __init__(self, address: PostgresAddress, reach: Reach | None = None) -> None:
@@ -55,6 +61,8 @@ class Connection:
         self._closing = threading.Event()
         self._prepares = True
         self._interrupted = False
+        self.writer = uuid.uuid4().hex
+        self.commits = itertools.count(1)
 
     def open(self) -> None:
         """Makes the connection for the first time, without trying again.

@@ -101,6 +101,7 @@ class PostgresStorage:
             from graphwire_server.storage.postgres.store import Store, migrate_store
 
             await writer.run(lambda connection: migrate_store(connection.get(), address))
+            await writer.run(transactions.forget_writers)
             store = await Store.open(address)
             resources.push_async_callback(store.close)
             announcements = Announcements(address)

@@ -36,8 +36,18 @@ T = TypeVar("T")
 
 _log = structlog.get_logger("graphwire.storage")
 
+# Without parameters, so that it can be sent together with COMMIT.
+_NOTE_COMMIT = """
+    INSERT INTO gw_commits (writer, number, noted)
+    VALUES ('{writer}', {number}, graphwire_now())
+    ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted = excluded.noted
+"""
+
 #: How often a work is tried again because of other transactions.
 _MAX_CONFLICTS = 10
+
+#: How long it is kept what a connection has noted, in microseconds; it is asked within seconds.
+_NOTES_KEPT = 24 * 60 * 60 * 1_000_000
 
 #: How often works are tried again because the connection was lost under them.
 _MAX_LOSSES = 3
@@ -216,25 +226,32 @@ def _run_alone(session: PostgresSession, transaction: SqlTransaction, work: Work
 
 
 def _commit(connection: Connection, session: PostgresSession, *, transaction_id: str) -> None:
-    """Commits.
+    """Commits, and notes in the same transaction that this was the last one of the connection.
 
     Raises:
         ConnectionLost: The connection was lost, and nothing was committed.
         StorageError: Nothing was committed, or it is not known.
     """
+    number = next(connection.commits)
+    note = _NOTE_COMMIT.format(writer=connection.writer, number=number)
     try:
-        status = session.control("COMMIT").statusmessage
+        status = session.control(f"{note}; COMMIT").statusmessage
     except ConnectionLost:
         connection.drop()
-        if not _was_committed(connection, transaction_id):
+        if not _was_committed(connection, transaction_id, number):
             raise
     else:
         if status != "COMMIT":
             raise unusable(session.database, "the transaction was rolled back")
 
 
-def _was_committed(connection: Connection, transaction_id: str) -> bool:
+def _was_committed(connection: Connection, transaction_id: str, number: int) -> bool:
     """Asks what became of a transaction whose connection was lost while it was committed.
+
+    Args:
+        connection: Where it was, and is made again.
+        transaction_id: Postgres' number of it. After a crash it may be another one's.
+        number: What it has noted in `gw_commits`, if it was committed.
 
     Raises:
         StorageError: It can't be known.
@@ -254,8 +271,10 @@ def _was_committed(connection: Connection, transaction_id: str) -> bool:
             # There is no server, or another one that knows nothing of the transaction.
             break
         match row:
+            case ("committed",) if (noted := _noted(connection)) is not None:
+                return noted == number
             case ("committed",):
-                return True
+                connection.drop()
             case ("aborted",):
                 return False
             case ("in progress",):
@@ -266,4 +285,24 @@ def _was_committed(connection: Connection, transaction_id: str) -> bool:
         connection.address,
         "the connection was lost during a commit, and it is not known whether anything of it "
         "was kept",
+    )
+
+
+def _noted(connection: Connection) -> int | None:
+    """Returns the number of the last commit of a connection; 0: none. None: the way is lost."""
+    try:
+        row = (
+            connection.get()
+            .execute("SELECT number FROM gw_commits WHERE writer = %s", (connection.writer,))
+            .fetchone()
+        )
+    except (StorageError, psycopg.Error):
+        return None
+    return 0 if row is None else int(row[0])
+
+
+def forget_writers(connection: Connection) -> None:
+    """Forgets what connections have noted that are long gone. Raises psycopg.Error."""
+    connection.get().execute(
+        "DELETE FROM gw_commits WHERE noted < graphwire_now() - %s", (_NOTES_KEPT,)
     )
