@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import grpc
 import pytest
 from graphwire.v1 import (
     assistants_pb2,
@@ -18,7 +20,7 @@ from graphwire.v1 import (
 
 from tests.access.guarded import PROJECT, Guest, Guests, guests_of, serving
 from tests.access.test_ownership import last_value
-from tests.e2e.drive import DEADLINE, payload
+from tests.e2e.drive import DEADLINE, payload, refusal_of
 from tests.servers import ServerProcess
 
 DELAYED = {"assistant_id": "two", "input": payload({"log": []}), "start_delay": {"seconds": 60}}
@@ -55,6 +57,50 @@ def test_who_may_only_read_a_run_does_not_cancel_it_by_leaving(member: Guests) -
     assert next(joined).event.HasField("metadata")
     joined.cancel()
     ada.call("CancelRun", run_id=run_id)
+
+
+def lost(call: Iterable[Any]) -> tuple[str, str, str]:
+    """Reads a stream to its end, which must be a refusal."""
+    with pytest.raises(grpc.RpcError) as raised:
+        list(call)
+    refusal = refusal_of(raised.value)
+    return refusal.code, refusal.reason, refusal.text
+
+
+def test_who_may_not_read_a_thread_any_more_follows_it_no_further(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    thread_id = shared_with(ada, "bob")
+    starting = runs_pb2_grpc.RunsStub(ada.channel).StreamRun(
+        runs_pb2.StreamRunRequest(
+            thread_id=thread_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL, **DELAYED
+        ),
+        metadata=tuple(ada.metadata),
+        timeout=DEADLINE,
+    )
+    run_id = next(starting).event.run_id
+    runs, his = runs_pb2_grpc.RunsStub(bob.channel), tuple(bob.metadata)
+    run = runs.JoinRun(runs_pb2.JoinRunRequest(run_id=run_id), metadata=his, timeout=DEADLINE)
+    assert next(run).event.HasField("metadata")
+    thread = threads_pb2_grpc.ThreadsStub(bob.channel).JoinThread(
+        threads_pb2.JoinThreadRequest(thread_id=thread_id), metadata=his, timeout=DEADLINE
+    )
+    assert next(thread).cursor
+    waiting = runs.WaitRun.future(
+        runs_pb2.WaitRunRequest(run_id=run_id), metadata=his, timeout=DEADLINE
+    )
+    fields = {"thread_id": thread_id, "metadata": payload({"readers": ["ada", "cleo"]})}
+    ada.call("UpdateThread", **fields)
+    not_there = ("NOT_FOUND", "RUN_NOT_FOUND", f"there is no run {run_id}")
+    assert lost(run) == not_there
+    assert lost(thread) == ("NOT_FOUND", "THREAD_NOT_FOUND", f"there is no thread {thread_id}")
+    with pytest.raises(grpc.RpcError) as raised:
+        waiting.result()
+    assert refusal_of(raised.value).reason == "RUN_NOT_FOUND"
+    # Whoever started it loses it with the thread; that is not to leave it.
+    ada.call("UpdateThread", thread_id=thread_id, metadata=payload({"owner": "bob"}))
+    assert lost(starting) == not_there
+    assert ada.call("GetRun", run_id=run_id).run.status == run_pb2.RUN_STATUS_PENDING
+    bob.call("CancelRun", run_id=run_id)
 
 
 def test_a_search_finds_what_a_handler_wrote_into_it(member: Guests) -> None:

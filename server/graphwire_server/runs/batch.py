@@ -10,6 +10,7 @@ from graphwire import errors
 
 from graphwire_server import jsontext
 from graphwire_server.runs.acceptance import run_started_earlier
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import RunRequest
 from graphwire_server.storage.interface import Reader
@@ -50,14 +51,24 @@ def subject(runs: Sequence[RunRecord]) -> str:
     return _SEPARATOR.join(run.run_id for run in runs)
 
 
-def batch_started_earlier(db: Reader, key: RequestKey | None) -> Sequence[RunRecord] | None:
+def batch_started_earlier(
+    db: Reader, key: RequestKey | None, callers: Sequence[Caller]
+) -> Sequence[RunRecord] | None:
     """Returns the runs that an earlier call with the same request_id started; None if none did.
+
+    Args:
+        db: Where runs are kept.
+        key: The request_id; None without one.
+        callers: Who calls, once for each of the requests.
 
     Raises:
         RequestIdReusedError: The earlier call was another request.
-        RunNotFoundError: One of the runs was deleted meanwhile.
+        RunNotFoundError: One of the runs was deleted meanwhile, or is not to be seen any more.
     """
     earlier = remembered(db, key) if key is not None else None
     if earlier is None:
         return None
-    return [run_started_earlier(db, run_id) for run_id in earlier.subject.split(_SEPARATOR)]
+    return [
+        run_started_earlier(db, run_id, caller.access)
+        for run_id, caller in zip(earlier.subject.split(_SEPARATOR), callers, strict=True)
+    ]
