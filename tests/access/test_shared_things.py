@@ -154,6 +154,25 @@ def test_what_is_there_is_returned_instead_of_made_to_those_who_may_read_it(
     assert ada.call("CreateAssistant", **assistant).assistant.assistant_id == name
 
 
+def test_an_assistant_in_use_names_no_thread_of_somebody_else(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    shared = payload({"readers": ["ada"]})
+    made = bob.call("CreateAssistant", graph_id="two", metadata=shared).assistant.assistant_id
+    hers = ada.new_thread()
+    ada.run(hers, assistant_id=made, interrupt_before=["second"])
+    assert bob.refusal("DeleteAssistant", assistant_id=made) == (
+        "FAILED_PRECONDITION",
+        "ASSISTANT_IN_USE",
+        f"threads of others use assistant '{made}': a run of theirs is active, or a pause is "
+        "open; try again when they are through",
+    )
+    his = bob.new_thread()
+    bob.run(his, assistant_id=made, interrupt_before=["second"])
+    text = bob.refusal("DeleteAssistant", assistant_id=made)[2]
+    assert his in text
+    assert hers not in text
+
+
 def test_an_assistant_that_is_hidden_is_none_to_begin_a_state_with(member: Guests) -> None:
     ada, bob = member("ada"), member("bob")
     hidden = ada.call(

@@ -124,6 +124,7 @@ RULES: dict[str, Rule | None] = {
 }
 
 
+_LIST_THREADS = "/graphwire.v1.Threads/ListThreads"
 _JOIN = "/graphwire.v1.Runs/JoinRun"
 _EDIT = "/graphwire.v1.Threads/UpdateThreadState"
 _CANCELLING = _threads("update", Subject.RUN)
@@ -190,15 +191,28 @@ class Authorizer:
                 await self._check_made(request, identity, access)
             case Subject.ASSISTANT | Subject.OLD_ASSISTANT:
                 access = await self._admit_assistant(request, identity, rule, asked)
+                if rule.subject is Subject.OLD_ASSISTANT:
+                    # Threads use it: the refusal names those that he finds anyway.
+                    sees = await self._seen_threads(identity)
+                    return [replace(_caller(identity, access), sees=sees)]
             case _:
                 access = await self._decide(identity, rule, asked.of(request))
-                if rule.action == "search" and asked.added:
-                    # What a handler writes into a search is searched for, as on LangGraph's server.
-                    access = replace(access, also=jsontext.dumps(asked.added))
+                if rule.action == "search":
+                    access = _with_searched(access, asked)
         return [_caller(identity, access)]
 
     async def _decide(self, identity: Identity, rule: Rule, value: dict[str, Any]) -> Access:
         return await self._policy.decide(identity, rule.resource, rule.action, value)
+
+    async def _seen_threads(self, identity: Identity) -> Access | None:
+        """Returns which threads a caller finds; None if he may not even search."""
+        asked, rule = self._asked(), RULES[_LIST_THREADS]
+        assert rule is not None
+        try:
+            value = asked.of(threads_pb2.ListThreadsRequest())
+            return _with_searched(await self._decide(identity, rule, value), asked)
+        except errors.GraphwireError:
+            return None
 
     async def _check_named(self, subject: Subject, request: Any, access: Access) -> None:
         """Raises the NOT_FOUND of what is not there for what is not for the caller to see."""
@@ -365,6 +379,14 @@ class Authorizer:
                 f"{identity.principal} may not {rule.action} the assistant {assistant_id!r}"
             )
         raise await self._storage.read(lambda db: no_assistant(db, self._registry, assistant_id))
+
+
+def _with_searched(access: Access, asked: AskedFor) -> Access:
+    """Returns what a search finds, with what a handler has written into it.
+
+    That is searched for, as on LangGraph's server.
+    """
+    return replace(access, also=jsontext.dumps(asked.added)) if asked.added else access
 
 
 def _admits(access: Access, found: Belonging | None) -> bool:
