@@ -40,6 +40,29 @@ def of_request(index: int) -> Iterator[None]:
         ) from error
 
 
+def sure_to_wait(requests: Sequence[RunRequest], *, at_once: int) -> int:
+    """Returns how many runs of a batch have to wait in the queue, however empty the server is.
+
+    They are those that are put off, those behind another one on their thread, and those beyond
+    what is executed at once. A resume never waits.
+
+    Args:
+        requests: The batch.
+        at_once: How many runs of its principal are executed at once at the most.
+    """
+    threads: set[str] = set()
+    waiting = others = 0
+    for request in requests:
+        if request.resume is not None:
+            continue
+        behind = request.thread_id in threads and request.multitask == "ENQUEUE"
+        waiting += bool(request.start_delay) or behind
+        others += not (request.start_delay or behind)
+        if request.thread_id:
+            threads.add(request.thread_id)
+    return waiting + max(0, others - at_once)
+
+
 def fingerprint(requests: Sequence[RunRequest]) -> str:
     """Returns a digest of what a batch means."""
     each = [request.fingerprint() for request in requests]

@@ -29,6 +29,7 @@ from graphwire_server.runs.batch import (
     fingerprint,
     of_request,
     subject,
+    sure_to_wait,
 )
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_active
@@ -213,6 +214,7 @@ class RunService:
             earlier = await self._storage.read(lambda db: batch_started_earlier(db, key, callers))
             if earlier is not None:
                 return earlier
+        self._queue.check_fits(sure_to_wait(requests, at_once=self._executor.most_of_one))
         for _ in range(_START_TRIES):
             prepared = []
             for index, request in enumerate(requests):
