@@ -23,7 +23,11 @@ from tests.access.test_ownership import last_value
 from tests.e2e.drive import DEADLINE, payload, refusal_of
 from tests.servers import ServerProcess
 
-DELAYED = {"assistant_id": "two", "input": payload({"log": []}), "start_delay": {"seconds": 60}}
+DELAYED: dict[str, Any] = {
+    "assistant_id": "two",
+    "input": payload({"log": []}),
+    "start_delay": {"seconds": 60},
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +147,18 @@ def test_what_is_there_is_returned_instead_of_made_to_those_who_may_read_it(
     ada.call("CreateThread", thread_id=name, metadata=payload({"readers": ["cleo"]}))
     ada.call("CreateAssistant", assistant_id=name, graph_id="two")
     thread = {"thread_id": name, "if_exists": threads_pb2.IF_EXISTS_RETURN}
-    assert bob.refusal("CreateThread", **thread)[:2] == ("ALREADY_EXISTS", "THREAD_EXISTS")
+    dora = member("dora")
+    for stranger in (bob, dora):
+        refusal = stranger.refusal("CreateThread", **thread)
+        assert refusal[:2] == ("ALREADY_EXISTS", "THREAD_EXISTS")
     assert member("cleo").call("CreateThread", **thread).thread.thread_id == name
     assistant = {
         "assistant_id": name,
         "graph_id": "two",
         "if_exists": assistants_pb2.IF_ASSISTANT_EXISTS_RETURN,
     }
-    assert bob.refusal("CreateAssistant", **assistant)[1] == "ASSISTANT_EXISTS"
+    for stranger in (bob, dora):
+        assert stranger.refusal("CreateAssistant", **assistant)[1] == "ASSISTANT_EXISTS"
     assert ada.call("CreateAssistant", **assistant).assistant.assistant_id == name
 
 

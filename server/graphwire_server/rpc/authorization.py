@@ -128,6 +128,8 @@ _LIST_THREADS = "/graphwire.v1.Threads/ListThreads"
 _JOIN = "/graphwire.v1.Runs/JoinRun"
 _EDIT = "/graphwire.v1.Threads/UpdateThreadState"
 _CANCELLING = _threads("update", Subject.RUN)
+#: How a handler says that something is not to be read.
+_HIDDEN = (errors.PermissionDeniedError, errors.NotFoundError)
 _READ_ASSISTANT = _assistants("read", Subject.ASSISTANT)
 
 
@@ -264,7 +266,7 @@ class Authorizer:
             access = await self._decide(
                 identity, _threads("read", Subject.THREAD), self._asked().of(reading)
             )
-        except errors.PermissionDeniedError:
+        except _HIDDEN:
             raise thread_exists(thread_id) from None
         if not _admits(access, there):
             raise thread_exists(thread_id)
@@ -344,7 +346,7 @@ class Authorizer:
                 )
                 seen = await self._decide(identity, _READ_ASSISTANT, reading)
                 hidden = not seen.admits("", found.metadata)
-            except errors.PermissionDeniedError:
+            except _HIDDEN:
                 hidden = True
         if hidden:
             raise assistant_exists(assistant_id, hidden=False)

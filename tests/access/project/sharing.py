@@ -38,7 +38,9 @@ async def search(ctx: Auth.types.AuthContext, value: Any) -> None:
 
 
 async def shared(ctx: Auth.types.AuthContext, value: Any) -> Any:
-    """Lets those read with whom it is shared."""
+    """Lets those read with whom it is shared; to some it says itself that there is nothing."""
+    if ctx.user.identity == "dora":
+        raise Auth.exceptions.HTTPException(status_code=404, detail="not here")
     return {"readers": {"$contains": ctx.user.identity}}
 
 
