@@ -22,6 +22,8 @@ _TRACEBACK_ENDS = 10_000
 # They write a line for each statement or event-loop detail, which nobody debugging a
 # graph or this server is after.
 _CHATTY = ("aiosqlite", "asyncio", "grpc", "psycopg", "watchfiles")
+# It writes a line for what it does with each connection; the server tells what comes of it.
+_POOL = "psycopg.pool"
 # They write a line for each request, with its whole address.
 _TELLTALE = ("httpcore", "httpx")
 
@@ -68,7 +70,7 @@ def configure_logging(level: str, form: LogFormat) -> None:
     root.setLevel(threshold)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.INFO))
-    for name in _TELLTALE:
+    for name in (_POOL, *_TELLTALE):
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_hang_up)
     logging.captureWarnings(True)

@@ -23,6 +23,7 @@ CALLERS = (
     ("bob", "", ()),
     ("carl", "team", ()),
     ("cora", "team", ()),
+    ("anna", "", ("assistants:write",)),
     ("boss", "", ("threads:all", "assistants:write")),
 )
 

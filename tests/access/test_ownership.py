@@ -130,6 +130,18 @@ def test_assistants_are_changed_by_those_who_may(
     )
 
 
+def test_who_may_delete_an_assistant_hears_of_no_thread_of_somebody_else(guest: Guests) -> None:
+    ada, anna, boss = guest("ada"), guest("anna"), guest("boss")
+    made = anna.call("CreateAssistant", graph_id="two").assistant.assistant_id
+    thread_id = ada.new_thread()
+    ada.run(thread_id, assistant_id=made, interrupt_before=["second"])
+    code, reason, text = anna.refusal("DeleteAssistant", assistant_id=made)
+    assert (code, reason) == ("FAILED_PRECONDITION", "ASSISTANT_IN_USE")
+    assert thread_id not in text
+    assert "INTERRUPTED" not in text
+    assert thread_id in boss.refusal("DeleteAssistant", assistant_id=made)[2]
+
+
 def test_who_may_not_change_an_assistant_does_not_drop_its_breakpoints(guest: Guests) -> None:
     boss, ada = guest("boss"), guest("ada")
     made = boss.call(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
+from typing import Any
 
+import grpc
 import pytest
 from graphwire.v1 import (
     assistants_pb2,
@@ -19,10 +21,14 @@ from graphwire.v1 import (
 
 from tests.access.guarded import PROJECT, Guest, Guests, guests_of, serving
 from tests.access.test_ownership import last_value
-from tests.e2e.drive import DEADLINE, payload
+from tests.e2e.drive import DEADLINE, payload, refusal_of
 from tests.servers import ServerProcess
 
-DELAYED = {"assistant_id": "two", "input": payload({"log": []}), "start_delay": {"seconds": 60}}
+DELAYED: dict[str, Any] = {
+    "assistant_id": "two",
+    "input": payload({"log": []}),
+    "start_delay": {"seconds": 60},
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,50 @@ def test_who_may_only_read_a_run_does_not_cancel_it_by_leaving(member: Guests) -
     assert next(joined).event.HasField("metadata")
     joined.cancel()
     ada.call("CancelRun", run_id=run_id)
+
+
+def lost(call: Iterable[Any]) -> tuple[str, str, str]:
+    """Reads a stream to its end, which must be a refusal."""
+    with pytest.raises(grpc.RpcError) as raised:
+        list(call)
+    refusal = refusal_of(raised.value)
+    return refusal.code, refusal.reason, refusal.text
+
+
+def test_who_may_not_read_a_thread_any_more_follows_it_no_further(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    thread_id = shared_with(ada, "bob")
+    starting = runs_pb2_grpc.RunsStub(ada.channel).StreamRun(
+        runs_pb2.StreamRunRequest(
+            thread_id=thread_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL, **DELAYED
+        ),
+        metadata=tuple(ada.metadata),
+        timeout=DEADLINE,
+    )
+    run_id = next(starting).event.run_id
+    runs, his = runs_pb2_grpc.RunsStub(bob.channel), tuple(bob.metadata)
+    run = runs.JoinRun(runs_pb2.JoinRunRequest(run_id=run_id), metadata=his, timeout=DEADLINE)
+    assert next(run).event.HasField("metadata")
+    thread = threads_pb2_grpc.ThreadsStub(bob.channel).JoinThread(
+        threads_pb2.JoinThreadRequest(thread_id=thread_id), metadata=his, timeout=DEADLINE
+    )
+    assert next(thread).cursor
+    waiting = runs.WaitRun.future(
+        runs_pb2.WaitRunRequest(run_id=run_id), metadata=his, timeout=DEADLINE
+    )
+    fields = {"thread_id": thread_id, "metadata": payload({"readers": ["ada", "cleo"]})}
+    ada.call("UpdateThread", **fields)
+    not_there = ("NOT_FOUND", "RUN_NOT_FOUND", f"there is no run {run_id}")
+    assert lost(run) == not_there
+    assert lost(thread) == ("NOT_FOUND", "THREAD_NOT_FOUND", f"there is no thread {thread_id}")
+    with pytest.raises(grpc.RpcError) as raised:
+        waiting.result()
+    assert refusal_of(raised.value).reason == "RUN_NOT_FOUND"
+    # Whoever started it loses it with the thread; that is not to leave it.
+    ada.call("UpdateThread", thread_id=thread_id, metadata=payload({"owner": "bob"}))
+    assert lost(starting) == not_there
+    assert ada.call("GetRun", run_id=run_id).run.status == run_pb2.RUN_STATUS_PENDING
+    bob.call("CancelRun", run_id=run_id)
 
 
 def test_a_search_finds_what_a_handler_wrote_into_it(member: Guests) -> None:
@@ -152,15 +202,38 @@ def test_what_is_there_is_returned_instead_of_made_to_those_who_may_read_it(
     ada.call("CreateThread", thread_id=name, metadata=payload({"readers": ["cleo"]}))
     ada.call("CreateAssistant", assistant_id=name, graph_id="two")
     thread = {"thread_id": name, "if_exists": threads_pb2.IF_EXISTS_RETURN}
-    assert bob.refusal("CreateThread", **thread)[:2] == ("ALREADY_EXISTS", "THREAD_EXISTS")
+    dora = member("dora")
+    for stranger in (bob, dora):
+        refusal = stranger.refusal("CreateThread", **thread)
+        assert refusal[:2] == ("ALREADY_EXISTS", "THREAD_EXISTS")
     assert member("cleo").call("CreateThread", **thread).thread.thread_id == name
     assistant = {
         "assistant_id": name,
         "graph_id": "two",
         "if_exists": assistants_pb2.IF_ASSISTANT_EXISTS_RETURN,
     }
-    assert bob.refusal("CreateAssistant", **assistant)[1] == "ASSISTANT_EXISTS"
+    for stranger in (bob, dora):
+        assert stranger.refusal("CreateAssistant", **assistant)[1] == "ASSISTANT_EXISTS"
     assert ada.call("CreateAssistant", **assistant).assistant.assistant_id == name
+
+
+def test_an_assistant_in_use_names_no_thread_of_somebody_else(member: Guests) -> None:
+    ada, bob = member("ada"), member("bob")
+    shared = payload({"readers": ["ada"]})
+    made = bob.call("CreateAssistant", graph_id="two", metadata=shared).assistant.assistant_id
+    hers = ada.new_thread()
+    ada.run(hers, assistant_id=made, interrupt_before=["second"])
+    assert bob.refusal("DeleteAssistant", assistant_id=made) == (
+        "FAILED_PRECONDITION",
+        "ASSISTANT_IN_USE",
+        f"threads of others use assistant '{made}': a run of theirs is active, or a pause is "
+        "open; try again when they are through",
+    )
+    his = bob.new_thread()
+    bob.run(his, assistant_id=made, interrupt_before=["second"])
+    text = bob.refusal("DeleteAssistant", assistant_id=made)[2]
+    assert his in text
+    assert hers not in text
 
 
 def test_an_assistant_that_is_hidden_is_none_to_begin_a_state_with(member: Guests) -> None:

@@ -66,6 +66,26 @@ log.error("Exception in servicer method [%s]", "/a/B")
 """
 
 
+POOL = """
+import logging
+from graphwire_server.logs import configure_logging
+
+configure_logging("debug", "json")
+for name in ("psycopg.pool", "psycopg"):
+    logging.getLogger(name).info("the connection is new")
+    logging.getLogger(name).warning("the connection is lost")
+"""
+
+
+def test_of_pools_of_connections_there_are_warnings_alone() -> None:
+    lines = [json.loads(line) for line in logged(script=POOL)]
+    assert [(line["logger"], line["level"]) for line in lines] == [
+        ("psycopg.pool", "warning"),
+        ("psycopg", "info"),
+        ("psycopg", "warning"),
+    ]
+
+
 def test_a_caller_who_hangs_up_is_no_error_of_the_server() -> None:
     (line,) = logged(script=HANG_UPS)
     assert json.loads(line)["event"] == "Exception in servicer method [/a/B]"

@@ -238,6 +238,26 @@ def test_a_project_that_can_not_be_served_is_code_3_without_a_trace(
     assert (done.returncode, done.stdout) == (3, "")
 
 
+def test_secrets_in_headers_of_webhooks_need_named_domains(tmp_path: Path) -> None:
+    config = {
+        "graphs": {"known": "./graph.py:graph"},
+        "webhooks": {"headers": {"Authorization": "Bearer ${{ env.LG_WEBHOOK_TOKEN }}"}},
+        "env": {"LG_WEBHOOK_TOKEN": "the-token"},
+    }
+    write_project(tmp_path)
+    (tmp_path / "langgraph.json").write_text(json.dumps(config))
+    env = {"GRAPHWIRE_WEBHOOK_UNSIGNED": "true"}
+    done = serve(str(tmp_path), "--listen", "127.0.0.1:0", env=env)
+    assert done.stderr.splitlines()[-1] == (
+        "graphwire: langgraph.json sends the header Authorization of its webhooks.headers, with a "
+        "value from the environment, to every URL that a caller names, who could read it there: "
+        "say where webhooks may go, with webhooks.url.allowed_domains in langgraph.json or with "
+        "GRAPHWIRE_WEBHOOK_ALLOWED_DOMAINS"
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the-token" not in done.stderr
+
+
 def test_an_address_in_use_is_code_3(zoo: str) -> None:
     result = call("serve", str(WEATHER), "--listen", zoo)
     assert result.err == f"graphwire: can't listen on {zoo}: Address already in use\n"
@@ -262,6 +282,13 @@ def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
             "--database: the address of the database can't be read: it is to be "
             "postgresql://user:password@host:port/database, and in the user name and the "
             "password, @ is written %40, / %2F, : %3A, ? %3F, # %23 and % %25",
+        ),
+        (
+            ["--database", "host=db password=secret"],
+            {},
+            "--database: it looks like the address of a Postgres database, but does not begin "
+            "with postgresql://: write postgresql://user:password@host:port/database, not "
+            "keywords such as host=…; if a file is called that, sqlite:///path",
         ),
         (
             ["--database", "mysql://me:secret@db"],
@@ -453,11 +480,11 @@ class Reloading:
         return self._process.wait(30)
 
 
-def serve(*args: str) -> subprocess.CompletedProcess[str]:
+def serve(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Calls a server that is expected not to start."""
     return subprocess.run(
         [*COMMAND, "serve", *args],
-        env=environment(),
+        env=environment(**(env or {})),
         capture_output=True,
         text=True,
         timeout=60,

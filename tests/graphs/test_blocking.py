@@ -195,6 +195,7 @@ async def test_code_that_is_no_node_is_named_without_one(
     flow.block()
     (entry,) = reports.entries
     assert (entry["where"], entry["node"], entry["task_id"]) == (f"flow.py:{BLOCKING_LINE}", "", "")
+    assert entry["advice"] == "Nothing else is served meanwhile."
 
 
 @pytest.mark.usefixtures("watch")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from graphwire_server.graphs.project import Project, ProjectError, load_project
 from graphwire_server.graphs.webhook_config import WebhookConfig
+from graphwire_server.settings import Settings
+from graphwire_server.storage.interface import Storage
+from graphwire_server.webhooks.setup import Webhooks, WebhookSetupError
 
 
 def load(root: Path, webhooks: object, **more: Any) -> Project:
@@ -49,6 +53,7 @@ def test_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "X-Both": "a-from outside",
             "X-Plain": "a value",
         },
+        from_environment=("Authorization", "X-Both"),
         require_https=True,
         allowed_domains=("example.com", "*.example.org"),
         allowed_ports=(443,),
@@ -65,6 +70,25 @@ def test_the_prefix_of_variables_can_be_another(
     monkeypatch.setenv("HOOK_TOKEN", "t")
     webhooks = {"env_prefix": "HOOK_", "headers": {"X-Token": "${{ env.HOOK_TOKEN }}"}}
     assert load(tmp_path, webhooks).webhooks.headers == {"X-Token": "t"}
+
+
+@pytest.mark.parametrize(
+    ("config", "settings"),
+    [
+        (WebhookConfig({"X-Token": "t"}, allowed_domains=("example.com",)), {}),
+        (WebhookConfig({"X-Token": "t"}), {"webhook_allowed_domains": "example.com"}),
+    ],
+    ids=["of the project", "of the settings"],
+)
+def test_secrets_in_headers_go_to_named_domains_alone(
+    config: WebhookConfig, settings: dict[str, str]
+) -> None:
+    given, storage = Settings(webhook_unsigned=True), cast(Storage, None)
+    Webhooks.make(given, WebhookConfig({"X-Team": "blue"}), storage)
+    secret = replace(config, from_environment=("X-Token",))
+    Webhooks.make(given.model_copy(update=settings), secret, storage)
+    with pytest.raises(WebhookSetupError, match="X-Token"):
+        Webhooks.make(given, replace(secret, allowed_domains=None), storage)
 
 
 def test_what_would_allow_more_than_the_settings_is_named(tmp_path: Path) -> None:

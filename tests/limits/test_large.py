@@ -99,6 +99,8 @@ def test_an_edit_that_makes_the_state_too_large_is_refused(small: Limited) -> No
         "max_state_bytes",
         str(STATE),
     )
+    size = refusal.metadata["value"]
+    assert refusal.text == f"the values have {size} bytes; the server keeps 20000 (max_state_bytes)"
     assert refusal.retry_after is None
     assert get_thread(small.threads, run.thread_id) == before
     begin = threads_pb2.StateUpdate(values=payload({"text": "x" * STATE}), as_node="__input__")

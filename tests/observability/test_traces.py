@@ -397,6 +397,13 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
             "'http/protobuf': leave it out, and name the collector's gRPC port",
         ),
         (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://user:secret@127.0.0.1:4317",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: has a user or a password, which gRPC does not send: "
+            "take them out; what the collector wants to know goes into "
+            "OTEL_EXPORTER_OTLP_HEADERS, as in authorization=Basic%20…",
+        ),
+        (
             "OTEL_EXPORTER_OTLP_TIMEOUT",
             "soon",
             "an OTEL_* variable has a value that can't be used: could not convert string to "

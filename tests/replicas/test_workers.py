@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -18,13 +19,13 @@ from tests.replicas.replica import PROJECT, Ledger, Reader, begin, marched, wait
 @pytest.fixture(scope="module")
 def group(database: str) -> Iterator[Group]:
     """A server with workers, which says once where it listens, and stops in order."""
-    group = Group(database).start()
+    group = Group(database, env={"GRAPHWIRE_LOG_FORMAT": "json"}).start()
     yield group
     workers = group.workers
     assert len(workers) == WORKERS
     assert group.stop() == 0, group.log
     assert not any(is_there(pid) for pid in workers)
-    assert group.log.count("workers  2") == 1
+    assert group.log.count('"event": "serving"') == 1
 
 
 def test_each_worker_serves_and_sees_the_runs_of_the_others(group: Group, gate: Gate) -> None:
@@ -52,7 +53,10 @@ def test_a_worker_that_is_killed_is_replaced_and_its_runs_go_on(
         assert value(wait_run(second, reader.run_id).values)["log"] == marched(4)
         ledger.check(steps=4, attempts=2)
     until(lambda: len(group.workers) == WORKERS, "another worker is started")
-    assert "was killed by SIGKILL: starting another" in group.log
+    [told] = [json.loads(line) for line in group.log.splitlines() if "worker_ended" in line]
+    assert (told["level"], told["logger"]) == ("warning", "graphwire.server")
+    assert (told["how"], told["replaced"]) == ("killed by SIGKILL", 1)
+    assert told["worker"] in (1, 2)
     with connections(group) as both:
         assert victim not in {connection.pid for connection in both}
 

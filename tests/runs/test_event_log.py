@@ -12,6 +12,7 @@ from graphwire.v1 import run_event_pb2 as pb
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.events import sealed
 from graphwire_server.runs.journal import Journal
+from graphwire_server.storage.access import Access
 
 from tests.runs.journals import HeldStorage, end, numbers, rest, take, tick
 
@@ -90,6 +91,38 @@ async def test_a_reader_beyond_the_last_event_is_refused(log: EventLog, journal:
     assert refusal.value.metadata == {"last_sequence": "1"}
     with pytest.raises(errors.RunNotFoundError):
         await anext(log.follow("nowhere", after=0))
+
+
+async def test_who_may_not_see_the_thread_any_more_reads_no_further(
+    held_storage: HeldStorage, journal: Journal
+) -> None:
+    # One that never looks by itself.
+    log = EventLog(held_storage, heartbeat_seconds=600, poll_seconds=600)  # type: ignore[arg-type]
+    journal = Journal(journal.run, held_storage, on_commit=log.notify)  # type: ignore[arg-type]
+    log.open(journal)
+
+    async def mark(metadata: str) -> None:
+        await held_storage.write(lambda tx: tx.update_thread("run", now=1, metadata=metadata))
+        log.look_again("run")
+
+    await mark('{"of": ["ada", "bob"]}')
+    ada, bob = (
+        log.follow("run", after=0, access=Access(lists=(("of", f'["{name}"]'),)))
+        for name in ("ada", "bob")
+    )
+    journal.append(tick(1))
+    assert numbers(await take(ada, 1)) == numbers(await take(bob, 1)) == [(1, "1")]
+    # All that comes is at hand here; nobody has to ask the database for it.
+    await mark('{"of": ["bob"]}')
+    journal.append(tick(2))
+    assert numbers(await take(bob, 1)) == [(2, "2")]
+    with pytest.raises(errors.RunNotFoundError):
+        await rest(ada)
+    await mark("{}")
+    with pytest.raises(errors.RunNotFoundError):
+        await rest(bob)
+    with pytest.raises(errors.RunNotFoundError):
+        await rest(log.follow("run", after=0, access=Access(metadata='{"a": 1}')))
 
 
 async def test_at_shutdown_readers_are_told_where_to_go_on(

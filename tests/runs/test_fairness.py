@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from graphwire import errors
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.queue_limits import QueueLimits
-from graphwire_server.runs.request import InputStart
+from graphwire_server.runs.request import InputStart, RunRequest
 from graphwire_server.storage.records import RunRecord, RunStatus
 from langgraph.graph import START, StateGraph
 
@@ -162,6 +163,34 @@ async def test_of_a_queue_for_one_run_it_is_said_that_it_waits(tmp_path: Path) -
             "the queue is full: 1 run waits for its turn, and the server takes 1 "
             "(max_queued_runs); try again when it is shorter"
         )
+
+
+async def test_a_batch_that_the_queue_never_takes_is_not_to_be_tried_again(tmp_path: Path) -> None:
+    hall = Hall()
+    limits = QueueLimits(queued=4, queued_of_one=2)
+    ann = Caller(principal="ann")
+
+    def run(name: str, **fields: Any) -> RunRequest:
+        return RunRequest(InputStart({"log": [name]}), assistant_id="g", **fields)
+
+    async def refused(services: Services, requests: list[RunRequest]) -> errors.LimitReachedError:
+        with pytest.raises(errors.LimitReachedError) as caught:
+            await services.runs.start_all(requests, request_id="", callers=[ann] * len(requests))
+        return caught.value
+
+    async with serving(tmp_path, hall.graph(), slots=1, queue=limits) as services:
+        await begin(services, "ann-0")
+        too_many = await refused(services, [run(f"ann-{n}") for n in range(1, 5)])
+        assert too_many.message == (
+            "3 of these runs would have to wait for their turn, and the server lets at most 2 "
+            "wait (max_queued_runs_per_principal): start fewer at once"
+        )
+        assert (too_many.retry_after, too_many.metadata["value"]) == (None, "3")
+        delayed = [run(f"ann-{n}", start_delay=3_600_000_000) for n in range(5)]
+        assert (await refused(services, delayed)).metadata["limit"] == "max_queued_runs"
+        # With one at work, these find no room either; once that has ended, they do.
+        three = [run(f"ann-{n}") for n in range(1, 4)]
+        assert (await refused(services, three)).retry_after == 1.0
 
 
 async def test_start_delays_and_the_order_on_a_thread_are_kept(tmp_path: Path) -> None:

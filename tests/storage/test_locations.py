@@ -22,6 +22,8 @@ from hypothesis import strategies as st
         ("sqlite:////var/data.db", "/var/data.db"),
         ("12:30.db", "12:30.db"),
         ("a:b", "a:b"),
+        ("me@home.db", "me@home.db"),
+        ("/var/host=1/me:x@y.db", "/var/host=1/me:x@y.db"),
     ],
 )
 def test_files(text: str, path: str) -> None:
@@ -97,6 +99,29 @@ def test_what_means_nothing_is_refused(text: str, beginning: str) -> None:
         f"no database's address begins with {beginning}: name a file, sqlite:///path, or "
         "postgresql://user@host/database"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host=127.0.0.1 port=1 password=secret",
+        "password='secret' host = db",
+        "  dbname=agents",
+        "SSLMODE=require user=me",
+        "me:secret@db/agents",
+        "//me:secret@db:5432/agents",
+        ":s/ecret@db",
+    ],
+)
+def test_an_address_without_a_scheme_becomes_no_file(text: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        read_location(text)
+    assert str(caught.value) == (
+        "it looks like the address of a Postgres database, but does not begin with "
+        "postgresql://: write postgresql://user:password@host:port/database, not keywords such "
+        "as host=…; if a file is called that, sqlite:///path"
+    )
+    assert read_location(f"sqlite:///{text}") == Path(text)
 
 
 @pytest.mark.parametrize(

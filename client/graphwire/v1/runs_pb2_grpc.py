@@ -133,7 +133,8 @@ class RunsServicer(object):
         INVALID_PAYLOAD, RESERVED_KEY, UNKNOWN_NODE, INVALID_CONDITION,
         AMBIGUOUS_ANSWER, ANSWER_REQUIRED, ANSWER_MISMATCH, REVIEW_MISMATCH.
         NOT_FOUND: THREAD_NOT_FOUND, ASSISTANT_NOT_FOUND, CHECKPOINT_NOT_FOUND,
-        RUN_NOT_FOUND. (The last is for a request_id whose run was deleted.)
+        RUN_NOT_FOUND. (The last is for a request_id whose run was deleted, and for a
+        stream whose thread the caller may not see any more.)
         ALREADY_EXISTS: REQUEST_ID_REUSED.
         FAILED_PRECONDITION: THREAD_BUSY, THREAD_INTERRUPTED, NOTHING_TO_RESUME,
         PAUSE_NOT_OPEN, CHECKPOINT_MISMATCH, ASSISTANT_MISMATCH, GRAPH_CHANGED,

@@ -266,8 +266,8 @@ class ThreadsServicer(object):
 
     def JoinThread(self, request, context):
         """Streams the events of every run of a thread, one run after the other, in the order
-        in which they began; stays open across pauses and resumes, until the caller ends it
-        or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+        in which they began; stays open across pauses and resumes, until the caller ends it,
+        or the thread is deleted or no more for the caller to see (THREAD_NOT_FOUND). Runs that were deleted are left out. The
         first response is a heartbeat, which says that the stream is open. Each response comes
         with a cursor, from which another call goes on, on any server.
 

@@ -130,8 +130,8 @@ class ThreadsStub:
     """
     JoinThread: _grpc.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]
     """Streams the events of every run of a thread, one run after the other, in the order
-    in which they began; stays open across pauses and resumes, until the caller ends it
-    or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+    in which they began; stays open across pauses and resumes, until the caller ends it,
+    or the thread is deleted or no more for the caller to see (THREAD_NOT_FOUND). Runs that were deleted are left out. The
     first response is a heartbeat, which says that the stream is open. Each response comes
     with a cursor, from which another call goes on, on any server.
 
@@ -265,8 +265,8 @@ class ThreadsAsyncStub(ThreadsStub):
     """
     JoinThread: _aio.UnaryStreamMultiCallable[_threads_pb2.JoinThreadRequest, _threads_pb2.JoinThreadResponse]  # type: ignore[assignment]
     """Streams the events of every run of a thread, one run after the other, in the order
-    in which they began; stays open across pauses and resumes, until the caller ends it
-    or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+    in which they began; stays open across pauses and resumes, until the caller ends it,
+    or the thread is deleted or no more for the caller to see (THREAD_NOT_FOUND). Runs that were deleted are left out. The
     first response is a heartbeat, which says that the stream is open. Each response comes
     with a cursor, from which another call goes on, on any server.
 
@@ -475,8 +475,8 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_threads_pb2.JoinThreadResponse], _abc.AsyncIterator[_threads_pb2.JoinThreadResponse]]:
         """Streams the events of every run of a thread, one run after the other, in the order
-        in which they began; stays open across pauses and resumes, until the caller ends it
-        or the thread is deleted (THREAD_NOT_FOUND). Runs that were deleted are left out. The
+        in which they began; stays open across pauses and resumes, until the caller ends it,
+        or the thread is deleted or no more for the caller to see (THREAD_NOT_FOUND). Runs that were deleted are left out. The
         first response is a heartbeat, which says that the stream is open. Each response comes
         with a cursor, from which another call goes on, on any server.
 

@@ -98,4 +98,5 @@ class Execution:
             if run_id := run_topics.run_of(topic):
                 self.log.notify(run_id)
             elif thread_id := thread_of(topic):
+                self.log.look_again(thread_id)
                 self.streams.notify(thread_id)

@@ -103,6 +103,7 @@ class App:
             StorageError: The database can't be used, or has an assistant with the name of a graph.
             OSError: The address can't be listened on.
             TracingError: Traces can't be made as the settings ask for.
+            WebhookSetupError: Secrets would go to whatever host a caller names.
         """
         telemetry = make_telemetry(traces_to=settings.tracing, metrics_to=settings.metrics_export)
         transport = Transport.read(settings)

@@ -198,6 +198,7 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     from graphwire_server.cli.banner import announce
     from graphwire_server.graphs.load_errors import GraphLoadError
     from graphwire_server.rpc.tls import TlsError
+    from graphwire_server.webhooks.setup import WebhookSetupError
 
     def on_started(started: app.App) -> None:
         if link is None:
@@ -224,7 +225,14 @@ def _serve_once(settings: Settings, worker_link: int | None) -> None:
     except GraphLoadError as error:
         message, _, source = str(error).partition("\n")
         fail(message, ExitCode.UNAVAILABLE, detail=source)
-    except (AuthSetupError, StorageError, TlsError, TracingError, OSError) as error:
+    except (
+        AuthSetupError,
+        StorageError,
+        TlsError,
+        TracingError,
+        WebhookSetupError,
+        OSError,
+    ) as error:
         fail(str(error), ExitCode.UNAVAILABLE)
     except KeyboardInterrupt:
         fail("interrupted", ExitCode.INTERRUPTED)

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import typer
 
 from graphwire_server.cli.banner import announce
-from graphwire_server.cli.console import fail, say
+from graphwire_server.cli.console import fail
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.handing_on import as_option
 from graphwire_server.cli.listening import check_transport, resolve
@@ -26,6 +27,8 @@ from graphwire_server.logs import configure_logging
 
 if TYPE_CHECKING:
     from graphwire_server.settings import Settings
+
+_log = structlog.get_logger("graphwire.server")
 
 #: A worker that has listened for so long, in seconds, is not broken from the start.
 _SETTLED = 10.0
@@ -104,6 +107,7 @@ class _Supervisor:
         self._signals = 0
         self._code = 0
         self._clean = True
+        self._replaced = 0
 
     async def run(self) -> int:
         """Runs them to the end of the last; returns the exit code."""
@@ -145,12 +149,25 @@ class _Supervisor:
             if not self._listening or failures >= _FAILURES:
                 # Why is on stderr already, by the worker's own word.
                 if self._listening:
-                    say(f"worker {number} has ended {failures} times at once: giving up")
+                    _log.error(
+                        "worker_given_up",
+                        worker=number,
+                        how=_ended(code),
+                        hint=f"it has ended {failures} times as soon as it was started: why is "
+                        "in the lines before",
+                    )
                 self._code = code if code > 0 else ExitCode.UNAVAILABLE
                 await self._end()
                 return
             delay = min(_SHORTEST * 2**failures, _LONGEST)
-            say(f"worker {number} {_ended(code)}: starting another")
+            self._replaced += 1
+            _log.warning(
+                "worker_ended",
+                worker=number,
+                how=_ended(code),
+                listened=round(listened, 1),
+                replaced=self._replaced,
+            )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), delay)
 
@@ -210,4 +227,4 @@ class _Supervisor:
 
 
 def _ended(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -12,9 +12,10 @@ import structlog
 
 from graphwire_server.graphs.culprit import Culprit, find_culprit
 
+_MEANWHILE = "Nothing else is served meanwhile"
 _ADVICE = (
-    "Nothing else is served meanwhile: use an async library here, or make the node a plain "
-    "`def`, which runs in a thread."
+    f"{_MEANWHILE}: use an async library here, or make the node a plain `def`, which runs in a "
+    "thread."
 )
 
 _log = structlog.stdlib.get_logger("graphwire.blocking")
@@ -95,5 +96,5 @@ class BlockingWatch:
             "event_loop_blocked",
             blocked_for=round(blocked_for, 3),
             **culprit._asdict(),
-            advice=_ADVICE,
+            advice=_ADVICE if culprit.node else f"{_MEANWHILE}.",
         )

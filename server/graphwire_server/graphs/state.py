@@ -23,7 +23,7 @@ from graphwire_server.graphs.places import Namespace, namespace_of, text_of
 from graphwire_server.graphs.position import checkpoint_id_of, input_text, next_nodes
 from graphwire_server.graphs.stops import STOPPED_AFTER
 from graphwire_server.graphs.stored import pending, stored_checkpoint
-from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
+from graphwire_server.storage.checkpoints.sizes import StateTooLargeError, WritesTooLargeError
 from graphwire_server.storage.records import Failure
 
 
@@ -186,8 +186,14 @@ async def edit_state(
 
 def state_too_large(error: StateTooLargeError) -> errors.LimitReachedError:
     """Returns what is said of an edit with which a state would be too large."""
+    text = str(error)
+    if isinstance(error, WritesTooLargeError):
+        # It was no node that wrote this.
+        text = (
+            f"the values have {error.size} bytes; the server keeps {error.limit} (max_state_bytes)"
+        )
     return errors.LimitReachedError(
-        str(error),
+        text,
         metadata={
             "limit": "max_state_bytes",
             "value": str(error.size),

@@ -30,6 +30,7 @@ class WebhookConfig:
 
     Attributes:
         headers: Sent with each webhook; what the environment has is put in.
+        from_environment: The names of those headers in which something of the environment is.
         require_https: Whether only https is allowed.
         allowed_domains: Names, and "*.name" for all below one; None: any.
         allowed_ports: Ports; None: any.
@@ -38,6 +39,7 @@ class WebhookConfig:
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    from_environment: tuple[str, ...] = ()
     require_https: bool = False
     allowed_domains: tuple[str, ...] | None = None
     allowed_ports: tuple[int, ...] | None = None
@@ -76,8 +78,10 @@ def read_webhooks(
         if flags[key] is False:
             # It would allow what only a setting of the server does.
             unhonoured.append(f"{_KEY}.url.{key}")
+    given = value.get("headers", {})
     config = WebhookConfig(
-        headers=_headers(value.get("headers", {}), prefix, environment, error),
+        headers=_headers(given, prefix, environment, error),
+        from_environment=tuple(name for name, text in given.items() if _TEMPLATE.search(text)),
         require_https=bool(flags["require_https"]),
         allowed_domains=_domains(policy.pop("allowed_domains", None), error),
         allowed_ports=_ports(policy.pop("allowed_ports", None), error),

@@ -170,7 +170,11 @@ class AssistantsServicer(assistants_pb2_grpc.AssistantsServicer):
         self, request: pb.DeleteAssistantRequest, context: Any
     ) -> pb.DeleteAssistantResponse:
         """Deletes an assistant."""
-        await self._assistants.delete(_assistant_id(request), delete_threads=request.delete_threads)
+        await self._assistants.delete(
+            _assistant_id(request),
+            delete_threads=request.delete_threads,
+            sees=current_caller().sees,
+        )
         return pb.DeleteAssistantResponse()
 
     async def ListAssistantVersions(

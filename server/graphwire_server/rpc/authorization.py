@@ -125,9 +125,12 @@ RULES: dict[str, Rule | None] = {
 }
 
 
+_LIST_THREADS = "/graphwire.v1.Threads/ListThreads"
 _JOIN = "/graphwire.v1.Runs/JoinRun"
 _EDIT = "/graphwire.v1.Threads/UpdateThreadState"
 _CANCELLING = _threads("update", Subject.RUN)
+#: How a handler says that something is not to be read.
+_HIDDEN = (errors.PermissionDeniedError, errors.NotFoundError)
 _READ_ASSISTANT = _assistants("read", Subject.ASSISTANT)
 
 
@@ -193,15 +196,28 @@ class Authorizer:
                 await self._check_made(request, identity, access)
             case Subject.ASSISTANT | Subject.OLD_ASSISTANT:
                 access = await self._admit_assistant(request, identity, rule, asked)
+                if rule.subject is Subject.OLD_ASSISTANT:
+                    # Threads use it: the refusal names those that he finds anyway.
+                    sees = await self._seen_threads(identity)
+                    return [replace(_caller(identity, access), sees=sees)]
             case _:
                 access = await self._decide(identity, rule, asked.of(request))
-                if rule.action == "search" and asked.added:
-                    # What a handler writes into a search is searched for, as on LangGraph's server.
-                    access = replace(access, also=jsontext.dumps(asked.added))
+                if rule.action == "search":
+                    access = _with_searched(access, asked)
         return [_caller(identity, access)]
 
     async def _decide(self, identity: Identity, rule: Rule, value: dict[str, Any]) -> Access:
         return await self._policy.decide(identity, rule.resource, rule.action, value)
+
+    async def _seen_threads(self, identity: Identity) -> Access | None:
+        """Returns which threads a caller finds; None if he may not even search."""
+        asked, rule = self._asked(), RULES[_LIST_THREADS]
+        assert rule is not None
+        try:
+            value = asked.of(threads_pb2.ListThreadsRequest())
+            return _with_searched(await self._decide(identity, rule, value), asked)
+        except errors.GraphwireError:
+            return None
 
     async def _check_named(self, subject: Subject, request: Any, access: Access) -> None:
         """Raises the NOT_FOUND of what is not there for what is not for the caller to see."""
@@ -253,7 +269,7 @@ class Authorizer:
             access = await self._decide(
                 identity, _threads("read", Subject.THREAD), self._asked().of(reading)
             )
-        except errors.PermissionDeniedError:
+        except _HIDDEN:
             raise thread_exists(thread_id) from None
         if not _admits(access, there):
             raise thread_exists(thread_id)
@@ -336,7 +352,7 @@ class Authorizer:
                 )
                 seen = await self._decide(identity, _READ_ASSISTANT, reading)
                 hidden = not seen.admits("", found.metadata)
-            except errors.PermissionDeniedError:
+            except _HIDDEN:
                 hidden = True
         if hidden:
             raise assistant_exists(assistant_id, hidden=False)
@@ -391,6 +407,14 @@ class _Threads:
                 lambda db: db.belongings(thread_ids=ids), short=True
             )
         return self._found.get(thread_id)
+
+
+def _with_searched(access: Access, asked: AskedFor) -> Access:
+    """Returns what a search finds, with what a handler has written into it.
+
+    That is searched for, as on LangGraph's server.
+    """
+    return replace(access, also=jsontext.dumps(asked.added)) if asked.added else access
 
 
 def _admits(access: Access, found: Belonging | None) -> bool:

@@ -105,7 +105,10 @@ class InboxRpcs(threads_pb2_grpc.ThreadsServicer):
         """Streams the events of a thread's runs."""
         thread_id = validation.thread_id(request.thread_id)
         cursor = _join_cursor(request)
-        async for joined in self._streams.join(thread_id, cursor, only_new=request.only_new):
+        joining = self._streams.join(
+            thread_id, cursor, only_new=request.only_new, access=current_caller().access
+        )
+        async for joined in joining:
             yield _join_frame(joined)
 
     def _pause_filter(self, message: pb.PauseFilter) -> PauseFilter:

@@ -27,6 +27,7 @@ from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.run_message import breakpoint_messages, run_message
 from graphwire_server.runs.service import RunService
 from graphwire_server.runs.steering import RunSteering, steering_fingerprint
+from graphwire_server.storage.access import ALL
 from graphwire_server.storage.records import EventRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.rpc")
@@ -63,7 +64,8 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         try:
             accepted = await self._completion.wait(starting)
             run_id = accepted.run.run_id
-            async for record in self._runs.follow(run_id, after=0):
+            access = ALL if accepted.unseen else current_caller().access
+            async for record in self._runs.follow(run_id, after=0, access=access):
                 yield _frame(record, run_id)
             gone = False
         except errors.GraphwireError:
@@ -98,7 +100,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         self, request: runs_pb2.WaitRunRequest, context: Any
     ) -> runs_pb2.WaitRunResponse:
         """Waits until a run has ended."""
-        result = await self._runs.wait(validation.run_id(request.run_id))
+        result = await self._runs.wait(
+            validation.run_id(request.run_id), access=current_caller().access
+        )
         current_answer().expect(result.values)
         webhooks = await self._runs.webhooks_of([result.run])
         return runs_pb2.WaitRunResponse(
@@ -116,7 +120,10 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             raise errors.InvalidFieldError("must not be negative", field="after_sequence")
         gone = True
         try:
-            async for record in self._runs.follow(run_id, after=request.after_sequence):
+            following = self._runs.follow(
+                run_id, after=request.after_sequence, access=current_caller().access
+            )
+            async for record in following:
                 yield _frame(record, run_id)
             gone = False
         except errors.GraphwireError:
@@ -215,6 +222,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
             rollback=request.action == runs_pb2.CANCEL_ACTION_ROLLBACK,
             wait=request.wait,
             principal=current_principal(),
+            access=current_caller().access,
         )
         return runs_pb2.CancelRunResponse(run=run_message(run))
 

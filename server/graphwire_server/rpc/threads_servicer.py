@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -24,8 +23,8 @@ from graphwire_server.rpc.masks import keep_only, read_mask
 from graphwire_server.rpc.paging import Pages, PageTokens
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.principal import current_caller, current_principal
+from graphwire_server.rpc.request_keys import request_key
 from graphwire_server.runs.changes import ChangeLog
-from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inbox import InboxService
 from graphwire_server.runs.joining import ThreadStreams
 from graphwire_server.runs.state_paths import StatePath, parse_path
@@ -111,7 +110,7 @@ class ThreadsServicer(InboxRpcs):
         view = await self._threads.create(
             new,
             return_existing=returns,
-            key=_request_key("CreateThread", request.request_id, meaning),
+            key=request_key("CreateThread", request.request_id, meaning),
             caller=current_caller(),
         )
         return pb.CreateThreadResponse(thread=thread_message(view))
@@ -186,7 +185,7 @@ class ThreadsServicer(InboxRpcs):
         meaning = {"thread_id": thread_id, "metadata": patch, **_given(ttl=ttl)}
         if breakpoints is not None and listed is not None:
             meaning["breakpoints"] = _meaning(breakpoints, listed)
-        key = _request_key("UpdateThread", request.request_id, meaning)
+        key = request_key("UpdateThread", request.request_id, meaning)
         view = await self._threads.update(
             thread_id,
             patch,
@@ -213,7 +212,7 @@ class ThreadsServicer(InboxRpcs):
         thread_id = validation.thread_id(request.thread_id)
         new_thread_id = validation.optional_thread_id(request.new_thread_id, "new_thread_id")
         meaning = {"thread_id": thread_id, "new_thread_id": new_thread_id}
-        key = _request_key("CopyThread", request.request_id, meaning)
+        key = request_key("CopyThread", request.request_id, meaning)
         view = await self._threads.copy(thread_id, new_thread_id, key=key, caller=current_caller())
         return pb.CopyThreadResponse(thread=thread_message(view))
 
@@ -287,7 +286,7 @@ class ThreadsServicer(InboxRpcs):
             principal=current_principal(),
             access=current_caller().access,
         )
-        key = _request_key("UpdateThreadState", request.request_id, edit.meaning())
+        key = request_key("UpdateThreadState", request.request_id, edit.meaning())
         view = await self._states.edit(edit, key=key)
         return pb.UpdateThreadStateResponse(state=thread_state_message(view))
 
@@ -451,10 +450,3 @@ def _meaning(
 def _given(**fields: Any) -> dict[str, Any]:
     """Returns those fields that are given: without them a request means what it always did."""
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _request_key(method: str, request_id: str, meaning: dict[str, Any]) -> RequestKey | None:
-    if not validation.request_id(request_id):
-        return None
-    digest = hashlib.sha256(jsontext.canonical(meaning).encode()).hexdigest()
-    return RequestKey(current_principal(), method, request_id, digest)

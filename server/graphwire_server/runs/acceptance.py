@@ -30,6 +30,7 @@ from graphwire_server.runs.adding_up import (
 from graphwire_server.runs.answered import Past, check_in_time
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.ending import end_run
+from graphwire_server.runs.event_log import check_access
 from graphwire_server.runs.events import Sealer, metadata_record
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
@@ -51,6 +52,7 @@ from graphwire_server.runs.request import (
     RunSpec,
 )
 from graphwire_server.runs.resume import ResumePlan, plan_resume
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
     Inheritance,
@@ -73,11 +75,14 @@ class Accepted:
         run: The run.
         replayed: Whether it was started by an earlier call with the same request_id.
         cancelled: The runs that were to make room for it, with cancel_requested set.
+        unseen: Whether its thread, which was made for it, is none that the caller's access admits:
+            a project's rules for starting runs may ask for more than is put on new threads.
     """
 
     run: RunRecord
     replayed: bool = False
     cancelled: tuple[RunRecord, ...] = ()
+    unseen: bool = False
 
 
 class MovedOnError(Exception):
@@ -94,7 +99,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         GraphwireError: Any reason of StreamRun that depends on the thread; nothing changed.
         MovedOnError: Something else has run on the thread since it was looked at.
     """
-    earlier = started_earlier(tx, context.key)
+    access = context.caller.access
+    earlier = started_earlier(tx, context.key, access)
     if earlier is not None:
         return earlier
 
@@ -111,7 +117,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         )
     thread, new = _thread(tx, request, context)
     # Whoever was asked the same on another server may have had the thread until now.
-    earlier = started_earlier(tx, context.key)
+    earlier = started_earlier(tx, context.key, access)
     if earlier is not None:
         return earlier
     active = () if new else tx.active_runs(thread.thread_id)
@@ -195,7 +201,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         tx.link_resume(run.resumed_run_id, resumed_by_run_id=run.run_id)
     if context.key is not None:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
-    return Accepted(run=run, cancelled=cancelled)
+    unseen = not access.admits(thread.owner, thread.metadata)
+    return Accepted(run=run, cancelled=cancelled, unseen=unseen)
 
 
 def _found(thread: ThreadRecord, active: Sequence[RunRecord]) -> Found:
@@ -218,20 +225,20 @@ def _forget_hits(tx: Transaction, thread_id: str) -> None:
     tx.forget_breakpoint_hits(thread_id, keep=sorted({chain_of(run) for run in kept}))
 
 
-def started_earlier(db: Reader, key: RequestKey | None) -> Accepted | None:
+def started_earlier(db: Reader, key: RequestKey | None, access: Access) -> Accepted | None:
     """Returns the run that an earlier call with the same request_id started; None if none did.
 
     Raises:
         RequestIdReusedError: The earlier call was another request.
-        RunNotFoundError: The run was deleted meanwhile.
+        RunNotFoundError: The run was deleted meanwhile, or is not to be seen any more.
     """
     earlier = remembered(db, key) if key is not None else None
     if earlier is None:
         return None
-    return Accepted(run=run_started_earlier(db, earlier.subject), replayed=True)
+    return Accepted(run=run_started_earlier(db, earlier.subject, access), replayed=True)
 
 
-def run_started_earlier(db: Reader, run_id: str) -> RunRecord:
+def run_started_earlier(db: Reader, run_id: str, access: Access) -> RunRecord:
     """Returns a run that an earlier call has started. Raises RunNotFoundError."""
     run = db.run(run_id)
     if run is None:
@@ -239,6 +246,7 @@ def run_started_earlier(db: Reader, run_id: str) -> RunRecord:
             f"run {run_id}, which this request_id started, was deleted",
             resource=("run", run_id),
         )
+    check_access(db, access, run_id)
     return run
 
 

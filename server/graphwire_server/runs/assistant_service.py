@@ -41,6 +41,9 @@ from graphwire_server.storage.records import (
 
 _log = structlog.get_logger("graphwire.assistants")
 
+#: Of how many threads it is looked at once whether somebody sees them.
+_LOOKED_AT = 500
+
 
 @dataclass(frozen=True, slots=True)
 class AssistantView:
@@ -294,8 +297,15 @@ class AssistantService:
             if changed is not None:
                 return await self._view(changed)
 
-    async def delete(self, assistant_id: str, *, delete_threads: bool) -> None:
+    async def delete(
+        self, assistant_id: str, *, delete_threads: bool, sees: Access | None = ALL
+    ) -> None:
         """Deletes an assistant with its versions, and with its threads if that is asked for.
+
+        Args:
+            assistant_id: The assistant.
+            delete_threads: Whether to delete its threads.
+            sees: Which threads an error may name; None: none.
 
         Raises:
             AssistantNotFoundError: There is no such assistant.
@@ -317,13 +327,13 @@ class AssistantService:
             # Before its threads are looked at: a run that is being accepted comes first, or not
             # at all.
             tx.delete_assistant(assistant_id)
-            _check_unused(tx, assistant_id, forbidding)
+            _check_unused(tx, assistant_id, forbidding, sees)
             for thread_id in tx.threads_of_assistant(assistant_id) if delete_threads else ():
                 thread = tx.thread(thread_id)
                 if thread is None or thread.assistant_id != assistant_id:
                     continue
                 if thread.status in forbidding:
-                    raise _in_use(assistant_id, thread_id, thread.status)
+                    _check_unused(tx, assistant_id, forbidding, sees)
                 tx.delete_thread(thread_id)
 
         await self._storage.write(work, long=True)
@@ -472,11 +482,29 @@ def _of_graph(assistant: AssistantRecord) -> tuple[str, ...]:
     return assistant.graph_id, assistant.config, assistant.breakpoints
 
 
-def _check_unused(db: Reader, assistant_id: str, forbidding: Sequence[ThreadStatus]) -> None:
+def _check_unused(
+    db: Reader, assistant_id: str, forbidding: Sequence[ThreadStatus], sees: Access | None
+) -> None:
+    """Raises AssistantInUseError if a thread of an assistant has one of the statuses.
+
+    It names one that the caller sees, if there is one.
+    """
+    used = False
     for status in forbidding:
-        used = db.threads_of_assistant(assistant_id, statuses=(status,))
-        if used:
-            raise _in_use(assistant_id, used[0], status)
+        ids = db.threads_of_assistant(assistant_id, statuses=(status,))
+        used = used or bool(ids)
+        for start in range(0, len(ids) if sees is not None else 0, _LOOKED_AT):
+            some = ids[start : start + _LOOKED_AT]
+            seen = db.threads_containing(some, metadata=None, values=None, access=sees or ALL)
+            if seen:
+                named = next(thread_id for thread_id in some if thread_id in seen)
+                raise _in_use(assistant_id, named, status)
+    if used:
+        raise errors.AssistantInUseError(
+            f"threads of others use assistant {assistant_id!r}: a run of theirs is active, or a "
+            "pause is open; try again when they are through",
+            resource=("assistant", assistant_id),
+        )
 
 
 def _in_use(assistant_id: str, thread_id: str, status: ThreadStatus) -> errors.AssistantInUseError:

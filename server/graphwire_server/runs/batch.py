@@ -11,6 +11,7 @@ from graphwire import errors
 
 from graphwire_server import jsontext
 from graphwire_server.runs.acceptance import run_started_earlier
+from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.request import RunRequest
 from graphwire_server.storage.interface import Reader
@@ -47,6 +48,29 @@ def place_of(field: str) -> dict[str, str]:
     return {"request_index": found[1]} if found else {}
 
 
+def sure_to_wait(requests: Sequence[RunRequest], *, at_once: int) -> int:
+    """Returns how many runs of a batch have to wait in the queue, however empty the server is.
+
+    They are those that are put off, those behind another one on their thread, and those beyond
+    what is executed at once. A resume never waits.
+
+    Args:
+        requests: The batch.
+        at_once: How many runs of its principal are executed at once at the most.
+    """
+    threads: set[str] = set()
+    waiting = others = 0
+    for request in requests:
+        if request.resume is not None:
+            continue
+        behind = request.thread_id in threads and request.multitask == "ENQUEUE"
+        waiting += bool(request.start_delay) or behind
+        others += not (request.start_delay or behind)
+        if request.thread_id:
+            threads.add(request.thread_id)
+    return waiting + max(0, others - at_once)
+
+
 def fingerprint(requests: Sequence[RunRequest]) -> str:
     """Returns a digest of what a batch means."""
     each = [request.fingerprint() for request in requests]
@@ -58,14 +82,24 @@ def subject(runs: Sequence[RunRecord]) -> str:
     return _SEPARATOR.join(run.run_id for run in runs)
 
 
-def batch_started_earlier(db: Reader, key: RequestKey | None) -> Sequence[RunRecord] | None:
+def batch_started_earlier(
+    db: Reader, key: RequestKey | None, callers: Sequence[Caller]
+) -> Sequence[RunRecord] | None:
     """Returns the runs that an earlier call with the same request_id started; None if none did.
+
+    Args:
+        db: Where runs are kept.
+        key: The request_id; None without one.
+        callers: Who calls, once for each of the requests.
 
     Raises:
         RequestIdReusedError: The earlier call was another request.
-        RunNotFoundError: One of the runs was deleted meanwhile.
+        RunNotFoundError: One of the runs was deleted meanwhile, or is not to be seen any more.
     """
     earlier = remembered(db, key) if key is not None else None
     if earlier is None:
         return None
-    return [run_started_earlier(db, run_id) for run_id in earlier.subject.split(_SEPARATOR)]
+    return [
+        run_started_earlier(db, run_id, caller.access)
+        for run_id, caller in zip(earlier.subject.split(_SEPARATOR), callers, strict=True)
+    ]

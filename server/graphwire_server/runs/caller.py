@@ -18,12 +18,15 @@ class Caller:
         owner: To whom the threads belong that he makes.
         access: Which threads and assistants he may name.
         user: What the graph is told of him: a JSON object; empty: nothing.
+        sees: Which threads he finds, where he calls for something else, of which an error may name
+            some; None: none.
         thread_metadata: What is put on the threads that he makes, as the rules of a project say.
     """
 
     principal: str = ""
     owner: str = ""
     access: Access = ALL
+    sees: Access | None = ALL
     user: Mapping[str, Any] = field(default_factory=dict)
     thread_metadata: Mapping[str, Any] = field(default_factory=dict)
 

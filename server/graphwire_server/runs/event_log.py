@@ -3,18 +3,23 @@
 An event reaches a reader only when it is committed; see `journal`. A reader is a cursor (run,
 sequence) with a wake-up, not a queue: one that is slow costs no memory, and one that comes
 late is served from the database. A run may execute here, on another server, or on none.
+
+Whose thread it is may change meanwhile: whoever follows a run by what its thread's metadata says
+is looked at again, and follows no further once it does not say so any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
 from graphwire import errors
 
 from graphwire_server.runs.journal import Journal
 from graphwire_server.runs.tail import within
 from graphwire_server.runs.wake import Wake
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage
 from graphwire_server.storage.records import EventRecord, RunRecord
 from graphwire_server.telemetry.instruments import Metrics
@@ -23,6 +28,23 @@ from graphwire_server.wording import counted
 #: How many events a reader takes at once, and how many bytes of them: what a slow one holds.
 _READ_EVENTS = 128
 _READ_BYTES = 64 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class _Look:
+    """When to look again whether a reader may still see the thread of his run.
+
+    Attributes:
+        access: What he may see.
+        wake: Wakes him.
+        at: When it was looked last, by the event loop's clock.
+        due: Whether something may have changed since.
+    """
+
+    access: Access
+    wake: Wake
+    at: float = 0.0
+    due: bool = True
 
 
 class EventLog:
@@ -51,6 +73,7 @@ class EventLog:
         self._poll = poll_seconds
         self._journals: dict[str, Journal] = {}
         self._readers: dict[str, set[Wake]] = {}
+        self._looks: dict[str, set[_Look]] = {}
         self._closing = False
 
     def end_streams(self) -> None:
@@ -71,32 +94,51 @@ class EventLog:
 
     def notify_all(self) -> None:
         """Wakes every reader."""
+        for thread_id in list(self._looks):
+            self.look_again(thread_id)
         for run_id in list(self._readers):
             self.notify(run_id)
+
+    def look_again(self, thread_id: str) -> None:
+        """Has it looked at again who may follow the runs of a thread: its metadata has changed."""
+        for look in self._looks.get(thread_id, ()):
+            look.due = True
+            look.wake.set()
 
     def notify(self, run_id: str) -> None:
         """Wakes a run's readers."""
         for event in self._readers.get(run_id, ()):
             event.set()
 
-    async def follow(self, run_id: str, *, after: int) -> AsyncGenerator[EventRecord | None, None]:
+    async def follow(
+        self, run_id: str, *, after: int, access: Access = ALL
+    ) -> AsyncGenerator[EventRecord | None, None]:
         """Yields a run's events after a sequence, those to come included, to its end.
 
         None stands for a heartbeat.
 
         Raises:
-            RunNotFoundError: There is no such run, or it was deleted meanwhile.
+            RunNotFoundError: There is no such run, or it was deleted meanwhile, or its thread is
+                none, or none any more, that `access` admits.
             SequenceOutOfRangeError: `after` lies beyond the run's last event, or events after
                 it were removed, be it while they were waited for.
             ShuttingDownError: The server is shutting down.
         """
         wake, loop = Wake(), asyncio.get_running_loop()
         quiet_since = last_commit = loop.time()
+        look, thread_id = None, ""
+        if access.may_end:
+            look = _Look(access, wake)
+            # From now on it is told of changes; what has changed before is seen at the first look.
+            thread_id = await self._thread_of(run_id)
+            self._looks.setdefault(thread_id, set()).add(look)
         self._readers.setdefault(run_id, set()).add(wake)
         try:
             first, journal = True, None
             while True:
                 wake.clear()
+                if look is not None and (look.due or loop.time() - look.at >= self._poll):
+                    await self._look(run_id, look)
                 if journal is None or not journal.ended:
                     # One that was closed before the run's end knows nothing of what follows.
                     journal = self._journals.get(run_id)
@@ -131,6 +173,23 @@ class EventLog:
             readers.discard(wake)
             if not readers:
                 del self._readers[run_id]
+            if look is not None:
+                looks = self._looks[thread_id]
+                looks.discard(look)
+                if not looks:
+                    del self._looks[thread_id]
+
+    async def _thread_of(self, run_id: str) -> str:
+        found = await self._storage.read(lambda db: db.belonging(run_id=run_id), short=True)
+        if found is None:
+            raise run_not_found(run_id)
+        return found.thread_id
+
+    async def _look(self, run_id: str, look: _Look) -> None:
+        """Raises RunNotFoundError if a reader may not see the thread of his run any more."""
+        look.due = False
+        look.at = asyncio.get_running_loop().time()
+        await self._storage.read(lambda db: check_access(db, look.access, run_id), short=True)
 
     def _at_hand(
         self, journal: Journal | None, after: int, *, first: bool
@@ -182,6 +241,17 @@ class EventLog:
 def run_not_found(run_id: str) -> errors.RunNotFoundError:
     """Returns the error for a run that does not exist."""
     return errors.RunNotFoundError(f"there is no run {run_id}", resource=("run", run_id))
+
+
+def check_access(db: Reader, access: Access, *run_ids: str) -> None:
+    """Raises RunNotFoundError for the first run that is of no thread that `access` admits."""
+    if access == ALL:
+        return
+    there = db.belongings(run_ids=run_ids)
+    for run_id in run_ids:
+        found = there.get(run_id)
+        if found is None or not access.admits(found.owner, found.metadata):
+            raise run_not_found(run_id)
 
 
 def _events_removed(run: RunRecord) -> errors.SequenceOutOfRangeError:

@@ -149,6 +149,12 @@ class Executor:
         """Whether runs are claimed: the task that does so is at work, and has not failed."""
         return not (self._scheduler is None or self._scheduler.done() or self._failing)
 
+    @property
+    def most_of_one(self) -> int:
+        """How many runs of one principal it executes at once at the most."""
+        limits = self._limits
+        return min(limits.concurrent_runs, limits.runs_of_one or limits.concurrent_runs)
+
     def reserve(self) -> bool:
         """Takes a slot for a run that may start now, if one is free; see `release`.
 

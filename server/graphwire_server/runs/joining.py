@@ -1,7 +1,8 @@
 """The events of a thread: those of its runs, one after the other, in the order in which they began.
 
 A reader follows one run at a time, in the event log, and then waits for the next. It is a place in
-the thread with a wake-up, and goes on from there on any server.
+the thread with a wake-up, and goes on from there on any server. Whether he may still see the thread
+is looked at before each run, and within one as the event log does.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ from graphwire import errors
 from graphwire_server.runs.event_log import EventLog
 from graphwire_server.runs.refusals import thread_not_found
 from graphwire_server.runs.wake import Wake
+from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage
-from graphwire_server.storage.records import EventRecord, Place, RunRecord, RunStatus
+from graphwire_server.storage.records import (
+    EventRecord,
+    Place,
+    RunRecord,
+    RunStatus,
+    ThreadRecord,
+)
 
 _CURSOR = re.compile(r"([0-9]{1,10})\.([0-9]{1,12})\.([0-9]{1,10})\.([0-9]{1,17})")
 
@@ -103,7 +111,12 @@ class ThreadStreams:
             wake.set()
 
     async def join(
-        self, thread_id: str, cursor: JoinCursor | None, *, only_new: bool = False
+        self,
+        thread_id: str,
+        cursor: JoinCursor | None,
+        *,
+        only_new: bool = False,
+        access: Access = ALL,
     ) -> AsyncGenerator[Joined, None]:
         """Yields a thread's events after a cursor, those to come included, until it is deleted.
 
@@ -111,7 +124,8 @@ class ThreadStreams:
         kept, or with `only_new` with what comes from now on.
 
         Raises:
-            ThreadNotFoundError: There is no such thread, or it was deleted meanwhile.
+            ThreadNotFoundError: There is no such thread, or it was deleted meanwhile, or it is
+                none, or none any more, that `access` admits.
             CursorExpiredError: Events after the cursor were removed, or it is none of this thread.
             ShuttingDownError: The server is shutting down.
         """
@@ -119,19 +133,19 @@ class ThreadStreams:
         self._readers.setdefault(thread_id, set()).add(wake)
         try:
             at = await self._storage.read(
-                lambda db: _begin(db, thread_id, cursor, only_new=only_new), short=True
+                lambda db: _begin(db, thread_id, cursor, access, only_new=only_new), short=True
             )
             yield Joined(at)
             run = await self._storage.read(lambda db: db.run_at(thread_id, at.place), short=True)
             while True:
                 if run is not None:
-                    async with aclosing(self._follow(run, at)) as events:
+                    async with aclosing(self._follow(run, at, access)) as events:
                         async for event in events:
                             if event is not None:
                                 at = replace(at, sequence=event.sequence)
                             yield Joined(at, event)
                 following: Place | None = None
-                async with aclosing(self._next(thread_id, at, wake)) as awaited:
+                async with aclosing(self._next(thread_id, at, access, wake)) as awaited:
                     async for following in awaited:
                         if following is None:
                             yield Joined(at)
@@ -146,20 +160,21 @@ class ThreadStreams:
                 del self._readers[thread_id]
 
     async def _follow(
-        self, run: RunRecord, at: JoinCursor
+        self, run: RunRecord, at: JoinCursor, access: Access
     ) -> AsyncGenerator[EventRecord | None, None]:
         """Yields the rest of a run's events; see `EventLog.follow`."""
         after = at.sequence
         while True:
             try:
-                async with aclosing(self._log.follow(run.run_id, after=after)) as events:
+                following = self._log.follow(run.run_id, after=after, access=access)
+                async with aclosing(following) as events:
                     async for event in events:
                         yield event
                         if event is not None:
                             after = event.sequence
                 return
             except errors.RunNotFoundError:
-                return  # it was deleted; the thread may be there
+                return  # it was deleted, or is not to be seen any more: `_next` looks at the thread
             except errors.SequenceOutOfRangeError as error:
                 oldest = int(error.metadata.get("oldest_sequence", "0"))
                 unread = after == at.sequence and after == run.oldest_sequence - 1
@@ -170,13 +185,12 @@ class ThreadStreams:
                 raise _shutting_down() from error
 
     async def _next(
-        self, thread_id: str, at: JoinCursor, wake: Wake
+        self, thread_id: str, at: JoinCursor, access: Access, wake: Wake
     ) -> AsyncGenerator[Place | None, None]:
         """Yields the run that begins after a place, and before it None for each heartbeat."""
 
         def read(db: Reader) -> Place | None:
-            thread = db.thread(thread_id)
-            if thread is None or thread.create_time != at.create_time:
+            if _thread(db, thread_id, access).create_time != at.create_time:
                 raise thread_not_found(thread_id)
             return db.next_run(thread_id, after=at.place)
 
@@ -196,11 +210,19 @@ class ThreadStreams:
                 heartbeat_at = loop.time() + self._heartbeat
 
 
-def _begin(db: Reader, thread_id: str, cursor: JoinCursor | None, *, only_new: bool) -> JoinCursor:
-    """Returns where a stream begins. Raises what `ThreadStreams.join` raises."""
+def _thread(db: Reader, thread_id: str, access: Access) -> ThreadRecord:
+    """Returns a thread. Raises ThreadNotFoundError, also for one that is not to be seen."""
     thread = db.thread(thread_id)
-    if thread is None:
+    if thread is None or not access.admits(thread.owner, thread.metadata):
         raise thread_not_found(thread_id)
+    return thread
+
+
+def _begin(
+    db: Reader, thread_id: str, cursor: JoinCursor | None, access: Access, *, only_new: bool
+) -> JoinCursor:
+    """Returns where a stream begins. Raises what `ThreadStreams.join` raises."""
+    thread = _thread(db, thread_id, access)
     last = db.last_place(thread_id)
     if cursor is not None:
         run = db.run_at(thread_id, cursor.place)

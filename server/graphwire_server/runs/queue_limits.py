@@ -80,6 +80,27 @@ class QueueGate:
         for count in counts:
             count.number += 1
 
+    def check_fits(self, waiting: int) -> None:
+        """Refuses runs of one principal that are to be let in together, and never can be.
+
+        Args:
+            waiting: How many of them have to wait in any case.
+
+        Raises:
+            LimitReachedError: The queue never takes so many. To try again is of no use.
+        """
+        limits = self._limits
+        for most, name in (
+            (limits.queued, "max_queued_runs"),
+            (limits.queued_of_one, "max_queued_runs_per_principal"),
+        ):
+            if most and waiting > most:
+                raise errors.LimitReachedError(
+                    f"{waiting} of these runs would have to wait for their turn, and the server "
+                    f"lets at most {most} wait ({name}): start fewer at once",
+                    metadata={"limit": name, "value": str(waiting), "maximum": str(most)},
+                )
+
     def _room(self, db: Reader, whose: str | None, most: int, name: str) -> _Count:
         """Returns the count of what is in the queue, which is less than `most`."""
         now = self._clock()

@@ -29,12 +29,13 @@ from graphwire_server.runs.batch import (
     fingerprint,
     of_request,
     subject,
+    sure_to_wait,
 )
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_active
 from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.decision import decide
-from graphwire_server.runs.event_log import EventLog, run_not_found
+from graphwire_server.runs.event_log import EventLog, check_access, run_not_found
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
@@ -112,9 +113,10 @@ class RunService:
         if request.request_id:
             key = RequestKey(caller.principal, method, request.request_id, request.fingerprint())
             # Also if the graph has changed since, so that it would refuse the request now.
-            earlier = await self._storage.read(lambda db: started_earlier(db, key), short=True)
+            earlier = await self._storage.read(
+                lambda db: started_earlier(db, key, caller.access), short=True
+            )
             if earlier is not None:
-                await self._check_access(caller, [earlier.run])
                 return earlier
         for _ in range(_START_TRIES):
             try:
@@ -209,10 +211,10 @@ class RunService:
         if request_id:
             principal = callers[0].principal
             key = RequestKey(principal, "CreateRuns", request_id, fingerprint(requests))
-            earlier = await self._storage.read(lambda db: batch_started_earlier(db, key))
+            earlier = await self._storage.read(lambda db: batch_started_earlier(db, key, callers))
             if earlier is not None:
-                await self._check_access(callers[0], earlier)
                 return earlier
+        self._queue.check_fits(sure_to_wait(requests, at_once=self._executor.most_of_one))
         for _ in range(_START_TRIES):
             prepared = []
             for index, request in enumerate(requests):
@@ -235,7 +237,7 @@ class RunService:
         def work(tx: Transaction, slots: int) -> tuple[Sequence[Accepted], Sequence[RunRecord]]:
             attendance.check()
             self._check_open()
-            earlier = batch_started_earlier(tx, key)
+            earlier = batch_started_earlier(tx, key, callers)
             if earlier is not None:
                 return (), earlier
             done: list[Accepted] = []
@@ -278,20 +280,24 @@ class RunService:
 
         return await self._completion.of(begin(), attendance)
 
-    def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[EventRecord | None]:
+    def follow(
+        self, run_id: str, *, after: int = 0, access: Access = ALL
+    ) -> AsyncIterator[EventRecord | None]:
         """Yields a run's events after a sequence, to its end; see `EventLog.follow`."""
-        return self._log.follow(run_id, after=after)
+        return self._log.follow(run_id, after=after, access=access)
 
-    async def wait(self, run_id: str) -> RunResult:
+    async def wait(self, run_id: str, *, access: Access = ALL) -> RunResult:
         """Waits until a run has ended.
 
         Raises:
-            RunNotFoundError: There is no such run, or it was deleted meanwhile.
+            RunNotFoundError: There is no such run, or it was deleted meanwhile, or it is not, or
+                not any more, of a thread that `access` admits.
             ShuttingDownError: The server is shutting down.
         """
-        await self._until_ended(await self.get(run_id))
+        await self._until_ended(await self.get(run_id), access)
 
         def read(db: Reader) -> tuple[RunRecord | None, str | None, Sequence[pause_pb2.Pause]]:
+            check_access(db, access, run_id)
             run = db.run(run_id)
             thread = db.thread(run.thread_id, values=True) if run else None
             at_head = run and thread and run.checkpoint_id == thread.checkpoint_id
@@ -344,6 +350,7 @@ class RunService:
         rollback: bool = False,
         wait: bool = False,
         principal: str = "",
+        access: Access = ALL,
     ) -> RunRecord:
         """Cancels a run that is queued or executing, or that its thread is paused at.
 
@@ -353,9 +360,10 @@ class RunService:
             rollback: Put its thread back to where it stood before it.
             wait: Return it only when it has ended.
             principal: Who asks for it.
+            access: Of which threads he may, with `wait`, see the end.
 
         Raises:
-            RunNotFoundError: There is no such run.
+            RunNotFoundError: There is no such run; with `wait`, also if it went out of `access`.
             RunEndedError: It has ended, and its pauses, if it has some, wait no more.
             ShuttingDownError: With `wait`: the server is shutting down.
         """
@@ -370,8 +378,9 @@ class RunService:
 
         run = await self._completion.of(carry_out())
         if wait and not run.status.ended:
-            await self._until_ended(run)
+            await self._until_ended(run, access)
             run = await self.get(run_id)
+            await self._storage.read(lambda db: check_access(db, access, run_id), short=True)
         return run
 
     async def cancel_many(
@@ -448,10 +457,10 @@ class RunService:
         self._log.notify(run_id)
         self._storage.announce(topics.run_topic(run_id))
 
-    async def _until_ended(self, run: RunRecord) -> None:
+    async def _until_ended(self, run: RunRecord, access: Access) -> None:
         # Events are removed of a run that has ended, which is all that is waited for.
         with suppress(errors.SequenceOutOfRangeError):
-            async for _ in self._log.follow(run.run_id, after=run.last_sequence):
+            async for _ in self._log.follow(run.run_id, after=run.last_sequence, access=access):
                 pass
 
     def _tell_of_cancelled(self, runs: Sequence[RunRecord], *, abandon: bool = False) -> None:
@@ -465,18 +474,6 @@ class RunService:
                 self._storage.announce(topics.run_topic(run.run_id), topics.QUEUE)
             elif not self._executor.cancel(run.run_id, abandon=abandon):
                 self._storage.announce(topics.CANCEL)
-
-    async def _check_access(self, caller: Caller, runs: Sequence[RunRecord]) -> None:
-        """Raises RunNotFoundError for a run of a thread that the caller may not see any more."""
-        if caller.access == ALL:
-            return
-
-        run_ids = [run.run_id for run in runs]
-        there = await self._storage.read(lambda db: db.belongings(run_ids=run_ids), short=True)
-        for run_id in run_ids:
-            found = there.get(run_id)
-            if found is None or not caller.access.admits(found.owner, found.metadata):
-                raise run_not_found(run_id)
 
     def _check_open(self) -> None:
         if self._executor.draining:

@@ -31,6 +31,11 @@ class Access:
     also: str = ""
     choices: tuple[tuple[Access, ...], ...] = ()
 
+    @property
+    def may_end(self) -> bool:
+        """Whether a thread may come to be admitted no more: metadata changes, owners stay."""
+        return bool(self.metadata or self.lists or self.also)
+
     def admits(self, owner: str, metadata: str) -> bool:
         """Says whether a thread or assistant is among them.
 

@@ -12,6 +12,14 @@ from graphwire_server.storage.interface import StorageError
 # An address, or what was meant to be one: of a file's name, a colon may be part.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(sqlite|postgres|postgresql):", re.IGNORECASE)
 _POSTGRES = ("postgresql://", "postgres://")
+# What psycopg and libpq take for an address as well: keywords with values, and what an address is
+# without its scheme. Either has a password, which is not to become a file's name.
+_KEYWORDS = re.compile(
+    r"(^|\s)(host|hostaddr|port|dbname|user|password|passfile|service|options|application_name|"
+    r"connect_timeout|channel_binding|ssl[a-z]+|target_session_attrs)\s*=",
+    re.IGNORECASE,
+)
+_NO_SCHEME = re.compile(r"(//)?[^/@]*:[^@]*@")
 _USER = re.compile(r"[\w.+-]*")
 # A name, a number or a folder with a socket; or several, with commas.
 _HOST_OPTION = re.compile(r"[\w.:/,%-]*")
@@ -96,6 +104,13 @@ def read_location(text: str) -> Location:
     """
     scheme = _SCHEME.match(text)
     if scheme is None:
+        if _KEYWORDS.search(text) or _NO_SCHEME.match(text):
+            # Without the text, of which a part may be a password.
+            raise StorageError(
+                "it looks like the address of a Postgres database, but does not begin with "
+                "postgresql://: write postgresql://user:password@host:port/database, not "
+                "keywords such as host=…; if a file is called that, sqlite:///path"
+            )
         return Path(text)
     if text.startswith("sqlite:///"):
         return Path(text.removeprefix("sqlite:///"))

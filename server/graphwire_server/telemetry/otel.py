@@ -67,7 +67,7 @@ class OtelTracing:
         Raises:
             TracingError: A variable asks for what there is not.
         """
-        check_protocol("TRACES")
+        check_variables("TRACES")
         provider = TracerProvider(resource=resource(), id_generator=_Ids(), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._provider = provider
@@ -188,11 +188,12 @@ class _TaskSpan:
         self._span.end()
 
 
-def check_protocol(signal: str) -> None:
-    """Refuses a protocol that the exporter of TRACES, or METRICS, does not speak.
+def check_variables(signal: str) -> None:
+    """Refuses what the exporter of TRACES, or METRICS, can't do.
 
     Raises:
-        TracingError: One is asked for.
+        TracingError: A variable asks for a protocol that it does not speak, or has a user and a
+            password in the collector's address.
     """
     for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"):
         if os.environ.get(name, "grpc") not in ("grpc", ""):
@@ -200,6 +201,15 @@ def check_protocol(signal: str) -> None:
                 f"{name}: should be grpc, the protocol that is exported, and is "
                 f"{os.environ[name]!r}: leave it out, and name the collector's gRPC port"
             )
+    ours = (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    name = next((name for name in ours if os.environ.get(name)), "")
+    if name and "@" in os.environ[name]:
+        # The exporter takes all of it for the host's name, and writes that into the log.
+        raise TracingError(
+            f"{name}: has a user or a password, which gRPC does not send: take them out; what "
+            "the collector wants to know goes into OTEL_EXPORTER_OTLP_HEADERS, as in "
+            "authorization=Basic%20…"
+        )
 
 
 def resource() -> Resource:

@@ -25,7 +25,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from graphwire_server.telemetry.metrics import Distribution, Family
-from graphwire_server.telemetry.otel import check_protocol, resource
+from graphwire_server.telemetry.otel import check_variables, resource
 
 Read = Callable[[], Sequence[Family]]
 
@@ -42,7 +42,7 @@ class OtlpMetrics:
         Raises:
             TracingError, ValueError: A variable asks for what there is not, or can't be read.
         """
-        check_protocol("METRICS")
+        check_variables("METRICS")
         self._read = read
         self._exporter = OTLPMetricExporter()
         self._resource = resource()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("graphwire.webhooks")
 
 
+class WebhookSetupError(Exception):
+    """Webhooks can't be sent as the settings and the project say; the text says what would do."""
+
+
 class Webhooks:
     """The sending of webhooks.
 
@@ -53,6 +57,7 @@ class Webhooks:
                 "failed".
 
         Raises:
+            WebhookSetupError: Secrets of the environment would go to whatever host a caller names.
             OSError: `webhook_ca_file` can't be read, or has no certificates.
         """
         # Late, as they take a while: only servers that send webhooks need them.
@@ -60,6 +65,7 @@ class Webhooks:
         from graphwire_server.webhooks.sender import Resolver, Sender, tls_context
 
         policy = policy_of(settings).narrowed(config)
+        _check_headers(config, policy)
         secrets = read_secrets(settings.webhook_secrets)
         if not secrets:
             _log.warning("webhooks_unsigned")
@@ -108,6 +114,21 @@ class Webhooks:
         """Stops; attempts under way get some time to end."""
         await self._deliverer.stop(grace_seconds)
         self._resolver.close()
+
+
+def _check_headers(config: WebhookConfig, policy: UrlPolicy) -> None:
+    """Refuses to send what the environment has to hosts that callers choose freely.
+
+    LangGraph's server does so; whoever may start a run would read the secret on a host of his own.
+    """
+    if config.from_environment and not policy.domains:
+        raise WebhookSetupError(
+            f"langgraph.json sends the header {', '.join(config.from_environment)} of its "
+            "webhooks.headers, with a value from the environment, to every URL that a caller "
+            "names, who could read it there: say where webhooks may go, with "
+            "webhooks.url.allowed_domains in langgraph.json or with "
+            "GRAPHWIRE_WEBHOOK_ALLOWED_DOMAINS"
+        )
 
 
 def policy_of(settings: Settings) -> UrlPolicy:

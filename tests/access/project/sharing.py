@@ -49,7 +49,12 @@ async def search(ctx: Auth.types.AuthContext, value: Any) -> Any:
 
 
 async def shared(ctx: Auth.types.AuthContext, value: Any) -> Any:
-    """Lets those read with whom it is shared; for one caller in words that nobody knows."""
+    """Lets those read with whom it is shared; to some it says itself that there is nothing.
+
+    For one caller it says so in words that nobody knows.
+    """
+    if ctx.user.identity == "dora":
+        raise Auth.exceptions.HTTPException(status_code=404, detail="not here")
     if ctx.user.identity == "nora":
         return {"$or": [{"owner": "nora"}]}
     return of_auditor(ctx.user.identity) or {"readers": {"$contains": ctx.user.identity}}

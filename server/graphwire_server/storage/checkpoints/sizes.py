@@ -30,6 +30,10 @@ class StateTooLargeError(ValueError):
         self.limit = limit
 
 
+class WritesTooLargeError(StateTooLargeError):
+    """What a task wrote, or what a caller writes as if it were one, is too large by itself."""
+
+
 class StateSizes:
     """The sizes of the values of those checkpoints that others are made from."""
 
@@ -81,6 +85,6 @@ class StateSizes:
             self._at_hand.popitem(last=False)
 
     def check_writes(self, size: int) -> None:
-        """Refuses what a task wrote if it alone is too large. Raises StateTooLargeError."""
+        """Refuses what a task wrote if it alone is too large. Raises WritesTooLargeError."""
         if size > self.limit:
-            raise StateTooLargeError("what the node wrote", size, self.limit)
+            raise WritesTooLargeError("what the node wrote", size, self.limit)

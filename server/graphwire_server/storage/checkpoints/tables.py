@@ -17,6 +17,7 @@ from graphwire_server.storage.checkpoints.records import (
 )
 from graphwire_server.storage.interface import IntegrityError
 from graphwire_server.storage.sql.session import Cursor, Parameters
+from graphwire_server.storage.sql.statements.parts import marks
 
 T = TypeVar("T")
 
@@ -166,7 +167,7 @@ class CheckpointReads:
         for some in _parts(checkpoint_ids):
             statement = (
                 f"SELECT {_WRITE} FROM gw_checkpoint_writes WHERE thread_id = ? AND "
-                f"namespace = ? AND checkpoint_id IN ({_marks(some)}) ORDER BY number"
+                f"namespace = ? AND checkpoint_id IN ({marks(len(some))}) ORDER BY number"
             )
             cursor = self._execute(statement, (thread_id, namespace, *some))
             found.extend(_write_record(row) for row in cursor)
@@ -355,7 +356,3 @@ def _write_record(row: Sequence[Any]) -> WriteRecord:
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), _AT_ONCE):
         yield items[start : start + _AT_ONCE]
-
-
-def _marks(items: Sequence[object]) -> str:
-    return ", ".join("?" * len(items))

@@ -25,7 +25,10 @@ _THREAD = "thread/"
 
 
 def thread_topic(thread_id: str) -> str:
-    """Returns what is announced when a run of a thread gets its place, or the thread goes."""
+    """Returns what is announced of a thread.
+
+    That is when a run of it gets its place, when its metadata changes, and when it goes.
+    """
     return f"{_THREAD}{thread_id}"
 
 

@@ -175,6 +175,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             changes |= {"status": status, "error": rows.failure_text(error)}
         if metadata is not None:
             changes["metadata"] = metadata
+            # Who follows it may be somebody who may not see it any more.
+            self._changes.announce(thread_topic(thread_id))
         if assistant_id is not None:
             changes["assistant_id"] = assistant_id
         if graph_id is not None:

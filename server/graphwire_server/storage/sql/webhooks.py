@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row
 from graphwire_server.storage.sql.statements import insert, locked
+from graphwire_server.storage.sql.statements.parts import marks
 from graphwire_server.storage.webhooks import WebhookRecord, WebhookStatus
 
 _COLUMNS = (
@@ -41,7 +42,7 @@ _REMOVE_UNSENT = """
 
 def _due(hosts: int) -> str:
     """Returns the SELECT of webhooks that are due, but for those of so many hosts."""
-    others = f" AND w.host NOT IN ({_marks(hosts)})" if hosts else ""
+    others = f" AND w.host NOT IN ({marks(hosts)})" if hosts else ""
     return (
         "SELECT w.number, w.host FROM gw_webhooks w"
         f" WHERE w.status = 'PENDING' AND w.due_time <= ?{others}"
@@ -52,23 +53,19 @@ def _due(hosts: int) -> str:
 def _take(webhooks: int) -> str:
     return (
         "UPDATE gw_webhooks SET attempt = attempt + 1, attempt_time = ?, due_time = ?"
-        f" WHERE number IN ({_marks(webhooks)})"
+        f" WHERE number IN ({marks(webhooks)})"
     )
 
 
 def _taken(webhooks: int) -> str:
     return (
-        f"SELECT {_COLUMNS}, body FROM gw_webhooks WHERE number IN ({_marks(webhooks)})"
+        f"SELECT {_COLUMNS}, body FROM gw_webhooks WHERE number IN ({marks(webhooks)})"
         " ORDER BY number"
     )
 
 
 def _of_runs(runs: int) -> str:
-    return f"SELECT {_COLUMNS} FROM gw_webhooks WHERE run_id IN ({_marks(runs)})"
-
-
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
+    return f"SELECT {_COLUMNS} FROM gw_webhooks WHERE run_id IN ({marks(runs)})"
 
 
 def webhook_row(webhook: WebhookRecord) -> Row:
