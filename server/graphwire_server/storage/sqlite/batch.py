@@ -86,6 +86,9 @@ def _run_alone(
     outcome = Outcome.of(work, transaction)
     if not sqlite.in_transaction:
         # When the disk is full, for one, SQLite takes back the whole transaction.
+        cause = outcome.error.__cause__ if outcome.error is not None else None
+        if isinstance(cause, sqlite3.Error):
+            raise cause
         raise sqlite3.OperationalError(f"SQLite gave the transaction up: {outcome.error}")
     if outcome.error is not None:
         sqlite.execute("ROLLBACK TO work" if savepoint else "ROLLBACK")

@@ -11,6 +11,7 @@ from graphwire_server.storage.sql.group_commit import Work
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sqlite.batch import begin, begin_at_once, roll_back, run_all
 from graphwire_server.storage.sqlite.connection import Connection
+from graphwire_server.storage.sqlite.errors import translating
 
 
 class Writer:
@@ -48,13 +49,16 @@ class Writer:
         sqlite = self._connection.sqlite
         # Once it is begun, nothing waits for the event loop, which a node may block: others want
         # the lock, the renewal of the lease among them.
-        if long or not begin_at_once(sqlite):
+        with translating(self._path):
+            at_once = not long and begin_at_once(sqlite)
+        if not at_once:
             outcomes, topics, events = await self._connection.run(
                 lambda sqlite: self._run_and_commit(sqlite, works)
             )
         else:
             try:
-                outcomes, topics, events = run_all(sqlite, self._path, works)
+                with translating(self._path):
+                    outcomes, topics, events = run_all(sqlite, self._path, works)
             except BaseException:
                 roll_back(sqlite)
                 raise
