@@ -9,7 +9,7 @@ from graphwire_server.storage.interface import IntegrityError, StorageError, Sto
 from graphwire_server.storage.sql.errors import unusable
 
 
-class TransactionConflict(StorageError):
+class TransactionConflict(StorageUnavailable):
     """Postgres gave a transaction up because of another one; it can be tried again."""
 
 
