@@ -273,7 +273,8 @@ class Attempt:
             # What was to be kept is lost, and what follows on it can't stand: the end comes
             # right after the last event that was kept.
             _log.warning("events_lost", run_id=run.run_id, exc_info=error)
-            text = f"what came of the run could not be kept: {error}"
+            # Callers read this: what the database is called and says is for the log.
+            text = "what came of the run could not be kept, as the database failed"
             lost = self._instead = Outcome(RunStatus.FAILED, error=Failure("StorageError", text))
 
             def fail(tx: Transaction) -> bool:
