@@ -144,7 +144,8 @@ def serve(
         str | None,
         _setting(
             "N",
-            "How often a run is begun that loses its server each time, before it fails.",
+            "How often a run is begun that loses its server or the database each time, "
+            "before it fails.",
             "5",
             _RUNS,
         ),
