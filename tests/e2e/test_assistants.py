@@ -150,10 +150,14 @@ def test_schemas_are_those_of_the_graph(assistants: Assistants) -> None:
         },
     }
     assert schemas(assistants, "linear") == {"input": log, "output": log, "state": log}
-    assert schemas(assistants, "contextual")["context"] == {
+    context = schemas(assistants, "contextual")["context"]
+    # Pydantic leaves it out before 2.13.
+    assert context.pop("description", "The context of `contextual`.") == (
+        "The context of `contextual`."
+    )
+    assert context == {
         "type": "object",
         "title": "Person",
-        "description": "The context of `contextual`.",
         "properties": {
             "name": {"type": "string", "title": "Name"},
             "language": {"type": "string", "title": "Language", "default": "en"},
