@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,8 @@ async def serving(
     loop = asyncio.get_running_loop()
     contain_failures(loop)
     node_threads = NodeThreads(8)
-    loop.set_default_executor(LoopThreads(node_threads))
+    loop_threads = LoopThreads(node_threads)
+    loop.set_default_executor(loop_threads)
     storage = await SqliteStorage.open(folder / "graphwire.db")
     persistence = Persistence(storage.checkpointer, storage.store)
     spec = GraphSpec("g", "graph.py", "graph")
@@ -230,3 +232,8 @@ async def serving(
         log.end_streams()
         await membership.leave()
         await storage.close()
+        # The event loop goes on to other tests, which count their threads.
+        loop.set_task_factory(None)
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+        for pool in (loop_threads, node_threads):
+            pool.shutdown(wait=False, cancel_futures=True)
