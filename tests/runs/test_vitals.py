@@ -6,8 +6,9 @@ import asyncio
 import threading
 from typing import Any, cast
 
+import pytest
 from graphwire_server.runs.vitals import Condition, Vitals
-from graphwire_server.storage.interface import Reader, Storage
+from graphwire_server.storage.interface import Reader, Storage, Transaction
 
 #: How long, in seconds, what is waited for may take on a busy machine.
 PATIENCE = 30
@@ -51,6 +52,32 @@ async def test_the_database_answers_while_all_that_read_are_busy(storage: Storag
     finally:
         go_on.set()
         await asyncio.gather(*reads)
+
+
+async def test_a_write_that_waits_for_long_is_as_good_as_none(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, writing = threading.Event(), threading.Event()
+
+    def wait(tx: Transaction) -> None:
+        writing.set()
+        assert go_on.wait(PATIENCE)
+
+    told: list[Condition] = []
+    alive = cast("Any", Alive())
+    vitals = Vitals(storage, alive, alive, told.append, lease_seconds=2 * PATIENCE)
+    vitals._look()
+    held = asyncio.create_task(storage.write(wait, long=True))
+    try:
+        assert await asyncio.to_thread(writing.wait, PATIENCE)
+        vitals._look()
+        monkeypatch.setattr("graphwire_server.runs.vitals._STUCK", 0.0)
+        vitals._look()
+    finally:
+        go_on.set()
+        await held
+    vitals._look()
+    assert [condition.database for condition in told] == [True, False, True]
 
 
 async def test_a_question_that_nobody_waits_for_is_ended_and_the_next_is_answered(

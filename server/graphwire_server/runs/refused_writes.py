@@ -21,7 +21,7 @@ _log = structlog.get_logger("graphwire.runs")
 _FIRST, _LATEST = 0.1, 5.0
 #: How long a write is tried that takes too long for the database, in seconds: it may be of a
 #: size that it never takes.
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 
 
 class PatientWrites:

@@ -29,6 +29,8 @@ _OVERDUE = 0.75
 _SLOW = 5.0
 #: How long a refused write counts, in seconds: those that wait for it try more often.
 _REFUSED = 10.0
+#: How long a write may take, in seconds, before it counts as one that is refused.
+_STUCK = 7.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class Vitals:
             self._on_change(condition)
 
     def _refuses(self) -> bool:
+        if self._storage.writing_for() > _STUCK:
+            return True
         refused_at = self._storage.refused_at
         return refused_at is not None and time.monotonic() - refused_at < _REFUSED
 

@@ -151,6 +151,12 @@ class Storage(Protocol):
         It is full, read-only or locked then, whatever becomes of smaller writes.
         """
 
+    def writing_for(self) -> float:
+        """Returns for how many seconds the write under way has been so; 0: there is none.
+
+        It may wait for a lock of somebody else's, and all others for it.
+        """
+
     def load(self) -> StorageLoad:
         """Returns how busy this server's storage is, at once."""
 

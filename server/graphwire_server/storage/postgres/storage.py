@@ -173,6 +173,9 @@ class PostgresStorage:
     def refused_at(self) -> float | None:
         return self._writer.refused_at
 
+    def writing_for(self) -> float:
+        return self._writer.writing_for()
+
     def load(self) -> StorageLoad:
         return StorageLoad(
             writes_waiting=self._writer.waiting,

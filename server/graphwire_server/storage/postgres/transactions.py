@@ -43,8 +43,8 @@ _NOTE_COMMIT = """
     ON CONFLICT (writer) DO UPDATE SET number = excluded.number, noted = excluded.noted
 """
 
-#: How often a work is tried again because of other transactions.
-_MAX_CONFLICTS = 10
+#: How often a work is tried again because of other transactions, and for how long, in seconds.
+_MAX_CONFLICTS, _LONGEST_CONFLICT = 10, 10.0
 
 #: How long it is kept what a connection has noted, in microseconds; it is asked within seconds.
 _NOTES_KEPT = 24 * 60 * 60 * 1_000_000
@@ -98,7 +98,7 @@ def read(connection: Connection, work: Callable[[Reader], T]) -> T:
         began = time.monotonic()
         try:
             return _read_once(connection, work).get()
-        except (ConnectionLost, TransactionConflict):
+        except ConnectionLost:
             losses += 1
             if losses > _MAX_LOSSES:
                 raise
@@ -125,6 +125,7 @@ def write(
             whether anything is.
     """
     conflicts = losses = 0
+    began = time.monotonic()
     while True:
         try:
             return _write_once(connection, works, told)
@@ -132,7 +133,8 @@ def write(
             if len(works) > 1:
                 return [_write_alone(connection, work, told) for work in works]
             conflicts += 1
-            if conflicts > _MAX_CONFLICTS:
+            # Each may have waited for a lock, as long as one may.
+            if conflicts > _MAX_CONFLICTS or time.monotonic() - began >= _LONGEST_CONFLICT:
                 raise
             time.sleep(random.uniform(0, 0.01 * 2 ** min(conflicts, 5)))
         except ConnectionLost as lost:

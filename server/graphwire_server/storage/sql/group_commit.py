@@ -87,6 +87,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._closed = False
         self._refused_at: float | None = None
+        self._began: float | None = None
         self._task = asyncio.create_task(self._serve(), name="storage-writer")
 
     async def submit(self, work: Work[T], *, long: bool = False) -> T:
@@ -122,6 +123,13 @@ class GroupCommit:
         """
         return self._refused_at
 
+    def writing_for(self) -> float:
+        """Returns for how long the transaction under way has been so, in seconds; 0: there is none.
+
+        All others wait for it.
+        """
+        return 0.0 if self._began is None else time.perf_counter() - self._began
+
     async def close(self) -> None:
         """Finishes what is queued, and takes no more."""
         self._closed = True
@@ -153,7 +161,8 @@ class GroupCommit:
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         outcomes: Sequence[Outcome[Any]]
-        metrics, kind, began = self._metrics, self._kind, time.perf_counter()
+        metrics, kind = self._metrics, self._kind
+        began = self._began = time.perf_counter()
         try:
             outcomes = await self._run_batch(
                 batch,
@@ -169,6 +178,7 @@ class GroupCommit:
         else:
             metrics.commit_seconds.observe(time.perf_counter() - began, kind)
             metrics.commit_writes.observe(len(batch), kind)
+        self._began = None
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome.error, StorageRefused):
                 self._note(outcome.error)

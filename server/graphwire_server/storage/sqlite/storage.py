@@ -170,6 +170,9 @@ class SqliteStorage:
     def refused_at(self) -> float | None:
         return self._writer.refused_at
 
+    def writing_for(self) -> float:
+        return self._writer.writing_for()
+
     def load(self) -> StorageLoad:
         files = {"main": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}
         return StorageLoad(
