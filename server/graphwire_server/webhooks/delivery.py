@@ -27,6 +27,8 @@ _FACTOR = 3.0
 #: After a time-out, how long the outcome may take to be recorded before others repeat the
 #: attempt, in seconds.
 _MARGIN_SECONDS = 5.0
+#: What `on_delivered` is called with.
+OUTCOMES = ("delivered", "retry", "failed")
 _STOPPED = "the server stopped during the attempt"
 
 
