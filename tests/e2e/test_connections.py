@@ -95,6 +95,11 @@ def test_a_stream_ends_before_its_connection_is_cut(aging: ServerProcess, gate: 
             seen.extend(runs.JoinRun(request, timeout=DEADLINE))
         assert refusal.retry_after == 0.0
         assert [r.event.sequence for r in seen if r.event.sequence] == [1, 2]
+        assert refusal.metadata == {"run_id": run.run_id, "last_sequence": "2"}
+        request.after_sequence = 2
+        with refused("UNAVAILABLE", "STREAM_EXPIRED") as refusal:
+            list(runs.JoinRun(request, timeout=DEADLINE))
+        assert refusal.metadata == {"run_id": run.run_id, "last_sequence": "2"}
         with refused("UNAVAILABLE", "STREAM_EXPIRED"):
             list(threads.WatchThreads(threads_pb2.WatchThreadsRequest(), timeout=DEADLINE))
         with refused("UNAVAILABLE", "STREAM_EXPIRED"):

@@ -27,6 +27,15 @@ def test_what_has_no_labels_is_there_from_the_beginning() -> None:
     assert Gauge("g", "").family().values == []
 
 
+def test_labels_that_are_known_are_there_from_the_beginning() -> None:
+    counter = Counter("c", "", ("a",))
+    counter.begin("x")
+    assert counter.family().values == [(("x",), 0)]
+    counter.add("x")
+    counter.begin("x")
+    assert counter.family().values == [(("x",), 1)]
+
+
 def test_a_gauge_goes_up_and_down_or_is_asked() -> None:
     gauge, asked = Gauge("g", "", ("a",)), Gauge("g", "")
     gauge.add("x")

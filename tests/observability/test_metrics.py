@@ -147,6 +147,11 @@ def test_what_is_queued_is_counted_and_how_long_it_waited(
     own_telling: Callable[..., Told], gates: Callable[[], Gate]
 ) -> None:
     told = own_telling({**LISTEN, "GRAPHWIRE_MAX_CONCURRENT_RUNS": "1"})
+    # What is counted has begun at 0, so that the first of each is seen to be one more.
+    shown = told.scrape().splitlines()
+    assert 'graphwire_commit_failures_total{storage="sqlite"} 0.0' in shown
+    assert 'graphwire_runs_ended_total{graph="waits",status="CANCELLED"} 0.0' in shown
+    assert "graphwire_leases_lost_total 0.0" in shown
     first, second = gates(), gates()
     started(told, first)
     waits = started(told, second)

@@ -125,9 +125,10 @@ async def test_a_run_that_cannot_be_read_has_its_webhook_all_the_same(
 ) -> None:
     spec = '{"webhook": "https://example.com/"}'
     assert await executed(storage, BrokenRegistry(broken=False), spec) == "TypeError"
-    [webhook] = await storage.write(
+    claimed = await storage.write(
         lambda tx: tx.claim_webhooks(lapse=1, limit=9, per_host=9, busy={})
     )
+    [webhook] = claimed.webhooks
     run = json.loads(webhook.body)["run"]
     assert (run["status"], run["error"]["type"]) == ("RUN_STATUS_FAILED", "TypeError")
 

@@ -8,6 +8,8 @@ from graphwire_server.storage.records import RunStatus, ThreadStatus
 from graphwire_server.storage.sql import statements
 from graphwire_server.storage.sql.session import Session
 from graphwire_server.storage.sql.transaction import SqlTransaction
+from graphwire_server.storage.sql.webhooks import WEBHOOK_COLUMNS
+from graphwire_server.storage.webhooks import WebhookRecord
 
 from .builders import A_DAY, a_pause, a_run, a_thread
 
@@ -75,6 +77,36 @@ def add_queue(session: Session, *, queued: int, delayed: int, paused: int, princ
     _multiply(session, "gw_threads", statements.threads.THREAD_COLUMNS, thread, count)
     _multiply(session, "gw_runs", f"{statements.runs.RUN_COLUMNS}, waits_for", run, count)
     _multiply(session, "gw_run_bodies", "run_id, spec", run, count)
+
+
+def add_webhooks(session: Session, count: int, hosts: int) -> None:
+    """Adds webhooks `msg-1` and so on that are due, in the order of their numbers.
+
+    All are for the host `dead`, but for the last of them: one for each of `host-1` and so on, and
+    two more for each of these that are due another day.
+    """
+    transaction = SqlTransaction(session)
+    later = transaction.now() + A_DAY
+    transaction.insert_webhook(
+        WebhookRecord(
+            webhook_id="msg-1",
+            run_id="run-1",
+            thread_id="thread-1",
+            kind="run.succeeded",
+            url="https://example.com/",
+            host="dead",
+            body="{}",
+            create_time=1,
+            due_time=1,
+        )
+    )
+    webhook = {
+        "webhook_id": "'msg-' || n",
+        "run_id": "'run-' || n",
+        "host": f"CASE WHEN n <= {count} THEN 'dead' ELSE 'host-' || (1 + n % {hosts}) END",
+        "due_time": f"CASE WHEN n <= {count + hosts} THEN n ELSE {later} + n END",
+    }
+    _multiply(session, "gw_webhooks", WEBHOOK_COLUMNS, webhook, count + 3 * hosts)
 
 
 def _multiply(

@@ -35,7 +35,7 @@ from graphwire_server.storage.sqlite.schema import migrate
 from graphwire_server.storage.sqlite.session import SqliteSession, add_functions
 
 from .builders import A_DAY
-from .crowd import add_crowd, add_queue
+from .crowd import add_crowd, add_queue, add_webhooks
 
 Work = Callable[[Transaction], object]
 
@@ -420,6 +420,44 @@ def test_runs_that_can_not_begin_are_not_in_the_way(waiting: sqlite3.Connection,
     found = " ".join(plan(waiting, lambda tx: tx.has_due_run()))
     assert "gw_runs_ready" in found
     assert "gw_runs_delayed" in found
+
+
+@pytest.fixture(scope="module")
+def backlog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A hundred thousand webhooks for a host that is away, and one for each of thirty others."""
+    path = tmp_path_factory.mktemp("backlog") / "graphwire.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as sqlite:
+        migrate(sqlite, path, load_migrations())
+        add_functions(sqlite)
+        sqlite.execute("BEGIN")
+        add_webhooks(SqliteSession(sqlite, path), THREADS, hosts=30)
+        sqlite.execute("COMMIT")
+        yield sqlite
+
+
+def test_the_backlog_of_a_host_is_not_in_the_way_of_other_webhooks(
+    backlog: sqlite3.Connection,
+) -> None:
+    def claim(tx: Transaction, **busy: int) -> list[str]:
+        claimed = tx.claim_webhooks(lapse=1, limit=16, per_host=4, busy=busy)
+        return [webhook.host for webhook in claimed.webhooks]
+
+    def claim_of_others(tx: Transaction) -> list[str]:
+        return claim(tx, dead=4)
+
+    others = [f"host-{1 + (THREADS + number) % 30}" for number in range(1, 17)]
+    assert run(backlog, claim) == ["dead"] * 4 + others[:12]
+    assert run(backlog, claim_of_others) == others
+    assert steps(backlog, claim) < 15_000
+    assert steps(backlog, claim_of_others) < 15_000
+
+    found = plan(backlog, claim_of_others)
+    scans = {step for step in found if step.startswith("SCAN")}
+    assert scans == {"SCAN CONSTANT ROW", "SCAN waits"}, found
+    assert not [step for step in found if "TEMP B-TREE" in step], found
+    of_hosts = [step for step in found if "gw_webhooks_by_host" in step]
+    assert of_hosts
+    assert all("(host=?" in step or "(host>?" in step for step in of_hosts), found
 
 
 def test_lost_runs_are_found_in_the_crowd(crowd: sqlite3.Connection) -> None:

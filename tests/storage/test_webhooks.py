@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from graphwire_server.storage.interface import IntegrityError, Storage
+from graphwire_server.storage.sql import webhooks as statements
 from graphwire_server.storage.webhooks import WEBHOOKS, WebhookRecord, WebhookStatus
 
 from .builders import A_DAY
@@ -41,9 +42,10 @@ async def claim(
     per_host: int = 10,
     busy: Mapping[str, int] | None = None,
 ) -> list[WebhookRecord]:
-    return await storage.write(
+    claimed = await storage.write(
         lambda tx: tx.claim_webhooks(lapse=lapse, limit=limit, per_host=per_host, busy=busy or {})
     )
+    return claimed.webhooks
 
 
 async def kept(storage: Storage, name: str = "1") -> WebhookRecord:
@@ -109,6 +111,58 @@ async def test_a_host_that_is_busy_holds_up_itself_alone(storage: Storage) -> No
     assert names(await claim(storage, per_host=2)) == ["msg-s1", "msg-s2", "msg-q"]
     assert await claim(storage, per_host=2, busy={"slow": 2}) == []
     assert names(await claim(storage, per_host=2, busy={"slow": 1})) == ["msg-s3"]
+
+
+async def test_behind_a_long_backlog_those_that_have_waited_longest_come_first_too(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "MOST_LOOKED_AT", 4)
+    now = await storage.read(lambda r: r.now())
+    await add(
+        storage,
+        *(a_webhook(f"d{number}", host="dead", due_time=number) for number in range(1, 7)),
+        a_webhook("b1", host="b", due_time=14),
+        a_webhook("b2", host="b", due_time=11),
+        a_webhook("a1", host="a", due_time=12),
+        a_webhook("c1", host="c", due_time=13),
+        a_webhook("c2", host="c", due_time=now + A_DAY),
+    )
+    busy = {"dead": 2}
+    assert sorted(names(await claim(storage, limit=2, per_host=2, busy=busy))) == [
+        "msg-a1",
+        "msg-b2",
+    ]
+    assert names(await claim(storage, per_host=2, busy=busy)) == ["msg-b1", "msg-c1"]
+    assert await claim(storage, per_host=2, busy=busy) == []
+    assert names(await claim(storage, per_host=2)) == ["msg-d1", "msg-d2"]
+
+
+async def test_more_hosts_than_a_claim_looks_at_are_looked_at_in_turns(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "MOST_LOOKED_AT", 3)
+    later = await storage.read(lambda r: r.now()) + A_DAY
+    await add(
+        storage,
+        *(a_webhook(f"d{number}", host="dead", due_time=number) for number in range(1, 5)),
+        *(a_webhook(f"{host}2", host=host, due_time=later) for host in "abcefgh"),
+        *(a_webhook(f"{host}1", host=host, due_time=9) for host in "ceh"),
+    )
+    place, found = "", []
+    for _ in range(4):
+        claimed = await storage.write(
+            lambda tx, place=place: tx.claim_webhooks(  # type: ignore[misc]
+                lapse=A_DAY, limit=9, per_host=1, busy={"dead": 1}, after=place
+            )
+        )
+        place = claimed.place
+        found.append((names(claimed.webhooks), place))
+    assert found == [
+        (["msg-c1"], "c"),
+        (["msg-e1"], "f"),
+        (["msg-h1"], "a"),
+        ([], "dead"),
+    ]
 
 
 async def test_only_who_made_the_last_attempt_records_what_came_of_it(storage: Storage) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.storage.sql import webhooks as statements
 from graphwire_server.storage.sqlite import SqliteStorage
 from graphwire_server.storage.webhooks import WEBHOOKS, WebhookRecord, WebhookStatus
 from graphwire_server.webhooks.delivery import Deliverer, Schedule
@@ -187,6 +188,28 @@ async def test_a_slow_receiver_holds_up_nobody_else(kept: Storage) -> None:
     assert sender.most["https://slow/"] == 2
     assert sender.most["https://quick/"] <= 2
     assert len(set(sender.sent)) == 40
+
+
+async def test_behind_the_backlog_of_a_slow_receiver_others_have_their_turn(
+    kept: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "MOST_LOOKED_AT", 1)
+    go_on = asyncio.Event()
+
+    async def answer(name: str, attempt: int) -> Answer:
+        if name.startswith("slow"):
+            await go_on.wait()
+        return DELIVERED
+
+    sender = Scripted(answer)
+    await add(kept, "slow 1", "slow 2", "slow 3", host="a")
+    async with delivering(kept, sender, concurrency=4) as outcomes:
+        await until(lambda: sender.sent == [("slow 1", 1)])
+        await add(kept, "quick 1", "quick 2", host="b")
+        await until(lambda: len(outcomes) == 2)
+        assert sender.sent == [("slow 1", 1), ("quick 1", 1), ("quick 2", 1)]
+        go_on.set()
+        await until(lambda: len(outcomes) == 5)
 
 
 async def test_what_cannot_be_sent_in_time_is_given_back(kept: Storage) -> None:

@@ -185,7 +185,7 @@ class App:
         watch = make_watch(settings, project)
         housekeeping = make_housekeeping(settings, storage)
         expiry = make_expiry(storage, services.runs)
-        exports = make_exports(settings, storage, execution, threads, telemetry)
+        exports = make_exports(settings, project, storage, execution, threads, telemetry)
         vitals = make_vitals(settings, storage, execution, rpc)
         app = cls(
             settings=settings,

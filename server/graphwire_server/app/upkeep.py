@@ -10,6 +10,7 @@ from graphwire_server.runs.service import RunService
 from graphwire_server.settings import Settings
 from graphwire_server.storage.interface import Storage
 from graphwire_server.telemetry.instruments import Metrics
+from graphwire_server.webhooks.delivery import OUTCOMES
 from graphwire_server.webhooks.setup import Webhooks
 
 #: How often to look for pauses whose time is over and of which nothing was known.
@@ -22,6 +23,8 @@ def make_webhooks(
     """Returns what sends webhooks; None: the settings allow none."""
     if not settings.sends_webhooks:
         return None
+    for outcome in OUTCOMES:
+        metrics.webhook_deliveries.begin(outcome)
     return Webhooks.make(
         settings,
         project.webhooks,

@@ -60,14 +60,18 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
                 self._reader.read(request), caller=current_caller(), method="StreamRun"
             )
         )
-        gone = True
+        gone, last = True, 0
         try:
             accepted = await self._completion.wait(starting)
             run_id = accepted.run.run_id
             access = ALL if accepted.unseen else current_caller().access
             async for record in self._runs.follow(run_id, after=0, access=access):
+                last = record.sequence if record else last
                 yield _frame(record, run_id)
             gone = False
+        except errors.StreamExpiredError as error:
+            gone = False
+            raise _with_place(error, run_id, last) from error
         except errors.GraphwireError:
             gone = False  # the call was refused, or the server stops: nobody has gone away
             raise
@@ -118,14 +122,18 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         run_id = validation.run_id(request.run_id)
         if request.after_sequence < 0:
             raise errors.InvalidFieldError("must not be negative", field="after_sequence")
-        gone = True
+        gone, last = True, request.after_sequence
         try:
             following = self._runs.follow(
                 run_id, after=request.after_sequence, access=current_caller().access
             )
             async for record in following:
+                last = record.sequence if record else last
                 yield _frame(record, run_id)
             gone = False
+        except errors.StreamExpiredError as error:
+            gone = False
+            raise _with_place(error, run_id, last) from error
         except errors.GraphwireError:
             gone = False  # the call was refused, or the server stops: nobody has gone away
             raise
@@ -289,6 +297,17 @@ def _to_cancel(
             text = "a run that has ended is not cancelled: RUN_STATUS_PENDING or RUN_STATUS_RUNNING"
             raise errors.InvalidFieldError(text, field=f"statuses[{index}]")
     return (), [RunStatus(name) for name in names]
+
+
+def _with_place(
+    error: errors.StreamExpiredError, run_id: str, last: int
+) -> errors.StreamExpiredError:
+    """Returns the error with what the run is to be joined again by."""
+    return errors.StreamExpiredError(
+        error.message,
+        metadata={"run_id": run_id, "last_sequence": str(last)},
+        retry_after=error.retry_after,
+    )
 
 
 def _frame(record: EventRecord | None, run_id: str) -> Any:

@@ -58,6 +58,19 @@ class WebhookRecord:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimedWebhooks:
+    """What a claim has taken.
+
+    Attributes:
+        webhooks: The webhooks, in the order in which they were added.
+        place: The `after` of the next claim.
+    """
+
+    webhooks: list[WebhookRecord]
+    place: str
+
+
 class WebhookReader(Protocol):
     """Reads webhooks."""
 
@@ -75,9 +88,12 @@ class WebhookKeeper(WebhookReader, Protocol):
         """Adds a webhook, and has it announced: a run has one at the most."""
 
     def claim_webhooks(
-        self, *, lapse: int, limit: int, per_host: int, busy: Mapping[str, int]
-    ) -> list[WebhookRecord]:
+        self, *, lapse: int, limit: int, per_host: int, busy: Mapping[str, int], after: str = ""
+    ) -> ClaimedWebhooks:
         """Takes webhooks that are due, those that have waited longest first.
+
+        What it costs does not grow with the backlog of a host. Behind the backlog of one that is
+        busy so many hosts are looked at, in turns where there are more.
 
         The `attempt` of each is the right to record what came of it, until somebody else takes
         it: not before it lapses, and passing over those that others are just taking.
@@ -87,6 +103,7 @@ class WebhookKeeper(WebhookReader, Protocol):
             limit: How many at most.
             per_host: How many of one host at most, with those that are being sent.
             busy: How many are being sent to a host, by this server.
+            after: The `place` that the claim before this one has returned.
         """
 
     def retry_webhook(

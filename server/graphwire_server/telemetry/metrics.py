@@ -64,6 +64,10 @@ class Counter:
         self.name, self.help, self.labels = name, help, tuple(labels)
         self._values: dict[Key, float] = {} if labels else {(): 0}
 
+    def begin(self, *key: str) -> None:
+        """Shows 0 under the values of its labels, so that the first of them is seen to be more."""
+        self.add(*key, by=0)
+
     def add(self, *key: str, by: float = 1) -> None:
         """Counts something, under the values of its labels."""
         values = self._values

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
-from graphwire_server.storage.webhooks import WebhookRecord, WebhookStatus
+from graphwire_server.storage.webhooks import ClaimedWebhooks, WebhookRecord, WebhookStatus
 from graphwire_server.webhooks.sender import Answer, Result, Sender
 
 _log = structlog.get_logger("graphwire.webhooks")
@@ -27,6 +27,8 @@ _FACTOR = 3.0
 #: After a time-out, how long the outcome may take to be recorded before others repeat the
 #: attempt, in seconds.
 _MARGIN_SECONDS = 5.0
+#: What `on_delivered` is called with.
+OUTCOMES = ("delivered", "retry", "failed")
 _STOPPED = "the server stopped during the attempt"
 
 
@@ -97,6 +99,7 @@ class Deliverer:
         self._on_delivered = on_delivered
         self._luck = luck
         self._busy: Counter[str] = Counter()
+        self._place = ""
         self._sending: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -151,22 +154,23 @@ class Deliverer:
             due_in = await self._storage.read(look, short=True)
             if due_in is None or due_in > 0 or self._stopping:
                 return _POLL_SECONDS if due_in is None else min(max(due_in, 0.0), _POLL_SECONDS)
-            busy, limit = dict(self._busy), free
+            busy, limit, place = dict(self._busy), free, self._place
 
             def claim(
-                tx: Transaction, limit: int = limit, busy: dict[str, int] = busy
-            ) -> list[WebhookRecord]:
+                tx: Transaction, limit: int = limit, busy: dict[str, int] = busy, place: str = place
+            ) -> ClaimedWebhooks:
                 return tx.claim_webhooks(
-                    lapse=self._lapse, limit=limit, per_host=self._per_host, busy=busy
+                    lapse=self._lapse, limit=limit, per_host=self._per_host, busy=busy, after=place
                 )
 
             claimed = await self._storage.write(claim)
-            for webhook in claimed:
+            self._place = claimed.place
+            for webhook in claimed.webhooks:
                 self._busy[webhook.host] += 1
                 task = asyncio.create_task(self._send(webhook), name=webhook.webhook_id)
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
-            if not claimed:
+            if not claimed.webhooks:
                 break  # others were quicker, or their hosts are busy
         # Whatever ends wakes it.
         return _POLL_SECONDS

@@ -80,6 +80,7 @@ class GroupCommit:
         """
         self._metrics = metrics or Metrics()
         self._kind = kind
+        self._metrics.commit_failures.begin(kind)
         self._run_batch = run_batch
         self._database = database
         self._max_batch = max_batch

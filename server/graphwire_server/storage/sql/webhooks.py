@@ -5,18 +5,24 @@ What the methods promise is said in `storage.webhooks`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from graphwire_server.storage.sql.session import Cursor, Parameters, Row
 from graphwire_server.storage.sql.statements import insert, locked
 from graphwire_server.storage.sql.statements.parts import marks
-from graphwire_server.storage.webhooks import WebhookRecord, WebhookStatus
+from graphwire_server.storage.webhooks import ClaimedWebhooks, WebhookRecord, WebhookStatus
 
 _COLUMNS = (
     "webhook_id, run_id, thread_id, kind, url, host, create_time, due_time, status, attempt, "
     "attempt_time, end_time, status_code, error"
 )
-INSERT_WEBHOOK = insert("gw_webhooks", f"{_COLUMNS}, body")
+WEBHOOK_COLUMNS = f"{_COLUMNS}, body"
+INSERT_WEBHOOK = insert("gw_webhooks", WEBHOOK_COLUMNS)
+
+#: How many webhooks, and how many hosts, a claim looks at; where more hosts wait, they are looked
+#: at in turns.
+MOST_LOOKED_AT = 256
 
 _NEXT = "SELECT MIN(due_time) FROM gw_webhooks WHERE status = 'PENDING'"
 # The attempt is checked too: whoever took it later has the word.
@@ -40,14 +46,36 @@ _REMOVE_UNSENT = """
 """
 
 
-def _due(hosts: int) -> str:
-    """Returns the SELECT of webhooks that are due, but for those of so many hosts."""
-    others = f" AND w.host NOT IN ({marks(hosts)})" if hosts else ""
-    return (
-        "SELECT w.number, w.host FROM gw_webhooks w"
-        f" WHERE w.status = 'PENDING' AND w.due_time <= ?{others}"
-        " ORDER BY w.due_time, w.number LIMIT ?"
+#: Those that have waited longest, whatever their hosts. Parameters: the time, how many at most.
+LONGEST_DUE = """
+    SELECT host, due_time FROM gw_webhooks WHERE status = 'PENDING' AND due_time <= ?
+    ORDER BY due_time, number LIMIT ?
+"""
+
+_NEXT_HOST = "SELECT MIN(q.host) FROM gw_webhooks q WHERE q.status = 'PENDING' AND q.host > {after}"
+_FIRST_OF_HOST = (
+    "SELECT MIN(w.due_time) FROM gw_webhooks w WHERE w.status = 'PENDING' AND w.host = waits.host"
+)
+#: The hosts that something is to be sent to, in order, and when the first of it is or was due: a
+#: walk from one to the next, however much there is of each. Parameters: the host after which to
+#: begin, how many at most.
+WAITING_HOSTS = f"""
+    WITH RECURSIVE waits (host, place) AS (
+        SELECT ({_NEXT_HOST.format(after="?")}), 1
+        UNION ALL
+        SELECT ({_NEXT_HOST.format(after="waits.host")}), waits.place + 1 FROM waits
+        WHERE waits.host IS NOT NULL AND waits.place < ?
     )
+    SELECT waits.host, ({_FIRST_OF_HOST}) FROM waits WHERE waits.host IS NOT NULL
+"""
+
+#: Those of a host that have waited longest. Parameters: the host, the time, how many at most.
+DUE_OF_HOST = """
+    SELECT w.due_time, w.number FROM gw_webhooks w
+    WHERE w.status = 'PENDING' AND w.host = ? AND w.due_time <= ?
+    ORDER BY w.due_time, w.number LIMIT ?
+"""
+LOCKED_DUE_OF_HOST = locked(DUE_OF_HOST, "w", skip=True)
 
 
 def _take(webhooks: int) -> str:
@@ -135,23 +163,52 @@ class WebhookWrites(WebhookReads):
         raise NotImplementedError
 
     def claim_webhooks(
-        self, *, lapse: int, limit: int, per_host: int, busy: Mapping[str, int]
-    ) -> list[WebhookRecord]:
+        self, *, lapse: int, limit: int, per_host: int, busy: Mapping[str, int], after: str = ""
+    ) -> ClaimedWebhooks:
         now = self.now()
-        full = tuple(host for host, count in busy.items() if count >= per_host)
-        select = _due(len(full))
-        if self._locks:
-            select = locked(select, "w", skip=True)
-        counts = dict(busy)
-        numbers = []
-        for number, host in self._execute(select, (now, *full, limit)).fetchall():
-            if counts.get(host, 0) < per_host:
-                counts[host] = counts.get(host, 0) + 1
-                numbers.append(number)
+        select = LOCKED_DUE_OF_HOST if self._locks else DUE_OF_HOST
+        waiting, place = self._waiting_hosts(
+            now, limit=limit, per_host=per_host, busy=busy, after=after
+        )
+        found: list[Row] = []
+        for host, first in sorted(waiting.items(), key=lambda item: item[1]):
+            if len(found) == limit and found[-1][0] <= first:
+                break  # what is left has not waited as long
+            room = min(per_host - busy.get(host, 0), limit)
+            found = sorted([*found, *self._execute(select, (host, now, room))])[:limit]
+        numbers = tuple(number for _, number in found)
         if not numbers:
-            return []
+            return ClaimedWebhooks([], place)
         self._execute(_take(len(numbers)), (now, now + lapse, *numbers))
-        return [_record(row) for row in self._execute(_taken(len(numbers)), tuple(numbers))]
+        taken = self._execute(_taken(len(numbers)), numbers)
+        return ClaimedWebhooks([_record(row) for row in taken], place)
+
+    def _waiting_hosts(
+        self, now: int, *, limit: int, per_host: int, busy: Mapping[str, int], after: str
+    ) -> tuple[dict[str, int], str]:
+        """Returns the hosts that may be sent to, each with the time since when, and the place.
+
+        Mostly those that have waited longest are all there is to look at. Where they are the
+        backlog of hosts that are busy, it is not walked: the hosts are.
+        """
+        front = self._execute(LONGEST_DUE, (now, MOST_LOOKED_AT)).fetchall()
+        waiting: dict[str, int] = {}
+        counts = Counter(busy)
+        room = 0
+        for host, due in front:
+            if counts[host] < per_host:
+                counts[host] += 1
+                room += 1
+                waiting.setdefault(host, due)
+        if room >= limit or len(front) < MOST_LOOKED_AT:
+            return waiting, after
+        hosts = self._execute(WAITING_HOSTS, (after, MOST_LOOKED_AT)).fetchall()
+        if after and len(hosts) < MOST_LOOKED_AT:
+            hosts += self._execute(WAITING_HOSTS, ("", MOST_LOOKED_AT - len(hosts))).fetchall()
+        for host, due in hosts:
+            if due <= now and busy.get(host, 0) < per_host:
+                waiting.setdefault(host, due)
+        return waiting, hosts[-1][0] if len(hosts) == MOST_LOOKED_AT else ""
 
     def retry_webhook(
         self, webhook_id: str, attempt: int, *, after: int, status_code: int, error: str
