@@ -87,8 +87,8 @@ class Settings(BaseSettings):
     )
     max_run_attempts: Annotated[int, Field(ge=1)] = Field(
         5,
-        description="How often a run is begun that loses its server or the database each time, "
-        "before it fails.",
+        description="How often a step is begun that loses its server or the database each time, "
+        "before the run fails.",
     )
     lease_seconds: Annotated[float, Field(ge=0.5)] = Field(
         10, description="How long a server may be silent before others take over its runs."

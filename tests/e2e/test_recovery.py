@@ -381,6 +381,21 @@ def test_a_manual_run_is_left_where_it_was_and_so_is_what_continues_it(
     assert mortal.thread.log == ["in", "before", "gate", "after"]
 
 
+def test_a_run_that_comes_further_each_time_may_lose_any_number_of_servers(
+    own_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    steps = [Gate(tmp_path / f"step {number}") for number in range(3)]
+    given = payload({"log": ["in"], "path": str(tmp_path / "step")})
+    with closing(Mortal(own_server(env={"GRAPHWIRE_MAX_RUN_ATTEMPTS": "2"}))) as mortal:
+        run_id = mortal.thread.create(assistant_id="stairs", input=given)
+        for step in steps:
+            step.wait_begun()
+            mortal.lose(step)
+        run = mortal.thread.wait(run_id).run
+        assert (run.status, run.attempt) == (SUCCEEDED, 4)
+        assert mortal.thread.log == ["in", "step", "step", "step"]
+
+
 def test_a_run_that_kills_its_server_each_time_fails_after_so_many_attempts(
     own_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
@@ -395,8 +410,8 @@ def test_a_run_that_kills_its_server_each_time_fails_after_so_many_attempts(
         run = mortal.thread.wait(run_id).run
         assert (run.status, run.error.type) == (FAILED, "TooManyAttempts")
         assert run.error.message == (
-            "each of 3 attempts at the run ended with the loss of its server or of the database: "
-            "a node may crash one of them"
+            "each of 3 attempts at a step of the run ended with the loss of its server or of the "
+            "database: a node may crash one of them"
         )
         assert ledger.read_text() == "begun\n" * 3
         assert mortal.thread.stands() == ("ERROR", ["kill"], [])

@@ -69,8 +69,8 @@ class AttemptContext:
         if run.losses >= self.losses:
             attempts = f"each of {self.losses} attempts" if self.losses > 1 else "the only attempt"
             text = (
-                f"{attempts} at the run ended with the loss of its server or of the database: "
-                "a node may crash one of them"
+                f"{attempts} at a step of the run ended with the loss of its server or of the "
+                "database: a node may crash one of them"
             )
             return Outcome(RunStatus.FAILED, error=Failure("TooManyAttempts", text))
         return None

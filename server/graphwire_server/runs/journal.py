@@ -420,6 +420,9 @@ class Journal(Sink):
         tx.hold(run.run_id, run.lease, events=batch.events, absorbs=batch.absorbs)
         for record, values in batch.checkpoints:
             tx.put_checkpoint(record, values)
+            if run.losses and not record.namespace:
+                # A node that costs each attempt its server lets none come so far.
+                tx.forget_losses(run.run_id)
         if batch.writes:
             tx.put_checkpoint_writes(batch.writes, run_id=run.run_id)
         if batch.hits:

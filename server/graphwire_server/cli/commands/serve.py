@@ -144,8 +144,8 @@ def serve(
         str | None,
         _setting(
             "N",
-            "How often a run is begun that loses its server or the database each time, "
-            "before it fails.",
+            "How often a step is begun that loses its server or the database each time, "
+            "before the run fails.",
             "5",
             _RUNS,
         ),

@@ -121,6 +121,9 @@ class LeaseKeeper(LeaseReader, Protocol):
                 has lapsed.
         """
 
+    def forget_losses(self, run_id: str) -> None:
+        """Counts the `losses` of a run from 0 again: it has come further than before."""
+
     def hand_back(self, run_id: str, lease: Lease, *, lost: bool = False) -> bool:
         """Gives a RUNNING run up, for whoever claims it next. False if it is not held so.
 

@@ -105,8 +105,8 @@ class RunRecord:
         checkpoint_id: The thread's head at its end; empty before, and if there was none.
         lease: Who executes it; None while nobody does.
         attempt: How often it was begun to be executed; 0 before the first time.
-        losses: How often a server that executed it was lost, or lost the database. Being
-            handed back by a server that stops is none.
+        losses: How often a server that executed it was lost, or lost the database, since its
+            last step. Being handed back by a server that stops is none.
         absorbed: Whether what it was started with (input, update, goto) is in a commit of its
             own, so that it must not be applied again.
         breakpoints: Those given to it, inherited, or added while it executes: a JSON array as

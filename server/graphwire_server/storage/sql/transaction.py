@@ -147,6 +147,9 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
             )
         self._insert_events(events)
 
+    def forget_losses(self, run_id: str) -> None:
+        self._execute(sql.leases.FORGET_LOSSES, (run_id,))
+
     def hand_back(self, run_id: str, lease: Lease, *, lost: bool = False) -> bool:
         parameters = (int(lost), run_id, lease.server_id, lease.epoch)
         return self._execute(sql.leases.HAND_BACK, parameters).rowcount == 1

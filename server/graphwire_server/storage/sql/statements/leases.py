@@ -42,6 +42,8 @@ HOLD = """
             WHERE s.server_id = r.lease_owner AND s.lease_until > graphwire_now())
 """
 
+FORGET_LOSSES = "UPDATE gw_runs SET losses = 0 WHERE run_id = ? AND losses > 0"
+
 HAND_BACK = """
     UPDATE gw_runs SET lease_owner = '', losses = losses + ?
     WHERE run_id = ? AND status = 'RUNNING' AND lease_owner = ? AND lease_epoch = ?
