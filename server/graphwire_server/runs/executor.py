@@ -30,6 +30,7 @@ from graphwire_server.storage.interface import (
     Reader,
     Storage,
     StorageError,
+    StorageUnavailable,
     Transaction,
 )
 from graphwire_server.storage.records import RunRecord, RunStatus, ThreadStatus
@@ -268,8 +269,10 @@ class Executor:
             try:
                 seconds = await self._claim()
                 self._failing = False
-            except (StorageError, LeaseLostError):
-                _log.warning("scheduling_failed", exc_info=True)
+            except (StorageError, LeaseLostError) as error:
+                # What passes by itself is no fault in here: it needs no traceback.
+                passing = isinstance(error, StorageUnavailable)
+                _log.warning("scheduling_failed", reason=str(error), exc_info=not passing)
                 seconds = _RETRY_SECONDS
             except Exception:  # noqa: BLE001  # whatever it is, runs must go on being claimed
                 _log.exception("scheduling_failed")

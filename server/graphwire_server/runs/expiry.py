@@ -22,7 +22,13 @@ from graphwire_server.runs.caller import SERVER
 from graphwire_server.runs.giving_up import give_up
 from graphwire_server.runs.request import ResumeStart, RunRequest
 from graphwire_server.runs.service import RunService
-from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
+from graphwire_server.storage.interface import (
+    Reader,
+    Storage,
+    StorageError,
+    StorageUnavailable,
+    Transaction,
+)
 from graphwire_server.storage.records import PauseKind, PauseRecord, ThreadStatus
 
 _log = structlog.get_logger("graphwire.runs")
@@ -200,8 +206,10 @@ class Expiry:
         while not self._stopping.is_set():
             try:
                 seconds = await self.act()
-            except StorageError:
-                _log.warning("expiry_not_looked_for", exc_info=True)
+            except StorageError as error:
+                # What passes by itself is no fault in here: it needs no traceback.
+                passing = isinstance(error, StorageUnavailable)
+                _log.warning("expiry_not_looked_for", reason=str(error), exc_info=not passing)
                 seconds = self._poll_seconds
             except Exception:  # noqa: BLE001  # whatever it is, pauses must go on expiring
                 _log.exception("expiry_not_looked_for")

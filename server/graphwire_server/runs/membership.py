@@ -16,7 +16,7 @@ from collections.abc import Callable
 import structlog
 
 from graphwire_server.runs.clock import new_id
-from graphwire_server.storage.interface import Storage, StorageError
+from graphwire_server.storage.interface import Storage, StorageError, StorageUnavailable
 from graphwire_server.telemetry.instruments import Metrics
 
 _log = structlog.get_logger("graphwire.runs")
@@ -134,8 +134,10 @@ class Membership:
         while not self._leaving.is_set():
             try:
                 await self._take_lease()
-            except StorageError:
-                _log.warning("lease_not_taken", exc_info=True)
+            except StorageError as error:
+                # What passes by itself is no fault in here: it needs no traceback.
+                passing = isinstance(error, StorageUnavailable)
+                _log.warning("lease_not_taken", reason=str(error), exc_info=not passing)
                 await asyncio.sleep(self._interval)
             else:
                 _log.info("joined_anew", server_id=self.server_id)
