@@ -64,7 +64,8 @@ async def test_of_two_that_deadlock_both_are_done_in_the_end(
         b.write(partial(crossing.work, "y", "x", 2)),
     )
     assert (one, other) == (1, 2)
-    assert crossing.calls == 3
+    # One of them was done again, or each in turn.
+    assert crossing.calls > 2
     assert await exists(a, "by x", "by y") == [True, True]
 
 
