@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from graphwire_server.storage.interface import IntegrityError, StorageError, Transaction
+from graphwire_server.storage.interface import (
+    IntegrityError,
+    StorageError,
+    StorageTimeout,
+    Transaction,
+)
+from graphwire_server.storage.sql import group_commit
+from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.storage.sqlite import SqliteStorage, batch
 
 from .builders import a_run, a_thread, add
@@ -302,3 +309,18 @@ async def test_a_write_that_waited_for_the_lock_does_not_wait_for_the_event_loop
         thread.join(TIMEOUT)  # what a node that blocks does
         assert committed.is_set()
         assert await write == "waited"
+
+
+@pytest.mark.parametrize("long", [True, False])
+async def test_a_work_that_waits_for_a_lock_until_it_is_given_up_is_one_that_is_refused(
+    monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
+    async def give_up(works: object, *, long: bool) -> list[Outcome[None]]:
+        raise StorageTimeout("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(group_commit, "_LONG", 0.0 if long else 5.0)
+    writer = group_commit.GroupCommit(give_up, database="db", max_batch=1)
+    with pytest.raises(StorageTimeout):
+        await writer.submit(partial(insert, "a"))
+    await writer.close()
+    assert (writer.refused_at is not None) is long

@@ -19,6 +19,9 @@ from graphwire_server.storage.sql.errors import alike, unusable
 from graphwire_server.storage.sql.outcome import Outcome
 from graphwire_server.telemetry.instruments import Metrics
 
+#: From how many seconds on a work that is given up has kept all others waiting.
+_LONG = 5.0
+
 T = TypeVar("T")
 Work = Callable[[Transaction], T]
 
@@ -120,7 +123,7 @@ class GroupCommit:
     def refused_at(self) -> float | None:
         """When the database last took a work not, for want of room, say; by `time.monotonic`.
 
-        A single work that took too long does not count.
+        A work that was given up soon does not count: another may well be taken.
         """
         return self._refused_at
 
@@ -182,10 +185,11 @@ class GroupCommit:
         self._began = None
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome.error, StorageRefused):
-                self._note(outcome.error)
+                self._note(outcome.error, took=time.perf_counter() - began)
             if not waiting.outcome.cancelled():
                 waiting.outcome.set_result(outcome)
 
-    def _note(self, refused: StorageRefused) -> None:
-        if not isinstance(refused, StorageTimeout):
+    def _note(self, refused: StorageRefused, *, took: float) -> None:
+        # One that was given up soon may be too large; one that took long has waited for a lock.
+        if took >= _LONG or not isinstance(refused, StorageTimeout):
             self._refused_at = time.monotonic()
