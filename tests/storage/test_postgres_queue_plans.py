@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
-from graphwire_server.storage.locations import PostgresAddress
-from graphwire_server.storage.postgres.schema import migrate
 from graphwire_server.storage.postgres.session import PostgresSession
 from graphwire_server.storage.sql import queue
 from graphwire_server.storage.sql import statements as sql
-from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.transaction import SqlTransaction
 
 from tests.postgres import PostgresServer
 
 from .builders import A_DAY
 from .crowd import add_queue
+from .crowded_postgres import filled
 
 QUEUED, WAITING = 100_000, 20_000
 
@@ -25,15 +23,12 @@ QUEUED, WAITING = 100_000, 20_000
 @pytest.fixture(scope="module")
 def crowd(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
     """A long queue, and as many runs that can't begin; each on a thread of its own."""
-    with postgres.fresh_database() as name, postgres.connect(name) as connection:
-        address = PostgresAddress(postgres.url(name))
-        migrate(connection, address, load_migrations())
-        session = PostgresSession(connection, address)
-        session.control("BEGIN")
+
+    def fill(session: PostgresSession) -> None:
         add_queue(session, queued=QUEUED, delayed=WAITING, paused=WAITING, principals=40)
         SqlTransaction(session).join_servers("server", ttl=A_DAY)
-        session.control("COMMIT")
-        connection.execute("ANALYZE")
+
+    with filled(postgres, fill) as connection:
         yield connection
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import psycopg
 import pytest
-from graphwire_server.storage.locations import PostgresAddress
-from graphwire_server.storage.postgres.schema import migrate
 from graphwire_server.storage.postgres.session import PostgresSession
 from graphwire_server.storage.sql import webhooks
-from graphwire_server.storage.sql.migrations import load_migrations
 from graphwire_server.storage.sql.transaction import SqlTransaction
 
 from tests.postgres import PostgresServer
 
 from .crowd import add_webhooks
+from .crowded_postgres import filled
 
 BACKLOG = 20_000
 
@@ -23,14 +22,7 @@ BACKLOG = 20_000
 @pytest.fixture(scope="module")
 def backlog(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
     """Very many webhooks for a host that is away, and one for each of thirty others."""
-    with postgres.fresh_database() as name, postgres.connect(name) as connection:
-        address = PostgresAddress(postgres.url(name))
-        migrate(connection, address, load_migrations())
-        session = PostgresSession(connection, address)
-        session.control("BEGIN")
-        add_webhooks(session, BACKLOG, hosts=30)
-        session.control("COMMIT")
-        connection.execute("ANALYZE")
+    with filled(postgres, partial(add_webhooks, count=BACKLOG, hosts=30)) as connection:
         yield connection
 
 
