@@ -297,6 +297,26 @@ async def test_short_runs_give_way_to_others_as_well(storage: Storage) -> None:
     ]
 
 
+async def test_who_got_one_slot_less_of_a_claim_gets_one_more_of_the_next(storage: Storage) -> None:
+    await add_queued(
+        storage,
+        *((f"many-{i}", "many") for i in range(10)),
+        *((f"some-{i}", "some") for i in range(5)),
+    )
+    order = []
+    for _ in range(5):
+        order.append(await claim(storage, limit=3))
+        for run_id in order[-1]:
+            await end(storage, run_id)
+    assert order == [
+        ["many-0", "many-1", "some-0"],
+        ["many-2", "some-1", "some-2"],
+        ["many-3", "many-4", "some-3"],
+        ["many-5", "many-6", "some-4"],
+        ["many-7", "many-8", "many-9"],
+    ]
+
+
 async def test_very_many_principals_are_looked_at_in_turns(storage: Storage) -> None:
     names = [f"p{i:04}" for i in range(MOST_PRINCIPALS + 10)]
 

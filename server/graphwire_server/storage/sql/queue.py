@@ -198,6 +198,7 @@ def next_in_turn(
     ]
     heapq.heapify(turns)
     decided: set[str] = set()
+    place = 0
     while turns:
         at_work, last, number, principal, before = heapq.heappop(turns)
         if most and at_work >= most:
@@ -214,4 +215,5 @@ def next_in_turn(
         row = execute(statement, (principal, now, before)).fetchone()
         if row is not None:
             yield principal, row[0]
-            heapq.heappush(turns, (at_work + 1, now, row[1], principal, row[1]))
+            heapq.heappush(turns, (at_work + 1, now + place, row[1], principal, row[1]))
+            place += 1

@@ -415,9 +415,10 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         taken = list(itertools.islice(in_turn, limit))
         if len(some) > 1:
             self._execute(queue.FORGET_TURNS, (now - queue.TURNS_KEPT,))
+            # Also within one claim some come before others: who got the last slot is behind.
+            served = {principal: now + place for place, (principal, _) in enumerate(taken)}
             # In one order everywhere, so that nobody waits for somebody who waits for him.
-            turns = [(principal, now) for principal in sorted({who for who, _ in taken})]
-            self._execute_many(queue.NOTE_TURN, turns)
+            self._execute_many(queue.NOTE_TURN, sorted(served.items()))
         return [run_id for _, run_id in taken]
 
     def _thread_of(self, run_id: str) -> str:
