@@ -13,6 +13,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Mapping, Sequence
@@ -100,6 +101,22 @@ def run(
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
+
+
+def refused_start(*args: str, env: Mapping[str, str] | None = None) -> Result:
+    """Calls a server that is not to start, in a process of its own.
+
+    One that could not start leaves it by force.
+    """
+    arguments = ["serve", *args, "--listen", "127.0.0.1:0"]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        server = command(
+            arguments, environment(**(env or {})), stdout=out.fileno(), stderr=err.fileno()
+        )
+        code = server.wait(SECONDS)
+        out.seek(0)
+        err.seek(0)
+        return Result(code, out.read(), err.read())
 
 
 def masked(text: str) -> str:

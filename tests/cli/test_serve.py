@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.cli.command import COMMAND, call, environment
+from tests.cli.command import COMMAND, Result, call, environment, refused_start
 from tests.e2e.gates import Gate, until
 from tests.servers import WEATHER, ServerProcess
 
@@ -233,9 +233,8 @@ def test_a_project_that_can_not_be_served_is_code_3_without_a_trace(
     if config is not None:
         (tmp_path / "langgraph.json").write_text(config)
     (tmp_path / "graph.py").write_text(code)
-    done = serve(str(tmp_path), "--listen", "127.0.0.1:0")
-    assert done.stderr == f"graphwire: {message.format(project=tmp_path)}\n"
-    assert (done.returncode, done.stdout) == (3, "")
+    done = refused_start(str(tmp_path))
+    assert done == Result(3, "", f"graphwire: {message.format(project=tmp_path)}\n")
 
 
 def test_secrets_in_headers_of_webhooks_need_named_domains(tmp_path: Path) -> None:
@@ -247,15 +246,15 @@ def test_secrets_in_headers_of_webhooks_need_named_domains(tmp_path: Path) -> No
     write_project(tmp_path)
     (tmp_path / "langgraph.json").write_text(json.dumps(config))
     env = {"GRAPHWIRE_WEBHOOK_UNSIGNED": "true"}
-    done = serve(str(tmp_path), "--listen", "127.0.0.1:0", env=env)
-    assert done.stderr.splitlines()[-1] == (
+    done = refused_start(str(tmp_path), env=env)
+    assert done.err.splitlines()[-1] == (
         "graphwire: langgraph.json sends the header Authorization of its webhooks.headers, with a "
         "value from the environment, to every URL that a caller names, who could read it there: "
         "say where webhooks may go, with webhooks.url.allowed_domains in langgraph.json or with "
         "GRAPHWIRE_WEBHOOK_ALLOWED_DOMAINS"
     )
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "the-token" not in done.stderr
+    assert (done.code, done.out) == (3, "")
+    assert "the-token" not in done.err
 
 
 def test_an_address_in_use_is_code_3(zoo: str) -> None:
@@ -266,11 +265,9 @@ def test_an_address_in_use_is_code_3(zoo: str) -> None:
 
 def test_a_database_that_can_not_be_used_is_code_3(tmp_path: Path) -> None:
     (tmp_path / "data.db").write_text("this is no database, but text of some length\n" * 100)
-    done = serve(str(WEATHER), "--listen", "127.0.0.1:0", "--database", str(tmp_path / "data.db"))
-    assert done.stderr == (
-        f"graphwire: the database {tmp_path / 'data.db'} can't be used: file is not a database\n"
-    )
-    assert (done.returncode, done.stdout) == (3, "")
+    done = refused_start(str(WEATHER), "--database", str(tmp_path / "data.db"))
+    message = f"the database {tmp_path / 'data.db'} can't be used: file is not a database"
+    assert done == Result(3, "", f"graphwire: {message}\n")
 
 
 @pytest.mark.parametrize(
@@ -363,17 +360,10 @@ def test_settings_are_listed_with_their_values() -> None:
 def test_a_file_of_certificates_that_is_none_stops_the_start(tmp_path: Path, name: str) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     file = tmp_path / name
-    # In a process of its own, which a server that could not start leaves by force.
-    result = subprocess.run(
-        [*COMMAND, "serve", str(WEATHER), "--listen", "127.0.0.1:0", "--database", tmp_path / "d"],
-        env=environment(GRAPHWIRE_WEBHOOK_UNSIGNED="true", GRAPHWIRE_WEBHOOK_CA_FILE=str(file)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert f"GRAPHWIRE_WEBHOOK_CA_FILE: {file} is no file of certificates in PEM" in result.stderr
-    assert result.returncode == 3
+    env = {"GRAPHWIRE_WEBHOOK_UNSIGNED": "true", "GRAPHWIRE_WEBHOOK_CA_FILE": str(file)}
+    done = refused_start(str(WEATHER), "--database", str(tmp_path / "d"), env=env)
+    assert f"GRAPHWIRE_WEBHOOK_CA_FILE: {file} is no file of certificates in PEM" in done.err
+    assert done.code == 3
 
 
 def test_what_looks_like_a_setting_and_is_none_is_named() -> None:
@@ -478,18 +468,6 @@ class Reloading:
         """Stops it, and returns its exit code."""
         self._process.send_signal(number)
         return self._process.wait(30)
-
-
-def serve(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Calls a server that is expected not to start."""
-    return subprocess.run(
-        [*COMMAND, "serve", *args],
-        env=environment(**(env or {})),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_run_that_is_suggested_fits_what_the_graph_takes(server: ServerProcess) -> None:

@@ -1,7 +1,7 @@
 """The crash campaign on Postgres in short: many scenarios at once, under each kind of blow.
 
 Whoever recovers from a blow waits for the lease of the server that was ended, so these rounds
-are few; `python -m tests.crash --database postgres` is the long form.
+are few, and have every other scenario: `python -m tests.crash --database postgres` has them all.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def worker(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -
 
 @pytest.fixture(scope="module")
 def undisturbed(worker: Worker) -> Result:
-    """All scenarios, played once without blows."""
-    return worker.work(Job(tuple(SCENARIOS)))
+    """The scenarios, played once without blows."""
+    return worker.work(Job(tuple(SCENARIOS)[::2]))
 
 
-def test_undisturbed_all_scenarios_come_to_their_end(undisturbed: Result) -> None:
+def test_undisturbed_scenarios_come_to_their_end(undisturbed: Result) -> None:
     shown = [line for play in undisturbed.violated[:3] for line in describe(play)]
     assert not undisturbed.violated, "\n".join(shown)
 

@@ -31,7 +31,7 @@ from tests.servers import ServerProcess
 EXAMPLES = int(os.environ.get("GRAPHWIRE_TEST_EXAMPLES", "0"))
 
 SETTINGS = settings(
-    max_examples=EXAMPLES or 60,
+    max_examples=EXAMPLES or 40,
     stateful_step_count=30 if EXAMPLES else 15,
     derandomize=not EXAMPLES,
     database=None,

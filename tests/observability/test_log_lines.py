@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import grpc
 import pytest
 from graphwire.v1 import breakpoint_pb2, runs_pb2, threads_pb2
 
-from tests.cli.command import COMMAND, SECONDS, environment
+from tests.cli.command import refused_start
 from tests.e2e.drive import DEADLINE, payload
 from tests.e2e.gates import Gate, until
 from tests.observability.collector import Collector
@@ -184,17 +183,10 @@ def test_the_password_of_a_database_is_never_logged(postgres: PostgresServer) ->
             "GRAPHWIRE_LOG_FORMAT": "json",
             "GRAPHWIRE_DATABASE": url.replace(name, "no_such_database"),
         }
-        done = subprocess.run(
-            [*COMMAND, "serve", str(PROJECT), "--listen", "127.0.0.1:0"],
-            env=environment(**env),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-        )
-    assert done.returncode == 3
-    assert "no_such_database" in done.stderr
-    assert "top-secret" not in done.stdout + done.stderr
+        done = refused_start(str(PROJECT), env=env)
+    assert (done.code, done.out) == (3, "")
+    assert "no_such_database" in done.err
+    assert "top-secret" not in done.err
 
 
 def test_the_headers_for_the_collector_are_never_logged(

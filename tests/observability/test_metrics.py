@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import grpc
 import pytest
 from graphwire.v1 import run_pb2, runs_pb2
 
-from tests.cli.command import COMMAND, SECONDS, environment
+from tests.cli.command import Result, refused_start
 from tests.e2e.drive import DEADLINE, payload
 from tests.e2e.gates import Gate, until
 from tests.observability import exposed
@@ -253,33 +252,22 @@ def test_nothing_listens_without_the_setting(own_telling: Callable[..., Told]) -
     assert "metrics_listening" not in told.process.log
 
 
-def refused_start(tmp_path: Path, *options: str) -> tuple[int, str]:
-    """The exit code of a server that does not start, and what it says."""
-    done = subprocess.run(
-        [*COMMAND, "serve", str(PROJECT), "--listen", "127.0.0.1:0", *options],
-        env=environment(GRAPHWIRE_DATABASE=str(tmp_path / "x.db")),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    return done.returncode, done.stderr
-
-
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        code, said = refused_start(tmp_path, "--metrics-listen", address)
-    assert said == f"graphwire: can't listen on {address} for metrics: Address already in use\n"
-    assert code == 3
+        done = start_on(address, tmp_path)
+    said = f"can't listen on {address} for metrics: Address already in use"
+    assert done == Result(3, "", f"graphwire: {said}\n")
 
 
 def test_what_is_no_address_is_named(tmp_path: Path) -> None:
-    code, said = refused_start(tmp_path, "--metrics-listen", "9464")
-    assert said == (
-        "graphwire: --metrics-listen: '9464' is no address: write host:port, such as "
-        "127.0.0.1:9464\n"
-    )
-    assert code == 2
+    said = "--metrics-listen: '9464' is no address: write host:port, such as 127.0.0.1:9464"
+    assert start_on("9464", tmp_path) == Result(2, "", f"graphwire: {said}\n")
+
+
+def start_on(address: str, folder: Path) -> Result:
+    """What comes of a start that is to show its metrics on an address that it can't have."""
+    database = str(folder / "x.db")
+    return refused_start(str(PROJECT), "--database", database, "--metrics-listen", address)

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from graphwire.v1 import run_pb2, runs_pb2
 
-from tests.cli.command import COMMAND, SECONDS, environment
+from tests.cli.command import SECONDS, Result, refused_start, run
 from tests.e2e.drive import DEADLINE, payload
 from tests.e2e.gates import Gate, until
 from tests.observability.collector import Collector, Seen, SpanLink
@@ -358,20 +358,6 @@ def test_what_is_off_is_not_imported() -> None:
     assert loaded & {*apart, "prometheus_client", "opentelemetry.exporter.otlp.proto.grpc"} == set()
 
 
-def refused_start(project: Path, env: dict[str, str]) -> str:
-    """What a server says that does not start."""
-    done = subprocess.run(
-        [*COMMAND, "serve", str(project), "--listen", "127.0.0.1:0"],
-        env=environment(**env),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    assert (done.returncode, done.stdout) == (3, "")
-    return done.stderr
-
-
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     # An `opentelemetry` without anything in it hides the real one.
     (tmp_path / "opentelemetry").mkdir()
@@ -380,7 +366,10 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     for setting in ("GRAPHWIRE_TRACING", "GRAPHWIRE_METRICS_EXPORT"):
         database = str(tmp_path / f"{setting}.db")
         env = {"PYTHONPATH": path, setting: "otlp", "GRAPHWIRE_DATABASE": database}
-        assert refused_start(ZOO, env) == (
+        # It has imported nothing yet.
+        done = run("serve", str(ZOO), "--listen", "127.0.0.1:0", env=env)
+        assert (done.code, done.out) == (3, "")
+        assert done.err == (
             f"graphwire: {setting}=otlp needs opentelemetry.exporter, which is not installed or "
             "can't be loaded: install graphwire[otel]\n"
         )
@@ -415,4 +404,4 @@ def test_a_variable_that_asks_for_what_there_is_not_is_named(
     tmp_path: Path, setting: str, name: str, value: str, said: str
 ) -> None:
     env = {setting: "otlp", "GRAPHWIRE_DATABASE": str(tmp_path / "x.db"), name: value}
-    assert refused_start(ZOO, env) == f"graphwire: {said}\n"
+    assert refused_start(str(ZOO), env=env) == Result(3, "", f"graphwire: {said}\n")
