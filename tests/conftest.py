@@ -69,7 +69,7 @@ LONGEST = [
         "e2e/test_health.py",
         "storage/test_transactions.py",
         "checkpoints/test_saver.py",
-        "cli/test_debugger.py",
+        "cli/debugger/test_lost_servers.py",
         "cli/test_serve.py",
         "e2e/test_breakpoints_recovered.py",
         "storage/test_threads.py",

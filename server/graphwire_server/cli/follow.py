@@ -84,6 +84,11 @@ def follow(
     )
 
 
+_LEAVES = "Ctrl-C again leaves it running"
+#: For how long a pause that was asked for holds up somebody who leaves.
+_ASKING_SECONDS = 5.0
+
+
 class _FirstPauses(AbstractContextManager[None]):
     """Has the first Ctrl-C pause a run; the next one interrupts as ever."""
 
@@ -92,6 +97,7 @@ class _FirstPauses(AbstractContextManager[None]):
         self._view = view
         self._pause = pause
         self._before: Any = None
+        self._asking: threading.Thread | None = None
 
     def __enter__(self) -> None:
         self._before = signal.signal(signal.SIGINT, self._asked)
@@ -103,14 +109,18 @@ class _FirstPauses(AbstractContextManager[None]):
         traceback: TracebackType | None,
     ) -> None:
         signal.signal(signal.SIGINT, self._before)
+        if exc is not None and self._asking is not None:
+            # Who leaves right after it has asked for a pause all the same.
+            self._asking.join(_ASKING_SECONDS)
 
     def _asked(self, _signal: int, _frame: FrameType | None) -> None:
         if not self._stream.run_id:
             raise KeyboardInterrupt
         signal.signal(signal.SIGINT, self._before)
-        self._view.note("pausing…   Ctrl-C again leaves it running")
+        self._view.note(f"asking it to pause…   {_LEAVES}")
         # Beside the stream, which goes on meanwhile and brings the pause.
-        threading.Thread(target=self._ask, args=(self._stream.run_id,), daemon=True).start()
+        self._asking = threading.Thread(target=self._ask, args=(self._stream.run_id,), daemon=True)
+        self._asking.start()
 
     def _ask(self, run_id: str) -> None:
         try:
@@ -118,6 +128,8 @@ class _FirstPauses(AbstractContextManager[None]):
         except GraphwireError as error:
             # It has ended meanwhile, or can't be paused: the stream goes on and says so.
             self._view.note(f"not paused: {error}")
+        else:
+            self._view.note(f"pausing…   {_LEAVES}")
 
 
 def exit_code(outcome: Outcome) -> ExitCode:

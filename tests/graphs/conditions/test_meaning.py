@@ -1,13 +1,11 @@
-"""Conditions of breakpoints: what is refused when they arrive, what they mean, what they cost."""
+"""What conditions of breakpoints mean, and what they read for that."""
 
 # ruff: noqa: E501 - in the tables a case is a line.
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -16,59 +14,15 @@ from typing import Any, NoReturn
 import pytest
 from graphwire_server import jsontext
 from graphwire_server.graphs.conditions import (
-    MAX_LENGTH,
-    MAX_NESTING,
-    ConditionError,
     ConditionFailed,
-    Position,
     Variables,
     compile_condition,
 )
-from graphwire_server.graphs.conditions.types import DYN, Type
-from hypothesis import example, given
-from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
+from .asked import failure, holds, known, variables
+
 REFUND = 'state.messages[-1].tool_calls.exists(t, t.name == "refund" && t.args.amount > 100)'
-
-
-def variables(
-    state: Mapping[str, object] | None = None,
-    *,
-    task_input: object = None,
-    metadata: Mapping[str, object] | None = None,
-) -> Variables:
-    return Variables(
-        node="tools",
-        step=3,
-        task_id="t-1",
-        task_input=lambda: task_input,
-        state=lambda: {} if state is None else state,
-        metadata=lambda: {} if metadata is None else metadata,
-    )
-
-
-def holds(text: str, /, **state: object) -> bool:
-    return compile_condition(text, None).holds(variables(state))
-
-
-def known(*keys: str) -> dict[str, Type]:
-    """The keys of a state of whose types nothing is known."""
-    return dict.fromkeys(keys, DYN)
-
-
-def failure(text: str, /, **state: object) -> str:
-    with pytest.raises(ConditionFailed) as caught:
-        holds(text, **state)
-    assert str(caught.value) == caught.value.message
-    return caught.value.message
-
-
-def refusal(text: str, state_keys: list[str] | None = None) -> tuple[int, str]:
-    """Returns the offset and the message of what is wrong with a condition."""
-    with pytest.raises(ConditionError) as caught:
-        compile_condition(text, None if state_keys is None else known(*state_keys))
-    return caught.value.position.offset, caught.value.message
 
 
 def calls(*amounts: object) -> AIMessage:
@@ -104,9 +58,6 @@ class ReadOnly(Mapping[str, object]):
 
     def __len__(self) -> int:
         return len(self.values_)
-
-
-# Variables.
 
 
 def test_the_condition_of_the_docs() -> None:
@@ -483,296 +434,3 @@ class Bad:
 
 
 # What is refused when it arrives.
-
-
-@pytest.mark.parametrize(
-    "text, offset, message",
-    [
-        ("", 0, "there is no expression"),
-        (" // nothing", 11, "there is no expression"),
-        ("state.a +", 9, "the condition ends here, where a value should be"),
-        ("(true", 5, "the condition ends here, where ')' should be"),
-        ("true)", 4, "found ')', where an operator or the end should be"),
-        ("true false", 5, "found 'false', where an operator or the end should be"),
-        ("state.a = 1", 8, "'=' is not part of the language; equality is =="),
-        ("true & true", 5, "'&' is not part of the language; 'and' is &&"),
-        ("true and true", 5, "found 'and', where an operator or the end should be"),
-        ("'abc", 0, "this string is not closed"),
-        ('node == b"abc', 8, "this string is not closed"),
-        (r"node == 'a\d'", 10, r"\d is no escape; a backslash is written \\"),
-        (r"node == '\uD800'", 9, r"\uD800 is no character"),
-        (r"b'\u0041' == b''", 2, r"\u0041 can't be in bytes, which are written as \x00 to \xff"),
-        ("1abc == 1", 1, "'a' can't follow a number"),
-        ("9223372036854775808 > 0", 0, "9223372036854775808 is more than the largest int, 9223372036854775807"),
-        ("9223372036854775809 > 0", 0, "9223372036854775809 is outside the ints, which have 64 bits"),
-        ("18446744073709551616u > 0u", 0, "18446744073709551616u is more than the largest uint, 18446744073709551615u"),
-        ("state.in == 1", 6, "found 'in', where the name of a field should be"),
-        ("while == 1", 0, "'while' is reserved: no variable is called so"),
-        ("Foo{a: 1} == 1", 3, "values of message types can't be made in a condition"),
-        ("[1, 2 == 1", 10, "the condition ends here, where ']' should be"),
-        ("has(state)", 0, 'has() takes one field, as in has(state.user); or: "user" in state'),
-        ("[1].all(x)", 4, "all() takes a variable and an expression: all(x, …)"),
-        ("[1].all(x.y, true)", 10, "all() takes a variable's name first: all(x, …)"),
-        ("foo == 1", 0, "there is no variable 'foo'; there are: state, node, step, metadata, task"),
-        ("state.a == 1 &&\n  stat.b", 18, "there is no variable 'stat'; did you mean 'state'? There are: state, node, step, metadata, task"),
-        ("[1].all(x, true) && x", 20, "there is no variable 'x'; there are: state, node, step, metadata, task"),
-        ("task.inputs", 5, "task has no 'inputs'; it has: id, input"),
-        ("task == 1", 0, "'task' is no value by itself: use task.input or task.id"),
-        ("sise(node) > 1", 0, "there is no function sise(); did you mean 'size'?"),
-        ("exists(state.a, x, true)", 0, "exists() goes through a list, as in state.messages.exists(x, …)"),
-        ("node.int() == 1", 5, "int() is written int(x)"),
-        ("contains(node, 'a')", 0, "contains() is written x.contains(…)"),
-        ("1 + 2", 0, "a condition is true or false, and this is an int"),
-        ("  node", 2, "a condition is true or false, and this is a string"),
-        ("state.a.map(x, x)", 0, "a condition is true or false, and this is a list"),
-        ('"a" && true', 0, "&& takes bools, and this is a string"),
-        ("true || step", 8, "|| takes bools, and this is an int"),
-        ('step + "x" == "a"', 5, "there is no int + string; convert the other side, as in string(…)"),
-        ("step + 1.5 > 2", 5, "there is no int + double; convert one side, as in double(…)"),
-        ("size(step) == 1", 0, "there is no size(int); there is: size(string), size(bytes), size(list), size(map)"),
-        ("node.contains(1)", 5, "there is no string.contains(int); there is: string.contains(string)"),
-        ("node == 1", 5, "a string is never equal to an int"),
-        ("[1] == ['a']", 4, "a list(int) is never equal to a list(string)"),
-        ("node == null", 5, "a string is never equal to null"),
-        ("node < 1", 5, "there is no string < int"),
-        ("node.name == 'a'", 5, "a string has no field 'name'"),
-        ("node[0] == 'a'", 4, "a string has no members"),
-        ("metadata[0] == 1", 8, "this map's key is a string, and this is an int"),
-        ("[1]['a'] == 1", 3, "a list's index is an int, and this is a string"),
-        ("1 in node", 5, "'in' looks into a list or a map, and this is a string"),
-        ("'a' in [1]", 4, "a string is never in a list(int)"),
-        ("node.exists(x, true)", 5, "exists() goes through a list or a map, and this is a string"),
-        ("[1].exists(x, x + 1)", 16, "exists() takes a bool, and this is an int"),
-        ("{1.5: 1} == {}", 1, "a map's key is a string, a number or a bool; this is a double"),
-        ("-node == 1", 0, "there is no - for a string"),
-        ("-5u == 1", 0, "there is no - for a uint"),
-        ("step ? true : false", 0, "what stands before ? is a bool, and this is an int"),
-        ("node.matches('(')", 13, "'(' is no pattern of RE2: missing ): ("),
-        ("node.matches('(a+)\\\\1')", 13, "'(a+)\\\\1' is no pattern of RE2: invalid escape sequence: \\1"),
-        ("node.matches('((a{100}){10}){2}')", 13, "'((a{100}){10}){2}' is no pattern of RE2: invalid repetition size: {2}"),
-        ("timestamp('today') < timestamp(0)", 10, "'today' is no timestamp, as 2026-01-31T12:00:00Z is"),
-        ("timestamp('2026-02-30T00:00:00Z') < timestamp(0)", 10, "there is no such time as '2026-02-30T00:00:00Z'"),
-        ("duration('1 day') > duration('0s')", 9, "'1 day' is no duration, as 1h30m or 1.5s is"),
-        ("é == 1", 0, "'é' is not part of the language"),
-        ("state.a?.b == 1", 15, "the condition ends here, where ':' should be"),
-    ],
-)  # fmt: skip
-def test_refusal(text: str, offset: int, message: str) -> None:
-    assert refusal(text) == (offset, message)
-
-
-def test_an_error_says_line_and_column() -> None:
-    with pytest.raises(ConditionError) as caught:
-        compile_condition("true &&\n  (foo)\n", None)
-    assert caught.value.position == Position(offset=11, line=2, column=4)
-    assert str(caught.value).startswith("line 2, column 4: there is no variable 'foo'")
-
-
-@pytest.mark.parametrize(
-    "text, offset",
-    [("state.mesages == []", 6), ("has(state.mesages)", 10), ("state['mesages'] == []", 6),
-     ("'mesages' in state", 0)],
-)  # fmt: skip
-def test_keys_that_the_state_has_not(text: str, offset: int) -> None:
-    wanted = "the state has no 'mesages'; did you mean 'messages'? It has: messages, user"
-    assert refusal(text, ["user", "messages"]) == (offset, wanted)
-    compile_condition(text, None)
-    many = [f"key{index:02}" for index in range(30)]
-    assert refusal("state.x == 1", many)[1].endswith("key18, key19, …")
-    assert refusal("state.x == 1", [])[1] == "the state has no 'x'; it has: nothing"
-
-
-# Limits.
-
-
-def test_length() -> None:
-    text = "true" + " " * (MAX_LENGTH - 4)
-    assert holds(text)
-    assert refusal(text + " ") == (MAX_LENGTH, "has 4097 characters, and 4096 are allowed")
-
-
-@pytest.mark.parametrize(
-    "opening, inside, closing",
-    [
-        ("(", "true", ")"),
-        ("!", "true", ""),
-        ("[", "1", "][0] == 1 || true"),
-        ("{'a': ", "1", "}"),
-        ("size(", "''", ")"),
-        ("true ? true : ", "true", ""),
-        ("", "state", ".a"),
-        ("", "state", "[0]"),
-        ("", "1", "+1"),
-        ("[1].all(x, ", "true", ")"),
-        ("-", "step", ""),
-    ],
-)
-def test_nesting(opening: str, inside: str, closing: str) -> None:
-    with pytest.raises(ConditionError, match=f"is nested deeper than {MAX_NESTING} levels"):
-        compile_condition(opening * MAX_NESTING + inside + closing * MAX_NESTING, None)
-
-
-def test_what_is_allowed_does_not_overflow_the_stack() -> None:
-    depth = MAX_NESTING - 2
-    all_of_all = "[1].all(x, " * depth + "x == 1" + ")" * depth
-    chosen = "(" * depth + "true" + ")" * depth
-    summed = "+".join(["1"] * (depth + 1)) + f" == {depth + 1}"
-    limit, used = sys.getrecursionlimit(), stack_depth()
-    sys.setrecursionlimit(used + 350)
-    try:
-        assert holds(all_of_all)
-        assert holds(chosen)
-        assert holds(summed)
-    finally:
-        sys.setrecursionlimit(limit)
-
-
-def stack_depth() -> int:
-    frame, depth = sys._getframe(), 0
-    while frame.f_back is not None:
-        frame, depth = frame.f_back, depth + 1
-    return depth
-
-
-def test_long_chains_are_not_deep() -> None:
-    assert not holds("||".join(["false"] * 500))
-    assert holds("||".join(f"step=={n}" for n in range(300)))
-    assert holds("&&".join(f"step!={n}" for n in range(4, 300)))
-
-
-LONG = list(range(100_000))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "state.x.all(a, state.x.all(b, state.x.all(c, true)))",
-        "state.x.exists(a, a < 0)",
-        "state.x.all(a, 1 / 0 == 1)",
-        "state.x.all(a, 1 / 0 == 1 || 1 / 0 == 2)",
-        "state.x.map(a, state.x.map(b, [a, b])) == []",
-        "state.x.filter(a, true) == []",
-        "state.x.map(a, a > 0, a) == []",
-        "-1 in state.x",
-        "state.x == state.y",
-        "state.x.map(a, [a, a] + [a] + [a]) == []",
-        "state.x.map(a, state.s + state.s) == []",
-        "state.x.all(a, state.s == state.t)",
-        "state.x.all(a, !state.s.contains('b'))",
-        "state.x.all(a, state.s <= state.t)",
-        "state.x.all(a, state.s.matches('^(a|b|aa)*$'))",
-        "state.x.all(a, state.s.matches('(?:a?){300}a{300}'))",
-        "state.x.all(a, !state.s.matches('b' + string(a)))",
-        "state.x.all(a, timestamp('2026-01-01T00:00:00Z').getHours('Europe/Vienna') == 1)",
-        "state.m.all(m, m.type == 'human')",
-        "state.d.all(k, k != 'a')",
-        "state.d == state.e",
-    ],
-)
-def test_cost_is_bounded(text: str) -> None:
-    state = {
-        "x": LONG,
-        "y": list(LONG),
-        "s": "a" * 100_000,
-        "t": "".join(["a"] * 100_000),
-        "m": [HumanMessage("hi")] * 1 + [HumanMessage("hi") for _ in range(10_000)],
-        "d": dict.fromkeys(map(str, LONG)),
-        "e": dict.fromkeys(map(str, LONG)),
-    }
-    condition, asked = compile_condition(text, None), variables(state)
-    with pytest.raises(ConditionFailed, match=r"^costs more than 100000 steps$"):
-        condition.holds(asked)
-
-
-def test_a_budget_is_for_one_evaluation() -> None:
-    condition = compile_condition("state.x.all(a, a >= 0)", None)
-    for _ in range(10):
-        assert condition.holds(variables({"x": LONG[:20_000]}))
-
-
-def test_cycles_and_depth() -> None:
-    first: list[Any] = []
-    first.append(first)
-    second: list[Any] = []
-    second.append(second)
-    assert failure("state.a == state.b", a=first, b=second) == (
-        "line 1, column 9: values nested deeper than 100 levels are not compared"
-    )
-    assert holds("state.a[0][0][0].size() == 1", a=first)
-
-
-# Properties.
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-
-
-def literal(value: object) -> str:
-    """Writes a JSON value as an expression, whose types are not checked."""
-    match value:
-        case None | bool() | float() | int():
-            return f"dyn({json.dumps(value)})"
-        case str():
-            escaped = "".join(f"\\U{ord(character):08x}" for character in value)
-            return f"dyn('{escaped}')"
-        case list():
-            return f"dyn([{', '.join(map(literal, value))}])"
-        case dict():
-            entries = (f"{literal(key)}: {literal(inner)}" for key, inner in value.items())
-            return f"dyn({{{', '.join(entries)}}})"
-    raise AssertionError(value)
-
-
-def same(left: object, right: object) -> bool:
-    """Says whether two JSON values are the same for CEL."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
-    return left == right
-
-
-@given(json_values, json_values)
-@example(1, True)
-@example([0], [False])
-@example({"a": 0.0}, {"a": -0.0})
-def test_equality_is_that_of_json(left: Any, right: Any) -> None:
-    written = f"{literal(left)} == {literal(left)} && {literal(left)} == state.left"
-    if len(written) <= MAX_LENGTH:
-        assert holds(written, left=left)
-    assert holds("state.left == state.right", left=left, right=right) is same(left, right)
-    assert holds("state.left in [state.right]", left=left, right=right) is same(left, right)
-
-
-def compiles_or_is_refused(text: str) -> None:
-    # Anything that is raised but these is a bug.
-    with suppress(ConditionError, ConditionFailed):
-        condition = compile_condition(text, None)
-        assert condition.holds(variables({"a": 1, "s": "x", "t": [True]})) in (True, False)
-
-
-@given(st.text(alphabet="stae.x[]()!&|<>=+-*/%?:'\"1 ,{}`\\in\n0.5u#", max_size=30))
-def test_any_text_compiles_or_is_refused(text: str) -> None:
-    compiles_or_is_refused(text)
-
-
-PARTS = """
-state state.s state.t [ ] ( ) . , ? : && || == != < in + - * / % ! 1 2.5 -1 0u 'a' b'a' true null
-x .size() .exists(x, .map(x, [0] [-1] {} has( size( string( int( type( task.input node step
-"""
-
-
-@given(st.lists(st.sampled_from(PARTS.split()), max_size=12).map(" ".join))
-def test_any_words_compile_or_are_refused(text: str) -> None:
-    compiles_or_is_refused(text)
