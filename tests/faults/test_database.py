@@ -17,26 +17,22 @@ from graphwire_server.storage.interface import StorageUnavailable, Transaction
 from graphwire_server.storage.locations import PostgresAddress
 from graphwire_server.storage.postgres import PostgresStorage, connection, silence
 
-from tests.e2e.drive import create, get_run, payload, refusal_of, shapes, value
+from tests.e2e.drive import get_run, refusal_of
 from tests.e2e.gates import until
+from tests.faults.marches import check, start
 from tests.faults.proxy import Line, Proxy, Side, random_lives, running_proxy
 from tests.postgres import PostgresServer
 from tests.replicas.replica import (
-    LONG,
-    MODES,
     PATIENCE,
     Ledger,
     Reader,
     Replica,
     attempts,
-    march,
-    marched,
     replicas,
     wait_run,
 )
 from tests.storage.builders import a_thread
 
-STEPS = 30
 OPTIONS = "sslmode=disable&gssencmode=disable"
 
 
@@ -79,34 +75,6 @@ def healed(proxy: Proxy) -> Iterator[None]:
     """What a test has done to the proxy is over after it."""
     yield
     proxy.heal()
-
-
-def start(replica: Replica, ledger: Ledger, *, pace: float = 0.02) -> Reader:
-    """Starts a march and reads its events."""
-    run = create(
-        replica.runs,
-        assistant_id="march",
-        input=payload(march(ledger, steps=STEPS, pace=pace)),
-        config=LONG,
-        stream_modes=MODES,
-    )
-    return Reader.join(replica, run.run_id)
-
-
-def check(replica: Replica, run_id: str, ledger: Ledger) -> int:
-    """Checks that a march came to its end, whole, with nothing doubled.
-
-    Returns how many attempts that took.
-    """
-    result = wait_run(replica, run_id)
-    assert value(result.values)["log"] == marched(STEPS)
-    events = Reader.join(replica, run_id).whole()
-    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    assert shapes(events)[-1] == ("end", "SUCCEEDED")
-    assert len([e for e in events if e.WhichOneof("event") == "updates"]) == STEPS
-    began = 1 + len(attempts(events))
-    ledger.check(steps=STEPS, attempts=began)
-    return began
 
 
 def test_runs_go_on_when_connections_to_the_database_are_cut_anywhere(

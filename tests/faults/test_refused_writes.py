@@ -12,22 +12,16 @@ import grpc
 import pytest
 from graphwire.v1 import run_pb2, threads_pb2
 
-from tests.e2e.drive import DEADLINE, create, get_run, payload, refusal_of, shapes, value
+from tests.e2e.drive import DEADLINE, get_run, refusal_of
 from tests.e2e.gates import until
+from tests.faults.marches import check, start
 from tests.postgres import PostgresServer
 from tests.replicas.replica import (
-    LONG,
-    MODES,
     Ledger,
-    Reader,
     Replica,
-    march,
-    marched,
     replicas,
-    wait_run,
 )
 
-STEPS = 30
 LEASE = {"GRAPHWIRE_LEASE_SECONDS": "120"}
 
 
@@ -64,27 +58,9 @@ def without_room(process: int) -> Iterator[None]:
 
 def begin(replica: Replica, ledger: Ledger) -> str:
     """Starts a march, and returns it once it is under way."""
-    run = create(
-        replica.runs,
-        assistant_id="march",
-        input=payload(march(ledger, steps=STEPS, pace=0.02)),
-        config=LONG,
-        stream_modes=MODES,
-    )
+    reader = start(replica, ledger)
     until(lambda: len(ledger.lines("end")) > 3, "it is under way")
-    return run.run_id
-
-
-def check(replica: Replica, run_id: str, ledger: Ledger) -> None:
-    """Checks that a march came to its end in one attempt, each step done and told once."""
-    result = wait_run(replica, run_id)
-    assert value(result.values)["log"] == marched(STEPS)
-    events = Reader.join(replica, run_id).whole()
-    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    assert shapes(events)[-1] == ("end", "SUCCEEDED")
-    assert len([e for e in events if e.WhichOneof("event") == "updates"]) == STEPS
-    ledger.check(steps=STEPS, attempts=1)
-    assert get_run(replica.runs, run_id).attempt == 1
+    return reader.run_id
 
 
 def refused(call: Any, request: Any) -> tuple[str, str, float | None]:
@@ -105,7 +81,7 @@ def test_a_run_waits_while_there_is_no_room_on_the_disk(on_sqlite: Replica, tmp_
         assert refused(on_sqlite.threads.CreateThread, new) == unavailable
         assert get_run(on_sqlite.runs, run_id).status == run_pb2.RUN_STATUS_RUNNING
         until(lambda: "database_does_not_answer" in on_sqlite.process.log, "health says so")
-    check(on_sqlite, run_id, ledger)
+    assert check(on_sqlite, run_id, ledger) == 1
     until(lambda: "database_answers_again" in on_sqlite.process.log, "health is right again")
 
 
@@ -128,4 +104,4 @@ def test_a_run_waits_while_its_statements_are_ended(
             until(end_statement, "a write is refused")
         assert get_run(on_postgres.runs, run_id).status == run_pb2.RUN_STATUS_RUNNING
         other.execute("ROLLBACK")
-    check(on_postgres, run_id, ledger)
+    assert check(on_postgres, run_id, ledger) == 1

@@ -16,6 +16,8 @@ from graphwire_server.storage.sqlite import SqliteStorage
 from graphwire_server.storage.sqlite.connection import Connection
 from graphwire_server.storage.sqlite.writer import Writer
 
+from .two_servers import joined
+
 OpenSqlite = Callable[[Path | str], Coroutine[Any, Any, SqliteStorage]]
 OpenPostgres = Callable[..., Coroutine[Any, Any, PostgresStorage]]
 
@@ -70,6 +72,18 @@ async def open_postgres(postgres_address: PostgresAddress) -> AsyncIterator[Open
 
         yield open_postgres
     no_thread_is_left(before)
+
+
+@pytest.fixture
+async def a(open_postgres: OpenPostgres) -> PostgresStorage:
+    """One server's storage."""
+    return await joined(await open_postgres(), "a")
+
+
+@pytest.fixture
+async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
+    """Another server's storage, on the same database."""
+    return await joined(await open_postgres(), "b")
 
 
 def no_thread_is_left(before: set[threading.Thread]) -> None:

@@ -15,7 +15,7 @@ from graphwire_server.storage.records import ThreadStatus
 
 from .builders import a_thread, an_assistant
 from .conftest import OpenPostgres
-from .test_postgres_servers import TIMEOUT, waiting_for_locks
+from .two_servers import TIMEOUT, waiting_for_locks
 
 T = TypeVar("T")
 
@@ -26,12 +26,6 @@ async def a(open_postgres: OpenPostgres) -> PostgresStorage:
     storage = await open_postgres()
     await storage.write(lambda tx: tx.insert_assistant(an_assistant()))
     return storage
-
-
-@pytest.fixture
-async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
-    """Another server's storage, on the same database."""
-    return await open_postgres()
 
 
 class Halted:

@@ -7,25 +7,13 @@ import random
 import threading
 from collections.abc import Callable
 
-import pytest
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.records import LOG_START, ChangePlace, RunStatus
 
-from .builders import A_DAY, a_pause, a_run, a_thread, add
-from .conftest import OpenPostgres
+from .builders import a_pause, a_run, a_thread, add
 
 TIMEOUT = 30
-
-
-@pytest.fixture
-async def a(open_postgres: OpenPostgres) -> PostgresStorage:
-    return await open_postgres()
-
-
-@pytest.fixture
-async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
-    return await open_postgres()
 
 
 class Slow:
@@ -130,8 +118,6 @@ async def test_runs_of_one_thread_that_begin_and_end_on_two_servers_get_places_o
 ) -> None:
     names = [f"{number:02}" for number in range(40)]
     await add(a, a_thread(), *(a_run(name) for name in names))
-    for storage, name in ((a, "a"), (b, "b")):
-        await storage.write(lambda tx, name=name: tx.join_servers(name, ttl=A_DAY))  # type: ignore[misc]
 
     async def claim_and_end(storage: PostgresStorage, server_id: str) -> None:
         def work(tx: Transaction) -> bool:

@@ -14,7 +14,7 @@ from graphwire_server.storage.postgres import PostgresStorage, transactions
 
 from .builders import a_run, a_thread, add
 from .conftest import OpenPostgres
-from .test_postgres_servers import TIMEOUT, Deciding, waiting_for_locks
+from .two_servers import TIMEOUT, Deciding, waiting_for_locks
 
 
 @pytest.fixture
@@ -23,12 +23,6 @@ async def a(open_postgres: OpenPostgres) -> PostgresStorage:
     storage = await open_postgres()
     await add(storage, a_thread("x"), a_thread("y"))
     return storage
-
-
-@pytest.fixture
-async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
-    """Another server's storage, on the same database."""
-    return await open_postgres()
 
 
 class Crossing:

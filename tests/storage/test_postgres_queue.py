@@ -8,28 +8,14 @@ import threading
 from collections import Counter
 from functools import partial
 
-import pytest
 from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.records import RunStatus, ThreadStatus
 
 from .builders import a_run, a_thread
-from .conftest import OpenPostgres
-from .test_postgres_servers import TIMEOUT, Deciding, joined, waiting_for_locks
+from .two_servers import TIMEOUT, Deciding, joined, waiting_for_locks
 
 RUNNING = RunStatus.RUNNING
-
-
-@pytest.fixture
-async def a(open_postgres: OpenPostgres) -> PostgresStorage:
-    """One server's storage."""
-    return await joined(await open_postgres(), "a")
-
-
-@pytest.fixture
-async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
-    """Another server's storage, on the same database."""
-    return await joined(await open_postgres(), "b")
 
 
 async def add_queued(storage: Storage, **runs: int) -> None:

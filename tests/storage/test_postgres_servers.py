@@ -22,63 +22,9 @@ from graphwire_server.storage.records import (
 from .builders import A_DAY, a_pause, a_run, a_thread, add, an_event
 from .conftest import OpenPostgres
 from .test_announcements import Heard
+from .two_servers import TIMEOUT, Deciding, joined, waiting_for_locks
 
-TIMEOUT = 30
 RUNNING = RunStatus.RUNNING
-
-
-@pytest.fixture
-async def a(open_postgres: OpenPostgres) -> PostgresStorage:
-    """One server's storage."""
-    return await joined(await open_postgres(), "a")
-
-
-@pytest.fixture
-async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
-    """Another server's storage, on the same database."""
-    return await joined(await open_postgres(), "b")
-
-
-async def joined(storage: PostgresStorage, server_id: str) -> PostgresStorage:
-    await storage.write(lambda tx: tx.join_servers(server_id, ttl=A_DAY))
-    return storage
-
-
-class Deciding:
-    """A work that reads a thread, and ends when it is told to."""
-
-    def __init__(self, storage: Storage, thread_id: str = "thread") -> None:
-        self.started = threading.Event()
-        self.go_on = threading.Event()
-        self._thread_id = thread_id
-        self.task = asyncio.create_task(storage.write(self))
-
-    def __call__(self, tx: Transaction) -> None:
-        assert tx.thread(self._thread_id) is not None
-        self.started.set()
-        assert self.go_on.wait(TIMEOUT)
-        tx.update_thread(self._thread_id, now=7, metadata='{"decided": 1}', head=("c", (), "{}"))
-
-    async def until_it_has_read(self) -> None:
-        assert await asyncio.to_thread(self.started.wait, TIMEOUT)
-
-    async def finish(self) -> None:
-        self.go_on.set()
-        await self.task
-
-
-async def waiting_for_locks(storage: Storage, count: int = 1) -> None:
-    """Waits until so many backends of the database wait for a lock."""
-    statement = (
-        "SELECT COUNT(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with asyncio.timeout(TIMEOUT):
-        while (
-            await storage.read(lambda r: r._execute(statement).fetchone()[0])  # type: ignore[attr-defined]
-            != count
-        ):
-            await asyncio.sleep(0.01)
 
 
 async def test_who_decides_on_a_thread_sees_what_was_decided_before(

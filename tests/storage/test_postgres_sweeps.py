@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-import pytest
 from graphwire_server.runs import retention
 from graphwire_server.runs.housekeeping import Housekeeping, RetentionPolicy
 from graphwire_server.storage.interface import Transaction
@@ -13,22 +12,9 @@ from graphwire_server.storage.postgres import PostgresStorage
 from graphwire_server.storage.records import Expiry, RunStatus, ThreadsKept
 
 from .builders import a_run, a_thread, add, an_event
-from .conftest import OpenPostgres
-from .test_postgres_servers import Deciding
+from .two_servers import Deciding
 
 WHICH = Expiry(ThreadsKept.DEFAULT, before=5)
-
-
-@pytest.fixture
-async def a(open_postgres: OpenPostgres) -> PostgresStorage:
-    """One server's storage."""
-    return await open_postgres()
-
-
-@pytest.fixture
-async def b(open_postgres: OpenPostgres, a: PostgresStorage) -> PostgresStorage:
-    """Another server's storage, on the same database."""
-    return await open_postgres()
 
 
 async def test_a_thread_that_somebody_decides_on_is_left_for_the_next_time(
