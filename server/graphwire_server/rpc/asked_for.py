@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from graphwire.v1 import assistants_pb2, run_pb2, threads_pb2
+from graphwire.v1 import assistants_pb2, run_pb2, runs_pb2, threads_pb2
 from graphwire.v1.payload_pb2 import Payload
 
 from graphwire_server import jsontext
+from graphwire_server.rpc.paging import DEFAULT_PAGE_SIZE
 from graphwire_server.rpc.payloads import PayloadCodec
 
 _MULTITASK = {
@@ -20,7 +21,13 @@ _MULTITASK = {
     run_pb2.MULTITASK_STRATEGY_INTERRUPT: "interrupt",
     run_pb2.MULTITASK_STRATEGY_ROLLBACK: "rollback",
 }
-_IDS = ("thread_id", "run_id", "pause_id", "checkpoint_id", "as_node")
+_STATUS = {
+    threads_pb2.THREAD_STATUS_IDLE: "idle",
+    threads_pb2.THREAD_STATUS_BUSY: "busy",
+    threads_pb2.THREAD_STATUS_INTERRUPTED: "interrupted",
+    threads_pb2.THREAD_STATUS_ERROR: "error",
+}
+_IDS = ("run_id", "pause_id", "checkpoint_id", "as_node")
 
 
 class AskedFor:
@@ -54,23 +61,50 @@ class AskedFor:
         before = self._before
         return {k: v for k, v in self.metadata.items() if k not in before or before[k] != v}
 
-    def of(self, request: Any) -> dict[str, Any]:
-        """Returns what is read, changed, deleted or searched for."""
+    def of(self, request: Any, thread_id: str = "") -> dict[str, Any]:
+        """Returns what of a thread, or of several, is read, changed, deleted or searched for.
+
+        Args:
+            request: The request.
+            thread_id: The thread of what it names, where it does not name the thread itself.
+        """
         if not self._wanted:
             return {}
+        fields = request.DESCRIPTOR.fields_by_name
         value: dict[str, Any] = {
-            name: getattr(request, name)
-            for name in _IDS
-            if name in request.DESCRIPTOR.fields_by_name and getattr(request, name)
+            "thread_id": thread_id or getattr(request, "thread_id", "") or None,
+            **{name: getattr(request, name) for name in _IDS if getattr(request, name, "")},
+            "metadata": self._object(request, "metadata", "metadata"),
         }
-        if "thread_ids" in request.DESCRIPTOR.fields_by_name:
-            value["thread_ids"] = list(request.thread_ids)
-        value["metadata"] = self._object(request, "metadata", "metadata")
-        if "filter" in request.DESCRIPTOR.fields_by_name:
-            value["metadata"] = self._object(request.filter, "metadata", "filter.metadata")
-            value["limit"] = getattr(request, "page_size", 0)
-            value["offset"] = 0
+        if "run_ids" in fields:
+            value["run_ids"] = list(request.run_ids)
+        if "action" in fields:
+            rolls_back = request.action == runs_pb2.CANCEL_ACTION_ROLLBACK
+            value["action"] = "rollback" if rolls_back else "interrupt"
+        if "filter" in fields:
+            value |= self._searched(request.filter, getattr(request, "page_size", 0))
         return self._given(value)
+
+    def of_search_of_assistants(self, request: Any) -> dict[str, Any]:
+        """Returns which assistants are searched for."""
+        if not self._wanted:
+            return {}
+        return self._given(
+            {
+                "graph_id": request.filter.graph_id or None,
+                "metadata": self._object(request.filter, "metadata", "filter.metadata"),
+                "limit": getattr(request, "page_size", 0) or DEFAULT_PAGE_SIZE,
+                "offset": 0,
+            }
+        )
+
+    def of_cancelling(self, run_id: str, thread_id: str) -> dict[str, Any]:
+        """Returns a run that is to be cancelled when its reader goes away."""
+        if not self._wanted:
+            return {}
+        return self._given(
+            {"thread_id": thread_id, "run_id": run_id, "metadata": {}, "action": "interrupt"}
+        )
 
     def of_new_thread(self, request: threads_pb2.CreateThreadRequest) -> dict[str, Any]:
         """Returns the thread that is to be made."""
@@ -94,8 +128,8 @@ class AskedFor:
         given = deepcopy(dict(metadata or {}))
         return self._given({"thread_id": thread_id, "metadata": given, "if_exists": "raise"})
 
-    def of_start(self, request: Any) -> dict[str, Any]:
-        """Returns the run that is to be started."""
+    def of_start(self, request: Any, assistant_id: str) -> dict[str, Any]:
+        """Returns the run that is to be started, as which assistant."""
         if not self._wanted:
             return {}
         kwargs: dict[str, Any] = {
@@ -124,7 +158,7 @@ class AskedFor:
         return self._given(
             {
                 "thread_id": request.thread_id or None,
-                "assistant_id": request.assistant_id,
+                "assistant_id": assistant_id or None,
                 "run_id": None,
                 "status": "pending",
                 "metadata": self._object(request, "metadata", "metadata"),
@@ -165,6 +199,24 @@ class AskedFor:
     def _given(self, value: dict[str, Any]) -> dict[str, Any]:
         self._value = value
         self._before = deepcopy(value.get("metadata") or {})
+        return value
+
+    def _searched(self, which: Any, page_size: int) -> dict[str, Any]:
+        """Returns what is searched for, by a filter of threads or of pauses."""
+        of_pauses = "thread_metadata" in which.DESCRIPTOR.fields_by_name
+        name = "thread_metadata" if of_pauses else "metadata"
+        value: dict[str, Any] = {
+            "thread_id": getattr(which, "thread_id", "") or None,
+            "metadata": self._object(which, name, f"filter.{name}"),
+            "limit": page_size or DEFAULT_PAGE_SIZE,
+            "offset": 0,
+        }
+        if not of_pauses:
+            value |= {
+                "ids": list(which.thread_ids) or None,
+                "values": self._object(which, "values", "filter.values"),
+                "status": _STATUS.get(which.statuses[0]) if len(which.statuses) == 1 else None,
+            }
         return value
 
     def _resume(self, resume: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from graphwire_server.rpc import validation
 from graphwire_server.rpc.asked_for import AskedFor
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.runs.assistant_service import assistant_exists
-from graphwire_server.runs.assistants import find, no_assistant
+from graphwire_server.runs.assistants import assistant_of_thread, find, no_assistant
 from graphwire_server.runs.caller import Caller
 from graphwire_server.runs.event_log import run_not_found
 from graphwire_server.runs.inbox import pause_not_found
@@ -40,8 +40,9 @@ class Subject(Enum):
     THREAD = auto()
     RUN = auto()
     PAUSE = auto()
-    #: Whatever the caller may see.
+    #: Whatever the caller may see; several threads, by their ids.
     LIST = auto()
+    THREADS = auto()
     #: A thread that is made; a copy of one.
     NEW_THREAD = auto()
     COPY = auto()
@@ -89,7 +90,7 @@ RULES: dict[str, Rule | None] = {
     "/graphwire.v1.Threads/UpdateThread": _threads("update", Subject.THREAD),
     "/graphwire.v1.Threads/DeleteThread": _threads("delete", Subject.THREAD),
     "/graphwire.v1.Threads/CopyThread": _threads("read", Subject.COPY),
-    "/graphwire.v1.Threads/PruneThreads": _threads("delete", Subject.LIST),
+    "/graphwire.v1.Threads/PruneThreads": _threads("delete", Subject.THREADS),
     "/graphwire.v1.Threads/GetThreadStorage": _threads("read", Subject.THREAD),
     "/graphwire.v1.Threads/GetThreadState": _threads("read", Subject.THREAD),
     "/graphwire.v1.Threads/UpdateThreadState": _threads("update", Subject.THREAD),
@@ -164,10 +165,12 @@ class Authorizer:
             return [_caller(identity, ALL)]
         match rule.subject:
             case Subject.THREAD | Subject.RUN | Subject.PAUSE:
-                access = await self._decide(identity, rule, asked.of(request))
+                named = _Named(rule.subject, request)
+                thread_id = await self._thread_of(named)
+                access = await self._decide(identity, rule, asked.of(request, thread_id))
                 asked.put_back(request)
-                await self._check_named(rule.subject, request, access)
-                await self._check_besides(method, request, identity)
+                await self._check_named(named, access)
+                await self._check_besides(method, request, identity, thread_id)
             case Subject.NEW_THREAD:
                 access = await self._decide(identity, rule, asked.of_new_thread(request))
                 asked.put_back(request)
@@ -175,7 +178,7 @@ class Authorizer:
                 await self._check_assistant(request, identity)
             case Subject.COPY:
                 access = await self._decide(identity, rule, asked.of(request))
-                await self._check_named(Subject.THREAD, request, access)
+                await self._check_named(_Named(Subject.THREAD, request), access)
                 made = await self._made(identity, request.new_thread_id)
                 return [replace(made, access=access)]
             case Subject.START:
@@ -188,8 +191,9 @@ class Authorizer:
                     for each in request.requests
                 ] or [_caller(identity, ALL)]
             case Subject.CANCELS:
-                access = await self._decide(identity, rule, asked.of(request))
-                await self._check_cancelled(request, access)
+                access = await self._admit_cancels(request, identity, rule)
+            case Subject.THREADS:
+                access = await self._admit_threads(request, identity, rule)
             case Subject.NEW_ASSISTANT:
                 access = await self._decide(identity, rule, asked.of_assistant(request))
                 asked.put_back(request)
@@ -201,9 +205,10 @@ class Authorizer:
                     sees = await self._seen_threads(identity)
                     return [replace(_caller(identity, access), sees=sees)]
             case _:
-                access = await self._decide(identity, rule, asked.of(request))
-                if rule.action == "search":
-                    access = _with_searched(access, asked)
+                of_threads = rule.resource == "threads"
+                wanted = asked.of if of_threads else asked.of_search_of_assistants
+                access = await self._decide(identity, rule, wanted(request))
+                access = _with_searched(access, asked)
         return [_caller(identity, access)]
 
     async def _decide(self, identity: Identity, rule: Rule, value: dict[str, Any]) -> Access:
@@ -219,32 +224,36 @@ class Authorizer:
         except errors.GraphwireError:
             return None
 
-    async def _check_named(self, subject: Subject, request: Any, access: Access) -> None:
+    async def _thread_of(self, named: _Named) -> str:
+        """Returns the thread of what is named, if a project's handlers want to know it.
+
+        Raises:
+            NotFoundError: There is none: nobody has to be asked.
+        """
+        if named.subject is Subject.THREAD or not self._policy.reads_requests:
+            return ""
+        found = await self._storage.read(lambda db: db.belonging(**named.key), short=True)
+        if found is None:
+            raise named.missing
+        return found.thread_id
+
+    async def _check_named(self, named: _Named, access: Access) -> None:
         """Raises the NOT_FOUND of what is not there for what is not for the caller to see."""
-        missing: errors.NotFoundError
-        match subject:
-            case Subject.RUN:
-                name, value = "run_id", validation.run_id(request.run_id)
-                missing = run_not_found(value)
-            case Subject.PAUSE:
-                name = "pause_id"
-                value = validation.optional_uuid(validation.required(request.pause_id, name), name)
-                missing = pause_not_found(value)
-            case _:
-                name, value = "thread_id", validation.thread_id(request.thread_id)
-                missing = thread_not_found(value)
         if access == ALL:
             return
-        found = await self._storage.read(lambda db: db.belonging(**{name: value}), short=True)
+        found = await self._storage.read(lambda db: db.belonging(**named.key), short=True)
         if not _admits(access, found):
-            raise missing
+            raise named.missing
 
-    async def _check_besides(self, method: str, request: Any, identity: Identity) -> None:
+    async def _check_besides(
+        self, method: str, request: Any, identity: Identity, thread_id: str
+    ) -> None:
         """Checks what a request does besides to what it names, or takes for it."""
         if method == _JOIN and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
             # To read a run is not enough to have it cancelled.
-            access = await self._decide(identity, _CANCELLING, self._asked().of(request))
-            await self._check_named(Subject.RUN, request, access)
+            value = self._asked().of_cancelling(request.run_id, thread_id)
+            access = await self._decide(identity, _CANCELLING, value)
+            await self._check_named(_Named(Subject.RUN, request), access)
         if method == _EDIT:
             await self._check_assistant(request, identity)
 
@@ -252,6 +261,30 @@ class Authorizer:
         """Refuses an assistant that is not for the caller, where a request takes one."""
         if self._policy.reads_requests and request.assistant_id:
             await self._admit_assistant(request, identity, _READ_ASSISTANT, self._asked())
+
+    async def _assistant_of_start(self, request: Any, identity: Identity) -> str:
+        """Returns the assistant as which a run is to start; refuses one not for the caller.
+
+        What goes on with a thread takes the thread's, whether it names it or not.
+        """
+        if not self._policy.reads_requests:
+            return ""
+        await self._check_assistant(request, identity)
+        goes_on = request.WhichOneof("start") != "input"
+        if request.assistant_id or not goes_on or not validation.is_name(request.thread_id):
+            return str(request.assistant_id)
+        thread_id = request.thread_id
+        assistant_id: str = await self._storage.read(
+            lambda db: assistant_of_thread(db, thread_id), short=True
+        )
+        there = await self._storage.read(
+            lambda db: find(db, self._registry, assistant_id), short=True
+        )
+        # One that was deleted goes on as it was, and is nobody's.
+        if there is not None:
+            reading = assistants_pb2.GetAssistantRequest(assistant_id=assistant_id)
+            await self._admit_assistant(reading, identity, _READ_ASSISTANT, self._asked())
+        return assistant_id
 
     async def _check_returned(
         self, request: threads_pb2.CreateThreadRequest, identity: Identity
@@ -286,8 +319,8 @@ class Authorizer:
         asked: AskedFor,
         known: _Threads,
     ) -> Caller:
-        await self._check_assistant(request, identity)
-        access = await self._decide(identity, rule, asked.of_start(request))
+        assistant_id = await self._assistant_of_start(request, identity)
+        access = await self._decide(identity, rule, asked.of_start(request, assistant_id))
         asked.put_back(request)
         thread_id = validation.optional_thread_id(request.thread_id)
         creates = request.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE
@@ -318,20 +351,58 @@ class Authorizer:
         access = await self._decide(identity, rule, asked.of_thread(thread_id, metadata))
         return replace(_caller(identity, access), thread_metadata=asked.metadata)
 
-    async def _check_cancelled(self, request: Any, access: Access) -> None:
-        if access == ALL:
-            return
-        if request.thread_id:
-            await self._check_named(Subject.THREAD, request, access)
+    async def _admit_cancels(self, request: Any, identity: Identity, rule: Rule) -> Access:
+        """Returns of which threads runs may be cancelled; those that are named all may."""
         run_ids = [
             validation.run_id(run_id, f"run_ids[{index}]")
             for index, run_id in enumerate(request.run_ids)
         ]
-
-        there = await self._storage.read(lambda db: db.belongings(run_ids=run_ids))
+        if not (run_ids and self._policy.reads_requests):
+            access = await self._decide(identity, rule, self._asked().of(request))
+            if access == ALL:
+                return access
+            if request.thread_id:
+                await self._check_named(_Named(Subject.THREAD, request), access)
+            accesses = dict.fromkeys(run_ids, access)
+            there = await self._storage.read(lambda db: db.belongings(run_ids=run_ids))
+        else:
+            there = await self._storage.read(lambda db: db.belongings(run_ids=run_ids))
+            of_thread: dict[str, Access] = {}
+            named = (there[run_id].thread_id for run_id in run_ids if run_id in there)
+            for thread_id in dict.fromkeys(named):
+                value = self._asked().of(request, thread_id)
+                of_thread[thread_id] = await self._decide(identity, rule, value)
+            accesses = {run_id: of_thread[there[run_id].thread_id] for run_id in there}
+            access = ALL
         for run_id in run_ids:
-            if not _admits(access, there.get(run_id)):
+            if run_id not in there or not _admits(accesses[run_id], there[run_id]):
                 raise run_not_found(run_id)
+        return access
+
+    async def _admit_threads(self, request: Any, identity: Identity, rule: Rule) -> Access:
+        """Returns which threads may be deleted, of those that a request names.
+
+        A project's handlers are asked about each. Those that they hide are taken out, unless
+        none would be left.
+        """
+        if not self._policy.reads_requests:
+            return await self._decide(identity, rule, {})
+        accesses: dict[str, Access] = {}
+        for index, thread_id in enumerate(request.thread_ids):
+            validation.thread_id(thread_id, f"thread_ids[{index}]")
+            if thread_id not in accesses:
+                value = self._asked().of(request, thread_id)
+                accesses[thread_id] = await self._decide(identity, rule, value)
+        if len(set(accesses.values())) < 2:
+            return next(iter(accesses.values()), ALL)
+        there = await self._storage.read(lambda db: db.belongings(thread_ids=tuple(accesses)))
+        admitted = [
+            thread_id
+            for thread_id, access in accesses.items()
+            if _admits(access, there.get(thread_id))
+        ] or [next(iter(accesses))]
+        request.thread_ids[:] = admitted
+        return Access(choices=(tuple(accesses[thread_id] for thread_id in admitted),))
 
     async def _check_made(self, request: Any, identity: Identity, access: Access) -> None:
         """Refuses to make an assistant that others have, also where it would be returned."""
@@ -387,6 +458,33 @@ class Authorizer:
                 f"{identity.principal} may not {rule.action} the assistant {assistant_id!r}"
             )
         raise await self._storage.read(lambda db: no_assistant(db, self._registry, assistant_id))
+
+
+class _Named:
+    """A thread, a run or a pause that a request names.
+
+    Attributes:
+        subject: Which of them.
+        key: Its id, by the name that the storage has for it.
+        missing: The NOT_FOUND of one that is not there.
+    """
+
+    def __init__(self, subject: Subject, request: Any) -> None:
+        """Reads the id. Raises InvalidArgumentError for what can't be one."""
+        self.subject = subject
+        self.missing: errors.NotFoundError
+        match subject:
+            case Subject.RUN:
+                name, value = "run_id", validation.run_id(request.run_id)
+                self.missing = run_not_found(value)
+            case Subject.PAUSE:
+                name = "pause_id"
+                value = validation.optional_uuid(validation.required(request.pause_id, name), name)
+                self.missing = pause_not_found(value)
+            case _:
+                name, value = "thread_id", validation.thread_id(request.thread_id)
+                self.missing = thread_not_found(value)
+        self.key = {name: value}
 
 
 class _Threads:

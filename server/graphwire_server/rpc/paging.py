@@ -15,6 +15,7 @@ from graphwire_server.storage.records import Position
 
 #: The largest page, unless the server's settings say another; a larger page_size means this.
 MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 50
 
 
 class Pages:
@@ -24,7 +25,7 @@ class Pages:
         """Takes the size of the largest."""
         self._most = most
 
-    def size(self, value: int, default: int = 50) -> int:
+    def size(self, value: int, default: int = DEFAULT_PAGE_SIZE) -> int:
         """Returns the size of a page: 0 means the default, above the maximum the maximum."""
         if value < 0:
             raise errors.InvalidFieldError(

@@ -340,6 +340,15 @@ def runnable(db: Reader, registry: GraphRegistry, request: RunRequest) -> Runnab
     )
 
 
+def assistant_of_thread(db: Reader, thread_id: str) -> str:
+    """Returns the assistant as which what goes on with a thread goes on; "" if there is none."""
+    last = inherited(db, thread_id)
+    if last is not None:
+        return last.assistant_id
+    thread = db.thread(thread_id)
+    return thread.assistant_id if thread is not None else ""
+
+
 def check_continues(last: Inheritance, assistant_id: str, thread_id: str) -> None:
     """Raises AssistantMismatchError if an assistant, if any is named, is not that of a run."""
     if assistant_id and assistant_id != last.assistant_id:
