@@ -431,7 +431,7 @@ async def test_any_other_exception_is_a_fault_and_is_logged_without_secrets(
     (line,) = lines
     assert line["event"] == "auth_failed"
     assert line["handler"].startswith("raising.<locals>.authenticate (test_project_auth.py:")
-    assert name in line["traceback"]
+    assert name in line["exception"]
     assert "s3cret" not in str(lines) + str(caught.value)
     assert "k3y" not in str(lines)
 
@@ -445,14 +445,14 @@ async def test_a_plain_function_that_finds_nobody_with_next_has_failed() -> None
     assert str(caught.value) == (
         "the project's authenticate failed (RuntimeError); the server's log says more"
     )
-    assert "StopIteration" in lines[0]["traceback"]
+    assert "StopIteration" in lines[0]["exception"]
 
 
 async def test_a_password_is_not_logged_either() -> None:
     coded = base64.b64encode(b"anna:pa55word").decode()
     with capture_logs() as lines, pytest.raises(errors.InternalError):
         await ask(raising(ValueError("not pa55word")), call(f"Basic {coded}"))
-    assert "ValueError: not …" in lines[0]["traceback"]
+    assert "ValueError: not …" in lines[0]["exception"]
 
 
 async def test_starlette_s_exceptions_count_too() -> None:

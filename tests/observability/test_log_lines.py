@@ -92,6 +92,28 @@ def test_a_failure_in_a_graph_names_them_too(telling: Told) -> None:
     line = telling.line("graph_raised", run_id=run_id)
     assert (line["thread_id"], line["request_id"]) == (thread_id, "f-5")
     assert line["exception"].endswith("ValueError: no luck")
+    ended = telling.line("run_ended", run_id=run_id)
+    assert (ended["status"], ended["error_type"]) == ("FAILED", "ValueError")
+    assert (ended["error"], ended["node"]) == ("no luck", "boom")
+
+
+def test_a_node_that_does_not_stop_when_the_runs_time_is_over_is_told_of(
+    own_telling: Callable[..., Told], gate: Gate
+) -> None:
+    told = own_telling({"GRAPHWIRE_LOG_FORMAT": "json", "GRAPHWIRE_MAX_RUN_SECONDS": "0.1"})
+    request = runs_pb2.CreateRunRequest(
+        assistant_id="clings", input=payload({"gate": str(gate.path)})
+    )
+    run = told.runs.CreateRun(request, timeout=DEADLINE).run
+    gate.wait_begun()
+    line = told.line("run_past_its_limit", run_id=run.run_id)
+    assert (line["level"], line["thread_id"]) == ("warning", run.thread_id)
+    assert line["max_run_seconds"] == 0.1
+    gate.open()
+    told.wait(run.run_id)
+    ended = told.line("run_ended", run_id=run.run_id)
+    assert (ended["status"], ended["error_type"]) == ("TIMED_OUT", "RunTimeout")
+    assert "node" not in ended
 
 
 def test_calls_at_once_do_not_take_each_others_ids(

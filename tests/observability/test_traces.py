@@ -149,7 +149,8 @@ def test_a_run_that_fails_is_an_error_where_it_happened(
     run = run_span(collector, run_id)
     node = in_trace(collector, "node boom", caller)
     assert (node.status, node.message) == ("ERROR", "no luck")
-    assert (node.attributes["error.type"], node.events) == ("builtins.ValueError", ("exception",))
+    assert (node.attributes["error.type"], node.events) == ("ValueError", ("exception",))
+    assert run.attributes["error.type"] == "ValueError"
     assert (run.status, run.message) == ("ERROR", "no luck")
     assert run.attributes["graphwire.run.status"] == "FAILED"
     # The call has done what it was asked to.

@@ -44,7 +44,9 @@ class _RunStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunStatus.V
     RUN_STATUS_CANCELLED: _RunStatus.ValueType  # 6
     """Cancelled. Steps that had finished stay, unless it was rolled back."""
     RUN_STATUS_TIMED_OUT: _RunStatus.ValueType  # 7
-    """Stopped by the server's limit on a run's time."""
+    """Stopped by the server's limit on a run's time. A node that can't be stopped, since it
+    runs in a thread of the operating system, is waited for.
+    """
 
 class RunStatus(_RunStatus, metaclass=_RunStatusEnumTypeWrapper):
     """Where a run is in its life. PENDING and RUNNING are active; the others are
@@ -66,7 +68,9 @@ RUN_STATUS_FAILED: RunStatus.ValueType  # 5
 RUN_STATUS_CANCELLED: RunStatus.ValueType  # 6
 """Cancelled. Steps that had finished stay, unless it was rolled back."""
 RUN_STATUS_TIMED_OUT: RunStatus.ValueType  # 7
-"""Stopped by the server's limit on a run's time."""
+"""Stopped by the server's limit on a run's time. A node that can't be stopped, since it
+runs in a thread of the operating system, is waited for.
+"""
 Global___RunStatus: _TypeAlias = RunStatus  # noqa: Y015
 
 class _StreamMode:

@@ -74,7 +74,7 @@ def failure(
     text = "".join(traceback.format_exception(error))
     for secret in secrets:
         text = text.replace(secret, "…")
-    _log.error("auth_failed", handler=place_of_code(code), traceback=text.rstrip("\n"))
+    _log.error("auth_failed", handler=place_of_code(code), exception=text.rstrip("\n"))
     return errors.InternalError(
         f"the project's {what} failed ({type(error).__name__}); the server's log says more"
     )

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
 
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs.failures import ContainedError
 from graphwire_server.graphs.places import text_of
 from graphwire_server.telemetry.tracing import (
     NodeEnd,
@@ -50,6 +51,8 @@ class _Traced(AbstractContextManager[None]):
         trace: TracebackType | None,
     ) -> None:
         how = _how(error)
+        if isinstance(error, ContainedError):
+            error = error.original
         self._span.end(how, error if how == "failed" else None)
 
 

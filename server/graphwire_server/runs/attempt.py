@@ -36,6 +36,8 @@ _log = structlog.get_logger("graphwire.runs")
 _RETRY_SECONDS = 1.0
 #: How long nodes that are to stop, and are not waited for, get to do so.
 _ABANDON_SECONDS = 1.0
+#: How long after the limit on its time a run is said to be late.
+_LATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +227,36 @@ class Attempt:
         current_run.reset(token)
         if self._stop is not None:
             self._executing.cancel()
-        await _first_of(self._executing, self._abandoned)
-        if not self._executing.done():
-            await asyncio.wait([self._executing], timeout=_ABANDON_SECONDS)
-        if context.threads.busy(run.run_id):
-            returned = asyncio.create_task(context.threads.returned(run.run_id))
-            await _first_of(returned, self._abandoned)
-            returned.cancel()
+        late = self._watch_limit(context.run_seconds)
+        try:
+            await _first_of(self._executing, self._abandoned)
+            if not self._executing.done():
+                await asyncio.wait([self._executing], timeout=_ABANDON_SECONDS)
+            if context.threads.busy(run.run_id):
+                returned = asyncio.create_task(context.threads.returned(run.run_id))
+                await _first_of(returned, self._abandoned)
+                returned.cancel()
+        finally:
+            if late is not None:
+                late.cancel()
         return self._outcome(self._executing)
+
+    def _watch_limit(self, seconds: float) -> asyncio.TimerHandle | None:
+        """Has it logged if the run goes on after its time, since a node does not stop."""
+
+        def tell() -> None:
+            _log.warning(
+                "run_past_its_limit",
+                run_id=self.run.run_id,
+                thread_id=self.run.thread_id,
+                max_run_seconds=seconds,
+                hint="a node of it can't be stopped, or does not: the run ends when that has "
+                "returned, or at once by CancelRun with `abandon`",
+            )
+
+        if not seconds:
+            return None
+        return asyncio.get_running_loop().call_later(seconds + _LATE_SECONDS, tell)
 
     def _outcome(self, executing: asyncio.Task[Outcome]) -> Outcome:
         if executing.done() and not executing.cancelled():
@@ -280,7 +304,7 @@ class Attempt:
                     run_id=run.run_id,
                     thread_id=run.thread_id,
                     status=outcome.status,
-                    error=outcome.error,
+                    **_in_log(outcome.error),
                 )
                 return
 
@@ -345,6 +369,14 @@ class _PositionUnknownError(Exception):
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _in_log(error: Failure | None) -> dict[str, str]:
+    """Returns the fields of the log's line that say why a run failed; none if it did not."""
+    if error is None:
+        return {}
+    place = "/".join((*error.namespace, error.node))
+    return {"error_type": error.type, "error": error.message, **({"node": place} if place else {})}
 
 
 def _server_lost() -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +12,9 @@ from graphwire_server.cli.commands.options import paragraphs
 _EPILOG = paragraphs(
     "Examples:",
     "    graphwire new-token billing",
-    "    graphwire new-token billing 2>> tokens.toml > billing.token",
+    "    graphwire new-token billing --into tokens.toml > billing.token",
     "The token goes to stdout, once and for all; the lines for the file of --auth-tokens, which "
-    "have only its SHA-256, to stderr.",
+    "have only its SHA-256, into that file, or to stderr.",
 )
 
 
@@ -22,11 +23,20 @@ def new_token(
         str,
         typer.Argument(metavar="NAME", help="The caller whose token it is.", show_default=False),
     ],
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The token file to add the caller to; it is made if it is not there.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Make a service token for a caller."""
     from graphwire_server.cli.tokens import make_token
 
-    make_token(name)
+    make_token(name, into)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -80,6 +80,14 @@ async def wait(state: State) -> State:
     return {}
 
 
+def cling(state: State) -> State:
+    """The same in a thread, where nothing stops it."""
+    Path(f"{state['gate']}.begun").touch()
+    while not Path(state["gate"]).exists():
+        time.sleep(0.01)
+    return {}
+
+
 async def block(state: State) -> State:
     """A node that blocks the event loop until there is a file."""
     Path(f"{state['gate']}.begun").touch()
@@ -111,5 +119,6 @@ flow = _line(("plain", plain), ("child", _child)).compile()
 asks = _line(("first", plain), ("ask", ask)).compile()
 fails = _line(("boom", boom)).compile()
 waits = _line(("first", inner), ("wait", wait)).compile()
+clings = _line(("cling", cling)).compile()
 blocks = _line(("block", block)).compile()
 logs = _line(("log", logging_node)).compile()
