@@ -17,13 +17,14 @@ def graph_at(graph: AnyPregel, namespace: Namespace) -> AnyPregel:
         InvalidFieldError: There is no such subgraph.
     """
     at = graph
-    for name in path_of(namespace):
+    path = path_of(namespace)
+    for depth, name in enumerate(path):
         below = dict(compat.subgraphs(at))
         if name not in below:
-            known = ", ".join(below) or "(none)"
+            where = "/".join(path[:depth]) or "the graph"
             raise errors.InvalidFieldError(
-                f"there is no subgraph {name!r} in {'/'.join(path_of(namespace))}; where it would "
-                f"be there are: {known}",
+                f"there is no subgraph {name!r} in {where}, which has: "
+                f"{', '.join(below) or '(none)'}",
                 field="namespace",
             )
         at = below[name]
