@@ -96,6 +96,31 @@ def test_it_says_where_it_listens_what_it_serves_and_what_to_try(
     )
 
 
+def test_where_callers_have_tokens_what_to_try_has_one(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    made = call("new-token", "me", "--into", str(tokens))
+    env = environment(GRAPHWIRE_AUTH_TOKENS=str(tokens))
+    server = ServerProcess(tmp_path / "data.db", WEATHER, env=env).start()
+    try:
+        address = server.address
+        until(lambda: "CreateThread" in server.log)
+        shown = server.log[server.log.index("  callers") :].rstrip().splitlines()
+        header = '-H "authorization: Bearer $GRAPHWIRE_TOKEN"'
+        assert shown == [
+            "  callers  need a token  (GRAPHWIRE_TOKEN for the commands below)",
+            "",
+            f'  try      graphwire run agent "Hello!" --server {address}',
+            f"           grpcurl -plaintext {header} {address} list",
+            f"           grpcurl -plaintext {header} -d '{{}}' {address} "
+            "graphwire.v1.Threads/CreateThread",
+        ]
+        words = shlex.split(shown[2])[2:]
+        assert call(*words, env={"GRAPHWIRE_TOKEN": made.out.strip()}).code == 0
+        assert call(*words).code != 0
+    finally:
+        server.stop()
+
+
 def test_it_names_the_keys_that_it_does_not_honour(server: ServerProcess) -> None:
     until(lambda: "/CreateThread\n\n" in server.log)
     ignored = [line for line in server.log.splitlines() if line.startswith("  ignored ")]

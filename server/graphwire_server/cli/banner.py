@@ -88,6 +88,10 @@ def _lines(
         yield _field("workers", str(settings.workers))
     if settings.tls_certificate_file:
         yield _field("tls", _tls(settings))
+    takes_tokens = bool(settings.auth_tokens or settings.jwt_keys or project.auth)
+    if takes_tokens:
+        others = " or a certificate" if settings.auth_certificates else ""
+        yield _field("callers", f"need a token{others}", "GRAPHWIRE_TOKEN for the commands below")
     if admin:
         yield _field("admin", admin)
     for key in project.unhonoured:
@@ -96,7 +100,7 @@ def _lines(
         yield _field("unused", key, f"in {project.file.name}: only for building images")
     yield Text()
     for number, example in enumerate(
-        _examples(address, settings, sorted(project.graphs), registry)
+        _examples(address, settings, sorted(project.graphs), registry, takes_tokens=takes_tokens)
     ):
         yield _field("" if number else "try", example)
     yield Text()
@@ -115,7 +119,12 @@ def _tls(settings: Settings) -> str:
 
 
 def _examples(
-    address: str, settings: Settings, names: Sequence[str], registry: GraphRegistry | None
+    address: str,
+    settings: Settings,
+    names: Sequence[str],
+    registry: GraphRegistry | None,
+    *,
+    takes_tokens: bool,
 ) -> Sequence[str]:
     first = f"graphwire {_first_command(names[0], registry)}"
     endpoint = Endpoint.read(address)
@@ -126,10 +135,11 @@ def _examples(
     if settings.tls_certificate_file:
         # Which authority and which certificate are the caller's to say.
         return [f"{first}{server} --tls"]
+    token = ' -H "authorization: Bearer $GRAPHWIRE_TOKEN"' if takes_tokens else ""
     return [
         f"{first}{server}",
-        f"grpcurl -plaintext {target} list",
-        f"grpcurl -plaintext -d '{{}}' {target} graphwire.v1.Threads/CreateThread",
+        f"grpcurl -plaintext{token} {target} list",
+        f"grpcurl -plaintext{token} -d '{{}}' {target} graphwire.v1.Threads/CreateThread",
     ]
 
 
