@@ -117,7 +117,9 @@ def test_a_checkpoint_of_another_graph_is_none_of_a_subgraph(thread: DrivenThrea
     assert history(thread, namespace=["child:elsewhere"]) == []
     with thread.refused("INVALID_ARGUMENT", "INVALID_FIELD", "namespace") as refusal:
         thread.state(namespace=["nobody:1"])
-    assert "there are: child" in refusal.text
+    assert refusal.text == (
+        "namespace: there is no subgraph 'nobody' in the graph, which has: child"
+    )
     with thread.refused("INVALID_ARGUMENT", "INVALID_FIELD", "namespace"):
         history(thread, namespace=[*namespace, "nobody:1"])
 
