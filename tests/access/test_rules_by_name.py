@@ -192,7 +192,7 @@ def test_what_goes_on_says_as_which_assistant(
     starts = [value for what, value in asked() if what == "threads.create_run"]
     assert [value["assistant_id"] for value in starts] == ["two"] * 3
     assert ada.call("CreateRun", thread_id=thread_id, **start).run.assistant_id == "two"
-    assert [what for what, _ in asked()] == ["assistants.read", "threads.create_run"]
+    assert [what for what, _ in asked()] == ["threads.create_run", "assistants.read"]
 
 
 def test_what_goes_on_with_nothing_is_refused_as_ever(user: Guests, asked: Asked) -> None:

@@ -306,3 +306,23 @@ def test_checkpoints_do_not_name_the_caller(member: Guests) -> None:
     states = ada.call("ListThreadHistory", thread_id=thread_id).states
     assert states
     assert "langgraph_auth" not in "".join(map(str, states))
+
+
+def test_who_goes_on_with_a_thread_must_be_allowed_its_assistant_too(member: Guests) -> None:
+    ada, bob, auditor = member("ada"), member("bob"), member("auditor-3")
+    assistant_id = ada.call("CreateAssistant", graph_id="two").assistant.assistant_id
+    thread_id = ada.new_thread(
+        metadata=payload({"audited": True, "auditors": ["auditor-3"], "readers": ["bob"]})
+    )
+    ada.run(
+        thread_id,
+        assistant_id=assistant_id,
+        interrupt_before=["second"],
+        metadata=payload({"audited": True, "auditors": ["auditor-3"]}),
+    )
+    resume = {"thread_id": thread_id, "resume": run_pb2.Resume()}
+    # He may not know what runs on a thread that he may not run.
+    refusal = bob.refusal("CreateRun", **resume)
+    assert refusal == ("NOT_FOUND", "THREAD_NOT_FOUND", f"there is no thread {thread_id}")
+    assert auditor.refusal("CreateRun", **resume)[:2] == ("NOT_FOUND", "ASSISTANT_NOT_FOUND")
+    assert ada.call("CreateRun", **resume).run.assistant_id == assistant_id

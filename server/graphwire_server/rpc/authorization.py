@@ -262,29 +262,25 @@ class Authorizer:
         if self._policy.reads_requests and request.assistant_id:
             await self._admit_assistant(request, identity, _READ_ASSISTANT, self._asked())
 
-    async def _assistant_of_start(self, request: Any, identity: Identity) -> str:
-        """Returns the assistant as which a run is to start; refuses one not for the caller.
-
-        What goes on with a thread takes the thread's, whether it names it or not.
-        """
-        if not self._policy.reads_requests:
-            return ""
-        await self._check_assistant(request, identity)
-        goes_on = request.WhichOneof("start") != "input"
-        if request.assistant_id or not goes_on or not validation.is_name(request.thread_id):
-            return str(request.assistant_id)
+    async def _assistant_of_start(self, request: Any) -> str:
+        """Returns the assistant as which a run is to start: what goes on takes the thread's."""
         thread_id = request.thread_id
-        assistant_id: str = await self._storage.read(
-            lambda db: assistant_of_thread(db, thread_id), short=True
-        )
+        goes_on = request.WhichOneof("start") != "input"
+        if request.assistant_id or not goes_on or not validation.is_name(thread_id):
+            return str(request.assistant_id)
+        return await self._storage.read(lambda db: assistant_of_thread(db, thread_id), short=True)
+
+    async def _check_continued(self, assistant_id: str, identity: Identity) -> None:
+        """Refuses to go on as an assistant that is not for the caller.
+
+        One that was deleted goes on as it was, and is nobody's.
+        """
         there = await self._storage.read(
             lambda db: find(db, self._registry, assistant_id), short=True
         )
-        # One that was deleted goes on as it was, and is nobody's.
         if there is not None:
             reading = assistants_pb2.GetAssistantRequest(assistant_id=assistant_id)
             await self._admit_assistant(reading, identity, _READ_ASSISTANT, self._asked())
-        return assistant_id
 
     async def _check_returned(
         self, request: threads_pb2.CreateThreadRequest, identity: Identity
@@ -319,14 +315,16 @@ class Authorizer:
         asked: AskedFor,
         known: _Threads,
     ) -> Caller:
-        assistant_id = await self._assistant_of_start(request, identity)
+        await self._check_assistant(request, identity)
+        reads = self._policy.reads_requests
+        assistant_id = await self._assistant_of_start(request) if reads else ""
         access = await self._decide(identity, rule, asked.of_start(request, assistant_id))
         asked.put_back(request)
         thread_id = validation.optional_thread_id(request.thread_id)
         creates = request.if_not_exists == run_pb2.IF_NOT_EXISTS_CREATE
         request_id = validation.request_id(request.request_id)
         if thread_id:
-            if access == ALL and not self._policy.reads_requests:
+            if access == ALL and not reads:
                 return _caller(identity, access)
             there, repeated = await known.belonging(thread_id), False
             if there is None and request_id and not creates:
@@ -336,6 +334,9 @@ class Authorizer:
             if there is not None or not (creates or repeated):
                 if not _admits(access, there):
                     raise thread_not_found(thread_id)
+                # Only now: whose the thread is decides on what may be said of it.
+                if assistant_id and not request.assistant_id:
+                    await self._check_continued(assistant_id, identity)
                 return _caller(identity, access)
         # The thread has the metadata of the run, as on LangGraph's server: a handler may rely on
         # what it finds there, as on what it writes.
