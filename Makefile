@@ -38,7 +38,7 @@ demo: setup ## Show the how-to: run to a breakpoint, look, resume
 
 .PHONY: test
 test: setup ## Run the test suite
-	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder
+	@$(PYTEST) -n 4 --max-worker-restart 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: setup lint types imports contract test node bench-quick ## Everything that CI checks

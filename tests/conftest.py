@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import signal
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
@@ -147,6 +148,15 @@ POOLED = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Prepares the process, and each of several workers."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what is to run in the background so. What tests start would inherit it,
+        # and some of it is to end by Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _read_a_share(config)
+
+
+def _read_a_share(config: pytest.Config) -> None:
     """Has each of several workers read a share of the files that no other one reads first.
 
     In a clean clone there is no bytecode of the tests yet, and to make it takes three times as

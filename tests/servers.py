@@ -113,7 +113,8 @@ class ServerProcess:
             self._process.wait()
             raise AssertionError(f"the server did not stop:\n{self.log}") from None
         for reader in self._readers:
-            reader.join()
+            reader.join(_STOP_SECONDS)
+            assert not reader.is_alive(), f"something that it started still runs:\n{self.log}"
         for pipe in self._pipes:
             pipe.close()
         return code

@@ -11,6 +11,7 @@ import pytest
 from graphwire import Breakpoint, Client
 
 from tests.cli.command import COMMAND, ID, AtATerminal, call, environment, masked
+from tests.processes import Program
 from tests.servers import ZOO, ServerProcess
 
 INPUT = ("--input", '{"log": []}')
@@ -302,7 +303,7 @@ def test_an_empty_inbox_says_so(weather: str) -> None:
 
 
 def test_pauses_are_watched_as_they_come_and_go(zoo: str) -> None:
-    watching = subprocess.Popen(
+    watching = Program(
         [*COMMAND, "inbox", "--watch", "--assistant", "ask", "--json", "--server", zoo],
         env=environment(),
         stdout=subprocess.PIPE,
@@ -321,7 +322,7 @@ def test_pauses_are_watched_as_they_come_and_go(zoo: str) -> None:
 
 
 def test_that_pauses_were_deleted_is_told_to_who_watches_them(zoo: str) -> None:
-    watching = subprocess.Popen(
+    watching = Program(
         [*COMMAND, "inbox", "--watch", "--assistant", "ask", "--server", zoo],
         env=environment(),
         stdout=subprocess.PIPE,
@@ -340,7 +341,7 @@ def test_that_pauses_were_deleted_is_told_to_who_watches_them(zoo: str) -> None:
     assert line.split("  ", 1)[1] == f"{pause}  deleted, with its thread\n"
 
 
-def _until_seen(watching: subprocess.Popen[str], server: str) -> tuple[str, str]:
+def _until_seen(watching: Program[str], server: str) -> tuple[str, str]:
     """Makes pauses until the one who watches has seen one, and returns that."""
     assert watching.stdout is not None
     for _ in range(60):

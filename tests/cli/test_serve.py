@@ -20,6 +20,7 @@ import pytest
 
 from tests.cli.command import COMMAND, Result, call, environment, refused_start
 from tests.e2e.gates import Gate, until
+from tests.processes import Program
 from tests.servers import WEATHER, ServerProcess
 
 GRAPH = """
@@ -155,7 +156,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     """A server that was stopped."""
     folder = write_project(tmp_path_factory.mktemp("stopped"))
     gate = Gate(folder / "gate")
-    server = subprocess.Popen(
+    server = Program(
         [*COMMAND, "serve", "--listen", "127.0.0.1:0", "--shutdown-grace-seconds", "0"],
         cwd=folder,
         env=environment(GRAPHWIRE_LOG_FORMAT="json"),
@@ -169,19 +170,20 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
         address = server.stdout.readline().removeprefix("listening on ").strip()
         command = [sys.executable, "-c", IMPATIENT, "run", "sleeps", "-s", address]
         command += ["--input", gate.input.json]
-        run = subprocess.Popen(
+        run = Program(
             command,
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        gate.wait_begun()
-        began = time.monotonic()
-        server.send_signal(signal.SIGTERM)
-        rest, log = server.communicate(timeout=60)
-        seconds = time.monotonic() - began
-        out, err = run.communicate(timeout=60)
+        with run:
+            gate.wait_begun()
+            began = time.monotonic()
+            server.send_signal(signal.SIGTERM)
+            rest, log = server.communicate(timeout=60)
+            seconds = time.monotonic() - began
+            out, err = run.communicate(timeout=60)
     return Stopped(
         project=folder,
         address=address,
@@ -403,7 +405,7 @@ def test_what_looks_like_a_setting_and_is_none_is_named() -> None:
 
 def test_a_server_on_postgres_never_shows_the_password(postgres_url: str) -> None:
     url = postgres_url.replace("postgres@", "postgres:top-secret@")
-    server = subprocess.Popen(
+    server = Program(
         [*COMMAND, "serve", str(WEATHER), "--listen", "127.0.0.1:0"],
         env=environment(
             GRAPHWIRE_DATABASE=url, GRAPHWIRE_LOG_LEVEL="debug", GRAPHWIRE_LOG_FORMAT="json"

@@ -18,6 +18,8 @@ import pytest
 import structlog
 from graphwire_server.graphs.blocking import BlockingWatch
 
+from tests.processes import Program
+
 WriteProject = Callable[..., Path]
 Log = MutableMapping[str, Any]
 
@@ -263,7 +265,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGSTOP")
 def test_a_process_that_was_stopped_is_no_false_alarm() -> None:
-    with subprocess.Popen(
+    with Program(
         [sys.executable, "-c", STOPPED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

@@ -247,10 +247,12 @@ def test_a_server_that_can_not_stop_in_order_ends_all_the_same(gate: Gate) -> No
 def frozen(postgres: PostgresServer) -> Iterator[None]:
     """Has a Postgres stand still, with its connections open."""
     first = int((postgres.folder / "postmaster.pid").read_text().split()[0])
+    os.kill(first, signal.SIGSTOP)
+    # From here on it starts none, and those that end stay in the table of processes.
     processes = [first, *children(first)]
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in processes:

@@ -13,6 +13,7 @@ from tests.cli.command import COMMAND
 from tests.e2e.drive import payload
 from tests.e2e.gates import Gate, until
 from tests.postgres import PostgresServer
+from tests.processes import Program
 from tests.replicas.group import Group, children, connections, is_there
 from tests.replicas.replica import PROJECT, Ledger, Reader, march
 
@@ -42,7 +43,7 @@ def test_a_worker_that_does_not_come_up_is_given_up(database: str, tmp_path: Pat
 
 def test_workers_end_with_the_process_that_started_them(database: str) -> None:
     command = [*COMMAND, "serve", str(PROJECT), "--workers=2", f"--database={database}"]
-    with subprocess.Popen(
+    with Program(
         [*command, "--listen=127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as parent:
         until(lambda: children(parent.pid), "a worker is started")

@@ -12,6 +12,7 @@ from graphwire.enums import RunStatus
 
 from tests.cli.command import COMMAND, ID, AtATerminal, call, environment
 from tests.e2e.gates import Gate
+from tests.processes import Program
 
 from .prompts import LOG, PROMPT, before_action
 
@@ -52,7 +53,7 @@ def test_attaching_to_a_paused_thread_answers_it_and_stays(zoo: str) -> None:
 
 def test_attaching_to_a_run_shows_it_and_ctrl_c_pauses_it(zoo: str, tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
-    started = subprocess.Popen(
+    started = Program(
         [*COMMAND, "run", "gated", "--input", gate.input.json, "--server", zoo],
         env=environment(),
         stdout=subprocess.PIPE,
