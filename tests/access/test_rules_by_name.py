@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from graphwire.v1 import run_pb2, runs_pb2, threads_pb2
+from graphwire.v1 import pause_pb2, run_pb2, runs_pb2, threads_pb2
 
 from tests.access.guarded import PROJECT, Guest, Guests, serving
 from tests.e2e.drive import payload
+from tests.e2e.gates import until
 from tests.servers import ServerProcess
 
 DENIED = ("PERMISSION_DENIED", "PERMISSION_DENIED", "Forbidden")
@@ -203,3 +205,31 @@ def test_what_goes_on_with_nothing_is_refused_as_ever(user: Guests, asked: Asked
     assert refusal[:2] == ("FAILED_PRECONDITION", "NOTHING_TO_RESUME")
     [(what, value)] = asked()
     assert (what, value["assistant_id"]) == ("threads.create_run", None)
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one run", "several"])
+def test_nobody_goes_on_as_an_assistant_of_which_the_rules_were_not_told(
+    user: Guests, asked: Asked, noted: Path, several: bool
+) -> None:
+    ada, eve = user("ada"), user("slow-eve")
+    thread_id = ada.new_thread()
+    start: dict[str, Any] = {"thread_id": thread_id, "resume": run_pb2.Resume()}
+    requests = [runs_pb2.CreateRunRequest(**start)]
+    asked()
+    with ThreadPoolExecutor(1) as pool:
+        if several:
+            call = pool.submit(eve.refusal, "CreateRuns", requests=requests)
+        else:
+            call = pool.submit(eve.refusal, "CreateRun", **start)
+        until(lambda: "create_run" in noted.read_text(), "the rules think")
+        # Meanwhile the thread comes to wait for somebody, as an assistant that is not for her.
+        paused(ada, thread_id)
+        noted.with_suffix(".go").touch()
+        refusal = call.result(30)
+    noted.with_suffix(".go").unlink()
+    assert refusal[:2] == ("FAILED_PRECONDITION", "THREAD_BUSY")
+    assert refusal[2].endswith(f"thread {thread_id} is being changed by others; try again")
+    found = eve.refusal("CreateRun", **start)
+    assert found == DENIED
+    pauses = ada.call("ListPauses", filter={"thread_id": thread_id}).pauses
+    assert [pause.status for pause in pauses] == [pause_pb2.PAUSE_STATUS_OPEN]

@@ -265,8 +265,7 @@ class Authorizer:
     async def _assistant_of_start(self, request: Any) -> str:
         """Returns the assistant as which a run is to start: what goes on takes the thread's."""
         thread_id = request.thread_id
-        goes_on = request.WhichOneof("start") != "input"
-        if request.assistant_id or not goes_on or not validation.is_name(thread_id):
+        if request.assistant_id or not (_goes_on(request) and validation.is_name(thread_id)):
             return str(request.assistant_id)
         return await self._storage.read(lambda db: assistant_of_thread(db, thread_id), short=True)
 
@@ -334,10 +333,13 @@ class Authorizer:
             if there is not None or not (creates or repeated):
                 if not _admits(access, there):
                     raise thread_not_found(thread_id)
+                caller = _caller(identity, access)
+                if request.assistant_id or not (reads and _goes_on(request)):
+                    return caller
                 # Only now: whose the thread is decides on what may be said of it.
-                if assistant_id and not request.assistant_id:
+                if assistant_id:
                     await self._check_continued(assistant_id, identity)
-                return _caller(identity, access)
+                return replace(caller, goes_on_as=assistant_id)
         # The thread has the metadata of the run, as on LangGraph's server: a handler may rely on
         # what it finds there, as on what it writes.
         made = await self._made(identity, thread_id, asked.metadata)
@@ -506,6 +508,10 @@ class _Threads:
                 lambda db: db.belongings(thread_ids=ids), short=True
             )
         return self._found.get(thread_id)
+
+
+def _goes_on(request: Any) -> bool:
+    return bool(request.WhichOneof("start") != "input")
 
 
 def _with_searched(access: Access, asked: AskedFor) -> Access:

@@ -21,6 +21,8 @@ class Caller:
         sees: Which threads he finds, where he calls for something else, of which an error may name
             some; None: none.
         thread_metadata: What is put on the threads that he makes, as the rules of a project say.
+        goes_on_as: The assistant of which the rules of a project were told, where a run is to go
+            on as the one of its thread; empty: there was none; None: they were not asked.
     """
 
     principal: str = ""
@@ -29,6 +31,7 @@ class Caller:
     sees: Access | None = ALL
     user: Mapping[str, Any] = field(default_factory=dict)
     thread_metadata: Mapping[str, Any] = field(default_factory=dict)
+    goes_on_as: str | None = None
 
 
 #: The server itself, as where a pause has expired.

@@ -120,10 +120,21 @@ class RunService:
                 return earlier
         for _ in range(_START_TRIES):
             try:
-                return await self._start(await self._preparation.prepare(request), key, caller)
+                return await self._start(await self._prepare(request, caller), key, caller)
             except MovedOnError:
                 continue
         raise thread_busy(request.thread_id, ())
+
+    async def _prepare(self, request: RunRequest, caller: Caller) -> Prepared:
+        """Looks at a request, which the caller may make for one assistant.
+
+        Raises:
+            ThreadBusyError: The thread goes on as another one meanwhile.
+        """
+        prepared = await self._preparation.prepare(request)
+        if caller.goes_on_as not in (None, prepared.assistant.assistant_id):
+            raise thread_busy(request.thread_id, ())
+        return prepared
 
     def _context(
         self,
@@ -217,9 +228,9 @@ class RunService:
         self._queue.check_fits(sure_to_wait(requests, at_once=self._executor.most_of_one))
         for _ in range(_START_TRIES):
             prepared = []
-            for index, request in enumerate(requests):
+            for index, (request, caller) in enumerate(zip(requests, callers, strict=True)):
                 with of_request(index):
-                    prepared.append(await self._preparation.prepare(request))
+                    prepared.append(await self._prepare(request, caller))
             try:
                 return await self._start_all(prepared, key, callers)
             except MovedOnError:
