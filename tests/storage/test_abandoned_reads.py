@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -41,6 +42,21 @@ async def test_a_read_whose_caller_has_gone_is_interrupted(storage: Storage) -> 
         isinstance(result, asyncio.CancelledError)
         for result in await asyncio.gather(*abandoned, return_exceptions=True)
     )
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(2 * MANY):
+            assert await storage.read(quick) > 0
+
+
+async def test_it_is_interrupted_also_if_it_was_between_two_statements(storage: Storage) -> None:
+    def thoughtful(db: Any) -> None:
+        # Nothing is there to be interrupted, for longer than an abandoned read may go on.
+        time.sleep(0.5)
+        endless(db)
+
+    abandoned = [asyncio.create_task(storage.read(thoughtful)) for _ in range(MANY)]
+    await asyncio.sleep(0.1)
+    for task in abandoned:
+        task.cancel()
     async with asyncio.timeout(PATIENCE):
         for _ in range(2 * MANY):
             assert await storage.read(quick) > 0

@@ -30,7 +30,8 @@ class AbandonedReads:
 
         Args:
             over: Is done when the read is.
-            interrupt: Ends what the database is doing for it.
+            interrupt: Ends what the database is doing for it; called until it is over, since it
+                may come between two statements.
             give_back: Called in the end.
         """
         task = asyncio.create_task(self._see_off(over, interrupt, give_back))
@@ -45,8 +46,7 @@ class AbandonedReads:
     ) -> None:
         read = asyncio.ensure_future(over)
         try:
-            done, _ = await asyncio.wait([read], timeout=_PATIENCE)
-            if not done:
+            while not (await asyncio.wait([read], timeout=_PATIENCE))[0]:
                 await interrupt()
             with suppress(StorageError):  # it is closed
                 await read
