@@ -219,9 +219,11 @@ def customs(events: list[run_event_pb2.RunEvent]) -> list[int]:
     return [value(e.custom.data)["step"] for e in events if e.WhichOneof("event") == "custom"]
 
 
-def begin(replica: Called, gate: Gate, ledger: Ledger, *, steps: int, halt: int) -> Reader:
+def begin(
+    replica: Called, gate: Gate, ledger: Ledger, *, steps: int, halt: int, **more: Any
+) -> Reader:
     """Starts a march on a server, and waits until it waits in a step."""
-    given = march(ledger, steps=steps, halt=halt, path=str(gate.path))
+    given = march(ledger, steps=steps, halt=halt, path=str(gate.path), **more)
     reader = Reader.stream(replica, assistant_id="march", input=payload(given), stream_modes=MODES)
     gate.wait_begun()
     until(lambda: halt in customs(reader.events), "the last event before the gate")

@@ -40,21 +40,24 @@ def test_a_server_that_is_stopped_hands_its_runs_on_at_a_step_and_at_once(
         "GRAPHWIRE_SHUTDOWN_GRACE_SECONDS": "60",
         "GRAPHWIRE_LOG_FORMAT": "json",
     }
-    first = gates()
+    first, then = gates(), gates()
     with (
         postgres.fresh_database() as database,
         replicas(postgres, database, leaving=env, staying=env) as (leaving, staying),
     ):
-        seen = begin(leaving, first, ledger, steps=6, halt=3)
+        seen = begin(leaving, first, ledger, steps=6, halt=3, path_of_next=str(then.path))
         there = Reader.join(staying, seen.run_id)
         leaving.process.signal(signal.SIGTERM)
         until(lambda: "draining" in leaving.process.log, "it drains")
         first.open()
-        events = there.whole()
+        # The other one is in the next step, and its end is still to come.
+        then.wait_begun()
         failure = seen.failure()
         assert failure.code() is grpc.StatusCode.UNAVAILABLE
         assert reason_of(failure) == "SHUTTING_DOWN"
         assert leaving.process.wait() == 0
+        then.open()
+        events = there.whole()
         # Nothing went wrong: nobody has to look at it.
         (given,) = told(leaving, "run_handed_back", seen.run_id)
         (taken,) = told(staying, "run_taken_over", seen.run_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.records import RunStatus, ThreadStatus
 from graphwire_server.storage.sql import statements
 from graphwire_server.storage.sql.session import Session
@@ -13,12 +14,16 @@ from graphwire_server.storage.webhooks import WebhookRecord
 
 from .builders import A_DAY, a_pause, a_run, a_thread
 
+#: What the owner `few` of a crowd sees.
+FEW = Access(owner="few")
+
 
 def add_crowd(session: Session, count: int) -> None:
     """Adds threads `thread-1` and so on, each with a run `run-1` that is over, and a pause.
 
     Their times are their numbers, and of twenty one is paused; of the pauses nearly all are
-    resolved. The log has a change for each of them.
+    resolved. Of a thousand one is owned by `few`, the others by `many`. The log has a change for
+    each of them.
     """
     transaction = SqlTransaction(session)
     transaction.insert_thread(a_thread("thread-1", assistant_id="agent"))
@@ -35,15 +40,15 @@ def add_crowd(session: Session, count: int) -> None:
     )
     # Of four one has no state yet.
     number |= {"state_update_time": "CASE WHEN n % 4 = 0 THEN NULL ELSE n END"}
+    number |= {"owner": "CASE WHEN n % 1000 = 0 THEN 'few' ELSE 'many' END"}
     paused = {"status": "CASE WHEN n % 20 = 0 THEN 'INTERRUPTED' ELSE 'IDLE' END"}
     _multiply(session, "gw_threads", statements.threads.THREAD_COLUMNS, number | paused, count)
     _multiply(session, "gw_runs", f"{statements.runs.RUN_COLUMNS}, place", number, count)
     _multiply(session, "gw_run_bodies", "run_id, spec", number, count)
     pause = {"pause_id": "'pause-' || n"}
     resolved = {"status": "CASE WHEN n % 20 = 0 THEN 'OPEN' ELSE 'RESUMED' END"}
-    _multiply(
-        session, "gw_pauses", statements.pauses.PAUSE_COLUMNS, number | pause | resolved, count
-    )
+    columns = f"{statements.pauses.PAUSE_COLUMNS}, owner"
+    _multiply(session, "gw_pauses", columns, number | pause | resolved, count)
     change = {"time": "n", "subject": "'pause-' || n"}
     _multiply(session, "gw_changes", "xid, time, kind, subject", change, count)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphwire_server.storage.access import Access
 from graphwire_server.storage.checkpoints.records import (
     ChannelValueRecord,
     CheckpointFilter,
@@ -20,6 +21,7 @@ from graphwire_server.storage.interface import Storage, Transaction
 from graphwire_server.storage.records import (
     Amount,
     Inheritance,
+    PauseFilter,
     PauseKind,
     PauseStatus,
     RunStatus,
@@ -165,6 +167,17 @@ async def test_only_answers_of_runs_that_paused_again_stand(storage: Storage) ->
     assert await standing("copy") == [("i went on", '"yes"')]
 
 
+async def test_the_pauses_of_a_copy_belong_to_whom_the_copy_does(storage: Storage) -> None:
+    await add(storage, replace(THREAD, owner="ada"))
+    await storage.write(lambda tx: tx.insert_pauses([a_pause("one", status=PauseStatus.RESUMED)]))
+    copied = replace(COPY, owner="bob")
+    await storage.write(lambda tx: tx.copy_thread("thread", copied, lambda: "new"))
+    for owner, pause_ids in (("ada", ["one"]), ("bob", ["new"]), ("eve", [])):
+        which = PauseFilter(access=Access(owner=owner), statuses=(PauseStatus.RESUMED,))
+        found = await storage.read(lambda r, w=which: r.list_pauses(w, limit=9))  # type: ignore[misc]
+        assert [pause.pause_id for _, pause in found] == pause_ids
+
+
 async def test_what_is_inherited_is_kept_with_the_thread(storage: Storage) -> None:
     await add(storage, THREAD)
     assert await storage.read(lambda r: r.inheritance("thread")) is None
@@ -187,7 +200,7 @@ def test_no_column_is_left_out_of_a_copy(table: str) -> None:
         tx.insert_pauses([a_pause("one", status=PauseStatus.RESUMED)])
         sqlite.execute("INSERT INTO gw_breakpoint_hits VALUES ('thread', 'breakpoint', 'task')")
         # What no default is; the others have a test of their own.
-        own = {"number", "pause_id", "thread_id", "answer_stands"}
+        own = {"number", "pause_id", "thread_id", "answer_stands", "owner"}
         columns = [row[1] for row in sqlite.execute(f"PRAGMA table_info({table})")]
         rest = [column for column in columns if column not in own]
         sqlite.execute(f"UPDATE {table} SET " + ", ".join(f"{c} = '{c}'" for c in rest))

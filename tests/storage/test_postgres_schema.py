@@ -33,7 +33,7 @@ from graphwire_server.storage.sqlite import schema as sqlite_schema
 
 from .builders import a_thread, add
 from .conftest import OpenPostgres
-from .crowd import add_crowd
+from .crowd import FEW, add_crowd
 
 NEWEST = load_migrations()[-1].number
 FIRST = Migration(1, "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);")
@@ -292,6 +292,12 @@ def lists() -> Sequence[tuple[str, tuple[str, Sequence[object]], str]]:
         ("inbox", inbox(PauseFilter()), "gw_pauses_inbox"),
         ("assistant", inbox(PauseFilter(assistant_id="agent")), "gw_pauses_inbox"),
         ("resolved", inbox(PauseFilter(statuses=(PauseStatus.RESUMED,))), "gw_pauses_resolved"),
+        ("inbox of an owner", inbox(PauseFilter(access=FEW)), "gw_pauses_inbox_by_owner"),
+        (
+            "resolved of an owner",
+            inbox(PauseFilter(access=FEW, statuses=(PauseStatus.RESUMED,))),
+            "gw_pauses_resolved_by_owner",
+        ),
         ("changes", (sql.changes.CHANGES, (0, 10_000, 50, 0, 50, 50)), "gw_changes_in_order"),
         ("last change", (sql.changes.LAST_CHANGE, ()), "gw_changes_in_order"),
         ("changes ahead", (sql.changes.CHANGES_AHEAD, ()), "gw_changes_in_order"),

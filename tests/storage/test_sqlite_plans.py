@@ -35,7 +35,7 @@ from graphwire_server.storage.sqlite.schema import migrate
 from graphwire_server.storage.sqlite.session import SqliteSession, add_functions
 
 from .builders import A_DAY
-from .crowd import add_crowd, add_queue, add_webhooks
+from .crowd import FEW, add_crowd, add_queue, add_webhooks
 
 Work = Callable[[Transaction], object]
 
@@ -203,6 +203,16 @@ LISTS: dict[str, tuple[Work, str]] = {
         lambda r: r.list_pauses(PauseFilter(assistant_id="agent"), limit=50, after=PAUSE),
         "gw_pauses_inbox_by_assistant",
     ),
+    "the inbox of an owner": (
+        lambda r: r.list_pauses(PauseFilter(access=FEW), limit=50, after=PAUSE),
+        "gw_pauses_inbox_by_owner",
+    ),
+    "pauses of an owner that are resolved": (
+        lambda r: r.list_pauses(
+            PauseFilter(access=FEW, statuses=(PauseStatus.RESUMED,)), limit=50, after=PAUSE
+        ),
+        "gw_pauses_resolved_by_owner",
+    ),
     "the inbox of a thread": (
         lambda r: r.list_pauses(PauseFilter(thread_id="thread-20"), limit=50),
         "gw_pauses_open",
@@ -269,6 +279,8 @@ def test_what_is_listed_is_found_by_its_index(crowd: sqlite3.Connection, name: s
         "the inbox, next page",
         "the inbox, oldest first",
         "the inbox of an assistant",
+        "the inbox of an owner",
+        "pauses of an owner that are resolved",
         "resolved pauses",
         "the next run",
         "last run",

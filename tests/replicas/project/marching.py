@@ -22,7 +22,8 @@ class State(TypedDict, total=False):
     """The state of all graphs here.
 
     `log` gets an entry for each node; `pids` the process that it ended in. `march` takes
-    `steps` steps of `pace` seconds, and waits in step `halt` for the file `path`.
+    `steps` steps of `pace` seconds, and waits in step `halt` for the file `path`, in the one
+    after that for `path_of_next`.
     """
 
     log: Annotated[list[str], operator.add]
@@ -31,6 +32,7 @@ class State(TypedDict, total=False):
     pace: float
     halt: int
     path: str
+    path_of_next: str
     ledger: str
     seconds: float
 
@@ -46,8 +48,8 @@ def _note(state: State, text: str) -> None:
             ledger.write(f"{text} {os.getpid()}\n".encode())
 
 
-async def _wait(state: State) -> None:
-    path = Path(state["path"])
+async def _wait(at: str) -> None:
+    path = Path(at)
     Path(f"{path}.begun").touch()
     while not path.exists():
         await asyncio.sleep(0.01)
@@ -58,8 +60,11 @@ async def _step(state: State) -> State:
     _note(state, f"begin {number}")
     write = get_stream_writer()
     write({"step": number})
-    if number == state.get("halt", -1):
-        await _wait(state)
+    halt = state.get("halt", -1)
+    if number == halt:
+        await _wait(state["path"])
+    elif number == halt + 1 and "path_of_next" in state:
+        await _wait(state["path_of_next"])
     await asyncio.sleep(state.get("pace", 0))
     _note(state, f"end {number}")
     return _did(f"step {number}")
@@ -79,7 +84,7 @@ march = _march().compile()
 
 
 async def _waits(state: State) -> State:
-    await _wait(state)
+    await _wait(state["path"])
     return _did("waited")
 
 

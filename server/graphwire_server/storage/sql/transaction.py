@@ -226,7 +226,7 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         self._execute(sql.copies.FORGET_MAKERS, (copy.thread_id,))
         resolved = self._execute(sql.copies.RESOLVED_PAUSES, (thread_id,)).fetchall()
         if resolved:
-            copies = [(pause_ids(), copy.thread_id, row[0]) for row in resolved]
+            copies = [(pause_ids(), *(copy.thread_id,) * 2, row[0]) for row in resolved]
             self._execute_many(sql.copies.COPY_PAUSE, copies)
 
     def mark_pruned(self, thread_id: str) -> None:
@@ -312,7 +312,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
 
     def insert_pauses(self, pauses: Sequence[PauseRecord], *, now: int | None = None) -> None:
         if pauses:
-            self._execute_many(sql.pauses.INSERT_PAUSE, [rows.pause_row(pause) for pause in pauses])
+            inserted = [(*rows.pause_row(pause), pause.thread_id) for pause in pauses]
+            self._execute_many(sql.pauses.INSERT_PAUSE, inserted)
         for pause in pauses:
             if pause.status is PauseStatus.OPEN:
                 time = pause.create_time if now is None else now

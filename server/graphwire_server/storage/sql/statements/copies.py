@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphwire_server.storage.sql.statements.pauses import PAUSE_COLUMNS, RUN_PAUSED
+from graphwire_server.storage.sql.statements.pauses import OWNER, PAUSE_COLUMNS, RUN_PAUSED
 
 COPY_STATE = """
     INSERT INTO gw_thread_states (thread_id, state)
@@ -20,10 +20,11 @@ RESOLVED_PAUSES = """
 
 _REST_OF_PAUSE = PAUSE_COLUMNS.removeprefix("pause_id, thread_id, ")
 
-#: Parameters: the new pause_id, the new thread_id, the pause_id.
+#: Parameters: the new pause_id, the new thread_id twice, the pause_id.
 COPY_PAUSE = f"""
-    INSERT INTO gw_pauses (pause_id, thread_id, {_REST_OF_PAUSE}, answer_stands)
-    SELECT CAST(? AS TEXT), CAST(? AS TEXT), {_REST_OF_PAUSE}, (answer_stands OR {RUN_PAUSED})
+    INSERT INTO gw_pauses (pause_id, thread_id, owner, {_REST_OF_PAUSE}, answer_stands)
+    SELECT CAST(? AS TEXT), CAST(? AS TEXT), {OWNER},
+        {_REST_OF_PAUSE}, (answer_stands OR {RUN_PAUSED})
     FROM gw_pauses p WHERE pause_id = ?
 """
 

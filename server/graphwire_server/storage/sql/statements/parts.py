@@ -40,13 +40,7 @@ def access_conditions(access: Access, table: str) -> tuple[list[str], list[objec
         access: What he may see.
         table: The alias of the table; that of threads, unless the access is to any owner's.
     """
-    conditions: list[str] = []
-    parameters: list[object] = []
-    if access.owner is not None:
-        conditions.append(f"{table}.owner = ?")
-        parameters.append(access.owner)
-        if access.owner:
-            conditions.append(f"{table}.owner <> ''")  # as its index has it
+    conditions, parameters = owned(table, access)
     for contained in (access.metadata, access.also):
         if contained:
             conditions.append(f"graphwire_contains({table}.metadata, ?)")
@@ -65,6 +59,15 @@ def access_conditions(access: Access, table: str) -> tuple[list[str], list[objec
     if choices:
         conditions.append(_joined("AND", choices))
     return conditions, parameters
+
+
+def owned(table: str, access: Access) -> tuple[list[str], list[object]]:
+    """Returns the conditions that a table's rows have the owner that is asked for, if one is."""
+    if access.owner is None:
+        return [], []
+    # As the index of those that have one has it.
+    has_one = [f"{table}.owner <> ''"] if access.owner else []
+    return [f"{table}.owner = ?", *has_one], [access.owner]
 
 
 def _joined(word: str, conditions: Sequence[str]) -> str:

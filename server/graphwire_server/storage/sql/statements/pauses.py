@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 
 from graphwire_server.storage.records import PauseFilter, PausePosition, PauseStatus
-from graphwire_server.storage.sql.statements.parts import insert, marks, of_thread
+from graphwire_server.storage.sql.statements.parts import marks, of_thread, owned
 
 PAUSE_COLUMNS = (
     "pause_id, thread_id, run_id, kind, node, namespace, checkpoint_id, create_time, "
@@ -14,7 +16,13 @@ PAUSE_COLUMNS = (
     "on_expiry, expiry_message, principal, answered_by, expired, review, task_input"
 )
 
-INSERT_PAUSE = insert("gw_pauses", PAUSE_COLUMNS)
+#: What a pause has of its thread. Parameter: the thread_id.
+OWNER = "(SELECT owner FROM gw_threads WHERE thread_id = ?)"
+#: Parameters: a row of PAUSE_COLUMNS, the thread_id.
+INSERT_PAUSE = f"""
+    INSERT INTO gw_pauses ({PAUSE_COLUMNS}, owner)
+    VALUES ({marks(PAUSE_COLUMNS.count(",") + 1)}, {OWNER})
+"""
 
 RESUMED_PAUSES = f"""
     SELECT {PAUSE_COLUMNS} FROM gw_pauses
@@ -158,8 +166,9 @@ def _pause_conditions(which: PauseFilter) -> tuple[list[str], list[object]]:
             " AND graphwire_contains(t.metadata, ?))"
         )
         parameters.append(which.thread_metadata)
-    seen, values = of_thread("p", which.access)
-    return [*conditions, *seen], [*parameters, *values]
+    whose, owners = owned("p", which.access)
+    seen, values = of_thread("p", replace(which.access, owner=None))
+    return [*conditions, *whose, *seen], [*parameters, *owners, *values]
 
 
 RUN_PAUSED = """EXISTS (
