@@ -411,3 +411,58 @@ def test_of_an_end_and_a_rollback_that_race_exactly_one_counts(
     with ThreadPoolExecutor(8) as pool:
         outcomes = set(pool.map(race, range(60)))
     assert (False, True) in outcomes
+
+
+# --- from a checkpoint that goes with the run that is rolled back ---
+
+
+def begun(thread: DrivenThread, gate: Gate) -> tuple[str, str, str]:
+    """Has a run begin on a thread with a state.
+
+    Returns it, a checkpoint that it has made, and the one that was there before.
+    """
+    gate.open()
+    thread.stream(assistant_id="gated", input=gate.input)
+    gate.close()
+    stood = thread.now.checkpoint_id
+    run_id = thread.create(assistant_id="gated", input=payload({"log": ["second"]}))
+    gate.wait_begun()
+    return run_id, thread.checkpoint("gate"), stood
+
+
+def test_a_run_that_rolls_back_starts_from_nothing_that_goes_with_it(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id, its_own, earlier = begun(thread, gate)
+    strategy = run_pb2.MULTITASK_STRATEGY_ROLLBACK
+    again = {"assistant_id": "gated", "input": payload({"log": ["x"]})}
+    with thread.refused("NOT_FOUND", "CHECKPOINT_NOT_FOUND") as refusal:
+        thread.create(**again, checkpoint_id=its_own, multitask_strategy=strategy)
+    assert f"was made by run {run_id}, which is rolled back for this one" in refusal.text
+    gate.open()
+    ended = thread.wait(thread.create(**again, checkpoint_id=earlier, multitask_strategy=strategy))
+    assert ended.run.status == SUCCEEDED
+
+
+@pytest.mark.parametrize("start", ["input", "command"])
+def test_a_queued_run_whose_checkpoint_went_with_another_run_fails_and_changes_nothing(
+    thread: DrivenThread, gate: Gate, start: str
+) -> None:
+    run_id, its_own, _ = begun(thread, gate)
+    given: dict[str, Any] = {"input": payload({"log": ["x"]}), "assistant_id": "gated"}
+    if start == "command":
+        given = {"command": run_pb2.Command(goto=[run_pb2.Goto(node="gate")])}
+    queued = thread.create(
+        **given, checkpoint_id=its_own, multitask_strategy=run_pb2.MULTITASK_STRATEGY_ENQUEUE
+    )
+    roll_back(thread, run_id)
+    ended = thread.wait(queued)
+    assert (ended.run.status, ended.run.error.type) == (
+        run_pb2.RUN_STATUS_FAILED,
+        "CheckpointNotFound",
+    )
+    assert ended.run.error.message == (
+        f"checkpoint {its_own}, from which the run was to start, is not there any more: it was "
+        "pruned, or went with a run that was rolled back"
+    )
+    assert (thread.status, thread.log) == ("ERROR", ["in", "before", "gate", "after"])

@@ -671,7 +671,8 @@ class RunError(_message.Message):
     type: _builtins.str
     """The exception's class, such as "ValueError"; for a run that the server
     failed: "ServerLost", "TooManyAttempts", "RunTimeout", "UnknownNode",
-    "AssistantNotFound", "NothingToSteer", "UnresumablePause" or "StorageError".
+    "AssistantNotFound", "CheckpointNotFound" (it was there when the run was
+    queued), "NothingToSteer", "UnresumablePause" or "StorageError".
     """
     message: _builtins.str
     """Its text."""

@@ -267,7 +267,10 @@ class Authorizer:
         thread_id = request.thread_id
         if request.assistant_id or not (_goes_on(request) and validation.is_name(thread_id)):
             return str(request.assistant_id)
-        return await self._storage.read(lambda db: assistant_of_thread(db, thread_id), short=True)
+        at = request.checkpoint_id
+        return await self._storage.read(
+            lambda db: assistant_of_thread(db, thread_id, at), short=True
+        )
 
     async def _check_continued(self, assistant_id: str, identity: Identity) -> None:
         """Refuses to go on as an assistant that is not for the caller.

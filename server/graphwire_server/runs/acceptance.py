@@ -34,7 +34,7 @@ from graphwire_server.runs.event_log import check_access
 from graphwire_server.runs.events import Sealer, metadata_record
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
-from graphwire_server.runs.inheritance import inherited
+from graphwire_server.runs.inheritance import inherited, inherited_at
 from graphwire_server.runs.refusals import (
     busy_for_answers,
     check_expected,
@@ -53,6 +53,7 @@ from graphwire_server.runs.request import (
 )
 from graphwire_server.runs.resume import ResumePlan, plan_resume
 from graphwire_server.storage.access import Access
+from graphwire_server.storage.checkpoints.records import CheckpointRecord
 from graphwire_server.storage.interface import Reader, Transaction
 from graphwire_server.storage.records import (
     Inheritance,
@@ -129,7 +130,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
         active = [run for run in cancelled if not run.status.ended]
     goes_on = not isinstance(request.start, InputStart)
-    previous = inherited(tx, thread.thread_id) if goes_on else None
+    previous = inherited_at(tx, thread, request.checkpoint_id) if goes_on else None
     if (previous.key if previous is not None else "") != context.continued_run_id:
         raise MovedOnError
     discards = (
@@ -326,9 +327,12 @@ def _check_thread(
 ) -> ResumePlan | None:
     """Checks the request against what the thread is doing; plans its resume if it has one."""
     checkpoint_id = request.checkpoint_id
-    if checkpoint_id and tx.checkpoint(thread.thread_id, "", checkpoint_id) is None:
+    made = tx.checkpoint(thread.thread_id, "", checkpoint_id) if checkpoint_id else None
+    if checkpoint_id and made is None:
         # It was there a moment ago, and was pruned. With a run that waits, none is.
         raise checkpoint_not_found(thread.thread_id, checkpoint_id)
+    if made is not None and request.multitask == "ROLLBACK":
+        _check_outlives(made, active)
     resume = request.resume
     if resume is None:
         if thread.status is ThreadStatus.INTERRUPTED and not request.discard_pause:
@@ -385,6 +389,16 @@ def _check_thread(
     if not thread.next:
         raise nothing_to_resume(thread.thread_id, past)
     return ResumePlan(resumed=(), answers={})
+
+
+def _check_outlives(made: CheckpointRecord, active: Sequence[RunRecord]) -> None:
+    """Refuses to start from a checkpoint that goes with the run that is rolled back for that."""
+    if any(made.run_id == run.run_id for run in active):
+        raise errors.CheckpointNotFoundError(
+            f"checkpoint {made.checkpoint_id} was made by run {made.run_id}, which is rolled back "
+            "for this one, and goes with it; name one that was there before",
+            resource=("checkpoint", made.checkpoint_id),
+        )
 
 
 def _check_unchanged(

@@ -20,7 +20,7 @@ from graphwire import errors
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
-from graphwire_server.runs.inheritance import inherited
+from graphwire_server.runs.inheritance import inherited_at
 from graphwire_server.runs.request import InputStart, RunRequest, RunSpec
 from graphwire_server.storage.interface import Reader, Storage, StorageError
 from graphwire_server.storage.records import (
@@ -272,12 +272,14 @@ def to_open(
     return loaded, configurable
 
 
-def last_configurable(db: Reader, thread_id: str) -> dict[str, Any] | None:
+def last_configurable(db: Reader, thread_id: str, checkpoint_id: str = "") -> dict[str, Any] | None:
     """Returns the configurable values of a thread's last run; None before the first.
 
-    What a factory makes of them is the graph to which the thread's state belongs.
+    What a factory makes of them is the graph to which the thread's state belongs; with a
+    checkpoint, those of the run that is gone on with from there.
     """
-    last = inherited(db, thread_id)
+    thread = db.thread(thread_id)
+    last = inherited_at(db, thread, checkpoint_id) if thread is not None else None
     return RunSpec.from_json(last.spec).configurable if last else None
 
 
@@ -297,7 +299,7 @@ def runnable(db: Reader, registry: GraphRegistry, request: RunRequest) -> Runnab
     assistant_id = request.assistant_id
     goes_on = not isinstance(request.start, InputStart)
     thread = db.thread(request.thread_id) if goes_on and request.thread_id else None
-    last = inherited(db, request.thread_id) if thread is not None else None
+    last = inherited_at(db, thread, request.checkpoint_id) if thread is not None else None
     if last is not None:
         if assistant_id and assistant_id != last.assistant_id:
             resolve(db, registry, assistant_id)
@@ -340,13 +342,17 @@ def runnable(db: Reader, registry: GraphRegistry, request: RunRequest) -> Runnab
     )
 
 
-def assistant_of_thread(db: Reader, thread_id: str) -> str:
-    """Returns the assistant as which what goes on with a thread goes on; "" if there is none."""
-    last = inherited(db, thread_id)
-    if last is not None:
-        return last.assistant_id
+def assistant_of_thread(db: Reader, thread_id: str, checkpoint_id: str = "") -> str:
+    """Returns the assistant as which what goes on with a thread goes on; "" if there is none.
+
+    Raises:
+        AssistantMismatchError: At this checkpoint nothing can go on, see `inherited_at`.
+    """
     thread = db.thread(thread_id)
-    return thread.assistant_id if thread is not None else ""
+    if thread is None:
+        return ""
+    last = inherited_at(db, thread, checkpoint_id)
+    return last.assistant_id if last is not None else thread.assistant_id
 
 
 def check_continues(last: Inheritance, assistant_id: str, thread_id: str) -> None:

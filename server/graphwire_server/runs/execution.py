@@ -184,6 +184,12 @@ class RunExecution:
             # A graph may have changed since the run was accepted. Fail closed.
             text = f"breakpoints at {', '.join(unknown)}: the graph has no such node"
             return Outcome(RunStatus.FAILED, error=Failure("UnknownNode", text))
+        if await self._has_lost_its_checkpoint():
+            text = (
+                f"checkpoint {self._spec.checkpoint_id}, from which the run was to start, is not "
+                "there any more: it was pruned, or went with a run that was rolled back"
+            )
+            return Outcome(RunStatus.FAILED, error=Failure("CheckpointNotFound", text))
         start = await self._start(graph)
         position = start.position
         if isinstance(start.beginning, Steer) and position and not position.checkpoint_id:
@@ -200,6 +206,17 @@ class RunExecution:
         if outcome is not None:
             return outcome
         return await self._where_it_stopped(graph, judge, start, gate, tap)
+
+    async def _has_lost_its_checkpoint(self) -> bool:
+        """Returns whether that is gone from which it is to begin: LangGraph would take it for one
+        without a state."""
+        thread_id, checkpoint_id = self._run.thread_id, self._spec.checkpoint_id
+        if not checkpoint_id or self._run.absorbed:
+            return False
+        there = await self._storage.read(
+            lambda db: db.checkpoint(thread_id, "", checkpoint_id), short=True
+        )
+        return there is None
 
     async def _make_judge(self, doored: DooredGraph, position: Position | None) -> Judge:
         run, spec = self._run, self._spec

@@ -64,7 +64,8 @@ class Preparation:
         configurable = request.configurable
         if not request.has_config and not isinstance(request.start, InputStart):
             configurable = await self._storage.read(
-                lambda db: last_configurable(db, request.thread_id), short=True
+                lambda db: last_configurable(db, request.thread_id, request.checkpoint_id),
+                short=True,
             )
         async with loaded.open("assistants.read", open_config(configurable)) as graph:
             places = loaded.doored(graph).places

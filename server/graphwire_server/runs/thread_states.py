@@ -28,7 +28,7 @@ from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.found import Found
 from graphwire_server.runs.idempotency import RequestKey, remembered
-from graphwire_server.runs.inheritance import inherited
+from graphwire_server.runs.inheritance import inherited, inherited_at, without_start
 from graphwire_server.runs.refusals import check_assistant, check_expected, thread_busy
 from graphwire_server.runs.standing import is_in, stand
 from graphwire_server.runs.thread_graph import breakpoints_of, open_thread_graph
@@ -217,7 +217,8 @@ class ThreadStateService:
             if view.thread.status is ThreadStatus.BUSY:
                 raise thread_busy(thread_id, active)
             check_expected(view.thread, edit.expected_checkpoint_id)
-            return view.thread, inherited(db, thread_id), False
+            at = "" if edit.namespace else edit.checkpoint_id
+            return view.thread, inherited_at(db, view.thread, at), False
 
         inside, place = edit.namespace, (thread_id, text_of(edit.namespace))
 
@@ -229,7 +230,7 @@ class ThreadStateService:
         )
         if repeated:
             return await self.state(thread_id, namespace=inside)
-        assistant_id = _assistant_id(thread, edit)
+        assistant_id = _assistant_id(thread, last_run, edit)
         batch = EditBatch()
         async with self._open(thread_id, assistant_id, "threads.update") as (loaded, graph):
             places = loaded.doored(graph).places
@@ -269,6 +270,10 @@ class ThreadStateService:
                 return None
             now = now_us()
             batch.apply(tx)
+            if last_run_now is not None and _key(last_run_now) != _key(inherited(tx, thread_id)):
+                # From here on the thread goes on with that one.
+                kept = replace(without_start(last_run_now), start_time=tx.now())
+                tx.put_inheritance(thread_id, kept)
             pauses = stand(
                 tx,
                 replace(now_there, assistant_id=assistant_id, graph_id=loaded.name),
@@ -300,7 +305,11 @@ def _key(last_run: Inheritance | None) -> str:
     return last_run.key if last_run is not None else ""
 
 
-def _assistant_id(thread: ThreadRecord, edit: StateEdit) -> str:
+def _assistant_id(thread: ThreadRecord, last_run: Inheritance | None, edit: StateEdit) -> str:
+    """Returns the assistant to which the state is to belong."""
+    if edit.checkpoint_id and last_run is not None and last_run.assistant_id != thread.assistant_id:
+        # It stands on what another one has made.
+        thread = replace(thread, assistant_id=last_run.assistant_id)
     if edit.assistant_id:
         check_assistant(thread, edit.assistant_id)
         return edit.assistant_id
