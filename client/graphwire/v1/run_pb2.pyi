@@ -561,8 +561,11 @@ class Resume(_message.Message):
     @_builtins.property
     def reviews(self) -> _containers.MessageMap[_builtins.str, _review_pb2.Review]:
         """Decisions on tool calls, by the id of the pause before the node that would run
-        them. Edited arguments are not checked against the tool: what does not fit it, the
-        tool refuses, and the model is told. A breakpoint that is resumed without one lets its node run as it is.
+        them. Before a node that only hands them on to LangGraph's tool node, or stands
+        beside it in one step, they can be approved and nothing else (REVIEW_MISMATCH): it
+        would run them all the same. Edited arguments are not checked against the tool:
+        what does not fit it, the tool refuses, and the model is told. A breakpoint that is
+        resumed without one lets its node run as it is.
         """
 
     @_builtins.property

@@ -110,7 +110,10 @@ class StreamRunRequest(_message.Message):
     """
     checkpoint_id: _builtins.str
     """Time travel: start from this checkpoint of the thread instead of its head.
-    The run makes a new branch. Empty: the head.
+    The run makes a new branch, on which nobody has approved or answered anything
+    yet; a resume does so at the head as well, unless it names pauses there, or
+    answers or reviews them. What goes on from a checkpoint goes on as the assistant
+    that made it. Empty: the head.
     """
     durability: _run_pb2.Durability.ValueType
     """When checkpoints reach the disk. Unset: for a resume or a command that of the
@@ -329,7 +332,10 @@ class CreateRunRequest(_message.Message):
     """
     checkpoint_id: _builtins.str
     """Time travel: start from this checkpoint of the thread instead of its head.
-    The run makes a new branch. Empty: the head.
+    The run makes a new branch, on which nobody has approved or answered anything
+    yet; a resume does so at the head as well, unless it names pauses there, or
+    answers or reviews them. What goes on from a checkpoint goes on as the assistant
+    that made it. Empty: the head.
     """
     durability: _run_pb2.Durability.ValueType
     """When checkpoints reach the disk. Unset: for a resume or a command that of the

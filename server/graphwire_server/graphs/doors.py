@@ -32,6 +32,7 @@ from graphwire_server.graphs.stops import (
     stored_met,
 )
 from graphwire_server.graphs.tool_calls import Review, Reviewed, reviewed
+from graphwire_server.graphs.tool_nodes import handing_on, tool_nodes
 
 
 class Doorkeeper(Protocol):
@@ -157,6 +158,8 @@ def _place(graph: AnyPregel, *, keeps: bool, has_doors: bool) -> Place:
         chooses=frozenset(
             name for name in compat.node_names(graph) if len(compat.destinations(graph, name)) > 1
         ),
+        tool_nodes=tool_nodes(graph),
+        hands_on=handing_on(graph),
         state=state_types(graph),
     )
 

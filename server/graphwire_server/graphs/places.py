@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graphwire_server.graphs.conditions.types import Type
 
@@ -48,6 +48,9 @@ class Place:
             of a node, and the gate decides on whole steps.
         messages: The channel of its chat messages; empty if it has none.
         chooses: The nodes that alone say which of several nodes come next, by what they return.
+        tool_nodes: The nodes that are LangGraph's tool node.
+        hands_on: The nodes that hand tool calls on, with the nodes that run them; see
+            `tool_nodes.handing_on`.
         state: The keys of its state, with their types; None if that is no object.
     """
 
@@ -57,6 +60,8 @@ class Place:
     has_doors: bool
     messages: str = ""
     chooses: frozenset[str] = frozenset()
+    tool_nodes: frozenset[str] = frozenset()
+    hands_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     state: Mapping[str, Type] | None = None
 
 

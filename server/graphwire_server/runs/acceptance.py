@@ -161,6 +161,7 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         graph_id=context.graph_id,
         assistant_version=context.assistant_version,
         found=_found(thread, active),
+        branches=plan is not None and _leaves(request, thread),
         origin=dict(context.origin),
     )
     run = RunRecord(
@@ -314,8 +315,24 @@ def _check_resumable(graph: GraphFacts) -> None:
 
 
 def _leaves(request: RunRequest, thread: ThreadRecord) -> bool:
-    """Returns whether the run starts elsewhere than at the thread's head."""
-    return bool(request.checkpoint_id) and request.checkpoint_id != thread.checkpoint_id
+    """Returns whether the run makes a branch, and does not go on where the thread stands.
+
+    So does a resume that names the checkpoint at which the thread is paused, and nothing of what
+    waits there: whoever goes back to a checkpoint has approved nothing of it.
+    """
+    if request.checkpoint_id != thread.checkpoint_id:
+        return bool(request.checkpoint_id)
+    resume = request.resume
+    if not request.checkpoint_id or resume is None:
+        return False
+    return thread.status is ThreadStatus.INTERRUPTED and not _says(resume) and not resume.pause_ids
+
+
+def _says(resume: ResumeStart) -> bool:
+    """Returns whether a resume has answers or reviews."""
+    return bool(
+        resume.answers or resume.answer is not None or resume.reviews or resume.review is not None
+    )
 
 
 def _check_thread(
@@ -367,9 +384,7 @@ def _check_thread(
     check_expected(thread, resume.expected_checkpoint_id, past)
     where = "resume" if isinstance(request.start, ResumeStart) else "command.resume"
     if _leaves(request, thread):
-        answers = resume.answers or resume.answer is not None
-        reviews = resume.reviews or resume.review is not None
-        if resume.pause_ids or answers or reviews:
+        if resume.pause_ids or _says(resume):
             raise errors.InvalidFieldError(
                 "a resume from an older checkpoint starts a new branch, where nothing has been "
                 "asked yet; leave answers, reviews and pause ids out",
@@ -384,7 +399,7 @@ def _check_thread(
         return ResumePlan(resumed=(), answers={})
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, context.graph.places, past)
+        return plan_resume(pauses, resume, where, context.graph.places, past, beside=thread.next)
     plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise nothing_to_resume(thread.thread_id, past)

@@ -413,7 +413,9 @@ class RunExecution:
         anew.
         """
         spec, thread_id, run = self._spec, self._run.thread_id, self._run
-        forks = bool(spec.checkpoint_id) and spec.checkpoint_id != head.checkpoint_id
+        forks = spec.branches or (
+            bool(spec.checkpoint_id) and spec.checkpoint_id != head.checkpoint_id
+        )
         batch = EditBatch(await self._stops_to_copy(graph) if forks else None)
         sink = current_sink.set(batch)
         try:

@@ -219,6 +219,7 @@ class RunSpec:
         multitask: How it was asked to treat a busy thread.
         recovery: What happens to it when the server that executes it is lost.
         first: Whether nothing had run on the thread when it began.
+        branches: Whether it makes a branch at `checkpoint_id` also where that is the head.
         graph_id: The graph that it executes; empty: that of the assistant's name.
         assistant_version: The version of the assistant that it has.
         defaults: The breakpoints of the thread and of the assistant: a JSON array as text, see
@@ -259,6 +260,7 @@ class RunSpec:
     multitask: Multitask
     recovery: Recovery
     first: bool = False
+    branches: bool = False
     graph_id: str = ""
     assistant_version: int = 1
     defaults: str = "[]"

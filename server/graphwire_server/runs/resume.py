@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +41,7 @@ def plan_resume(
     field: str,
     places: Mapping[Path, Place] | None = None,
     past: Past = _NO_PAST,
+    beside: Collection[str] = (),
 ) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
 
@@ -52,6 +53,8 @@ def plan_resume(
         resume: The resume.
         field: Its path in the request.
         places: What is known of the thread's graph and its subgraphs, for reviews.
+        past: What became of the pauses before.
+        beside: The nodes of the root that come next.
 
     Raises:
         PauseNotOpenError: It names a pause or interrupt that is not open.
@@ -65,7 +68,7 @@ def plan_resume(
     by_id = {pause.pause_id: pause for pause in open_pauses}
     answered = _answered(open_pauses, by_id, resume, field, past)
     named = {_named(by_id, pause_id, i, field, past) for i, pause_id in enumerate(resume.pause_ids)}
-    reviews = _reviewed(open_pauses, by_id, resume, field, places or {}, past)
+    reviews = _reviewed(open_pauses, by_id, resume, field, places or {}, past, beside)
     meant = named | set(answered) | set(reviews)
     if not meant:
         meant = set(by_id)
@@ -140,6 +143,7 @@ def _reviewed(
     field: str,
     places: Mapping[Path, Place],
     past: Past,
+    beside: Collection[str],
 ) -> dict[str, str]:
     """Returns the reviews by pause id, each checked, as they are kept."""
     given = [(key, f"{field}.reviews[{key}]", decisions) for key, decisions in resume.reviews]
@@ -168,7 +172,7 @@ def _reviewed(
                 field=path,
             )
         place = places.get(path_of(pause.namespace))
-        reviews[key] = review_text(_checked(pause, decisions, path, place))
+        reviews[key] = review_text(_checked(pause, decisions, path, place, beside))
     return reviews
 
 
@@ -177,7 +181,11 @@ def _takes_review(pause: PauseRecord) -> bool:
 
 
 def _checked(
-    pause: PauseRecord, decisions: Sequence[Decision], path: str, place: Place | None
+    pause: PauseRecord,
+    decisions: Sequence[Decision],
+    path: str,
+    place: Place | None,
+    beside: Collection[str],
 ) -> list[Decision]:
     """Returns the decisions of a review, each with the id of its tool call."""
     names = {call["id"]: call["name"] for call in orjson.loads(pause.tool_calls)}
@@ -210,6 +218,13 @@ def _checked(
     missing = ", ".join(call_id for call_id in names if call_id not in found)
     if missing:
         raise mismatch(f"decide on each tool call; missing: {missing}", f"{path}.tool_calls")
+    run_in = _run_elsewhere(pause, place, beside) if place is not None else ()
+    if run_in and any(decision.decision != "approve" for decision in found.values()):
+        raise mismatch(
+            f"node {pause.node!r} does not run the tool calls: {', '.join(run_in)} does, whatever "
+            "is decided here; approve them, and review them at a breakpoint there",
+            path,
+        )
     answered = [d for d in found.values() if d.decision in ("reject", "respond")]
     if answered and (place is None or not place.messages):
         raise mismatch(
@@ -224,6 +239,17 @@ def _checked(
             path,
         )
     return list(found.values())
+
+
+def _run_elsewhere(pause: PauseRecord, place: Place, beside: Collection[str]) -> Sequence[str]:
+    """Returns the tool nodes that run the tool calls of a pause before another node; () if none.
+
+    Those that come after the node, or that come next beside it.
+    """
+    if pause.node in place.tool_nodes:
+        return ()
+    here = () if pause.namespace else sorted(place.tool_nodes & set(beside))
+    return place.hands_on.get(pause.node, ()) or here
 
 
 def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str, past: Past) -> str:

@@ -210,6 +210,67 @@ sent = of(MessagesState, model, ToolNode(TOOLS), _send_each).compile()
 sent_with_context = of(MessagesState, model, ToolNode(TOOLS), _send_each_with_context).compile()
 
 
+def _look(state: MessagesState) -> dict[str, Any]:
+    """What stands between the model and the tools, and changes nothing."""
+    get_stream_writer()(["looked", len(state["messages"])])
+    return {}
+
+
+def _asks(state: MessagesState) -> bool:
+    last = state["messages"][-1]
+    return isinstance(last, AIMessage) and bool(last.tool_calls)
+
+
+def _guarded() -> Any:
+    """Two nodes that look at the calls before the tool node gets them."""
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("model", model)
+    builder.add_node("guard", _look)
+    builder.add_node("again", _look)
+    builder.add_node("tools", ToolNode(TOOLS))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", lambda s: "guard" if _asks(s) else END, ["guard", END])
+    builder.add_edge("guard", "again")
+    builder.add_edge("again", "tools")
+    builder.add_edge("tools", "model")
+    return builder
+
+
+def _audited() -> Any:
+    """A node that runs beside the tool node, in one step."""
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("model", model)
+    builder.add_node("audit", _look)
+    builder.add_node("tools", ToolNode(TOOLS))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges(
+        "model", lambda s: ["audit", "tools"] if _asks(s) else END, ["audit", "tools", END]
+    )
+    builder.add_edge("audit", END)
+    builder.add_edge("tools", "model")
+    return builder
+
+
+def _of_two_kinds() -> Any:
+    """A tool node, and a node of its own that runs the calls that are dangerous."""
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("model", model)
+    builder.add_node("danger", run_last)
+    builder.add_node("tools", ToolNode(TOOLS))
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges(
+        "model", lambda s: "danger" if _asks(s) else END, ["danger", "tools", END]
+    )
+    builder.add_edge("danger", "model")
+    builder.add_edge("tools", "model")
+    return builder
+
+
+guarded = _guarded().compile()
+audited = _audited().compile()
+of_two_kinds = _of_two_kinds().compile()
+
+
 class Done(TypedDict):
     """A state without messages."""
 
