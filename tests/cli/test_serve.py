@@ -80,7 +80,10 @@ def test_it_says_where_it_listens_what_it_serves_and_what_to_try(
 ) -> None:
     address = weather_server.address
     until(lambda: "/CreateThread\n\n" in weather_server.log)
-    assert weather_server.log.startswith(
+    # On a busy machine it may tell of that in between.
+    lines = weather_server.log.splitlines(keepends=True)
+    said = "".join(line for line in lines if "event_loop_blocked" not in line)
+    assert said.startswith(
         f"""
   graphwire {version("graphwire")}  langgraph {version("langgraph")}
 
