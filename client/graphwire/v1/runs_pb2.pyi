@@ -534,7 +534,10 @@ class WaitRunResponse(_message.Message):
 
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
-        """For INTERRUPTED: the pauses with which the run ended."""
+        """For INTERRUPTED: the pauses with which the run ended, each as it is now, as GetPause
+        has it: with its status, and how it was resolved since. (The event `interrupted` has
+        them as the run left them.)
+        """
 
     def __init__(
         self,
