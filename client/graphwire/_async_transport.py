@@ -132,7 +132,7 @@ class _AsyncStream(AsyncIterator[T]):
                 response: Any = await self._call.read()
                 if response is not grpc.aio.EOF:
                     return progress.receive(response)
-                error: GraphwireError = progress.cut_short()
+                error: GraphwireError = progress.finish(await self._call.trailing_metadata() or ())
             except grpc.aio.AioRpcError as rpc_error:
                 error, cause = read_error(rpc_error), rpc_error
             except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +14,11 @@ from graphwire.events import End, Event, Metadata
 from graphwire.v1 import runs_pb2 as pb
 
 T_co = TypeVar("T_co", covariant=True)
+#: The trailing metadata of a call.
+Trailers = Iterable[tuple[str, str | bytes]]
+
+#: The trailer with the sequence of the run's last event, of a stream that has come to it.
+_END_SEQUENCE = "graphwire-end-sequence"
 
 
 class Openable(Protocol):
@@ -35,7 +41,7 @@ class Progress(Protocol[T_co]):
     def receive(self, response: Any) -> T_co | None: ...
     def delay(self, error: GraphwireError) -> float | None: ...
     def failure(self, error: GraphwireError) -> GraphwireError: ...
-    def cut_short(self) -> ConnectionLostError: ...
+    def finish(self, trailers: Trailers) -> ConnectionLostError: ...
 
 
 class Cursor:
@@ -45,7 +51,7 @@ class Cursor:
         run_id: The run; empty until it is known.
         thread_id: Its thread; empty until it is known.
         last_sequence: The sequence of the last event shown.
-        ended: Whether the last event has been shown.
+        ended: Whether the last event has been shown, or was before this stream began.
     """
 
     def __init__(self, stream: Stream, rejoin_timeout: float) -> None:
@@ -112,8 +118,15 @@ class Cursor:
             error.metadata.setdefault("last_sequence", str(self.last_sequence))
         return error
 
-    def cut_short(self) -> ConnectionLostError:
-        """Returns the error for a stream that ended well, but without its last event."""
+    def finish(self, trailers: Trailers) -> ConnectionLostError:
+        """Takes the end of a call that ended well; returns the error if the run has not `ended`.
+
+        Without the run's last event it is over only where the server says that nothing follows
+        what has come: whatever lies between may end a call that is cut as if all were well.
+        """
+        for key, value in trailers:
+            if key == _END_SEQUENCE and value == str(self.last_sequence):
+                self.ended = True
         return ConnectionLostError(
             f"the stream of run {self.run_id or '(not known yet)'} ended before the run's end",
             code="UNAVAILABLE",

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from graphwire._calls import Method, method_of
 from graphwire._convert import thread_change
+from graphwire._cursor import Trailers
 from graphwire._events import EventReader
 from graphwire._retry import Retry
 from graphwire.errors import ConnectionLostError, GraphwireError
@@ -101,8 +102,8 @@ class Following(Generic[T]):
             error.metadata.setdefault("cursor", self.cursor)
         return error
 
-    def cut_short(self) -> ConnectionLostError:
-        """Returns the error for a stream that ended well, which none does by itself."""
+    def finish(self, trailers: Trailers) -> ConnectionLostError:
+        """Returns the error for a call that ended well, which none does by itself."""
         return ConnectionLostError("the stream ended, though nobody ended it", code="UNAVAILABLE")
 
 

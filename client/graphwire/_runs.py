@@ -87,7 +87,8 @@ def join_run(
 ) -> Stream:
     """Streams the events of a run, those recorded and those to come, to its end.
 
-    Works the same when the run is over. Rejoins by itself, as `runs.stream` does.
+    Works the same when the run is over; after its last event there is nothing. Rejoins by
+    itself, as `runs.stream` does.
 
     Args:
         run_id: The run.

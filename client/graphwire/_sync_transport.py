@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, TypeVar
 import grpc
 
 from graphwire._calls import Call, Page, Stream
-from graphwire._cursor import Cursor, Openable, Progress, Streamed
+from graphwire._cursor import Cursor, Openable, Progress, Streamed, Trailers
 from graphwire._following import Follow, Followed, Following
 from graphwire._settings import Settings
 from graphwire._status import client_closed, read_error
@@ -26,6 +26,8 @@ class _EventCall(Protocol):
     def __next__(self) -> Any: ...
 
     def cancel(self) -> bool: ...
+
+    def trailing_metadata(self) -> Trailers: ...
 
 
 class SyncTransport:
@@ -124,11 +126,10 @@ class _SyncStream(Iterator[T]):
         while not self._closed:
             cause: grpc.RpcError | None = None
             try:
-                if self._call is None:
-                    self._call = self._transport.open(progress.next_call())
-                return progress.receive(next(self._call))
+                call = self._opened()
+                return progress.receive(next(call))
             except StopIteration:
-                error: GraphwireError = progress.cut_short()
+                error: GraphwireError = progress.finish(call.trailing_metadata() or ())
             except grpc.RpcError as rpc_error:
                 error = client_closed() if self._transport.closed else read_error(rpc_error)
                 cause = rpc_error
@@ -164,6 +165,13 @@ class _SyncStream(Iterator[T]):
     def __del__(self) -> None:
         """Ends the stream that nobody iterates over any more."""
         self._drop_call()
+
+    def _opened(self) -> _EventCall:
+        # `close` may take it away meanwhile, from another thread.
+        call = self._call
+        if call is None:
+            call = self._call = self._transport.open(self._progress.next_call())
+        return call
 
     def _drop_call(self) -> None:
         call, self._call = self._call, None

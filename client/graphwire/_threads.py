@@ -424,6 +424,7 @@ def list_thread_history(
 
     Raises:
         ThreadNotFoundError: There is no such thread.
+        CheckpointNotFoundError: It has none before which to begin, or none of that subgraph.
     """
     return pages(
         pb.ListThreadHistoryRequest(

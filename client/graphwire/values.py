@@ -389,7 +389,8 @@ class RunResult:
         run: The run.
         values: The thread's state when it ended; None if it made none, or if the thread
             is gone.
-        pauses: For INTERRUPTED: the pauses with which it ended.
+        pauses: For INTERRUPTED: the pauses with which it ended, each as it was when this was
+            asked for: one that is not OPEN has been resolved since.
     """
 
     run: Run

@@ -148,6 +148,27 @@ def test_a_run_that_is_over_is_joined_from_any_event(weather: str, paused: str) 
     assert beyond.err.endswith("[SEQUENCE_OUT_OF_RANGE]\n")
 
 
+def test_a_run_that_is_joined_after_its_last_event_tells_how_it_ended(
+    weather: str, paused: str, zoo: str, failed: str
+) -> None:
+    [run] = call("runs", "list", paused, "--json", server=weather).objects
+    last = str(run["last_sequence"])
+    result = call("runs", "join", run["run_id"], "--after", last, server=weather)
+    assert result.out == 'paused before action\nget_weather(city="San Francisco")\n'
+    said = f"graphwire: the run has ended, INTERRUPTED: nothing comes after event {last}\n"
+    command = f"graphwire run --thread {paused} --resume --server {weather}"
+    assert result.err == f"{said}graphwire: to go on:\n    {command}\n"
+    assert result.code == 4
+    [run] = call("runs", "list", failed, "--json", server=zoo).objects
+    last = str(run["last_sequence"])
+    result = call("runs", "join", run["run_id"], "--after", last, "--json", server=zoo)
+    assert result.err == (
+        f"graphwire: the run has ended, FAILED: nothing comes after event {last}\n"
+        "graphwire: the run failed in explode: ValueError: count must be 1 at least — it's 0\n"
+    )
+    assert (result.code, result.out) == (1, "")
+
+
 def test_a_joined_run_tells_what_its_thread_is_paused_at(weather: str, paused: str) -> None:
     [run] = call("runs", "list", paused, "--json", server=weather).objects
     result = call("runs", "join", run["run_id"], server=weather)

@@ -176,6 +176,12 @@ def then(responses: Iterable[Message], last: Answer | None = None) -> Answer:
     return answer
 
 
+def ended_at(sequence: int) -> Answer:
+    """Ends a stream as a server does that has come to the run's last event."""
+    trailers = (("graphwire-end-sequence", str(sequence)),)
+    return lambda _request, context: context.set_trailing_metadata(trailers)
+
+
 def stay_open(_request: Any, context: grpc.ServicerContext) -> Any:
     """Never answers: waits until the call is over."""
     ended = threading.Event()

@@ -15,7 +15,7 @@ from graphwire.v1 import server_pb2
 
 from . import wire
 from .conftest import Connect
-from .scripted import Proxy, ScriptedServer, fail, refuse, stay_open, then, unavailable
+from .scripted import Proxy, ScriptedServer, ended_at, fail, refuse, stay_open, then, unavailable
 
 
 def start(client: AsyncClient, **options: Any) -> AsyncRunStream:
@@ -150,6 +150,30 @@ async def test_a_stream_that_ends_well_but_without_its_end_is_rejoined(
     scripted.on("StreamRun", then(wire.streamed(wire.metadata())))
     scripted.on("JoinRun", then(wire.joined(wire.end(2))))
     assert await sequences(start(client)) == [1, 2]
+
+
+@pytest.mark.parametrize("heartbeats", [0, 1])
+async def test_a_stream_after_the_last_event_of_a_run_ends_at_once(
+    client: AsyncClient, scripted: ScriptedServer, heartbeats: int
+) -> None:
+    scripted.on("JoinRun", then(wire.joined(*[wire.heartbeat()] * heartbeats), ended_at(7)))
+    stream = client.runs.join("r", after_sequence=7)
+    assert await sequences(stream) == []
+    assert (stream.run_id, stream.last_sequence) == ("r", 7)
+    assert scripted.requests("JoinRun") == [pb.JoinRunRequest(run_id="r", after_sequence=7)]
+
+
+@pytest.mark.usefixtures("no_delays")
+async def test_a_stream_that_lacks_events_before_the_end_that_it_names_is_rejoined(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    scripted.on(
+        "JoinRun",
+        then(wire.joined(wire.custom(2)), ended_at(4)),
+        then(wire.joined(wire.custom(3), wire.end(4)), ended_at(4)),
+    )
+    assert await sequences(client.runs.join("r", after_sequence=1)) == [2, 3, 4]
+    assert [request.after_sequence for request in scripted.requests("JoinRun")] == [1, 2]
 
 
 async def test_a_server_that_shuts_down_is_rejoined_after_the_time_it_names(

@@ -88,7 +88,10 @@ def test_joining_a_run_that_is_over_gives_exactly_what_came_after(
     run_id = events[0].run_id
     assert get_run(runs, run_id).last_sequence == len(events)
     for after in range(len(events) + 1):
-        assert wire(rest(open_join(runs, run_id, after))) == wire(events[after:])
+        joined = open_join(runs, run_id, after)
+        assert wire(rest(joined)) == wire(events[after:])
+        # That there is nothing more is said, also where there is no event to say it.
+        assert dict(joined.trailing_metadata())["graphwire-end-sequence"] == str(len(events))
 
 
 def test_joining_beyond_the_last_event_is_out_of_range(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 from google.protobuf import duration_pb2
-from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
+from graphwire.v1 import pause_pb2, run_pb2, runs_pb2, runs_pb2_grpc, threads_pb2, threads_pb2_grpc
 
 from tests.e2e.drive import (
     DEADLINE,
@@ -171,7 +171,7 @@ def test_the_deadline_of_a_wait_ends_the_wait_and_not_the_run(
     assert wait(runs, run.run_id).run.status == SUCCEEDED
 
 
-def test_waiting_for_a_run_that_pauses_brings_its_pauses_also_when_they_are_resumed_since(
+def test_waiting_for_a_run_that_pauses_brings_its_pauses_as_they_are_by_now(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
 ) -> None:
     thread = new_thread(threads)
@@ -185,12 +185,30 @@ def test_waiting_for_a_run_that_pauses_brings_its_pauses_also_when_they_are_resu
     ]
     assert {pause.run_id for pause in ended.pauses} == {run.run_id}
 
-    answers = {pause.pause_id: payload("yes") for pause in ended.pauses}
+    def pauses_now() -> list[pause_pb2.Pause]:
+        asked = [threads_pb2.GetPauseRequest(pause_id=each.pause_id) for each in ended.pauses]
+        return [threads.GetPause(each, timeout=DEADLINE).pause for each in asked]
+
+    assert list(ended.pauses) == pauses_now()
+    first, second = ended.pauses
+    answers = {first.pause_id: payload("yes")}
     resumed = stream(runs, thread_id=thread, resume={"answers": answers})
     later = wait(runs, run.run_id)
     assert later.run.resumed_by_run_id == resumed[0].run_id
-    assert list(later.pauses) == list(ended.pauses)
-    assert value(later.values) == {"log": ["in"]}
+    assert [pause.status for pause in later.pauses] == [
+        pause_pb2.PAUSE_STATUS_RESUMED,
+        pause_pb2.PAUSE_STATUS_OPEN,
+    ]
+    assert list(later.pauses) == pauses_now()
+    # The second run ended with the one that is left, which the first has made.
+    (left,) = wait(runs, resumed[0].run_id).pauses
+    assert left == later.pauses[1]
+    assert left.pause_id == second.pause_id
+    stream(runs, thread_id=thread, resume={"answers": {left.pause_id: payload("no")}})
+    last = wait(runs, run.run_id)
+    assert list(last.pauses) == pauses_now()
+    assert value(last.pauses[1].resolution.answer) == "no"
+    assert value(last.values) == {"log": ["in"]}
 
 
 def test_waiting_for_a_run_that_fails_brings_its_error_and_what_it_had_done(

@@ -114,7 +114,13 @@ def test_a_checkpoint_of_another_graph_is_none_of_a_subgraph(thread: DrivenThrea
     with thread.refused("NOT_FOUND", "CHECKPOINT_NOT_FOUND") as refusal:
         thread.state(namespace=["child:elsewhere"])
     assert refusal.resource == ("checkpoint", "child:elsewhere")
-    assert history(thread, namespace=["child:elsewhere"]) == []
+    with thread.refused("NOT_FOUND", "CHECKPOINT_NOT_FOUND") as refusal:
+        history(thread, namespace=["child:elsewhere"])
+    assert refusal.text == (
+        f"thread {thread.thread_id} has no checkpoint of the subgraph ['child:elsewhere']"
+    )
+    # A filter may leave nothing of what is there.
+    assert history(thread, namespace=namespace, metadata=payload({"source": "fork"})) == []
     with thread.refused("INVALID_ARGUMENT", "INVALID_FIELD", "namespace") as refusal:
         thread.state(namespace=["nobody:1"])
     assert refusal.text == (
@@ -122,6 +128,17 @@ def test_a_checkpoint_of_another_graph_is_none_of_a_subgraph(thread: DrivenThrea
     )
     with thread.refused("INVALID_ARGUMENT", "INVALID_FIELD", "namespace"):
         history(thread, namespace=[*namespace, "nobody:1"])
+
+
+def test_a_subgraph_with_a_memory_has_an_empty_history_before_it_runs(
+    thread: DrivenThread,
+) -> None:
+    thread.start("ask_in_child_with_memory", interrupt_before=["child"])
+    assert history(thread, namespace=["child"]) == []
+    with thread.refused("NOT_FOUND", "CHECKPOINT_NOT_FOUND"):
+        history(thread, namespace=["child:1"])  # one with a memory has no tasks in it
+    thread.resume()
+    assert len(history(thread, namespace=["child"])) == 3
 
 
 # --- history ---
@@ -400,4 +417,5 @@ def test_only_a_subgraph_in_which_the_thread_stands_is_edited(
         new.edit({"log": ["x"]}, namespace=namespace, assistant_id="stop_in_child")
     with refused("NOT_FOUND", "CHECKPOINT_NOT_FOUND"):
         new.state(namespace=namespace)
-    assert history(new, namespace=namespace) == []
+    with refused("NOT_FOUND", "CHECKPOINT_NOT_FOUND"):
+        history(new, namespace=namespace)

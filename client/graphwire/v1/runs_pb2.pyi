@@ -188,8 +188,9 @@ class StreamRunRequest(_message.Message):
     @_builtins.property
     def context(self) -> _payload_pb2.Payload:
         """The run's context (LangGraph's runtime.context), a JSON object that fits the
-        graph's context schema; its keys go over those of the assistant's. Unset: for a
-        resume or a command that of the run before it.
+        graph's context schema in its types, in the keys that it requires, and in all of
+        them where it takes no others; its keys go over those of the assistant's, and both
+        together are checked. Unset: for a resume or a command that of the run before it.
         """
 
     @_builtins.property
@@ -406,8 +407,9 @@ class CreateRunRequest(_message.Message):
     @_builtins.property
     def context(self) -> _payload_pb2.Payload:
         """The run's context (LangGraph's runtime.context), a JSON object that fits the
-        graph's context schema; its keys go over those of the assistant's. Unset: for a
-        resume or a command that of the run before it.
+        graph's context schema in its types, in the keys that it requires, and in all of
+        them where it takes no others; its keys go over those of the assistant's, and both
+        together are checked. Unset: for a resume or a command that of the run before it.
         """
 
     @_builtins.property
@@ -538,7 +540,10 @@ class WaitRunResponse(_message.Message):
 
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[_pause_pb2.Pause]:
-        """For INTERRUPTED: the pauses with which the run ended."""
+        """For INTERRUPTED: the pauses with which the run ended, each as it is now, as GetPause
+        has it: with its status, and how it was resolved since. (The event `interrupted` has
+        them as the run left them.)
+        """
 
     def __init__(
         self,

@@ -182,10 +182,16 @@ class RunsServicer(object):
     def JoinRun(self, request, context):
         """Streams the events of a run after a given one: first those recorded, then
         those to come, to its end. Works the same when the run is over, for as long as
-        the server keeps its events. When events after `after_sequence` were removed,
+        the server keeps its events; after the last one the stream ends at once, without
+        any. When events after `after_sequence` were removed,
         also while the stream is open, it is refused: SEQUENCE_OUT_OF_RANGE says in its
         metadata which are kept (`oldest_sequence` to `last_sequence`), and with which
         `after_sequence` they can be had. The last two always are.
+
+        A stream that has come to the run's end says so in its trailing metadata, as does
+        that of StreamRun: `graphwire-end-sequence` is the sequence of the `end` event. One
+        that ends with OK without having shown that event, now or before, and without saying
+        so was cut on its way: join again.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
         OUT_OF_RANGE: SEQUENCE_OUT_OF_RANGE. RESOURCE_EXHAUSTED: LIMIT_REACHED.

@@ -1436,7 +1436,9 @@ class ListThreadHistoryRequest(_message.Message):
     @_builtins.property
     def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The checkpoints of a subgraph: its namespace, as events and pauses have it. Empty:
-        the root.
+        the root. One of which the thread has no checkpoint at all is refused with
+        CHECKPOINT_NOT_FOUND; that of a subgraph with a memory (checkpointer=True), which has
+        no task in it, has an empty list before it runs.
         """
 
     def __init__(

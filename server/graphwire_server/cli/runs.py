@@ -14,9 +14,9 @@ from rich.text import Text
 from graphwire_server.cli import jsonlines
 from graphwire_server.cli.breakspec import breakpoint_words
 from graphwire_server.cli.connection import Connection
-from graphwire_server.cli.console import out
+from graphwire_server.cli.console import out, say
 from graphwire_server.cli.exit_codes import ExitCode
-from graphwire_server.cli.follow import exit_code, follow
+from graphwire_server.cli.follow import Outcome, exit_code, follow
 from graphwire_server.cli.inputs import read_members
 from graphwire_server.cli.pauses import show_pauses
 from graphwire_server.cli.run import explain_pause
@@ -77,10 +77,16 @@ def join_run(
     client: Client, connection: Connection, run_id: str, *, after_sequence: int, as_json: bool
 ) -> ExitCode:
     """Shows the events of a run, those there are and those to come, to its end."""
-    view = JsonView() if as_json else HumanView(out())
-    outcome = follow(client.runs.join(run_id, after_sequence=after_sequence), view, connection)
-    if outcome.pauses:
-        thread_id = outcome.pauses[0].thread_id
+    run = client.runs.get(run_id) if after_sequence else None
+    if run is not None and run.end_time is not None and run.last_sequence == after_sequence:
+        say(f"the run has ended, {run.status}: nothing comes after event {after_sequence}")
+        outcome = _outcome_of(run)
+    else:
+        view = JsonView() if as_json else HumanView(out())
+        outcome = follow(client.runs.join(run_id, after_sequence=after_sequence), view, connection)
+    if outcome.status is RunStatus.INTERRUPTED:
+        # Its beginning, which names the thread, is not shown after a later event.
+        thread_id = run.thread_id if run is not None else outcome.thread_id
         # The run may be long over: only what the thread waits at still can be resumed.
         if still_open := client.threads.get(thread_id).pauses:
             if not as_json:
@@ -111,6 +117,18 @@ def _show(console: Console, run: Run) -> None:
             ("durability", Text(run.durability.lower())),
             ("metadata", json_value(run.metadata)),
         ],
+    )
+
+
+def _outcome_of(run: Run) -> Outcome:
+    """Returns how a run has ended of which no event is to be shown any more."""
+    return Outcome(
+        run_id=run.run_id,
+        thread_id=run.thread_id,
+        status=run.status,
+        error=run.error,
+        pauses=(),
+        checkpoint_id="",
     )
 
 

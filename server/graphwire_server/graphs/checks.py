@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from graphwire import errors
 from langgraph.graph.state import CompiledStateGraph
-from pydantic import BaseModel, ValidationError
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.breakpoints import Breakpoint, Located, OnExpiry, locate
 from graphwire_server.graphs.conditions import ConditionError, compile_condition
+from graphwire_server.graphs.contexts import context_misfit
 from graphwire_server.graphs.field_types import misfit
 from graphwire_server.graphs.langgraph_compat import AnyPregel, node_names
 from graphwire_server.graphs.places import Path, Place
@@ -166,20 +165,10 @@ def check_update(
 
 def check_context(graph: AnyPregel, context: Mapping[str, Any], field: str) -> None:
     """Raises InvalidFieldError if a context does not fit the graph's context schema."""
-    schema = graph.context_schema
-    try:
-        if isinstance(schema, type) and issubclass(schema, BaseModel):
-            schema.model_validate(context)
-        elif dataclasses.is_dataclass(schema):
-            schema(**context)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        path = ".".join(str(part) for part in problem["loc"])
-        text = f"does not fit the graph's context schema: {path}: {problem['msg']}"
-        raise errors.InvalidFieldError(text, field=field) from error
-    except (TypeError, ValueError) as error:
-        text = f"does not fit the graph's context schema: {error}"
-        raise errors.InvalidFieldError(text, field=field) from error
+    problem = context_misfit(graph.context_schema, context)
+    if problem:
+        text = f"does not fit the graph's context schema: {problem}"
+        raise errors.InvalidFieldError(text, field=field)
 
 
 def _check_types(

@@ -31,6 +31,17 @@ def graph_at(graph: AnyPregel, namespace: Namespace) -> AnyPregel:
     return at
 
 
+def may_have_none(graph: AnyPregel, namespace: Namespace) -> bool:
+    """Returns whether a namespace may be one of the graph's though there is no checkpoint of it.
+
+    A subgraph with a memory has the same one in all of its tasks, and before the first.
+
+    Raises:
+        InvalidFieldError: There is no such subgraph, or it keeps no checkpoints.
+    """
+    return graph_at(graph, namespace).checkpointer is True and namespace == path_of(namespace)
+
+
 def check_stands_in(position: Position, namespace: Namespace, *, has_state: bool) -> None:
     """Refuses a subgraph in which a thread does not stand: nothing would come of an edit there.
 

@@ -55,10 +55,10 @@ def _text(make: Callable[[], dict[str, Any] | None]) -> str | None:
 
 
 def _schema_of(kind: Any) -> dict[str, Any] | None:
-    return None if kind is None else TypeAdapter(_readable(kind)).json_schema()
+    return None if kind is None else TypeAdapter(readable(kind)).json_schema()
 
 
-def _readable(kind: Any) -> Any:
+def readable(kind: Any) -> Any:
     """Returns a type in which every TypedDict is one that pydantic reads.
 
     Below Python 3.12 it refuses those of `typing`, which most LangGraph projects use; the
@@ -69,23 +69,23 @@ def _readable(kind: Any) -> Any:
     arguments = get_args(kind)
     if not arguments:
         return kind
-    readable = tuple(_readable(argument) for argument in arguments)
-    if readable == arguments:
+    parts = tuple(readable(argument) for argument in arguments)
+    if parts == arguments:
         return kind
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return functools.reduce(operator.or_, readable)
+        return functools.reduce(operator.or_, parts)
     if hasattr(kind, "__metadata__"):  # Annotated: the type, with what is said of it
-        return typing_extensions.Annotated[(_readable(kind.__origin__), *kind.__metadata__)]
-    return origin[readable] if origin is not None else kind
+        return typing_extensions.Annotated[(readable(kind.__origin__), *kind.__metadata__)]
+    return origin[parts] if origin is not None else kind
 
 
 @functools.cache
 def _readable_typed_dict(kind: Any) -> Any:
     fields = {
-        name: typing_extensions.NotRequired[_readable(hint)]
+        name: typing_extensions.NotRequired[readable(hint)]
         if name in kind.__optional_keys__
-        else typing_extensions.Required[_readable(hint)]
+        else typing_extensions.Required[readable(hint)]
         for name, hint in get_type_hints(kind, include_extras=True).items()
     }
     # Type checkers know only TypedDicts that are written out.

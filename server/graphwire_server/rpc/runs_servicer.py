@@ -31,6 +31,8 @@ from graphwire_server.storage.access import ALL
 from graphwire_server.storage.records import EventRecord, RunStatus
 
 _log = structlog.get_logger("graphwire.rpc")
+#: The trailer of a stream that has come to the run's end: the sequence of the last event.
+_END_SEQUENCE = "graphwire-end-sequence"
 
 
 class RunsServicer(runs_pb2_grpc.RunsServicer):
@@ -69,6 +71,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
                 last = record.sequence if record else last
                 yield _frame(record, run_id)
             gone = False
+            _note_end(context, last)
         except errors.StreamExpiredError as error:
             gone = False
             raise _with_place(error, run_id, last) from error
@@ -131,6 +134,7 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
                 last = record.sequence if record else last
                 yield _frame(record, run_id)
             gone = False
+            _note_end(context, last)
         except errors.StreamExpiredError as error:
             gone = False
             raise _with_place(error, run_id, last) from error
@@ -308,6 +312,11 @@ def _with_place(
         metadata={"run_id": run_id, "last_sequence": str(last)},
         retry_after=error.retry_after,
     )
+
+
+def _note_end(context: Any, last: int) -> None:
+    """Says with the end of a stream that nothing follows: it may have shown no event at all."""
+    context.set_trailing_metadata((*context.trailing_metadata(), (_END_SEQUENCE, str(last))))
 
 
 def _frame(record: EventRecord | None, run_id: str) -> Any:

@@ -36,6 +36,7 @@ from graphwire_server.runs.cancelling import cancel_active, cancel_run, find_act
 from graphwire_server.runs.completion import Attendance, Completion
 from graphwire_server.runs.decision import decide
 from graphwire_server.runs.event_log import EventLog, check_access, run_not_found
+from graphwire_server.runs.events import pause_message
 from graphwire_server.runs.executor import Executor
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.inheritance import keep_inherited
@@ -67,7 +68,10 @@ _START_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run that has ended, with the state and the pauses that it left; values as JSON text."""
+    """A run that has ended, with the state and the pauses that it left; values as JSON text.
+
+    The pauses are as they are now.
+    """
 
     run: RunRecord
     values: str | None
@@ -508,9 +512,16 @@ class RunService:
 
 
 def _pauses_at_end(db: Reader, run: RunRecord) -> Sequence[pause_pb2.Pause]:
-    """Returns the pauses with which a run ended, those included that earlier runs made."""
+    """Returns the pauses with which a run ended, those included that earlier runs made.
+
+    Each as it is now: whoever waits for a run is to know which of them can still be answered.
+    """
     if run.status is not RunStatus.INTERRUPTED:
         return ()
     # The last two events stay, however old they are.
     interrupted, _ = db.events(run.run_id, after=run.last_sequence - 2, limit=2)
-    return pb.RunEvent.FromString(interrupted.data).interrupted.pauses
+    pauses = pb.RunEvent.FromString(interrupted.data).interrupted.pauses
+    now = db.pauses_by_id([pause.pause_id for pause in pauses])
+    return [
+        pause_message(now[pause.pause_id]) if pause.pause_id in now else pause for pause in pauses
+    ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from graphwire import errors
 
-from graphwire_server.graphs.inside import check_stands_in, graph_at
+from graphwire_server.graphs.inside import check_stands_in, graph_at, may_have_none
 from graphwire_server.graphs.places import Namespace, text_of
 from graphwire_server.graphs.position import read_position
 from graphwire_server.graphs.registry import GraphRegistry
@@ -147,26 +147,32 @@ class ThreadStateService:
         Raises:
             InvalidFieldError: There is no subgraph at `namespace`.
             ThreadNotFoundError: There is no such thread.
-            CheckpointNotFoundError: There is no checkpoint `before`.
+            CheckpointNotFoundError: There is no checkpoint `before`, or none at all of a
+                subgraph in a task.
             GraphUnavailableError: A state can't be read.
         """
         which = CheckpointFilter(
             thread_id, text_of(namespace), before=after or before, metadata=metadata
         )
 
-        def look(db: Reader) -> tuple[ThreadView, list[str]]:
-            view = view_of(db, thread_id)
-            if before and not after and not db.checkpoint(thread_id, text_of(namespace), before):
+        def look(db: Reader) -> tuple[ThreadView, list[str], bool]:
+            view, place = view_of(db, thread_id), (thread_id, text_of(namespace))
+            if before and not after and not db.checkpoint(*place, before):
                 raise checkpoint_not_found(thread_id, before, namespace)
             found = db.checkpoints(which, limit=limit)
-            return view, [checkpoint.checkpoint_id for checkpoint in found]
+            # A page may be empty that follows others, or that a filter leaves nothing of.
+            is_there = bool(found or after or not namespace) or db.checkpoint(*place) is not None
+            return view, [checkpoint.checkpoint_id for checkpoint in found], is_there
 
-        view, ids = await self._storage.read(look)
+        view, ids, is_there = await self._storage.read(look)
         if not view.thread.assistant_id:
+            if not is_there:
+                raise checkpoint_not_found(thread_id, "", namespace)
             return Found(())
         found: list[ThreadStateView] = []
         async with self._open(thread_id, view.thread.assistant_id, "threads.read") as (_, graph):
-            graph_at(graph, namespace)
+            if namespace and not may_have_none(graph, namespace) and not is_there:
+                raise checkpoint_not_found(thread_id, "", namespace)
             async with aclosing(read_history(graph, thread_id, ids, namespace=namespace)) as states:
                 async for state in states:
                     found.append(await self._with_pauses(state, view))
