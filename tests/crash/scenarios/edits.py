@@ -50,6 +50,14 @@ def replay_of_an_approved_breakpoint(me: Player) -> None:
     me.done(me.resume(*me.paused(run, AT_B)))
 
 
+@scenario("linear", log=["input", "a", "b", "c"], gates=[before("b")])
+def replay_of_the_head(me: Player) -> None:
+    (was,) = me.paused(me.start(INPUT, interrupt_before=["b"]), AT_B)
+    (pause,) = me.paused(me.replay(was.checkpoint_id), AT_B)
+    me.superseded(was, pause)
+    me.done(me.resume(pause))
+
+
 @scenario("linear", log=["input", "a", "input 2", "a", "b", "c"], gates=[before("b")])
 def fork_with_new_input(me: Player) -> None:
     run = me.start(INPUT, interrupt_before=["b"])
