@@ -224,6 +224,19 @@ def test_several_edges_between_two_nodes_are_one_line_with_their_labels() -> Non
     assert "yes, maybe" in drawing.text.plain
 
 
+def test_a_line_is_not_moved_off_the_sheet_to_make_it_straight() -> None:
+    drawing = draw_graph(
+        graph(
+            *("__start__ > answer", "check > ok", "route > search", "ask > rank_documents"),
+            *("refine > ask", "search > ask", "check > answer: a longer label"),
+            *("__start__ > rank_documents", "read_documents > grade_document", "ok > answer"),
+            *("redo > refine", "__start__ > route", "grade_document > check", "answer > route"),
+            *("grade_document > redo: a longer label", "rank_documents > read_documents"),
+        )
+    )
+    assert not cut_off(drawing)
+
+
 NAMES = ["__start__", *"abcdefgh", "__end__"]
 
 
@@ -254,6 +267,12 @@ def test_any_graph_is_drawn_with_all_its_nodes_and_an_arrow_to_each_target(
         )
     assert all(line == line.rstrip() for line in lines)
     assert drawing.width == max(map(len, lines))
+    assert not cut_off(drawing)
+
+
+def cut_off(drawing: Drawing) -> list[str]:
+    """Returns where a line comes from beyond the left edge of the sheet."""
+    return [line for line in drawing.text.plain.splitlines() if line.startswith(("─", "╌"))]
 
 
 def arrows(drawing: Drawing, name: str) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from graphwire.values import AssistantGraph, GraphNode
 from rich.text import Text
 
-from graphwire_server.cli.drawing.canvas import Canvas, Side
-from graphwire_server.cli.drawing.layers import Edge, layers_of
-from graphwire_server.cli.drawing.placement import place
+from graphwire_server.cli.drawing.canvas import DOWN, HORIZONTAL, LEFT, RIGHT, UP, VERTICAL, Canvas
+from graphwire_server.cli.drawing.layers import Edge, layers_of, order, ranking_of
+from graphwire_server.cli.drawing.placement import place, set_widths
 from graphwire_server.cli.drawing.ports import Net, Port, nets_of
 from graphwire_server.cli.drawing.tracks import Track, tracks_of
 
@@ -51,8 +51,10 @@ def draw_graph(graph: AssistantGraph, marks: Mapping[str, str] | None = None) ->
     marked = {captions[node_id] for node_id in marks if node_id in captions}
     ends = {captions[name] for name in _ENDS if name in captions}
     edges = _edges(graph, captions)
-    layers = layers_of(list(captions.values()), edges, last=captions.get("__end__", ""))
+    layers = layers_of(ranking_of(list(captions.values()), edges, last=captions.get("__end__", "")))
     gaps = [nets_of(gap) for gap in layers.gaps]
+    set_widths(layers, gaps)
+    order(layers)
     place(layers, gaps)
     passing = {id(port.vertex): net for nets in gaps for net, port in _lower(nets)}
     canvas = Canvas()
@@ -137,18 +139,20 @@ def _draw_track(canvas: Canvas, track: Track, top: int, first: int, below: int) 
         _draw_down(canvas, x, top, turn, track.net)
     for x in track.bottoms:
         _draw_down(canvas, x, turn + 1, below, track.net)
-    for x in range(track.left, track.right + 1):
-        sides = Side.NONE
-        sides |= Side.LEFT if x > track.left else 0
-        sides |= Side.RIGHT if x < track.right else 0
-        sides |= Side.UP if x in track.tops else 0
-        sides |= Side.DOWN if x in track.bottoms else 0
-        canvas.draw(turn, x, sides, net=track.net, dashed=track.net.dashed)
+    sides = dict.fromkeys(range(track.left, track.right + 1), HORIZONTAL)
+    sides[track.left] ^= LEFT
+    sides[track.right] ^= RIGHT
+    for x in track.tops:
+        sides[x] |= UP
+    for x in track.bottoms:
+        sides[x] |= DOWN
+    for x, touched in sides.items():
+        canvas.draw(turn, x, touched, net=track.net, dashed=track.net.dashed)
 
 
 def _draw_down(canvas: Canvas, x: int, top: int, below: int, net: Net) -> None:
     for line in range(top, below):
-        canvas.draw(line, x, Side.UP | Side.DOWN, net=net, dashed=net.dashed)
+        canvas.draw(line, x, VERTICAL, net=net, dashed=net.dashed)
 
 
 def _draw_end(canvas: Canvas, line: int, port: Port, sign: str, marked: Container[str]) -> None:
