@@ -44,6 +44,11 @@ def least_width(layers: Layers) -> int:
     )
 
 
+def width_of(layers: Layers) -> int:
+    """Returns how many columns are taken by rows that are placed."""
+    return max(vertex.right for row in layers.rows for vertex in row) + 1
+
+
 def place(layers: Layers, gaps: Sequence[Sequence[Net]]) -> None:
     """Sets `x` of all vertices, which have their widths, and of all ports."""
     for row in layers.rows:
