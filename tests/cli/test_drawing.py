@@ -6,7 +6,15 @@ import re
 
 import pytest
 from graphwire.values import AssistantGraph, GraphEdge, GraphNode
-from graphwire_server.cli.drawing import Drawing, draw_graph
+from graphwire_server.cli import drawing as drawings
+from graphwire_server.cli.drawing import (
+    MOST_COLUMNS,
+    MOST_PIECES,
+    Drawing,
+    TooLargeError,
+    draw_graph,
+)
+from graphwire_server.cli.drawing.listing import list_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,6 +232,91 @@ def test_several_edges_between_two_nodes_are_one_line_with_their_labels() -> Non
     assert "yes, maybe" in drawing.text.plain
 
 
+def test_a_line_is_not_moved_off_the_sheet_to_make_it_straight() -> None:
+    drawing = draw_graph(
+        graph(
+            *("__start__ > answer", "check > ok", "route > search", "ask > rank_documents"),
+            *("refine > ask", "search > ask", "check > answer: a longer label"),
+            *("__start__ > rank_documents", "read_documents > grade_document", "ok > answer"),
+            *("redo > refine", "__start__ > route", "grade_document > check", "answer > route"),
+            *("grade_document > redo: a longer label", "rank_documents > read_documents"),
+        )
+    )
+    assert not cut_off(drawing)
+
+
+# Two of these three edges go down one row, the third goes down two.
+TRIANGLE = ("__start__ > a", "a > __end__", "__start__ ? __end__")
+
+
+def test_a_drawing_has_just_so_many_lines_and_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawings, "MOST_PIECES", 4)
+    whole = draw_graph(graph(*TRIANGLE))
+    height = len(whole.text.plain.splitlines())
+    assert draw_graph(graph(*TRIANGLE), columns=whole.width, height=height) == whole
+    with pytest.raises(TooLargeError, match=f"no more than {whole.width - 1} are drawn"):
+        draw_graph(graph(*TRIANGLE), columns=whole.width - 1)
+    with pytest.raises(TooLargeError, match=f"there is room for {height - 1}"):
+        draw_graph(graph(*TRIANGLE), height=height - 1)
+    monkeypatch.setattr(drawings, "MOST_PIECES", 3)
+    with pytest.raises(TooLargeError, match="4 lines from one row to the next, no more than 3"):
+        draw_graph(graph(*TRIANGLE))
+
+
+def dense(count: int) -> AssistantGraph:
+    """Makes a graph in which each node may hand over to each other one."""
+    names = [f"n{number}" for number in range(count)]
+    return graph("__start__ > n0", *(f"{a} ? {b}" for a in names for b in names))
+
+
+@pytest.mark.parametrize(
+    "large, most",
+    [
+        (dense(30), f"no more than {MOST_PIECES} are drawn"),
+        (graph(*(f"__start__ ? n{n}" for n in range(100))), f"no more than {MOST_COLUMNS} are"),
+    ],
+    ids=["too many lines", "too wide"],
+)
+def test_a_graph_too_large_for_a_drawing_is_refused_before_anything_is_arranged(
+    large: AssistantGraph, most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arranged: list[object] = []
+    monkeypatch.setattr(drawings, "order", arranged.append)
+    with pytest.raises(TooLargeError, match=most):
+        draw_graph(large)
+    assert not arranged
+
+
+def test_twenty_nodes_that_lead_to_each_other_are_still_drawn() -> None:
+    drawing = draw_graph(dense(20))
+    assert all(arrows(drawing, f"n{number}") for number in range(20))
+
+
+def test_a_list_says_of_each_node_where_it_leads() -> None:
+    listing = list_graph(
+        graph(
+            *("__start__ > a", "a > b", "a ? c:d: yes", "a ? a", "a ? c:d: maybe", "a > c:d2"),
+            *("b > __end__", "c:d ? b"),
+            before="a",
+            alone="e",
+        )
+    )
+    assert [(name, leads.plain) for name, leads in listing.rows] == [
+        ("__start__", "─▶ a"),
+        ("◆ a ↺", "─▶ b, c/d2"),
+        ("", "╌▶ c/d (yes, maybe)"),
+        ("b", "─▶ __end__"),
+        ("c/d", "╌▶ b"),
+        ("c/d2", ""),
+        ("__end__", ""),
+        ("e", ""),
+    ]
+    assert listing.legend == (
+        "╌ conditional   ◆ breakpoint before or after the node   ↺ may run again   "
+        "no line: reached by a Send or a Command"
+    )
+
+
 NAMES = ["__start__", *"abcdefgh", "__end__"]
 
 
@@ -254,6 +347,12 @@ def test_any_graph_is_drawn_with_all_its_nodes_and_an_arrow_to_each_target(
         )
     assert all(line == line.rstrip() for line in lines)
     assert drawing.width == max(map(len, lines))
+    assert not cut_off(drawing)
+
+
+def cut_off(drawing: Drawing) -> list[str]:
+    """Returns where a line comes from beyond the left edge of the sheet."""
+    return [line for line in drawing.text.plain.splitlines() if line.startswith(("─", "╌"))]
 
 
 def arrows(drawing: Drawing, name: str) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
+import pytest
+from graphwire_server.cli import drawing
+
 from tests.cli.command import AtATerminal, call
 
 WEATHER = """\
@@ -51,10 +54,42 @@ def test_a_graph_comes_as_mermaid_or_json(weather: str) -> None:
     assert graph["mermaid"].strip() == mermaid.out.strip()
 
 
-def test_at_a_terminal_that_is_too_narrow_it_is_said_how_wide_the_drawing_is(zoo: str) -> None:
-    with AtATerminal("graph", "router", "-s", zoo, columns=20) as drawn:
+ROUTER = """\
+__start__  ─▶ start
+start      ╌▶ left, right
+left       ─▶ __end__
+right      ─▶ __end__
+__end__
+
+╌ conditional
+"""
+
+
+def test_a_terminal_that_is_too_narrow_gets_a_list_and_is_told_how_wide_the_drawing_is(
+    zoo: str,
+) -> None:
+    with AtATerminal("graph", "router", "-s", zoo, columns=25) as drawn:
         assert drawn.wait() == 0
-    assert "graphwire: the drawing takes 26 columns, this terminal has 20\n" in drawn.screen
+    lines = "\n".join(line.rstrip() for line in drawn.screen.splitlines())
+    assert lines + "\n" == (
+        "graphwire: the drawing takes 26 columns, this terminal has 25\n"
+        "    instead: where each node leads; piped to `less -S` it is drawn\n" + ROUTER
+    )
+
+
+def test_a_graph_too_large_for_a_drawing_is_listed(
+    zoo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "MOST_PIECES", 4)
+    listed = call("graph", "router", server=zoo)
+    assert (listed.code, listed.out) == (0, ROUTER)
+    assert listed.err == (
+        "graphwire: the drawing would have 5 lines from one row to the next, "
+        "no more than 4 are drawn\n"
+        "    instead: where each node leads; with --mermaid other programs can draw it\n"
+    )
+    monkeypatch.setattr(drawing, "MOST_PIECES", 5)
+    assert "│  start  │" in call("graph", "router", server=zoo).out
 
 
 def test_versions_are_shown_of_both_ends(weather: str) -> None:

@@ -11,7 +11,7 @@ from graphwire.values import Pause
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
 from graphwire_server.cli.debugger.scene import Scene, node_names
-from graphwire_server.cli.drawing import node_path
+from graphwire_server.cli.drawing.signs import node_path
 from graphwire_server.cli.inputs import input_of_text, json_or_text
 
 

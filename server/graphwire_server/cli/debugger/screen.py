@@ -17,7 +17,8 @@ from rich.text import Text
 from graphwire_server.cli.debugger.standing import Path, Standing, path_of
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.differences import difference_text, differences
-from graphwire_server.cli.drawing import draw_graph, node_path
+from graphwire_server.cli.drawing import TooLargeError, draw_graph
+from graphwire_server.cli.drawing.signs import node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import time_until
@@ -126,12 +127,14 @@ def show_graph(
     for each in (opened, graph):
         if each is None:
             continue
-        drawing = draw_graph(each, marks(each, pauses))
-        height = drawing.text.plain.count("\n") + 1
-        if drawing.width + 2 <= console.width and height + _OTHER_LINES <= console.height:
-            console.print()
-            console.print(Padding(drawing.text, (0, 0, 0, 2), expand=False))
-            return
+        columns, height = console.width - 2, console.height - _OTHER_LINES
+        try:
+            drawing = draw_graph(each, marks(each, pauses), columns=columns, height=height)
+        except TooLargeError:
+            continue
+        console.print()
+        console.print(Padding(drawing.text, (0, 0, 0, 2), expand=False))
+        return
     rows = list(_neighbours(graph, pauses, console.width - 2))
     if rows:
         console.print()

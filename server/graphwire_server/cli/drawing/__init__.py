@@ -5,21 +5,29 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphwire.values import AssistantGraph, GraphNode
+from graphwire.values import AssistantGraph
 from rich.text import Text
 
-from graphwire_server.cli.drawing.canvas import Canvas, Side
-from graphwire_server.cli.drawing.layers import Edge, layers_of
-from graphwire_server.cli.drawing.placement import place
+from graphwire_server.cli.drawing.canvas import DOWN, HORIZONTAL, LEFT, RIGHT, UP, VERTICAL, Canvas
+from graphwire_server.cli.drawing.layers import Edge, Layers, layers_of, order, ranking_of
+from graphwire_server.cli.drawing.placement import least_width, place, set_widths, width_of
 from graphwire_server.cli.drawing.ports import Net, Port, nets_of
+from graphwire_server.cli.drawing.signs import captions_of, edges_of, legend_of
 from graphwire_server.cli.drawing.tracks import Track, tracks_of
 
+#: Of how many lines from one row to the next a drawing consists at the most. Nobody can follow
+#: more of them, and the time for a drawing grows with their number: at this one it is a second.
+MOST_PIECES = 5000
+#: How many columns a drawing takes at the most: no terminal shows more.
+MOST_COLUMNS = 1000
 _ENDS = ("__start__", "__end__")
 _BOX_LINES = 3
-_BREAKPOINT = "◆"
-_REPEATS = "↺"
 #: Where a line leaves or enters the bold frame of a marked node.
 _BOLD_ENDS = {"┴": "┷", "┬": "┯"}
+
+
+class TooLargeError(Exception):
+    """A graph has no drawing of use; the text says why, in words for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +45,33 @@ class Drawing:
     legend: str
 
 
-def draw_graph(graph: AssistantGraph, marks: Mapping[str, str] | None = None) -> Drawing:
+def draw_graph(
+    graph: AssistantGraph,
+    marks: Mapping[str, str] | None = None,
+    *,
+    columns: int = MOST_COLUMNS,
+    height: int | None = None,
+) -> Drawing:
     """Draws a graph from the top to the bottom.
 
     Args:
         graph: The graph.
         marks: By node id, the captions of nodes to be marked with a bold frame.
+        columns: How many columns there are for it.
+        height: How many lines of text there are for it; None: any number.
+
+    Raises:
+        TooLargeError: There is not enough room, or it would consist of too many lines. What
+            is far too large is known before anything is arranged.
     """
     marks = marks or {}
-    captions = {
-        node.node_id: marks.get(node.node_id) or _caption(node, graph) for node in graph.nodes
-    }
+    captions = captions_of(graph)
+    captions |= {node_id: marks[node_id] for node_id in captions if node_id in marks}
     marked = {captions[node_id] for node_id in marks if node_id in captions}
     ends = {captions[name] for name in _ENDS if name in captions}
-    edges = _edges(graph, captions)
-    layers = layers_of(list(captions.values()), edges, last=captions.get("__end__", ""))
-    gaps = [nets_of(gap) for gap in layers.gaps]
-    place(layers, gaps)
+    edges = edges_of(graph, captions)
+    last = captions.get("__end__", "")
+    layers, gaps = _arranged(list(captions.values()), edges, last, columns, height)
     passing = {id(port.vertex): net for nets in gaps for net, port in _lower(nets)}
     canvas = Canvas()
     line = 0
@@ -72,35 +90,44 @@ def draw_graph(graph: AssistantGraph, marks: Mapping[str, str] | None = None) ->
         for _, port in _upper(nets):
             _draw_end(canvas, line - 1, port, "▲" if port.arrow else "┬", marked)
         line += _draw_gap(canvas, line, nets)
-    return Drawing(canvas.text(), canvas.width, _legend(graph, edges))
+    _check_height(line, height)
+    return Drawing(canvas.text(), canvas.width, legend_of(graph, edges))
 
 
-def node_path(node_id: str) -> str:
-    """Returns a node of a drawing as breakpoints name it: `child/ask` for `child:ask`."""
-    return node_id.replace(":", "/")
+def _arranged(
+    names: Sequence[str], edges: Sequence[Edge], last: str, columns: int, height: int | None
+) -> tuple[Layers, list[list[Net]]]:
+    """Returns where everything stands; refuses what is too large as soon as that is known."""
+    ranking = ranking_of(names, edges, last=last)
+    if ranking.pieces > MOST_PIECES:
+        raise TooLargeError(
+            f"the drawing would have {ranking.pieces} lines from one row to the next, "
+            f"no more than {MOST_PIECES} are drawn"
+        )
+    layers = layers_of(ranking)
+    gaps = [nets_of(gap) for gap in layers.gaps]
+    set_widths(layers, gaps)
+    _check_width(least_width(layers), columns)
+    # Between two rows there is a line of text at least.
+    _check_height(len(layers.rows) * _BOX_LINES + sum(map(bool, gaps)), height)
+    order(layers)
+    place(layers, gaps)
+    _check_width(width_of(layers), columns)
+    return layers, gaps
 
 
-def _caption(node: GraphNode, graph: AssistantGraph) -> str:
-    before = f"{_BREAKPOINT} " if node.interrupt_before else ""
-    after = f" {_BREAKPOINT}" if node.interrupt_after else ""
-    repeats = any(e.source == e.target == node.node_id for e in graph.edges)
-    return f"{before}{node_path(node.node_id)}{f' {_REPEATS}' if repeats else ''}{after}"
+def _check_width(width: int, columns: int) -> None:
+    if width > columns:
+        raise TooLargeError(
+            f"the drawing would take {width} columns or more, no more than {columns} are drawn"
+        )
 
 
-def _edges(graph: AssistantGraph, captions: dict[str, str]) -> list[Edge]:
-    """Returns the edges, each pair of nodes once; labels that only repeat a name are left out."""
-    labels: dict[tuple[str, str], list[str]] = {}
-    solid: set[tuple[str, str]] = set()
-    for edge in graph.edges:
-        if edge.source == edge.target:
-            continue
-        pair = (captions[edge.source], captions[edge.target])
-        known = labels.setdefault(pair, [])
-        if edge.label and edge.label != edge.target and edge.label not in known:
-            known.append(edge.label)
-        if not edge.conditional:
-            solid.add(pair)
-    return [Edge(*pair, ", ".join(known), pair not in solid) for pair, known in labels.items()]
+def _check_height(lines: int, height: int | None) -> None:
+    if height is not None and lines > height:
+        raise TooLargeError(
+            f"the drawing would take {lines} lines of text or more, there is room for {height}"
+        )
 
 
 def _upper(nets: Sequence[Net]) -> Iterator[tuple[Net, Port]]:
@@ -137,18 +164,20 @@ def _draw_track(canvas: Canvas, track: Track, top: int, first: int, below: int) 
         _draw_down(canvas, x, top, turn, track.net)
     for x in track.bottoms:
         _draw_down(canvas, x, turn + 1, below, track.net)
-    for x in range(track.left, track.right + 1):
-        sides = Side.NONE
-        sides |= Side.LEFT if x > track.left else 0
-        sides |= Side.RIGHT if x < track.right else 0
-        sides |= Side.UP if x in track.tops else 0
-        sides |= Side.DOWN if x in track.bottoms else 0
-        canvas.draw(turn, x, sides, net=track.net, dashed=track.net.dashed)
+    sides = dict.fromkeys(range(track.left, track.right + 1), HORIZONTAL)
+    sides[track.left] ^= LEFT
+    sides[track.right] ^= RIGHT
+    for x in track.tops:
+        sides[x] |= UP
+    for x in track.bottoms:
+        sides[x] |= DOWN
+    for x, touched in sides.items():
+        canvas.draw(turn, x, touched, net=track.net, dashed=track.net.dashed)
 
 
 def _draw_down(canvas: Canvas, x: int, top: int, below: int, net: Net) -> None:
     for line in range(top, below):
-        canvas.draw(line, x, Side.UP | Side.DOWN, net=net, dashed=net.dashed)
+        canvas.draw(line, x, VERTICAL, net=net, dashed=net.dashed)
 
 
 def _draw_end(canvas: Canvas, line: int, port: Port, sign: str, marked: Container[str]) -> None:
@@ -161,17 +190,3 @@ def _draw_end(canvas: Canvas, line: int, port: Port, sign: str, marked: Containe
 def _draw_label(canvas: Canvas, line: int, port: Port) -> None:
     if port.label:
         canvas.write(line, port.x - len(port.label) // 2, port.label, "italic cyan")
-
-
-def _legend(graph: AssistantGraph, edges: Sequence[Edge]) -> str:
-    parts = []
-    if any(edge.dashed for edge in edges):
-        parts.append("╌ conditional")
-    if any(node.interrupt_before or node.interrupt_after for node in graph.nodes):
-        parts.append(f"{_BREAKPOINT} breakpoint before or after the node")
-    if any(edge.source == edge.target for edge in graph.edges):
-        parts.append(f"{_REPEATS} may run again")
-    connected = {end for edge in graph.edges for end in (edge.source, edge.target)}
-    if any(node.node_id not in connected for node in graph.nodes):
-        parts.append("no line: reached by a Send or a Command")
-    return "   ".join(parts)

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntFlag
+from itertools import groupby
 
 from rich.text import Text
 
-
-class Side(IntFlag):
-    """The sides of a cell that a line touches."""
-
-    NONE = 0
-    UP = 1
-    RIGHT = 2
-    DOWN = 4
-    LEFT = 8
-
-
-_VERTICAL = Side.UP | Side.DOWN
-_HORIZONTAL = Side.LEFT | Side.RIGHT
+#: The sides of a cell that a line touches; added up where it touches several.
+UP, RIGHT, DOWN, LEFT = 1, 2, 4, 8
+VERTICAL = UP | DOWN
+HORIZONTAL = LEFT | RIGHT
 _SOLID = {
-    _VERTICAL: "│",
-    _HORIZONTAL: "─",
-    Side.DOWN | Side.RIGHT: "╭",
-    Side.DOWN | Side.LEFT: "╮",
-    Side.UP | Side.RIGHT: "╰",
-    Side.UP | Side.LEFT: "╯",
-    _VERTICAL | Side.RIGHT: "├",
-    _VERTICAL | Side.LEFT: "┤",
-    _HORIZONTAL | Side.DOWN: "┬",
-    _HORIZONTAL | Side.UP: "┴",
-    _VERTICAL | _HORIZONTAL: "┼",
+    VERTICAL: "│",
+    HORIZONTAL: "─",
+    DOWN | RIGHT: "╭",
+    DOWN | LEFT: "╮",
+    UP | RIGHT: "╰",
+    UP | LEFT: "╯",
+    VERTICAL | RIGHT: "├",
+    VERTICAL | LEFT: "┤",
+    HORIZONTAL | DOWN: "┬",
+    HORIZONTAL | UP: "┴",
+    VERTICAL | HORIZONTAL: "┼",
 }
 #: A box: its upper line, its sides, its lower line.
 _FRAME = ("╭─╮", "│", "╰─╯")
 _BOLD_FRAME = ("┏━┓", "┃", "┗━┛")
-_DASHED = {_VERTICAL: "╎", _HORIZONTAL: "╌"}
+_DASHED = {VERTICAL: "╎", HORIZONTAL: "╌"}
 
 
 @dataclass(slots=True)
@@ -44,8 +36,7 @@ class _Cell:
     char: str
     style: str
     net: object = None
-    sides: Side = Side.NONE
-    dashed: bool = False
+    sides: int = 0
 
 
 class Canvas:
@@ -53,17 +44,18 @@ class Canvas:
 
     def __init__(self) -> None:
         """Begins with an empty sheet."""
-        self._cells: dict[tuple[int, int], _Cell] = {}
+        self._lines: list[dict[int, _Cell]] = []
 
     @property
     def width(self) -> int:
         """Returns how many columns are in use."""
-        return max((column for _, column in self._cells), default=-1) + 1
+        return max((max(cells, default=-1) for cells in self._lines), default=-1) + 1
 
     def write(self, line: int, column: int, text: str, style: str = "") -> None:
         """Writes text over whatever is there."""
-        for offset, char in enumerate(text):
-            self._cells[line, column + offset] = _Cell(char, style)
+        cells = self._line(line)
+        for at, char in enumerate(text, column):
+            cells[at] = _Cell(char, style)
 
     def box(
         self,
@@ -85,26 +77,34 @@ class Canvas:
         self.write(line + 1, right, side, border)
         self.write(line + 2, left, f"{below[0]}{below[1] * inside}{below[2]}", border)
 
-    def draw(self, line: int, column: int, sides: Side, *, net: object, dashed: bool) -> None:
+    def draw(self, line: int, column: int, sides: int, *, net: object, dashed: bool) -> None:
         """Draws a piece of a net's line; pieces of one net join, of two nets cross."""
-        cell = self._cells.get((line, column))
+        cells = self._line(line)
+        cell = cells.get(column)
         if cell is not None and cell.net is net:
             sides |= cell.sides
-        elif cell is not None and cell.net is not None and not sides & _VERTICAL:
+        elif cell is not None and cell.net is not None and not sides & VERTICAL:
             return  # what goes down passes over what goes across
         glyph = _DASHED.get(sides) if dashed else None
-        self._cells[line, column] = _Cell(glyph or _SOLID[sides], "", net, sides, dashed)
+        cells[column] = _Cell(glyph or _SOLID[sides], "", net, sides)
 
     def text(self) -> Text:
         """Returns the sheet, without blanks at the ends of lines."""
-        height = max((line for line, _ in self._cells), default=-1) + 1
-        lines = []
-        for line in range(height):
-            width = max((column for at, column in self._cells if at == line), default=-1) + 1
-            text = Text()
-            for column in range(width):
-                cell = self._cells.get((line, column))
-                text.append(cell.char if cell else " ", cell.style if cell else "")
-            text.rstrip()
-            lines.append(text)
-        return Text("\n").join(lines)
+        return Text("\n").join(_text(cells) for cells in self._lines)
+
+    def _line(self, number: int) -> dict[int, _Cell]:
+        while len(self._lines) <= number:
+            self._lines.append({})
+        return self._lines[number]
+
+
+_BLANK = _Cell(" ", "")
+
+
+def _text(cells: Mapping[int, _Cell]) -> Text:
+    text = Text()
+    row = [cells.get(column, _BLANK) for column in range(max(cells, default=-1) + 1)]
+    for style, run in groupby(row, key=lambda cell: cell.style):
+        text.append("".join(cell.char for cell in run), style)
+    text.rstrip()
+    return text

@@ -7,7 +7,9 @@ vertex.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right, insort
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 _SWEEPS = 12
@@ -80,28 +82,64 @@ class Layers:
     gaps: list[list[Line]] = field(default_factory=list)
 
 
-def layers_of(names: Sequence[str], edges: Sequence[Edge], *, last: str = "") -> Layers:
-    """Puts nodes into rows; those without edges into one of their own, at the bottom.
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """In which row each node stands, and which edges lead upwards then.
+
+    Attributes:
+        names: The nodes, in the order in which a row has them at first.
+        edges: The edges between them.
+        closing: Those of them that lead upwards.
+        depth: By node, its row; 0 is the topmost.
+        pieces: Of how many lines the drawing consists: an edge has one for each row that it
+            goes down or up.
+    """
+
+    names: Sequence[str]
+    edges: Sequence[Edge]
+    closing: Set[Edge]
+    depth: Mapping[str, int]
+    pieces: int
+
+
+def ranking_of(names: Sequence[str], edges: Sequence[Edge], *, last: str = "") -> Ranking:
+    """Gives each node a row; those without edges one of their own, at the bottom.
 
     Args:
         names: The nodes; the first is the one to begin with.
         edges: The edges between them, without those from a node to itself.
         last: A node that belongs in the last row, to the right; empty: none.
     """
-    closing = _closing_edges(names, edges)
-    downward = {(e.target, e.source) if e in closing else (e.source, e.target): e for e in edges}
-    depth = _depths(names, downward.keys())
+    leaving: dict[str, list[Edge]] = {name: [] for name in names}
+    for edge in edges:
+        leaving[edge.source].append(edge)
+    closing = _closing_edges(leaving)
+    depth = _depths(
+        names, [(e.target, e.source) if e in closing else (e.source, e.target) for e in edges]
+    )
     if last in depth:
         depth[last] = max(depth.values())
-    connected = {name for pair in downward for name in pair}
+    connected = {name for edge in edges for name in (edge.source, edge.target)}
     depth.update(dict.fromkeys(set(names) - connected, max(depth.values()) + bool(connected)))
-    vertices = {name: Vertex(name) for name in names}
+    return Ranking(
+        names=sorted(_discovered(leaving), key=lambda name: name == last),
+        edges=edges,
+        closing=closing,
+        depth=depth,
+        pieces=sum(abs(depth[edge.target] - depth[edge.source]) for edge in edges),
+    )
+
+
+def layers_of(ranking: Ranking) -> Layers:
+    """Puts nodes into their rows, and bends between them."""
+    depth = ranking.depth
+    vertices = {name: Vertex(name) for name in ranking.names}
     rows: list[list[Vertex]] = [[] for _ in range(max(depth.values()) + 1)]
     gaps: list[list[Line]] = [[] for _ in rows[1:]]
-    for name in sorted(_discovered(names, edges), key=lambda name: name == last):
+    for name in ranking.names:
         rows[depth[name]].append(vertices[name])
-    for edge in edges:
-        up = edge in closing
+    for edge in ranking.edges:
+        up = edge in ranking.closing
         top, bottom = (edge.target, edge.source) if up else (edge.source, edge.target)
         upper = vertices[top]
         for row in range(depth[top], depth[bottom]):
@@ -113,20 +151,15 @@ def layers_of(names: Sequence[str], edges: Sequence[Edge], *, last: str = "") ->
             label = edge.label if has_arrow else ""
             gaps[row].append(Line(upper, lower, up, edge.dashed, label))
             upper = lower
-    found = Layers(rows, gaps)
-    _order(found)
-    return found
+    return Layers(rows, gaps)
 
 
-def _closing_edges(names: Sequence[str], edges: Sequence[Edge]) -> set[Edge]:
+def _closing_edges(leaving: Mapping[str, Sequence[Edge]]) -> set[Edge]:
     """Returns the edges that lead back to where their path came from."""
-    leaving: dict[str, list[Edge]] = {name: [] for name in names}
-    for edge in edges:
-        leaving[edge.source].append(edge)
     closing: set[Edge] = set()
     done: set[str] = set()
     on_path: dict[str, int] = {}
-    for root in names:
+    for root in leaving:
         path = [] if root in done else [root]
         while path:
             here = path[-1]
@@ -145,85 +178,92 @@ def _closing_edges(names: Sequence[str], edges: Sequence[Edge]) -> set[Edge]:
     return closing
 
 
-def _depths(names: Sequence[str], downward: Iterable[tuple[str, str]]) -> dict[str, int]:
+def _depths(names: Sequence[str], downward: Sequence[tuple[str, str]]) -> dict[str, int]:
     """Returns each node's row: one below the lowest of those that lead to it."""
-    pairs = list(downward)
+    below: dict[str, list[str]] = {name: [] for name in names}
+    waits_for = dict.fromkeys(names, 0)
+    for upper, lower in downward:
+        below[upper].append(lower)
+        waits_for[lower] += 1
     depth = dict.fromkeys(names, 0)
-    for _ in names:
-        moved = False
-        for upper, lower in pairs:
-            if depth[lower] <= depth[upper]:
-                depth[lower] = depth[upper] + 1
-                moved = True
-        if not moved:
-            break
+    ready = [name for name in names if not waits_for[name]]
+    while ready:
+        upper = ready.pop()
+        for lower in below[upper]:
+            depth[lower] = max(depth[lower], depth[upper] + 1)
+            waits_for[lower] -= 1
+            if not waits_for[lower]:
+                ready.append(lower)
     return depth
 
 
-def _discovered(names: Sequence[str], edges: Sequence[Edge]) -> list[str]:
+def _discovered(leaving: Mapping[str, Sequence[Edge]]) -> list[str]:
     """Returns the nodes in the order in which a walk along the edges meets them."""
     order: dict[str, None] = {}
-    for root in names:
-        queue = [root]
+    for root in leaving:
+        queue = deque([root])
         while queue:
-            here = queue.pop(0)
+            here = queue.popleft()
             if here in order:
                 continue
             order[here] = None
-            queue.extend(e.target for e in edges if e.source == here)
+            queue.extend(edge.target for edge in leaving[here])
     return list(order)
 
 
-def _order(layers: Layers) -> None:
+def order(layers: Layers) -> None:
     """Orders each row so that lines cross little: sweeps down and up, the best one stays."""
+    above = [_beside(gap, of_upper=False) for gap in layers.gaps]
+    below = [_beside(gap, of_upper=True) for gap in layers.gaps]
     best = [list(row) for row in layers.rows]
     fewest = _all_crossings(layers)
     for sweep in range(_SWEEPS):
         if not fewest:
             break
-        downwards = sweep % 2 == 0
-        numbers = range(1, len(layers.rows)) if downwards else range(len(layers.rows) - 2, -1, -1)
-        for number in numbers:
-            gap = layers.gaps[number - 1 if downwards else number]
-            beside = layers.rows[number - 1 if downwards else number + 1]
-            _sort_row(layers.rows[number], beside, gap)
+        if sweep % 2 == 0:
+            for number in range(1, len(layers.rows)):
+                _sort_row(layers.rows[number], layers.rows[number - 1], above[number - 1])
+        else:
+            for number in range(len(layers.rows) - 2, -1, -1):
+                _sort_row(layers.rows[number], layers.rows[number + 1], below[number])
         crossings = _all_crossings(layers)
         if crossings < fewest:
             fewest, best = crossings, [list(row) for row in layers.rows]
     layers.rows[:] = best
 
 
-def _sort_row(row: list[Vertex], beside: list[Vertex], gap: list[Line]) -> None:
+def _beside(gap: Sequence[Line], *, of_upper: bool) -> dict[int, list[int]]:
+    """Returns, by vertex of one side of a gap, those that it is connected with on the other."""
+    beside: dict[int, list[int]] = {}
+    for line in gap:
+        vertex, other = (line.upper, line.lower) if of_upper else (line.lower, line.upper)
+        beside.setdefault(id(vertex), []).append(id(other))
+    return beside
+
+
+def _sort_row(row: list[Vertex], beside: Sequence[Vertex], ends: Mapping[int, list[int]]) -> None:
+    """Sorts a row by where, on the average, the ends of its lines are in the row beside it."""
     places = {id(vertex): place for place, vertex in enumerate(beside)}
-    means: Mapping[int, float] = {
-        id(vertex): _mean(
-            [
-                places[id(_other(line, vertex))]
-                for line in gap
-                if vertex in (line.upper, line.lower)
-            ],
-            default=place,
-        )
-        for place, vertex in enumerate(row)
-    }
+    means: dict[int, float] = {}
+    for place, vertex in enumerate(row):
+        found = [places[end] for end in ends.get(id(vertex), ())]
+        means[id(vertex)] = sum(found) / len(found) if found else place
     row.sort(key=lambda vertex: means[id(vertex)])
 
 
-def _other(line: Line, vertex: Vertex) -> Vertex:
-    return line.lower if line.upper is vertex else line.upper
-
-
-def _mean(values: Sequence[float], *, default: float) -> float:
-    return sum(values) / len(values) if values else default
-
-
 def _all_crossings(layers: Layers) -> int:
+    places = {id(vertex): place for row in layers.rows for place, vertex in enumerate(row)}
+    return sum(
+        _crossings((places[id(line.upper)], places[id(line.lower)]) for line in gap)
+        for gap in layers.gaps
+    )
+
+
+def _crossings(lines: Iterable[tuple[int, int]]) -> int:
+    """Counts the pairs of lines, given by their places above and below, that cross."""
     total = 0
-    for upper, lower, gap in zip(layers.rows, layers.rows[1:], layers.gaps, strict=False):
-        above = {id(vertex): place for place, vertex in enumerate(upper)}
-        below = {id(vertex): place for place, vertex in enumerate(lower)}
-        ends = [(above[id(line.upper)], below[id(line.lower)]) for line in gap]
-        total += sum(
-            (a - c) * (b - d) < 0 for i, (a, b) in enumerate(ends) for c, d in ends[i + 1 :]
-        )
+    seen: list[int] = []  # the places below of the lines further left above, in order
+    for _, below in sorted(lines):
+        total += len(seen) - bisect_right(seen, below)
+        insort(seen, below)
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from graphwire_server.cli.drawing.layers import Layers, Vertex
@@ -10,6 +10,8 @@ from graphwire_server.cli.drawing.ports import Net, Port
 
 _SWEEPS = 10
 _BETWEEN_BOXES = 3
+#: How many columns there are at least between a bend and what is beside it.
+_BESIDE_BEND = 1
 _NARROWEST = 11
 #: How far a bend may be moved to make its line straight.
 _LITTLE = 4
@@ -17,17 +19,44 @@ _LITTLE = 4
 _PULL_OF_BEND = 8.0
 
 
-def place(layers: Layers, gaps: Sequence[Sequence[Net]]) -> None:
-    """Sets `width` and `x` of all vertices, and `x` of all ports."""
+def set_widths(layers: Layers, gaps: Sequence[Sequence[Net]]) -> None:
+    """Sets `width` of all boxes: each has room for its name, and for its ports on either side."""
+    above: dict[int, int] = {}
+    below: dict[int, int] = {}
+    for net in (net for nets in gaps for net in nets):
+        for sides, ports in ((above, net.lower), (below, net.upper)):
+            for port in ports:
+                sides[id(port.vertex)] = sides.get(id(port.vertex), 0) + port.room
     for vertex in (vertex for row in layers.rows for vertex in row):
         if vertex.name:
-            vertex.width = _box_width(vertex, gaps)
+            room = max(above.get(id(vertex), 0), below.get(id(vertex), 0))
+            width = max(_NARROWEST, len(vertex.name) + 4, room + 4)
+            # The name stands in the middle.
+            vertex.width = width + (width - len(vertex.name)) % 2
+
+
+def least_width(layers: Layers) -> int:
+    """Returns a number of columns below which no drawing of these rows can stay."""
+    return max(
+        sum(vertex.width for vertex in row)
+        + sum(_BETWEEN_BOXES if a.name and b.name else _BESIDE_BEND for a, b in pairwise(row))
+        for row in layers.rows
+    )
+
+
+def width_of(layers: Layers) -> int:
+    """Returns how many columns are taken by rows that are placed."""
+    return max(vertex.right for row in layers.rows for vertex in row) + 1
+
+
+def place(layers: Layers, gaps: Sequence[Sequence[Net]]) -> None:
+    """Sets `x` of all vertices, which have their widths, and of all ports."""
     for row in layers.rows:
         _pack(row)
+    neighbours = _neighbours(layers)
     for sweep in range(_SWEEPS):
-        order = range(len(layers.rows))
-        for number in order if sweep % 2 == 0 else reversed(order):
-            _pull(layers, number)
+        for row in layers.rows if sweep % 2 == 0 else reversed(layers.rows):
+            _pull(row, neighbours)
     _straighten(layers)
     leftmost = min(vertex.left for row in layers.rows for vertex in row)
     for vertex in (vertex for row in layers.rows for vertex in row):
@@ -39,18 +68,6 @@ def place(layers: Layers, gaps: Sequence[Sequence[Net]]) -> None:
             _place_ports(nets)
 
 
-def _box_width(vertex: Vertex, gaps: Sequence[Sequence[Net]]) -> int:
-    sides: dict[tuple[int, bool], int] = {}
-    for number, nets in enumerate(gaps):
-        for net in nets:
-            for below, ports in ((False, net.lower), (True, net.upper)):
-                for port in ports:
-                    if port.vertex is vertex:
-                        sides[number, below] = sides.get((number, below), 0) + port.room
-    width = max([_NARROWEST, len(vertex.name) + 4, *(room + 4 for room in sides.values())])
-    return width + (width - len(vertex.name)) % 2  # the name stands in the middle
-
-
 def _pack(row: Sequence[Vertex]) -> None:
     x = 0
     for vertex in row:
@@ -58,21 +75,24 @@ def _pack(row: Sequence[Vertex]) -> None:
         x += vertex.width + _BETWEEN_BOXES
 
 
-def _pull(layers: Layers, number: int) -> None:
+def _neighbours(layers: Layers) -> dict[int, list[tuple[Vertex, float]]]:
+    """Returns, by vertex, those it is connected with, and how much each pulls."""
+    neighbours: dict[int, list[tuple[Vertex, float]]] = {
+        id(vertex): [] for row in layers.rows for vertex in row
+    }
+    for line in (line for gap in layers.gaps for line in gap):
+        pull = 1.0 if line.upper.name or line.lower.name else _PULL_OF_BEND
+        neighbours[id(line.upper)].append((line.lower, pull))
+        neighbours[id(line.lower)].append((line.upper, pull))
+    return neighbours
+
+
+def _pull(row: Sequence[Vertex], neighbours: Mapping[int, Sequence[tuple[Vertex, float]]]) -> None:
     """Moves the vertices of a row towards what they are connected with."""
-    row = layers.rows[number]
     wanted: list[float] = []
     pull: list[float] = []
     for vertex in row:
-        around: list[tuple[float, float]] = []
-        for gap_number in (number - 1, number):
-            if not 0 <= gap_number < len(layers.gaps):
-                continue
-            for line in layers.gaps[gap_number]:
-                if vertex in (line.upper, line.lower):
-                    other = line.lower if line.upper is vertex else line.upper
-                    bends = not vertex.name and not other.name
-                    around.append((float(other.x), _PULL_OF_BEND if bends else 1.0))
+        around = [(float(other.x), weight) for other, weight in neighbours[id(vertex)]]
         wanted.append(_median(around) if around else float(vertex.x))
         pull.append(max(sum(weight for _, weight in around), 1.0))
     for vertex, x in zip(row, _spread(wanted, pull, _distances(row)), strict=True):
@@ -129,17 +149,18 @@ def _spread(
 def _straighten(layers: Layers) -> None:
     """Takes out small steps between the bends of one line, where there is room."""
     for gap, row in zip(layers.gaps, layers.rows[1:], strict=True):
+        places = {id(vertex): place for place, vertex in enumerate(row)}
         for line in gap:
             vertex, above = line.lower, line.upper
             if vertex.name or above.name or vertex.x == above.x:
                 continue
-            if _has_room(row, vertex, above.x):
+            if _has_room(row, places[id(vertex)], above.x):
                 vertex.x = above.x
 
 
 def _follow_ports(layers: Layers, gaps: Sequence[Sequence[Net]]) -> bool:
     """Moves bends a little, so that their line goes straight into a box; says if it moved any."""
-    rows = {id(vertex): row for row in layers.rows for vertex in row}
+    places = {id(vertex): (row, place) for row in layers.rows for place, vertex in enumerate(row)}
     chains = _chains(layers)
     moved = False
     for net in (net for nets in gaps for net in nets):
@@ -151,10 +172,11 @@ def _follow_ports(layers: Layers, gaps: Sequence[Sequence[Net]]) -> bool:
         if bend.vertex.name or not port.vertex.name or not 0 < abs(step) <= _LITTLE:
             continue
         chain = chains[id(bend.vertex)]
-        if all(_has_room(rows[id(vertex)], vertex, vertex.x + step) for vertex in chain):
+        moves = [(vertex, vertex.x + step) for vertex in chain]
+        if all(x >= 0 and _has_room(*places[id(vertex)], x) for vertex, x in moves):
             moved = True
-            for vertex in chain:
-                vertex.x += step
+            for vertex, x in moves:
+                vertex.x = x
     return moved
 
 
@@ -170,10 +192,11 @@ def _chains(layers: Layers) -> dict[int, list[Vertex]]:
     return chains
 
 
-def _has_room(row: Sequence[Vertex], vertex: Vertex, x: int) -> bool:
-    return all(
-        other is vertex or x < other.left - 1 or x > other.right + 1 for other in row
-    ) and all((other.x < vertex.x) == (other.x < x) for other in row if other is not vertex)
+def _has_room(row: Sequence[Vertex], place: int, x: int) -> bool:
+    """Tells whether the vertex at a place of a row can go to a column; the order stays."""
+    return (place == 0 or row[place - 1].right + _BESIDE_BEND < x) and (
+        place + 1 == len(row) or x < row[place + 1].left - _BESIDE_BEND
+    )
 
 
 def _place_ports(nets: Sequence[Net]) -> None:
