@@ -97,6 +97,10 @@ def test_the_calls_of_the_last_message_wait_until_they_are_answered(
         (A, ["a"]),
         ({"__type": "tool_call_with_context", "tool_call": B, "state": {}}, ["b"]),
         ({"tool_call": B}, ["b"]),
+        ({"call": B, "attempt": 1}, ["b"]),
+        ({"calls": [A, B], "messages": STATE}, ["a", "b"]),
+        ({"one": A, "other": B}, []),
+        ({"calls": []}, []),
         ({"id": "a", "name": "t", "args": {}}, ["a"]),
         ({"messages": STATE}, ["a", "b"]),
         ({"item": 1}, []),
@@ -189,6 +193,8 @@ def test_a_list_of_messages_is_a_state_too() -> None:
         ([A, B], [EDITED_A]),
         (A, EDITED_A),
         ({"tool_call": A, "state": 1}, {"tool_call": EDITED_A, "state": 1}),
+        ({"call": A, "n": 1}, {"call": EDITED_A, "n": 1}),
+        ({"calls": [A, B], "n": 1}, {"calls": [EDITED_A], "n": 1}),
     ],
 )
 def test_a_task_that_was_sent_calls_gets_those_that_are_left(given: Any, left: Any) -> None:

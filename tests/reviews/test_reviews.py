@@ -145,7 +145,7 @@ def test_a_node_that_does_not_run_tells_of_what_was_decided(talk: Conversation) 
     assert (node, update["messages"]) == ("tools", [message])
 
 
-SENT = ["sent", "sent_with_context", "agent"]
+SENT = ["sent", "sent_with_context", "sent_in_objects", "agent"]
 
 
 @pytest.mark.parametrize("agent", SENT)

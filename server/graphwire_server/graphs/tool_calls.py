@@ -420,15 +420,28 @@ def _id(call: ToolCall) -> str:
 def _calls_in(given: Any) -> list[ToolCall] | None:
     """Returns the tool calls that are a task's own input; None if it is something else.
 
-    The prebuilt agents send a list of calls, or one with the state beside it.
+    The prebuilt agents send a list of calls, or one with the state beside it; others an object
+    of their own that has one call, or one list of calls.
     """
     if _is_call(given):
         return [given]
-    if isinstance(given, list) and given and all(map(_is_call, given)):
+    if _are_calls(given):
         return list(given)
-    if isinstance(given, Mapping) and _is_call(given.get("tool_call")):
-        return [given["tool_call"]]
+    if isinstance(given, Mapping) and (key := _key_of_calls(given)) is not None:
+        return [given[key]] if _is_call(given[key]) else list(given[key])
     return None
+
+
+def _key_of_calls(given: Mapping[str, Any]) -> str | None:
+    """Returns under which key an object has tool calls; None if under none, or under several."""
+    if _is_call(given.get("tool_call")):
+        return "tool_call"
+    keys = [key for key, value in given.items() if _is_call(value) or _are_calls(value)]
+    return keys[0] if len(keys) == 1 else None
+
+
+def _are_calls(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_call, value))
 
 
 def _is_call(value: Any) -> bool:
@@ -445,7 +458,11 @@ def _with_own_calls(given: Any, calls: Sequence[ToolCall]) -> Any:
         return list(calls)
     if not calls:
         return given
-    return calls[0] if _is_call(given) else {**given, "tool_call": calls[0]}
+    if _is_call(given):
+        return calls[0]
+    key = _key_of_calls(given)
+    assert key is not None
+    return {**given, key: calls[0] if _is_call(given[key]) else list(calls)}
 
 
 def _messages_in(values: Any, channel: str) -> list[Any]:

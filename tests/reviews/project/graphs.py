@@ -206,7 +206,18 @@ def _send_each_with_context(state: MessagesState) -> Any:
     ] or END
 
 
+def _send_each_in_an_object(state: MessagesState) -> Any:
+    last = state["messages"][-1]
+    calls = last.tool_calls if isinstance(last, AIMessage) else []
+    return [Send("tools", {"call": call, "number": n}) for n, call in enumerate(calls)] or END
+
+
+def _run_sent(given: Any) -> dict[str, Any]:
+    return {"messages": [run(given["call"])]}
+
+
 sent = of(MessagesState, model, ToolNode(TOOLS), _send_each).compile()
+sent_in_objects = of(MessagesState, model, _run_sent, _send_each_in_an_object).compile()
 sent_with_context = of(MessagesState, model, ToolNode(TOOLS), _send_each_with_context).compile()
 
 
