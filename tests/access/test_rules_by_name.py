@@ -48,10 +48,10 @@ def asked(noted: Path) -> Asked:
     return since
 
 
-def paused(guest: Guest, thread_id: str) -> tuple[str, str]:
+def paused(guest: Guest, thread_id: str, **fields: Any) -> tuple[str, str]:
     """Pauses a run on a new thread; returns its run_id and pause_id."""
     create = run_pb2.IF_NOT_EXISTS_CREATE
-    events = guest.run(thread_id, if_not_exists=create, interrupt_before=["second"])
+    events = guest.run(thread_id, if_not_exists=create, interrupt_before=["second"], **fields)
     pause = events[-2].interrupted.pauses[0]
     return events[0].run_id, pause.pause_id
 
@@ -233,3 +233,17 @@ def test_nobody_goes_on_as_an_assistant_of_which_the_rules_were_not_told(
     assert found == DENIED
     pauses = ada.call("ListPauses", filter={"thread_id": thread_id}).pauses
     assert [pause.status for pause in pauses] == [pause_pb2.PAUSE_STATUS_OPEN]
+
+
+def test_whoever_may_not_see_a_thread_hears_nothing_of_what_was_made_on_it(
+    user: Guests, asked: Asked
+) -> None:
+    fin, ada = user("fin"), user("ada")
+    fin.call("CreateAssistant", graph_id="two", assistant_id="careful")
+    run_id, _ = paused(fin, "dark-made", assistant_id="careful")
+    held = fin.call("GetThread", thread_id="dark-made").thread.checkpoint_id
+    fin.run("dark-made", on_pause=run_pb2.ON_PAUSE_DISCARD)
+    fin.call("DeleteRun", run_id=run_id)
+    resume = {"thread_id": "dark-made", "resume": run_pb2.Resume(), "checkpoint_id": held}
+    assert fin.refusal("CreateRun", **resume)[1] == "ASSISTANT_MISMATCH"
+    assert ada.refusal("CreateRun", **resume)[:2] == ("NOT_FOUND", "THREAD_NOT_FOUND")
