@@ -132,7 +132,9 @@ class Thread:
         thread_id: Identifies it.
         status: What it is doing.
         metadata: The caller's own JSON object.
-        assistant_id: The assistant that its state belongs to; empty until the first run.
+        assistant_id: The assistant of its state, and of the run that executes or is paused on it.
+            Without a state: that for which it was created, or of the run that is first in line;
+            else empty.
         checkpoint_id: Its head; empty until there is one.
         next: The nodes that come next at the root; empty at the graph's end.
         pauses: The open pauses. A thread may be INTERRUPTED without one after the loss of a

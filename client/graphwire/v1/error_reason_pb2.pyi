@@ -143,8 +143,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     deleted, or be given another graph.
     """
     ERROR_REASON_ASSISTANT_IN_USE: _ErrorReason.ValueType  # 54
-    """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED. One of
-    them is named (`thread_id` and `status` in the metadata) if the caller sees it.
+    """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED, or a run of it
+    is queued on another one. One thread is named (`thread_id` and `status` in the
+    metadata) if the caller sees it; `run_id` is the run, if it is for a run.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 70
     """UNAUTHENTICATED: the server wants to know who calls, and the call says nothing of
@@ -334,8 +335,9 @@ ERROR_REASON_ASSISTANT_BUILT_IN: ErrorReason.ValueType  # 53
 deleted, or be given another graph.
 """
 ERROR_REASON_ASSISTANT_IN_USE: ErrorReason.ValueType  # 54
-"""FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED. One of
-them is named (`thread_id` and `status` in the metadata) if the caller sees it.
+"""FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED, or a run of it
+is queued on another one. One thread is named (`thread_id` and `status` in the
+metadata) if the caller sees it; `run_id` is the run, if it is for a run.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 70
 """UNAUTHENTICATED: the server wants to know who calls, and the call says nothing of
