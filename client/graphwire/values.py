@@ -78,7 +78,8 @@ class Pause:
     Attributes:
         pause_id: Identifies it, for `Resume(pause_ids=…)` and `Resume(answers=…)`.
         thread_id: The thread that is paused.
-        run_id: The run that stopped here.
+        run_id: The run that stopped here; empty if the thread was copied, or edited before
+            anything had run: no run can be cancelled then to give it up.
         kind: Why.
         node: The node that is about to run, has run, or asks.
         namespace: The subgraph path of the node, one `node:task` per level.

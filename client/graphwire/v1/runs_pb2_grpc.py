@@ -228,7 +228,8 @@ class RunsServicer(object):
         it again. Cancelling twice is no error while the run is active.
 
         A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+        of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The

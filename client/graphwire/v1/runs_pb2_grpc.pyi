@@ -116,7 +116,8 @@ class RunsStub:
     it again. Cancelling twice is no error while the run is active.
 
     A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+    of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
@@ -261,7 +262,8 @@ class RunsAsyncStub(RunsStub):
     it again. Cancelling twice is no error while the run is active.
 
     A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+    of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
@@ -451,7 +453,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         it again. Cancelling twice is no error while the run is active.
 
         A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+        of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
