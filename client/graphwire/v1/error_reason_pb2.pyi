@@ -94,7 +94,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the thread has a run that is queued or running; the metadata
     key `run_id` names it. To whoever wants to resume the thread the metadata also
     says what became of its last pause, as with PAUSE_NOT_OPEN; with which run, in
-    `resolved_by_run_id`.
+    `resolved_by_run_id`. Of a batch nothing is left that is refused: where an earlier
+    request of it has taken the thread, `busy_with_request_index` names that one instead.
     """
     ERROR_REASON_THREAD_INTERRUPTED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: new input for a thread that is paused, without
@@ -286,7 +287,8 @@ ERROR_REASON_THREAD_BUSY: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the thread has a run that is queued or running; the metadata
 key `run_id` names it. To whoever wants to resume the thread the metadata also
 says what became of its last pause, as with PAUSE_NOT_OPEN; with which run, in
-`resolved_by_run_id`.
+`resolved_by_run_id`. Of a batch nothing is left that is refused: where an earlier
+request of it has taken the thread, `busy_with_request_index` names that one instead.
 """
 ERROR_REASON_THREAD_INTERRUPTED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: new input for a thread that is paused, without

@@ -69,7 +69,9 @@ class RunsStub:
     """Starts several runs, all or none; those that can't begin at once are PENDING.
     Statuses and reasons: as StreamRun. The field paths begin with the request's
     place, as in "requests[1].assistant_id", and the metadata of an error has it as
-    `request_index`.
+    `request_index`. Each finds its thread as those before it leave it: of two resumes of
+    one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+    and `busy_with_request_index` is the first.
     """
     WaitRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -215,7 +217,9 @@ class RunsAsyncStub(RunsStub):
     """Starts several runs, all or none; those that can't begin at once are PENDING.
     Statuses and reasons: as StreamRun. The field paths begin with the request's
     place, as in "requests[1].assistant_id", and the metadata of an error has it as
-    `request_index`.
+    `request_index`. Each finds its thread as those before it leave it: of two resumes of
+    one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+    and `busy_with_request_index` is the first.
     """
     WaitRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]  # type: ignore[assignment]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -376,7 +380,9 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         """Starts several runs, all or none; those that can't begin at once are PENDING.
         Statuses and reasons: as StreamRun. The field paths begin with the request's
         place, as in "requests[1].assistant_id", and the metadata of an error has it as
-        `request_index`.
+        `request_index`. Each finds its thread as those before it leave it: of two resumes of
+        one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+        and `busy_with_request_index` is the first.
         """
 
     @_abc_1.abstractmethod

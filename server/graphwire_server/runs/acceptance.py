@@ -36,10 +36,12 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited, inherited_at
 from graphwire_server.runs.refusals import (
+    at_work,
     busy_for_answers,
     check_expected,
     check_graph,
     nothing_to_resume,
+    taken_in_batch,
     thread_busy,
     thread_not_found,
 )
@@ -90,7 +92,14 @@ class MovedOnError(Exception):
     """The run that was to be gone on with is not the thread's last one any more.
 
     What goes on there now may have another assistant: the request has to be looked at anew.
+
+    Attributes:
+        thread_id: The thread.
     """
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id)
+        self.thread_id = thread_id
 
 
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
@@ -134,8 +143,11 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         thread = _of_those_left(tx, thread)
     goes_on = not isinstance(request.start, InputStart)
     previous = inherited_at(tx, thread, request.checkpoint_id) if goes_on else None
-    if (previous.key if previous is not None else "") != context.continued_run_id:
-        raise MovedOnError
+    last = previous.key if previous is not None else ""
+    if last != context.continued_run_id:
+        if last in context.batch:
+            raise taken_in_batch(thread.thread_id, context.batch[last], waits=False)
+        raise MovedOnError(thread.thread_id)
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -369,6 +381,11 @@ def _check_thread(
     if made is not None and request.multitask == "ROLLBACK":
         _check_outlives(made, active)
     resume = request.resume
+    before = context.batch.get(at_work(active))
+    if before is not None and (resume is not None or request.multitask == "REJECT"):
+        # What the earlier one has resolved is as good as open, and nobody has resolved it.
+        waits = isinstance(request.start, InputStart)
+        raise taken_in_batch(thread.thread_id, before, waits=waits)
     if resume is None:
         if thread.status is ThreadStatus.INTERRUPTED and not request.discard_pause:
             raise errors.ThreadInterruptedError(
