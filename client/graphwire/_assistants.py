@@ -203,7 +203,8 @@ def delete_assistant(
     Raises:
         AssistantNotFoundError: There is no such assistant.
         AssistantBuiltInError: It is a graph of `langgraph.json`.
-        AssistantInUseError: A thread of it is busy or, unless threads are deleted, paused.
+        AssistantInUseError: A run of it is queued or executes; a thread of it is busy or, unless
+            threads are deleted, paused; or such a thread has runs of another one in the queue.
     """
     request = pb.DeleteAssistantRequest(assistant_id=assistant_id, delete_threads=delete_threads)
     return call(

@@ -352,7 +352,7 @@ class AssistantBuiltInError(FailedPreconditionError):
 
 
 class AssistantInUseError(FailedPreconditionError):
-    """Threads of the assistant are BUSY or INTERRUPTED."""
+    """Threads of the assistant are BUSY or INTERRUPTED, or a run of it is queued."""
 
     reason = "ASSISTANT_IN_USE"
 

@@ -78,7 +78,8 @@ class Pause:
     Attributes:
         pause_id: Identifies it, for `Resume(pause_ids=…)` and `Resume(answers=…)`.
         thread_id: The thread that is paused.
-        run_id: The run that stopped here.
+        run_id: The run that stopped here; empty if the thread was copied, or edited before
+            anything had run: no run can be cancelled then to give it up.
         kind: Why.
         node: The node that is about to run, has run, or asks.
         namespace: The subgraph path of the node, one `node:task` per level.
@@ -132,7 +133,9 @@ class Thread:
         thread_id: Identifies it.
         status: What it is doing.
         metadata: The caller's own JSON object.
-        assistant_id: The assistant that its state belongs to; empty until the first run.
+        assistant_id: The assistant of its state, and of the run that executes or is paused on it.
+            Without a state: that for which it was created, or of the run that is first in line;
+            else empty.
         checkpoint_id: Its head; empty until there is one.
         next: The nodes that come next at the root; empty at the graph's end.
         pauses: The open pauses. A thread may be INTERRUPTED without one after the loss of a

@@ -44,6 +44,7 @@ def plain(pause: pause_pb2.Pause) -> pause_pb2.Pause:
     same.CopyFrom(pause)
     same.ClearField("pause_id")
     same.ClearField("thread_id")
+    same.ClearField("run_id")
     return same
 
 
@@ -75,7 +76,7 @@ def test_a_copy_stands_where_the_original_does(
     found = copy.now
     assert copy.stands() == thread.stands()
     assert [plain(pause) for pause in found.pauses] == [plain(p) for p in original.pauses]
-    assert {pause.thread_id for pause in found.pauses} <= {copy.thread_id}
+    assert {(p.thread_id, p.run_id) for p in found.pauses} <= {(copy.thread_id, "")}
     assert not {p.pause_id for p in found.pauses} & {p.pause_id for p in original.pauses}
     same = ("assistant_id", "checkpoint_id", "next", "error", "metadata", "state_update_time")
     assert {name: getattr(found, name) for name in same} == {
@@ -122,6 +123,56 @@ def test_a_pause_of_the_original_is_none_of_the_copy(thread: DrivenThread) -> No
         copy.resume(pause_ids=[thread.pauses[0].pause_id])
     with thread.refused("FAILED_PRECONDITION", "PAUSE_NOT_OPEN"):
         thread.resume(pause_ids=[copy.pauses[0].pause_id])
+
+
+def test_to_give_up_the_pause_of_the_original_leaves_that_of_the_copy(
+    thread: DrivenThread,
+) -> None:
+    run_id = thread.start("linear", interrupt_before=["b"])[0].run_id
+    copy = copy_of(thread)
+    before = copy.now
+    thread.cancel(run_id)
+    assert thread.stands() == ("IDLE", ["b"], [])
+    assert copy.now == before
+    assert shapes(copy.resume()) == [*ran("b", "c"), DONE]
+
+
+@pytest.mark.parametrize("assistant", ["linear", "ask_parallel", "ask_in_child"])
+def test_the_pauses_of_a_copy_are_given_up_by_an_edit_as_its_end(
+    thread: DrivenThread, assistant: str
+) -> None:
+    thread.start(assistant, interrupt_before=["b"] if assistant == "linear" else [])
+    copy, before = copy_of(thread), thread.now
+    pauses, values = copy.pauses, value(copy.state().values)
+    copy.edit(as_node="__end__")
+    assert copy.stands() == ("IDLE", [], [])
+    assert value(copy.state().values) == values
+    for pause in pauses:
+        request = threads_pb2.GetPauseRequest(pause_id=pause.pause_id)
+        became = thread.threads_stub.GetPause(request, timeout=DEADLINE).pause
+        assert became.status == pause_pb2.PAUSE_STATUS_SUPERSEDED
+    with copy.refused("FAILED_PRECONDITION", "NOTHING_TO_RESUME"):
+        copy.resume()
+    assert thread.now == before
+
+
+def test_the_pauses_of_a_copy_are_given_up_by_new_input(thread: DrivenThread) -> None:
+    thread.start("linear", interrupt_before=["b"])
+    copy, before = copy_of(thread), thread.now
+    assert shapes(copy.start("linear", on_pause=run_pb2.ON_PAUSE_DISCARD))[-1] == DONE
+    assert copy.log == ["in", "a", "in", "a", "b", "c"]
+    assert thread.now == before
+
+
+def test_what_waits_in_a_copy_is_given_up_with_a_run_of_the_copy(thread: DrivenThread) -> None:
+    thread.start("ask_parallel")
+    copy, before = copy_of(thread), thread.now
+    left, right = sorted(copy.pauses, key=lambda pause: pause.node)
+    run_id = copy.resume(answers={left.pause_id: "l"})[0].run_id
+    assert [(pause.pause_id, pause.run_id) for pause in copy.pauses] == [(right.pause_id, "")]
+    copy.cancel(run_id)
+    assert copy.stands() == ("IDLE", ["right"], [])
+    assert thread.now == before
 
 
 def test_what_goes_on_in_a_copy_inherits_from_the_last_run_of_the_original(

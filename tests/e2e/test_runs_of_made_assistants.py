@@ -241,7 +241,8 @@ def test_an_assistant_whose_threads_are_busy_is_kept_in_any_case(
     for delete_threads in (False, True):
         with refused("FAILED_PRECONDITION", "ASSISTANT_IN_USE") as refusal:
             made.delete(name, delete_threads=delete_threads)
-        assert refusal.metadata == {"thread_id": thread.thread_id, "status": "BUSY"}
+        busy = {"thread_id": thread.thread_id, "status": "BUSY"}
+        assert refusal.metadata == {**busy, "run_id": run_id}
     gate.open()
     assert thread.wait(run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
     made.delete(name)

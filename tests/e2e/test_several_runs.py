@@ -21,6 +21,7 @@ from tests.e2e.drive import (
     value,
     wait,
 )
+from tests.e2e.driven import DrivenThread, command, resume
 from tests.e2e.gates import Gate
 from tests.servers import ServerProcess
 
@@ -136,8 +137,18 @@ def test_of_two_on_one_thread_the_second_finds_the_first(
 ) -> None:
     thread = new_thread(threads)
     on_thread = {"thread_id": thread, "assistant_id": "gated", "input": gate.input}
-    with refused("FAILED_PRECONDITION", "THREAD_BUSY"):
-        create_all(runs, on_thread, on_thread)
+    elsewhere = {"assistant_id": "linear", "input": LOG}
+    with refused("FAILED_PRECONDITION", "THREAD_BUSY") as refusal:
+        create_all(runs, elsewhere, on_thread, on_thread)
+    assert refusal.metadata == {
+        "thread_id": thread,
+        "request_index": "2",
+        "busy_with_request_index": "1",
+    }
+    assert refusal.text == (
+        f"requests[2]: thread {thread} is taken by requests[1] of this call; let this one wait "
+        "with MULTITASK_STRATEGY_ENQUEUE, or start it when that has ended"
+    )
     assert list_runs(runs, thread) == []
     # It can even take its place.
     first, second = create_all(runs, on_thread, {**on_thread, "multitask_strategy": INTERRUPT})
@@ -145,6 +156,54 @@ def test_of_two_on_one_thread_the_second_finds_the_first(
     gate.open()
     assert wait(runs, first.run_id).run.status == CANCELLED
     assert wait(runs, second.run_id).run.status == SUCCEEDED
+
+
+@pytest.mark.parametrize("second", ["resume", "named", "seen", "command", "queued", "input"])
+def test_of_two_that_go_on_with_a_thread_the_second_is_told_of_the_first(
+    thread: DrivenThread, second: str
+) -> None:
+    thread.start("ask")
+    (pause,) = thread.pauses
+    seen = {"answer": "two", "expected_checkpoint_id": thread.now.checkpoint_id}
+    go_on: dict[str, dict[str, Any]] = {
+        "resume": {"resume": resume({"answer": "two"})},
+        "named": {"resume": resume({"answers": {pause.pause_id: "two"}})},
+        "seen": {"resume": resume(seen)},
+        "command": {"command": command({"goto": ["after"]})},
+        "queued": {"command": command({"goto": ["after"]}), "multitask_strategy": ENQUEUE},
+        "input": {"assistant_id": "ask", "input": LOG},
+    }
+    with thread.refused("FAILED_PRECONDITION", "THREAD_BUSY") as refusal:
+        create_all(
+            thread.runs_stub,
+            {"thread_id": thread.thread_id, "resume": resume({"answer": "one"})},
+            {"thread_id": thread.thread_id, **go_on[second]},
+        )
+    assert refusal.metadata == {
+        "thread_id": thread.thread_id,
+        "request_index": "1",
+        "busy_with_request_index": "0",
+    }
+    assert refusal.text.startswith(
+        f"requests[1]: thread {thread.thread_id} is taken by requests[0] of this call; "
+    )
+    assert thread.pauses == [pause]
+
+
+def test_of_two_behind_a_run_that_is_at_work_the_second_is_told_of_that_run(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id = thread.create(assistant_id="gated", input=gate.input)
+    gate.wait_begun()
+    on_thread = {"thread_id": thread.thread_id, "assistant_id": "gated", "input": gate.input}
+    with refused("FAILED_PRECONDITION", "THREAD_BUSY") as refusal:
+        create_all(thread.runs_stub, {**on_thread, "multitask_strategy": ENQUEUE}, on_thread)
+    assert refusal.metadata == {
+        "thread_id": thread.thread_id,
+        "run_id": run_id,
+        "request_index": "1",
+    }
+    gate.open()
 
 
 def test_a_batch_is_repeated_by_its_request_id(

@@ -102,6 +102,27 @@ async def test_it_goes_on_to_wait_there_when_another_one_that_waits_is_cancelled
     assert await claimed(storage) == []
 
 
+@pytest.mark.parametrize("state", [True, False])
+async def test_a_run_that_left_nothing_leaves_the_thread_to_whose_it_was(
+    storage: Storage, *, state: bool
+) -> None:
+    await make(storage, multitask="ENQUEUE")
+    await storage.write(lambda tx: tx.request_cancel("new"))
+    assert await end(storage, Outcome(CANCELLED), "new")
+    before = a_run("before", status=RunStatus.SUCCEEDED, assistant_id="first", start_time=0)
+    if state:
+        await add(storage, before)
+
+    def taken(tx: Transaction) -> None:
+        head = ("c1" if state else "", ("a",), None)
+        tx.update_thread("thread", now=1, assistant_id="agent", graph_id="g", head=head)
+
+    await storage.write(taken)
+    assert not await end(storage, Outcome(RunStatus.FAILED, error=Failure("E", "text")))
+    thread, _, _ = await found(storage)
+    assert (thread.assistant_id, thread.graph_id) == (("first", "g") if state else ("", ""))
+
+
 async def test_rollback_rolls_back_one_that_has_paused_or_succeeded_by_itself(
     storage: Storage,
 ) -> None:

@@ -121,8 +121,8 @@ async def test_a_copy_has_the_resolved_pauses_under_new_ids(storage: Storage) ->
     await storage.write(copy)
     found = await storage.read(lambda r: r.pauses_of_tasks("copy", ["t1"]))
     assert found == [
-        replace(resumed, pause_id="new-1", thread_id="copy"),
-        replace(superseded, pause_id="new-2", thread_id="copy"),
+        replace(resumed, pause_id="new-1", thread_id="copy", run_id=""),
+        replace(superseded, pause_id="new-2", thread_id="copy", run_id=""),
     ]
     assert len(await storage.read(lambda r: r.pauses_of_tasks("thread", ["t1"]))) == 3
 
@@ -200,7 +200,7 @@ def test_no_column_is_left_out_of_a_copy(table: str) -> None:
         tx.insert_pauses([a_pause("one", status=PauseStatus.RESUMED)])
         sqlite.execute("INSERT INTO gw_breakpoint_hits VALUES ('thread', 'breakpoint', 'task')")
         # What no default is; the others have a test of their own.
-        own = {"number", "pause_id", "thread_id", "answer_stands", "owner"}
+        own = {"number", "pause_id", "thread_id", "answer_stands", "owner", "run_id"}
         columns = [row[1] for row in sqlite.execute(f"PRAGMA table_info({table})")]
         rest = [column for column in columns if column not in own]
         sqlite.execute(f"UPDATE {table} SET " + ", ".join(f"{c} = '{c}'" for c in rest))

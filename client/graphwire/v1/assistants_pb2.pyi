@@ -577,7 +577,9 @@ class DeleteAssistantRequest(_message.Message):
     """The assistant. Required."""
     delete_threads: _builtins.bool
     """Delete its threads as well. Without it an assistant whose threads are BUSY or
-    INTERRUPTED is refused with ASSISTANT_IN_USE; with it, one whose threads are BUSY.
+    INTERRUPTED is refused with ASSISTANT_IN_USE; with it, one whose threads are BUSY, or
+    have runs that are queued, of whichever assistant. In either case an assistant is
+    refused that has a run which is queued or executes, on whichever thread.
     """
     def __init__(
         self,

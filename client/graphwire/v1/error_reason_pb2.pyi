@@ -94,7 +94,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the thread has a run that is queued or running; the metadata
     key `run_id` names it. To whoever wants to resume the thread the metadata also
     says what became of its last pause, as with PAUSE_NOT_OPEN; with which run, in
-    `resolved_by_run_id`.
+    `resolved_by_run_id`. Of a batch nothing is left that is refused: where an earlier
+    request of it has taken the thread, `busy_with_request_index` names that one instead.
     """
     ERROR_REASON_THREAD_INTERRUPTED: _ErrorReason.ValueType  # 41
     """FAILED_PRECONDITION: new input for a thread that is paused, without
@@ -143,8 +144,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     deleted, or be given another graph.
     """
     ERROR_REASON_ASSISTANT_IN_USE: _ErrorReason.ValueType  # 54
-    """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED. One of
-    them is named (`thread_id` and `status` in the metadata) if the caller sees it.
+    """FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED, or a run of it
+    is queued on another one. One thread is named (`thread_id` and `status` in the
+    metadata) if the caller sees it; `run_id` is the run, if it is for a run.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 70
     """UNAUTHENTICATED: the server wants to know who calls, and the call says nothing of
@@ -285,7 +287,8 @@ ERROR_REASON_THREAD_BUSY: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the thread has a run that is queued or running; the metadata
 key `run_id` names it. To whoever wants to resume the thread the metadata also
 says what became of its last pause, as with PAUSE_NOT_OPEN; with which run, in
-`resolved_by_run_id`.
+`resolved_by_run_id`. Of a batch nothing is left that is refused: where an earlier
+request of it has taken the thread, `busy_with_request_index` names that one instead.
 """
 ERROR_REASON_THREAD_INTERRUPTED: ErrorReason.ValueType  # 41
 """FAILED_PRECONDITION: new input for a thread that is paused, without
@@ -334,8 +337,9 @@ ERROR_REASON_ASSISTANT_BUILT_IN: ErrorReason.ValueType  # 53
 deleted, or be given another graph.
 """
 ERROR_REASON_ASSISTANT_IN_USE: ErrorReason.ValueType  # 54
-"""FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED. One of
-them is named (`thread_id` and `status` in the metadata) if the caller sees it.
+"""FAILED_PRECONDITION: threads of the assistant are BUSY or INTERRUPTED, or a run of it
+is queued on another one. One thread is named (`thread_id` and `status` in the
+metadata) if the caller sees it; `run_id` is the run, if it is for a run.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 70
 """UNAUTHENTICATED: the server wants to know who calls, and the call says nothing of

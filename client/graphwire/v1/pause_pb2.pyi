@@ -132,7 +132,9 @@ class Pause(_message.Message):
     thread_id: _builtins.str
     """The thread that is paused."""
     run_id: _builtins.str
-    """The run that stopped here."""
+    """The run that stopped here. Empty if no run of the thread has: it is a copy, or its
+    state was written before anything had run. CopyThread says how to give it up then.
+    """
     kind: Global___PauseKind.ValueType
     """Why."""
     node: _builtins.str

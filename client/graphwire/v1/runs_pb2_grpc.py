@@ -161,7 +161,9 @@ class RunsServicer(object):
         """Starts several runs, all or none; those that can't begin at once are PENDING.
         Statuses and reasons: as StreamRun. The field paths begin with the request's
         place, as in "requests[1].assistant_id", and the metadata of an error has it as
-        `request_index`.
+        `request_index`. Each finds its thread as those before it leave it: of two resumes of
+        one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+        and `busy_with_request_index` is the first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,7 +230,8 @@ class RunsServicer(object):
         it again. Cancelling twice is no error while the run is active.
 
         A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+        of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The

@@ -69,7 +69,9 @@ class RunsStub:
     """Starts several runs, all or none; those that can't begin at once are PENDING.
     Statuses and reasons: as StreamRun. The field paths begin with the request's
     place, as in "requests[1].assistant_id", and the metadata of an error has it as
-    `request_index`.
+    `request_index`. Each finds its thread as those before it leave it: of two resumes of
+    one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+    and `busy_with_request_index` is the first.
     """
     WaitRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -116,7 +118,8 @@ class RunsStub:
     it again. Cancelling twice is no error while the run is active.
 
     A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+    of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
@@ -214,7 +217,9 @@ class RunsAsyncStub(RunsStub):
     """Starts several runs, all or none; those that can't begin at once are PENDING.
     Statuses and reasons: as StreamRun. The field paths begin with the request's
     place, as in "requests[1].assistant_id", and the metadata of an error has it as
-    `request_index`.
+    `request_index`. Each finds its thread as those before it leave it: of two resumes of
+    one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+    and `busy_with_request_index` is the first.
     """
     WaitRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]  # type: ignore[assignment]
     """Waits until a run has ended, and returns it with the thread's state. A
@@ -261,7 +266,8 @@ class RunsAsyncStub(RunsStub):
     it again. Cancelling twice is no error while the run is active.
 
     A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+    it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+    of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The
@@ -374,7 +380,9 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         """Starts several runs, all or none; those that can't begin at once are PENDING.
         Statuses and reasons: as StreamRun. The field paths begin with the request's
         place, as in "requests[1].assistant_id", and the metadata of an error has it as
-        `request_index`.
+        `request_index`. Each finds its thread as those before it leave it: of two resumes of
+        one thread, or two inputs of which the second does not wait, the second is THREAD_BUSY,
+        and `busy_with_request_index` is the first.
         """
 
     @_abc_1.abstractmethod
@@ -451,7 +459,8 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         it again. Cancelling twice is no error while the run is active.
 
         A run that is INTERRUPTED, and whose pauses are the thread's, can be cancelled too:
-        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE.
+        it stays INTERRUPTED, its pauses are CANCELLED and the thread is IDLE. Where the pauses
+        of a thread are of no run, as in a copy, CopyThread says how to give them up.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         RUN_NOT_FOUND. FAILED_PRECONDITION: RUN_ENDED. UNAVAILABLE: SHUTTING_DOWN. (The

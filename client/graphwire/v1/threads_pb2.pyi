@@ -261,7 +261,11 @@ class Thread(_message.Message):
     status: Global___ThreadStatus.ValueType
     """What it is doing."""
     assistant_id: _builtins.str
-    """The assistant that its state belongs to; empty until the first run."""
+    """The assistant of its state, and of the run that executes or is paused on it. A run
+    that is queued changes nothing about that until it begins. Where there is no state
+    yet: the assistant for which the thread was created, or that of the run that is
+    first in line; empty without either, and when what was queued has been cancelled.
+    """
     checkpoint_id: _builtins.str
     """Its head checkpoint; empty until there is one."""
     stateless: _builtins.bool
@@ -562,7 +566,7 @@ class ThreadFilter(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     THREAD_IDS_FIELD_NUMBER: _builtins.int
     assistant_id: _builtins.str
-    """The thread's assistant; empty: any."""
+    """The thread's assistant, as Thread has it; empty: any."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___ThreadStatus.ValueType]:
         """One of these statuses; empty: any."""

@@ -193,7 +193,13 @@ class ThreadsServicer(object):
     def CopyThread(self, request, context):
         """Copies a thread: its state with its whole history, its metadata, its breakpoints
         and its pauses, which wait in the copy as they do in the original, with ids of their
-        own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
+        own; they don't expire there, since a copy does nothing by itself. Its runs stay
+        behind; what goes on in the copy inherits from the last of them.
+
+        No run of the copy has made its pauses, so they have no `run_id`, and there is none to
+        cancel. They are given up by UpdateThreadState as "__end__" without values, which
+        drops what waits, by new input whose `on_pause` discards it, or with the copy. Once a
+        run has gone on there and paused, CancelRun of that one gives them up.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.

@@ -81,7 +81,13 @@ class ThreadsStub:
     CopyThread: _grpc.UnaryUnaryMultiCallable[_threads_pb2.CopyThreadRequest, _threads_pb2.CopyThreadResponse]
     """Copies a thread: its state with its whole history, its metadata, its breakpoints
     and its pauses, which wait in the copy as they do in the original, with ids of their
-    own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
+    own; they don't expire there, since a copy does nothing by itself. Its runs stay
+    behind; what goes on in the copy inherits from the last of them.
+
+    No run of the copy has made its pauses, so they have no `run_id`, and there is none to
+    cancel. They are given up by UpdateThreadState as "__end__" without values, which
+    drops what waits, by new input whose `on_pause` discards it, or with the copy. Once a
+    run has gone on there and paused, CancelRun of that one gives them up.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
@@ -216,7 +222,13 @@ class ThreadsAsyncStub(ThreadsStub):
     CopyThread: _aio.UnaryUnaryMultiCallable[_threads_pb2.CopyThreadRequest, _threads_pb2.CopyThreadResponse]  # type: ignore[assignment]
     """Copies a thread: its state with its whole history, its metadata, its breakpoints
     and its pauses, which wait in the copy as they do in the original, with ids of their
-    own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
+    own; they don't expire there, since a copy does nothing by itself. Its runs stay
+    behind; what goes on in the copy inherits from the last of them.
+
+    No run of the copy has made its pauses, so they have no `run_id`, and there is none to
+    cancel. They are given up by UpdateThreadState as "__end__" without values, which
+    drops what waits, by new input whose `on_pause` discards it, or with the copy. Once a
+    run has gone on there and paused, CancelRun of that one gives them up.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
     THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.
@@ -390,7 +402,13 @@ class ThreadsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_threads_pb2.CopyThreadResponse, _abc.Awaitable[_threads_pb2.CopyThreadResponse]]:
         """Copies a thread: its state with its whole history, its metadata, its breakpoints
         and its pauses, which wait in the copy as they do in the original, with ids of their
-        own; they don't expire there, since a copy does nothing by itself. Its runs stay behind; what goes on in the copy inherits from the last of them.
+        own; they don't expire there, since a copy does nothing by itself. Its runs stay
+        behind; what goes on in the copy inherits from the last of them.
+
+        No run of the copy has made its pauses, so they have no `run_id`, and there is none to
+        cancel. They are given up by UpdateThreadState as "__end__" without values, which
+        drops what waits, by new input whose `on_pause` discards it, or with the copy. Once a
+        run has gone on there and paused, CancelRun of that one gives them up.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD, UNKNOWN_FIELD. NOT_FOUND:
         THREAD_NOT_FOUND. ALREADY_EXISTS: THREAD_EXISTS, REQUEST_ID_REUSED.

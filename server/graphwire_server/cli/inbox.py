@@ -171,7 +171,7 @@ def show_pause(client: Client, connection: Connection, given: str, *, as_json: b
         [
             ("pause", Text(pause.pause_id, style="bold")),
             ("thread", Text(pause.thread_id)),
-            ("run", Text(pause.run_id)),
+            ("run", Text(pause.run_id) if pause.run_id else None),
             ("assistant", Text(pause.assistant_id)),
             ("where", Text(where(pause), style="yellow")),
             ("became", None if pause.resolution is None else _resolved(pause)),

@@ -36,10 +36,12 @@ from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited, inherited_at
 from graphwire_server.runs.refusals import (
+    at_work,
     busy_for_answers,
     check_expected,
     check_graph,
     nothing_to_resume,
+    taken_in_batch,
     thread_busy,
     thread_not_found,
 )
@@ -90,7 +92,14 @@ class MovedOnError(Exception):
     """The run that was to be gone on with is not the thread's last one any more.
 
     What goes on there now may have another assistant: the request has to be looked at anew.
+
+    Attributes:
+        thread_id: The thread.
     """
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id)
+        self.thread_id = thread_id
 
 
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
@@ -122,6 +131,8 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     if earlier is not None:
         return earlier
     active = () if new else tx.active_runs(thread.thread_id)
+    if not new and not (interrupts and _is_only_queued_for(thread, active)):
+        check_graph(tx, thread, context.assistant_id, context.graph_id)
     plan = _check_thread(tx, request, context, thread, active)
     if plan is not None and not request.expired:
         check_in_time((pause for pause, _ in plan.resumed), context.now)
@@ -129,10 +140,14 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
     if interrupts and active:
         cancelled = _make_room(tx, active, rollback=request.multitask == "ROLLBACK")
         active = [run for run in cancelled if not run.status.ended]
+        thread = _of_those_left(tx, thread)
     goes_on = not isinstance(request.start, InputStart)
     previous = inherited_at(tx, thread, request.checkpoint_id) if goes_on else None
-    if (previous.key if previous is not None else "") != context.continued_run_id:
-        raise MovedOnError
+    last = previous.key if previous is not None else ""
+    if last != context.continued_run_id:
+        if last in context.batch:
+            raise taken_in_batch(thread.thread_id, context.batch[last], waits=False)
+        raise MovedOnError(thread.thread_id)
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
@@ -188,11 +203,13 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         busy = replace(thread, status=ThreadStatus.BUSY, assistant_id=context.assistant_id)
         tx.insert_thread(replace(busy, graph_id=context.graph_id))
     else:
+        # What is queued changes nothing about whose the thread is, unless it is nobody's yet.
+        becomes = starts_now or not thread.assistant_id
         tx.update_thread(
             thread.thread_id,
             now=context.now,
             status=ThreadStatus.BUSY,
-            assistant_id=context.assistant_id,
+            assistant_id=context.assistant_id if becomes else None,
             graph_id=context.graph_id,
         )
         _resolve_pauses(tx, request, context, thread, plan, run)
@@ -205,6 +222,20 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         tx.insert_request(context.key.record(run.run_id, now=context.now))
     unseen = not access.admits(thread.owner, thread.metadata)
     return Accepted(run=run, cancelled=cancelled, unseen=unseen)
+
+
+def _is_only_queued_for(thread: ThreadRecord, active: Sequence[RunRecord]) -> bool:
+    """Returns whether a thread is of its assistant for nothing but runs that are queued."""
+    queued = bool(active) and all(run.status is RunStatus.PENDING for run in active)
+    kept = thread.checkpoint_id or thread.breakpoints != "[]"
+    return queued and not kept and not RunSpec.from_json(active[0].spec).found.assistant_id
+
+
+def _of_those_left(tx: Transaction, thread: ThreadRecord) -> ThreadRecord:
+    """Returns a thread as it was, but for whose it is now that runs of it have ended."""
+    now_there = tx.thread(thread.thread_id)
+    assert now_there is not None
+    return replace(thread, assistant_id=now_there.assistant_id, graph_id=now_there.graph_id)
 
 
 def _found(thread: ThreadRecord, active: Sequence[RunRecord]) -> Found:
@@ -259,7 +290,6 @@ def _thread(tx: Transaction, request: RunRequest, context: Context) -> tuple[Thr
         if thread is not None:
             if not context.caller.access.admits(thread.owner, thread.metadata):
                 raise thread_not_found(request.thread_id)
-            check_graph(tx, thread, context.assistant_id, context.graph_id)
             return thread, False
         if not request.create_thread:
             raise thread_not_found(request.thread_id)
@@ -351,6 +381,11 @@ def _check_thread(
     if made is not None and request.multitask == "ROLLBACK":
         _check_outlives(made, active)
     resume = request.resume
+    before = context.batch.get(at_work(active))
+    if before is not None and (resume is not None or request.multitask == "REJECT"):
+        # What the earlier one has resolved is as good as open, and nobody has resolved it.
+        waits = isinstance(request.start, InputStart)
+        raise taken_in_batch(thread.thread_id, before, waits=waits)
     if resume is None:
         if thread.status is ThreadStatus.INTERRUPTED and not request.discard_pause:
             raise errors.ThreadInterruptedError(

@@ -83,6 +83,8 @@ class Context:
             run begins with the assistant as it is now.
         webhook_values: The longest state that a webhook has, in bytes.
         origin: What the run keeps of the call; see `RunSpec`.
+        batch: The runs that requests before it in the same batch start, with their places in it.
+            They are there only if it is accepted too.
     """
 
     now: int
@@ -100,6 +102,7 @@ class Context:
     continued_run_id: str = ""
     webhook_values: int = 0
     origin: Mapping[str, str] = field(default_factory=dict)
+    batch: Mapping[str, int] = field(default_factory=dict)
     let_in: Callable[[], None] = lambda: None
 
 

@@ -310,7 +310,9 @@ class AssistantService:
         Raises:
             AssistantNotFoundError: There is no such assistant.
             AssistantBuiltInError: It is a graph of langgraph.json.
-            AssistantInUseError: A thread of it is BUSY, or, unless they are deleted, INTERRUPTED.
+            AssistantInUseError: A run of it is queued or executes; a thread of it is BUSY, or,
+                unless they are deleted, INTERRUPTED; or one that is to be deleted has runs that
+                are queued.
         """
         forbidding = [ThreadStatus.BUSY, *([] if delete_threads else [ThreadStatus.INTERRUPTED])]
 
@@ -327,6 +329,8 @@ class AssistantService:
             # Before its threads are looked at: a run that is being accepted comes first, or not
             # at all.
             tx.delete_assistant(assistant_id)
+            # Runs before threads: what ends between the two has left its thread paused, or idle.
+            _check_no_runs(tx, assistant_id, sees)
             _check_unused(tx, assistant_id, forbidding, sees)
             for thread_id in tx.threads_of_assistant(assistant_id) if delete_threads else ():
                 thread = tx.thread(thread_id)
@@ -334,6 +338,11 @@ class AssistantService:
                     continue
                 if thread.status in forbidding:
                     _check_unused(tx, assistant_id, forbidding, sees)
+                queued = tx.active_runs(thread_id)
+                if queued:
+                    # Of another assistant, or it was found above.
+                    runs = [(run.run_id, thread_id) for run in queued]
+                    raise _runs_active(tx, assistant_id, runs, sees)
                 tx.delete_thread(thread_id)
 
         await self._storage.write(work, long=True)
@@ -493,18 +502,53 @@ def _check_unused(
     for status in forbidding:
         ids = db.threads_of_assistant(assistant_id, statuses=(status,))
         used = used or bool(ids)
-        for start in range(0, len(ids) if sees is not None else 0, _LOOKED_AT):
-            some = ids[start : start + _LOOKED_AT]
-            seen = db.threads_containing(some, metadata=None, values=None, access=sees or ALL)
-            if seen:
-                named = next(thread_id for thread_id in some if thread_id in seen)
-                raise _in_use(assistant_id, named, status)
+        named = _first_seen(db, ids, sees)
+        if named:
+            raise _in_use(assistant_id, named, status)
     if used:
-        raise errors.AssistantInUseError(
-            f"threads of others use assistant {assistant_id!r}: a run of theirs is active, or a "
-            "pause is open; try again when they are through",
-            resource=("assistant", assistant_id),
-        )
+        raise _used_by_others(assistant_id)
+
+
+def _check_no_runs(db: Reader, assistant_id: str, sees: Access | None) -> None:
+    """Raises AssistantInUseError if a run of an assistant is queued or executes."""
+    runs = db.active_runs_of_assistant(assistant_id)
+    if runs:
+        raise _runs_active(db, assistant_id, runs, sees)
+
+
+def _runs_active(
+    db: Reader, assistant_id: str, runs: Sequence[tuple[str, str]], sees: Access | None
+) -> errors.AssistantInUseError:
+    """Returns the error for active runs, as (run_id, thread_id), that need an assistant."""
+    thread_id = _first_seen(db, list(dict.fromkeys(thread_id for _, thread_id in runs)), sees)
+    thread = db.thread(thread_id) if thread_id else None
+    if thread is None:
+        return _used_by_others(assistant_id)
+    run_id = next(run_id for run_id, its in runs if its == thread_id)
+    return errors.AssistantInUseError(
+        f"run {run_id} is queued or executes on thread {thread_id}, and would be lost with "
+        f"assistant {assistant_id!r}; wait for its end, or cancel it",
+        metadata={"thread_id": thread_id, "status": thread.status, "run_id": run_id},
+        resource=("assistant", assistant_id),
+    )
+
+
+def _first_seen(db: Reader, thread_ids: Sequence[str], sees: Access | None) -> str:
+    """Returns the first of some threads that a caller sees; "" if there is none."""
+    for start in range(0, len(thread_ids) if sees is not None else 0, _LOOKED_AT):
+        some = thread_ids[start : start + _LOOKED_AT]
+        seen = db.threads_containing(some, metadata=None, values=None, access=sees or ALL)
+        if seen:
+            return next(thread_id for thread_id in some if thread_id in seen)
+    return ""
+
+
+def _used_by_others(assistant_id: str) -> errors.AssistantInUseError:
+    return errors.AssistantInUseError(
+        f"threads of others use assistant {assistant_id!r}: a run of theirs is active, or a "
+        "pause is open; try again when they are through",
+        resource=("assistant", assistant_id),
+    )
 
 
 def _in_use(assistant_id: str, thread_id: str, status: ThreadStatus) -> errors.AssistantInUseError:

@@ -22,7 +22,7 @@ def copy_thread(
 
     What was approved stays approved, since tasks have the same ids in the copy; what is open is
     open in both, under ids of its own, and never expires in the copy. The runs stay behind, and so
-    does what waits in the queue.
+    does what waits in the queue: the pauses of the copy name none that has made them.
 
     Args:
         tx: The database.
@@ -61,6 +61,8 @@ def copy_thread(
                 pause,
                 pause_id=new_id(),
                 thread_id=copy.thread_id,
+                # To cancel that run is to give up the original's pauses.
+                run_id="",
                 # The deadline is about the original: a copy must do nothing by itself.
                 expire_time=None,
                 on_expiry="",

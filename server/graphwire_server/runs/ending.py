@@ -22,6 +22,7 @@ from graphwire_server.runs.rollback import roll_back
 from graphwire_server.runs.webhook_body import KINDS, webhook_body
 from graphwire_server.storage.interface import Transaction
 from graphwire_server.storage.records import (
+    MAY_LEAVE_NOTHING,
     EventRecord,
     PauseKind,
     PauseRecord,
@@ -89,10 +90,15 @@ def end_run(tx: Transaction, run: RunRecord, outcome: Outcome, seal: Seal) -> bo
     cancelled = outcome.status is RunStatus.CANCELLED and run.status is RunStatus.RUNNING
     if queued and _is_given_up(tx, thread, status, cancelled=cancelled, now=now):
         status = ThreadStatus.BUSY
+    assistant_id = graph_id = None
+    if outcome.status in MAY_LEAVE_NOTHING:
+        assistant_id, graph_id = _left_to(tx, thread, run)
     tx.update_thread(
         run.thread_id,
         now=now,
         status=status,
+        assistant_id=assistant_id,
+        graph_id=graph_id,
         head=(position.checkpoint_id, position.next, position.values) if position else None,
         error=outcome.error if status is ThreadStatus.ERROR or outcome.holds else None,
     )
@@ -122,12 +128,7 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
     began = run.status is RunStatus.RUNNING
     if queued and _is_given_up(tx, thread, left, cancelled=began, now=now):
         left = ThreadStatus.BUSY
-    last, assistant_id, graph_id = inherited(tx, thread.thread_id), None, None
-    if last is not None and not queued:
-        assistant_id = last.assistant_id
-    elif not queued and (found.assistant_id or (not head and thread.breakpoints == "[]")):
-        # It belonged to the run's assistant only for the run.
-        assistant_id, graph_id = found.assistant_id, found.graph_id
+    assistant_id, graph_id = _left_to(tx, thread, run)
     tx.update_thread(
         thread.thread_id,
         now=now,
@@ -138,6 +139,35 @@ def _end_rolled_back(tx: Transaction, run: RunRecord, seal: Seal, *, now: int) -
     )
     _call_webhook(tx, run, (), None, now=now)
     return queued
+
+
+def _left_to(
+    tx: Transaction, thread: ThreadRecord, run: RunRecord
+) -> tuple[str | None, str | None]:
+    """Returns whose a thread is after a run that may have left nothing; None: as it is.
+
+    That is its assistant, and its graph: those of its state, or without one, of what is queued.
+
+    Args:
+        tx: The transaction, in which the run has ended.
+        thread: Its thread, as it was before that.
+        run: The run; it may have ended since nothing can be made of its spec.
+    """
+    last = inherited(tx, thread.thread_id)
+    if last is not None:
+        # All of one thread are of one graph.
+        return last.assistant_id, None
+    found = RunSpec.found_in(run.spec)
+    if found.assistant_id:
+        return found.assistant_id, found.graph_id
+    if thread.checkpoint_id or thread.breakpoints != "[]":
+        # There is something that was checked against the graph.
+        return None, None
+    queued = tx.active_runs(thread.thread_id)
+    if not queued:
+        return "", ""
+    # Before there were others, an assistant was the graph of its name.
+    return queued[0].assistant_id, RunSpec.graph_in(queued[0].spec) or queued[0].assistant_id
 
 
 def _call_webhook(

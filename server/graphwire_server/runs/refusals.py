@@ -28,11 +28,34 @@ def thread_exists(thread_id: str) -> errors.ThreadExistsError:
 
 def thread_busy(thread_id: str, active: Sequence[RunRecord]) -> errors.ThreadBusyError:
     """Returns the error for a thread that has an active run."""
-    run_id = _at_work(active)
+    run_id = at_work(active)
     doing = f"is busy with run {run_id}; wait for its end, or cancel it"
     return errors.ThreadBusyError(
         f"thread {thread_id} {doing if active else 'is being changed by others; try again'}",
         metadata={"thread_id": thread_id, "run_id": run_id},
+        resource=("thread", thread_id),
+    )
+
+
+def taken_in_batch(thread_id: str, index: int, *, waits: bool) -> errors.ThreadBusyError:
+    """Returns the error for a request whose thread an earlier one of its batch has taken.
+
+    It names that request, as nothing is left of its run.
+
+    Args:
+        thread_id: The thread.
+        index: The place of the earlier request in the batch.
+        waits: Whether this one could wait behind it.
+    """
+    instead = (
+        "let this one wait with MULTITASK_STRATEGY_ENQUEUE, or start it when that has ended"
+        if waits
+        else "what goes on with a thread goes on from where it stands: start this one when that "
+        "has ended"
+    )
+    return errors.ThreadBusyError(
+        f"thread {thread_id} is taken by requests[{index}] of this call; {instead}",
+        metadata={"thread_id": thread_id, "busy_with_request_index": str(index)},
         resource=("thread", thread_id),
     )
 
@@ -44,7 +67,7 @@ def busy_for_answers(
 
     It says who was first, and does not advise to cancel what he has let run.
     """
-    run_id = _at_work(active)
+    run_id = at_work(active)
     doing = (
         f"is busy with run {run_id}; wait for its end"
         if active
@@ -59,7 +82,7 @@ def busy_for_answers(
     )
 
 
-def _at_work(active: Sequence[RunRecord]) -> str:
+def at_work(active: Sequence[RunRecord]) -> str:
     """Returns the run that a thread is busy with: one that runs, before those that wait."""
     running = [run for run in active if run.status is RunStatus.RUNNING]
     return next((run.run_id for run in (*running, *active)), "")

@@ -289,6 +289,17 @@ class RunSpec:
         members = orjson.loads(text)
         return members.get("webhook", ""), members.get("webhook_values", 0)
 
+    @staticmethod
+    def found_in(text: str) -> Found:
+        """Returns `found` of what `to_json` gave, also where all the rest means nothing here."""
+        return _found(orjson.loads(text).get("found"))
+
+    @staticmethod
+    def graph_in(text: str) -> str:
+        """Returns `graph_id` of what `to_json` gave, as `found_in` does."""
+        graph_id: str = orjson.loads(text).get("graph_id", "")
+        return graph_id
+
     def to_json(self) -> str:
         """Returns it as JSON text, to be stored."""
         return orjson.dumps(self).decode()
@@ -299,11 +310,15 @@ class RunSpec:
         fields_ = orjson.loads(text)
         if fields_.get("step") is not None:
             fields_["step"] = Step(**fields_["step"])
-        if "found" in fields_:
-            found = fields_["found"]
-            error = found["error"] and Failure(**found["error"])
-            fields_["found"] = Found(found["assistant_id"], found["graph_id"], error)
+        fields_["found"] = _found(fields_.get("found"))
         return cls(**fields_)
+
+
+def _found(members: dict[str, Any] | None) -> Found:
+    if members is None:
+        return Found()
+    error = members["error"] and Failure(**members["error"])
+    return Found(members["assistant_id"], members["graph_id"], error)
 
 
 def _plain(value: Any) -> Any:

@@ -149,6 +149,7 @@ class RunService:
         key: RequestKey | None,
         caller: Caller,
         origin: Mapping[str, str],
+        batch: Mapping[str, int] | None = None,
     ) -> Context:
         assistant = prepared.assistant
         return Context(
@@ -168,6 +169,7 @@ class RunService:
             continued_run_id=assistant.continued_run_id,
             webhook_values=self._webhook_values,
             origin=origin,
+            batch=batch or {},
         )
 
     async def _start(self, prepared: Prepared, key: RequestKey | None, caller: Caller) -> Accepted:
@@ -230,6 +232,7 @@ class RunService:
             if earlier is not None:
                 return earlier
         self._queue.check_fits(sure_to_wait(requests, at_once=self._executor.most_of_one))
+        moved = requests[0].thread_id
         for _ in range(_START_TRIES):
             prepared = []
             for index, (request, caller) in enumerate(zip(requests, callers, strict=True)):
@@ -237,9 +240,10 @@ class RunService:
                     prepared.append(await self._prepare(request, caller))
             try:
                 return await self._start_all(prepared, key, callers)
-            except MovedOnError:
-                continue
-        raise thread_busy(requests[0].thread_id, ())
+            except MovedOnError as error:
+                moved = error.thread_id
+        with of_request([request.thread_id for request in requests].index(moved)):
+            raise thread_busy(moved, ())
 
     async def _start_all(
         self, prepared: Sequence[Prepared], key: RequestKey | None, callers: Sequence[Caller]
@@ -265,6 +269,7 @@ class RunService:
                     key=None,
                     caller=caller,
                     origin=origin,
+                    batch={one.run.run_id: place for place, one in enumerate(done)},
                 )
                 with of_request(index):
                     done.append(accept(tx, each.request, context))

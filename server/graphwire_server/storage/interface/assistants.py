@@ -78,6 +78,12 @@ class AssistantReader(Protocol):
         They have one of the statuses; (): any.
         """
 
+    def active_runs_of_assistant(self, assistant_id: str) -> list[tuple[str, str]]:
+        """Returns an assistant's runs that are PENDING or RUNNING, as (run_id, thread_id).
+
+        Whose thread they are on is all the same.
+        """
+
 
 class AssistantKeeper(AssistantReader, Protocol):
     """Changes assistants."""

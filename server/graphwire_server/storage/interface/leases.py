@@ -72,7 +72,7 @@ class LeaseKeeper(LeaseReader, Protocol):
         servers that claim at once each gets others; runs of threads that another transaction is
         deciding on may be left for the next time.
         Each gets a lease of the server's with the next epoch, its next attempt, and if it is
-        the first one, its start_time.
+        the first one, its start_time; and its thread is its assistant's from then on.
 
         Raises:
             LeaseLostError: The server's own lease has lapsed.

@@ -29,6 +29,7 @@ from graphwire_server.storage.records.pauses import (
 from graphwire_server.storage.records.requests import RequestRecord
 from graphwire_server.storage.records.runs import (
     ACTIVE,
+    MAY_LEAVE_NOTHING,
     TRANSITIONS,
     EventRecord,
     Failure,
@@ -57,6 +58,7 @@ from graphwire_server.storage.records.threads import (
 __all__ = [
     "ACTIVE",
     "LOG_START",
+    "MAY_LEAVE_NOTHING",
     "TRANSITIONS",
     "Amount",
     "AssistantFilter",

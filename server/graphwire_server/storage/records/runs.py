@@ -47,6 +47,9 @@ TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
 #: The statuses of a run that is queued or executing.
 ACTIVE = (RunStatus.PENDING, RunStatus.RUNNING)
 
+#: The statuses of a run that has ended other than by itself.
+MAY_LEAVE_NOTHING = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -153,8 +156,7 @@ class RunRecord:
         It was rolled back; or it has ended, other than by itself, before anything of what it
         was started with was kept. What goes on there goes on from the run before.
         """
-        failed = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT)
-        return self.rolled_back or (self.status in failed and not self.absorbed)
+        return self.rolled_back or (self.status in MAY_LEAVE_NOTHING and not self.absorbed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,11 @@ _INSERT_VERSION = insert("gw_assistant_versions", _VERSION)
 _RAISE = "UPDATE gw_assistants SET version = ?, newest = ? WHERE assistant_id = ?"
 _SET_VERSION = "UPDATE gw_assistants SET version = ? WHERE assistant_id = ?"
 _DELETE = "DELETE FROM gw_assistants WHERE assistant_id = ?"
+# Two walks along indexes that hold nothing but active runs.
+_ACTIVE_RUNS = (
+    "SELECT run_id, thread_id FROM gw_runs WHERE status = 'PENDING' AND assistant_id = ? UNION ALL"
+    " SELECT run_id, thread_id FROM gw_runs WHERE status = 'RUNNING' AND assistant_id = ?"
+)
 _KEEP = "SELECT 1 FROM gw_assistants WHERE assistant_id = ?"
 
 _ORDERS = {
@@ -161,6 +166,9 @@ class AssistantReads:
             f" SELECT thread_id FROM gw_threads WHERE {of_these} AND stateless"
         )
         return [row[0] for row in self._execute(statement, [assistant_id, *wanted] * 2)]
+
+    def active_runs_of_assistant(self, assistant_id: str) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in self._execute(_ACTIVE_RUNS, (assistant_id,) * 2)]
 
     def _head(self, select: str, assistant_id: str) -> AssistantHead | None:
         if "\0" in assistant_id:

@@ -109,6 +109,8 @@ class SqlTransaction(SqlReader, CheckpointWrites, AssistantWrites, WebhookWrites
         for ids in in_parts(run_ids):
             self._execute(sql.leases.take_due(len(ids)), (server_id, now, now, *ids))
         taken = self._taken(server_id, run_ids)
+        for ids in in_parts([run.run_id for run in taken]):
+            self._execute(sql.leases.take_threads(len(ids)), ids)
         for run in taken:
             self._changes.note(ChangeKind.RUN_STARTED, run.run_id, now, thread_topic(run.thread_id))
         return taken

@@ -18,12 +18,12 @@ RESOLVED_PAUSES = """
     SELECT pause_id FROM gw_pauses WHERE thread_id = ? AND status <> 'OPEN' ORDER BY number
 """
 
-_REST_OF_PAUSE = PAUSE_COLUMNS.removeprefix("pause_id, thread_id, ")
+_REST_OF_PAUSE = PAUSE_COLUMNS.removeprefix("pause_id, thread_id, run_id, ")
 
 #: Parameters: the new pause_id, the new thread_id twice, the pause_id.
 COPY_PAUSE = f"""
-    INSERT INTO gw_pauses (pause_id, thread_id, owner, {_REST_OF_PAUSE}, answer_stands)
-    SELECT CAST(? AS TEXT), CAST(? AS TEXT), {OWNER},
+    INSERT INTO gw_pauses (pause_id, thread_id, owner, run_id, {_REST_OF_PAUSE}, answer_stands)
+    SELECT CAST(? AS TEXT), CAST(? AS TEXT), {OWNER}, '',
         {_REST_OF_PAUSE}, (answer_stands OR {RUN_PAUSED})
     FROM gw_pauses p WHERE pause_id = ?
 """

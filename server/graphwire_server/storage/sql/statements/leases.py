@@ -94,6 +94,18 @@ def take_due(runs: int) -> str:
     )
 
 
+def take_threads(runs: int) -> str:
+    """Returns the UPDATE that gives so many runs their threads, which are their assistants' then.
+
+    Parameters: the run_ids.
+    """
+    return (
+        "UPDATE gw_threads SET assistant_id = r.assistant_id FROM gw_runs r"
+        f" WHERE r.run_id IN ({marks(runs)}) AND gw_threads.thread_id = r.thread_id"
+        " AND gw_threads.assistant_id <> r.assistant_id"
+    )
+
+
 def take_lost(runs: int) -> str:
     """Returns the UPDATE that takes over so many runs, as far as they are still lost.
 
