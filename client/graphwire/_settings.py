@@ -35,9 +35,10 @@ _CHANNEL_OPTIONS: dict[str, Any] = {
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.http2.max_pings_without_data": 0,
-    # gRPC waits up to two minutes before it connects again, longer than a stream tries.
+    # gRPC waits up to two minutes before it connects again, longer than a stream tries; a call
+    # is refused meanwhile, so this is shorter than it is tried again.
     "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 5_000,
+    "grpc.max_reconnect_backoff_ms": 1_000,
 }
 
 
