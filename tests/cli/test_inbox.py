@@ -187,6 +187,16 @@ def test_a_resolved_pause_says_when_by_whom_and_why_and_no_more_when_it_expires(
     assert again.code == 1
 
 
+@pytest.mark.parametrize(("typed", "answer"), [("-4", -4), ("-.5 or so", "-.5 or so")])
+def test_an_answer_may_begin_with_a_minus(zoo: str, typed: str, answer: object) -> None:
+    _, pause = paused(zoo, "ask", *INPUT)
+    done = call("inbox", "answer", pause, typed, "--as", "-1", server=zoo)
+    assert (done.code, done.err) == (0, "")
+    assert status_of(pause, zoo) == {"status": "RESUMED", "by": "-1", "answer": answer}
+    for words in ([pause, "-4", "--oops"], [pause, "--oops"], [pause, "-x"], [pause, "-4", "-5"]):
+        assert call("inbox", "answer", *words, server=zoo).code == 2
+
+
 def test_a_question_is_answered_with_text_or_json(zoo: str) -> None:
     _, pause = paused(zoo, "ask_schema", *INPUT)
     refused = call("inbox", "answer", pause, '{"amount": 0}', server=zoo)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rich.text import Text
 
 from graphwire_server.cli.message import call_text, compact
+from graphwire_server.cli.visible import kept, visible_name, visible_text
 
 #: How deep a value is looked into; deep enough for an argument of a tool call of a message.
 _DEPTH = 6
@@ -72,7 +73,7 @@ def difference_text(change: Difference, width: int) -> Text:
     """Returns a change as one row of at most so many columns."""
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(f"{change.sign} ", _STYLES[change.sign])
-    row.append(f"{change.path}  " if change.path else "", "cyan")
+    row.append(f"{visible_name(change.path)}  " if change.path else "", "cyan")
     if change.sign == "~" and not _is_message(change.new):
         # Both sides are to be seen: the old one takes half of what there is, at the most.
         half = max(8, (width - row.cell_len) // 2 - 2)
@@ -90,19 +91,22 @@ def difference_text(change: Difference, width: int) -> Text:
 
 
 def value_text(value: Any) -> Text:
-    """Returns a value on one line; a chat message as who says what, and calls which tools."""
+    """Returns a value on one line; a chat message as who says what, and calls which tools.
+
+    It is escaped already, so that it can be cut to a width.
+    """
     if not _is_message(value):
-        return Text(compact(value))
+        return visible_text(Text(compact(value)))
     row = Text.assemble((str(value["type"]), "bold"), "  ")
     content = value.get("content")
     if isinstance(content, str):
-        row.append(" ".join(content.split()))
+        row.append(kept(" ".join(content.split())))
     elif content:
         row.append(compact(content))
     for call in value.get("tool_calls") or ():
         row.append("  " if row.plain.strip() != str(value["type"]) else "")
         row += call_text(str(call.get("name")), call.get("args"))
-    return row
+    return visible_text(row)
 
 
 def _from_where_they_differ(*texts: Text) -> tuple[Text, ...]:

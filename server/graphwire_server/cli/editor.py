@@ -9,8 +9,12 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn
 
+from graphwire_server.cli.visible import visible
+
+#: What is edited.
+Kind = Literal["arguments", "state"]
 _USUAL = ("sensible-editor", "nano", "vim", "vi", "notepad")
 
 
@@ -18,59 +22,76 @@ class EditorError(Exception):
     """The editor could not be used; the text says why."""
 
 
-class NotJsonError(Exception):
-    """What was saved is no JSON.
+class UnusableError(ValueError):
+    """What the editor has left can't be used; the text says why."""
 
-    Attributes:
-        text: What was saved.
+
+def json_text(value: Any) -> bytes:
+    """Returns a value as it is put before a person to edit.
+
+    What an editor may obey, or not show, is escaped.
     """
-
-    def __init__(self, message: str, text: str) -> None:
-        """Takes what is wrong, and what was saved."""
-        super().__init__(message)
-        self.text = text
+    return visible(json.dumps(value, ensure_ascii=False, indent=2)).encode() + b"\n"
 
 
-def json_text(value: Any) -> str:
-    """Returns a value as it is put before a person to edit."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-
-
-def edit_json(text: str, name: str) -> Any:
-    """Opens a text in $VISUAL or $EDITOR, waits, and returns the value that was saved.
+def edited_text(text: bytes, kind: Kind) -> bytes:
+    """Opens a text in $VISUAL or $EDITOR, waits, and returns what was saved, as it was saved.
 
     Args:
         text: What to begin with.
-        name: What it is, for the name of the file.
+        kind: What it is; the file is called so.
 
     Raises:
         EditorError: There is no editor, or it failed.
-        NotJsonError: What was saved is no JSON.
+        UnusableError: It has left nothing that can be read.
     """
     command = _editor()
+    # Nobody else can look into the folder, and nothing that is edited has a say in the name.
     with tempfile.TemporaryDirectory(prefix="graphwire-") as folder:
-        file = Path(folder) / f"{name}.json"
-        file.write_text(text, encoding="utf-8")
+        file = Path(folder) / f"{kind}.json"
+        file.write_bytes(text)
         try:
             code = subprocess.run([*command, str(file)], check=False).returncode
         except OSError as error:
             raise EditorError(f"{command[0]}: {error.strerror}") from error
         if code:
             raise EditorError(f"{command[0]} ended with code {code}: nothing was changed")
-        saved = file.read_text(encoding="utf-8", errors="replace")
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            reason = f"the editor has left no file that can be read: {error.strerror}"
+            raise UnusableError(reason) from error
+
+
+def read_json(text: bytes) -> Any:
+    """Returns the value that was saved.
+
+    Raises:
+        UnusableError: It is no JSON in UTF-8.
+    """
     try:
-        return json.loads(saved)
+        return json.loads(text.decode("utf-8-sig"), parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise UnusableError(f"not UTF-8 text (line {line}): save it as UTF-8") from error
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise NotJsonError(f"not JSON: {error.msg} ({place})", saved) from error
+        raise UnusableError(f"not JSON: {error.msg} ({place})") from error
     except RecursionError:
-        raise NotJsonError("nested too deep", saved) from None
+        raise UnusableError("nested too deep") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise UnusableError(f"not JSON: it has no {constant}")
 
 
 def _editor() -> list[str]:
-    named = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if named:
-        return shlex.split(named)
+    for name in ("VISUAL", "EDITOR"):
+        try:
+            if words := shlex.split(os.environ.get(name, "")):
+                return words
+        except ValueError as error:
+            raise EditorError(f"{name}: {error}") from error
     for usual in _USUAL:
         if (path := shutil.which(usual)) is not None:
             return [path]

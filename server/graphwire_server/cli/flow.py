@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from graphwire_server.cli.visible import kept
+
 
 class Flow:
     """Folds text between words as it comes.
@@ -16,19 +18,24 @@ class Flow:
     def __init__(self, console: Console, width: int | None) -> None:
         """Begins empty; with no width, rows end only where the text says so."""
         self.tail = ""
+        self._return = ""
         self._console = console
         self._width = width
 
     def feed(self, text: str) -> list[str]:
         """Takes more text; returns the rows that it completes."""
-        *lines, last = f"{self.tail}{text}".replace("\r\n", "\n").split("\n")
+        text = f"{self.tail}{self._return}{text}"
+        # The newline that makes an end of a line of it may be still to come.
+        self._return = "\r" if text.endswith("\r") else ""
+        text = text.removesuffix("\r").replace("\r\n", "\n")
+        *lines, last = kept(text).split("\n")
         rows = [row for line in lines for row in self._fold(line)]
         *complete, self.tail = self._fold(last)
         return rows + complete
 
     def end(self) -> list[str]:
         """Returns the last row, if there is anything in it."""
-        rows, self.tail = [self.tail] if self.tail else [], ""
+        rows, self.tail, self._return = [self.tail] if self.tail else [], "", ""
         return rows
 
     def _fold(self, line: str) -> list[str]:

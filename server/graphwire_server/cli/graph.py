@@ -15,6 +15,7 @@ from graphwire_server.cli.drawing import Drawing, TooLargeError, draw_graph
 from graphwire_server.cli.drawing.listing import list_graph
 from graphwire_server.cli.run import only_assistant
 from graphwire_server.cli.tables import show_fields
+from graphwire_server.cli.visible import visible
 
 _LISTED = "instead: where each node leads"
 
@@ -28,7 +29,7 @@ def show_graph(
         jsonlines.write(graph)
         return
     if mermaid:
-        sys.stdout.write(graph.mermaid.rstrip("\n") + "\n")
+        sys.stdout.write(visible(graph.mermaid).rstrip("\n") + "\n")
         return
     console = out()
     drawing = _drawing(console, graph)

@@ -34,6 +34,7 @@ from graphwire_server.cli.tables import (
     time_text,
     time_until,
 )
+from graphwire_server.cli.visible import kept, one_line, visible_text
 
 PROMPT = "(inbox) "
 _OPEN, _RESUMED = PauseStatus.OPEN, PauseStatus.RESUMED
@@ -155,7 +156,8 @@ def watch_inbox(client: Client, wanted: Filter, *, as_json: bool) -> None:
             for pause_id in ids:
                 shown = pause_id[-_SHORT:] if console.is_terminal else pause_id
                 console.print(
-                    Text.assemble((time, "dim"), "  ", (shown, "bold"), "  ", row), soft_wrap=True
+                    Text.assemble((time, "dim"), "  ", (shown, "bold"), "  ", one_line(row)),
+                    soft_wrap=True,
                 )
 
 
@@ -439,12 +441,13 @@ def _where(pause: Pause) -> Text:
 def _what_waits(console: Console, pause: Pause) -> Text:
     if pause.kind is PauseKind.INTERRUPT:
         value = pause.value
-        asked = Text(value if isinstance(value, str) else compact(value))
+        asked = Text(kept(value) if isinstance(value, str) else compact(value))
         row = Text("  ").join([asked, *sent(pause)])
     else:
         calls = [call_text(call.name, call.args) for call in pause.tool_calls]
         row = Text(", ").join([*calls, *sent(pause)])
     if console.is_terminal:
+        row = visible_text(row)
         row.truncate(_LONGEST, overflow="ellipsis")
     return row
 

@@ -12,10 +12,16 @@ from typing import Any
 
 from graphwire.events import Event
 
+from graphwire_server.cli.visible import visible
+
 
 def write(value: object) -> None:
-    """Writes a value to stdout as one line of JSON, at once."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")) + "\n")
+    """Writes a value to stdout as one line of JSON, at once.
+
+    What a terminal would obey is escaped there, which leaves the values as they are.
+    """
+    line = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    sys.stdout.write(visible(line) + "\n")
     sys.stdout.flush()
 
 

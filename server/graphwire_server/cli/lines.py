@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from graphwire_server.cli.visible import visible_name
+
 Completions = Callable[[str], Sequence[str]]
 
 
@@ -35,6 +37,7 @@ class LineReader:
             EOFError: Ctrl-D.
             KeyboardInterrupt: Ctrl-C.
         """
+        prompt = visible_name(prompt)
         readline = self._readline
         if readline is None:
             return input(prompt)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from graphwire_server.cli.flow import Flow
+from graphwire_server.cli.visible import kept, visible_name
 from graphwire_server.wording import counted
 
 #: How many rows of a tool's result are shown on a terminal.
@@ -107,17 +108,18 @@ class _ToolCall:
         try:
             args = json.loads(self.args or "{}")
         except json.JSONDecodeError:
-            return Text.assemble((self.name, "bold magenta"), (f"({self.args}", "dim"))
+            name = visible_name(self.name)
+            return Text.assemble((name, "bold magenta"), (f"({kept(self.args)}", "dim"))
         return call_text(self.name, args)
 
 
 def call_text(name: str, args: Any) -> Text:
     """Returns a tool call as `name(key=value, …)`."""
     if isinstance(args, Mapping):
-        inside = ", ".join(f"{key}={compact(value)}" for key, value in args.items())
+        inside = ", ".join(f"{visible_name(key)}={compact(value)}" for key, value in args.items())
     else:
         inside = compact(args)
-    return Text.assemble((name, "bold magenta"), "(", inside, ")")
+    return Text.assemble((visible_name(name), "bold magenta"), "(", inside, ")")
 
 
 def compact(value: Any) -> str:

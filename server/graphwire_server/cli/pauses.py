@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from graphwire_server.cli.message import call_text, compact
+from graphwire_server.cli.visible import kept
 
 
 def where(pause: Pause) -> str:
@@ -48,7 +49,11 @@ def show_pauses(console: Console, pauses: Sequence[Pause]) -> None:
         return
     console.print(
         Panel.fit(
-            Group(*body), title=title, title_align="left", border_style="yellow", padding=(0, 2)
+            Group(*body),
+            title=Text(title),
+            title_align="left",
+            border_style="yellow",
+            padding=(0, 2),
         )
     )
 
@@ -57,7 +62,7 @@ def _question(console: Console, pause: Pause, *, several: bool) -> list[Renderab
     label = Text(f"{pause.node} asks: " if several else "", style="dim")
     value = pause.value
     if isinstance(value, str):
-        question: list[RenderableType] = [label + Text(value)]
+        question: list[RenderableType] = [label + Text(kept(value))]
     elif console.is_terminal:
         shown = JSON.from_data(value)
         # Who approves must see all of it.

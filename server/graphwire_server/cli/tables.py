@@ -12,6 +12,8 @@ from rich.json import JSON
 from rich.table import Table
 from rich.text import Text
 
+from graphwire_server.cli.visible import one_line, visible_text
+
 _STATUS_STYLES = {
     "IDLE": "green",
     "SUCCEEDED": "green",
@@ -35,7 +37,8 @@ def show_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence
         # An id has to be whole to be copied.
         table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # Escaped beforehand, so that the columns are as wide as what is shown.
+        table.add_row(*map(visible_text if box else _one_line, row))
     _print(console, table)
 
 
@@ -46,7 +49,7 @@ def show_fields(console: Console, fields: Sequence[tuple[str, Text | JSON | None
     grid.add_column(overflow="fold")
     for name, value in fields:
         if value is not None:
-            grid.add_row(name, value)
+            grid.add_row(name, visible_text(value) if isinstance(value, Text) else value)
     _print(console, grid)
 
 
@@ -85,6 +88,11 @@ def optional(text: str, style: str = "") -> Text | None:
 def json_value(value: Any) -> JSON | None:
     """Returns a value as indented JSON, or None for nothing."""
     return None if value in (None, {}, []) else JSON.from_data(value)
+
+
+def _one_line(cell: Text) -> Text:
+    """Returns a cell for programs, to which each line is a row."""
+    return one_line(visible_text(cell))
 
 
 def _print(console: Console, table: Table) -> None:

@@ -31,6 +31,7 @@ from rich.text import Text
 
 from graphwire_server.cli import jsonlines
 from graphwire_server.cli.message import OpenMessage, compact
+from graphwire_server.cli.visible import kept
 from graphwire_server.wording import counted
 
 _INDENT = 2
@@ -172,7 +173,7 @@ class HumanView(View):
                 self._show_update(event)
             case Custom(data=data):
                 text = data if isinstance(data, str) else compact(data)
-                self._row(Text.assemble(("• ", "blue"), text))
+                self._row(Text.assemble(("• ", "blue"), kept(text)))
             case TaskStarted() | TaskFinished():
                 self._show_task(event)
             case Values(values=values):

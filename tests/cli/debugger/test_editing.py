@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from graphwire import Client
+
 from tests.cli.command import AtATerminal
 
 from .prompts import LOG, PROMPT, before_action
 
+AGAIN = "edit it again? [y/n] "
+
+
+def editor(folder: Path, *lines: str) -> dict[str, str]:
+    """Returns an environment with an editor that does one line after the other, call by call.
+
+    A line of a shell; the file that is edited is `$1`. It keeps what it was given each time, as
+    `1`, `2` and so on in the folder.
+    """
+    script = folder / "editor"
+    cases = "\n".join(f"{number}) {line} ;;" for number, line in enumerate(lines, 1))
+    script.write_text(
+        f'#!/bin/sh\nn=$(($(ls {folder} | grep -c "^[0-9]") + 1))\n'
+        f'cp "$1" {folder}/$n\ncase $n in\n{cases}\nesac\n'
+    )
+    script.chmod(0o700)
+    return {"EDITOR": str(script)}
+
 
 def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
-    editor = {"EDITOR": "sed -i s/}//"}
-    with before_action(weather, env=editor) as run:
+    with before_action(weather, env={"EDITOR": "sed -i s/}//"}) as run:
         run.answer(PROMPT, "e 1")
         run.read_until("not JSON: Expecting ',' delimiter (line 4, column 1)\n")
         run.answer("edit it again? [y/n] ", "n")
@@ -19,8 +44,8 @@ def test_what_is_no_json_is_edited_again_or_dropped(weather: str) -> None:
 
 
 def test_the_state_is_edited_in_the_editor(weather: str) -> None:
-    editor = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
-    with before_action(weather, env=editor) as run:
+    env = {"EDITOR": "sed -i s/San.Francisco/Oslo/"}
+    with before_action(weather, env=env) as run:
         run.answer(PROMPT, "edit")
         run.read_until('  1  get_weather(city="Oslo")\n')
         run.read_until(
@@ -38,8 +63,8 @@ def test_the_state_is_edited_in_the_editor(weather: str) -> None:
 
 
 def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) -> None:
-    editor = {"EDITOR": """sed -i 's/"a"/"x"/'"""}
-    with AtATerminal("run", "linear", *LOG, "-b", "c", "-s", zoo, env=editor) as run:
+    env = {"EDITOR": """sed -i 's/"a"/"x"/'"""}
+    with AtATerminal("run", "linear", *LOG, "-b", "c", "-s", zoo, env=env) as run:
         run.answer(PROMPT, "edit")
         run.read_until('state, since the last pause\n  ~ log[0]  "a" → "x"\n(graphwire) ')
         run.type("edit as b c\n")
@@ -51,9 +76,9 @@ def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) ->
 
 
 def test_in_a_subgraph_its_own_state_is_edited(zoo: str) -> None:
-    editor = {"EDITOR": """sed -i 's/"first"/"x"/'"""}
+    env = {"EDITOR": """sed -i 's/"first"/"x"/'"""}
     words = ("run", "ask_in_child", *LOG, "-b", "child/ask")
-    with AtATerminal(*words, "-s", zoo, env=editor) as run:
+    with AtATerminal(*words, "-s", zoo, env=env) as run:
         run.answer(PROMPT, "edit")
         run.read_until('state of child, since the last pause\n  ~ log[1]  "first" → "x"\n')
         run.answer(PROMPT, "c")
@@ -98,9 +123,114 @@ def test_an_edit_as_a_node_asks_before_other_branches_are_left_behind(zoo: str) 
 
 
 def test_without_an_editor_that_works_nothing_is_changed(weather: str) -> None:
-    editor = {"EDITOR": "false"}
-    with before_action(weather, env=editor) as run:
+    env = {"EDITOR": "false"}
+    with before_action(weather, env=env) as run:
         run.answer(PROMPT, "edit")
         run.read_until("false ended with code 1: nothing was changed\n")
         run.answer(PROMPT, "q")
         assert run.wait() == 4
+
+
+def test_an_editor_that_leaves_no_file_is_asked_for_again(weather: str, tmp_path: Path) -> None:
+    env = editor(tmp_path, 'rm -r "$(dirname "$1")"', "sed -i s/San.Francisco/Oslo/ $1")
+    with before_action(weather, env=env) as run:
+        run.answer(PROMPT, "e 1")
+        run.read_until("the editor has left no file that can be read: No such file or directory\n")
+        run.answer(AGAIN, "y")
+        run.read_until('  1  get_weather(city="San Francisco")\n     ✎ get_weather(city="Oslo")\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert (tmp_path / "2").read_bytes() == (tmp_path / "1").read_bytes()
+
+
+def test_what_is_not_utf_8_is_kept_for_another_edit(weather: str, tmp_path: Path) -> None:
+    latin = r"""printf '{\n"city": "Reyk\355av\355k"}' > $1"""
+    env = editor(tmp_path, latin, r"""printf '\357\273\277{"city": "Oslo"}' > $1""")
+    with before_action(weather, env=env) as run:
+        run.answer(PROMPT, "e 1")
+        run.read_until("not UTF-8 text (line 2): save it as UTF-8\n")
+        run.answer(AGAIN, "y")
+        run.read_until('     ✎ get_weather(city="Oslo")\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert (tmp_path / "2").read_bytes() == b'{\n"city": "Reyk\xedav\xedk"}'
+
+
+@pytest.mark.parametrize(
+    ("saved", "reason"),
+    [
+        ('[\\"Oslo\\"]', 'the arguments are a JSON object, such as {"city": "Paris"}\n'),
+        ('{\\"city\\": NaN}', "not JSON: it has no NaN\n"),
+    ],
+)
+def test_arguments_that_can_not_be_are_edited_again(
+    weather: str, tmp_path: Path, saved: str, reason: str
+) -> None:
+    env = editor(tmp_path, f'printf "{saved}" > $1', """printf '{"city": "Oslo"}' > $1""")
+    with before_action(weather, env=env) as run:
+        run.answer(PROMPT, "e 1")
+        run.read_until(reason)
+        run.answer(AGAIN, "")
+        run.read_until('     ✎ get_weather(city="Oslo")\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert (tmp_path / "2").read_text() == saved.replace("\\", "")
+
+
+def test_a_state_that_the_server_refuses_is_edited_again(weather: str, tmp_path: Path) -> None:
+    env = editor(
+        tmp_path,
+        """sed -i 's/"human"/"nobody"/' $1""",
+        """sed -i -e 's/"nobody"/"human"/' -e 's/"messages"/"notes": 1, "messages"/' $1""",
+        """sed -i 's/"messages"/"others"/' $1""",
+        """sed -i -e 's/"notes": 1, "others"/"messages"/' -e 's/San Francisco/Oslo/' $1""",
+    )
+    with before_action(weather, env=env) as run:
+        run.answer(PROMPT, "edit")
+        run.read_until("nobody")
+        run.answer(AGAIN, "y")
+        run.read_until("notes")
+        run.answer(AGAIN, "y")
+        run.read_until("a key can't be taken away: messages; it can be null\n")
+        run.answer(AGAIN, "y")
+        run.read_until('  1  get_weather(city="Oslo")\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert (tmp_path / "2").read_text() == (tmp_path / "1").read_text().replace("human", "nobody")
+
+
+def test_an_edit_goes_on_from_where_the_thread_has_moved_meanwhile(
+    zoo: str, tmp_path: Path
+) -> None:
+    thread_id = str(uuid4())
+    meddles = tmp_path / "meddles.py"
+    meddles.write_text(
+        f"""
+from graphwire import Client
+with Client("{zoo}") as client:
+    client.threads.update_state("{thread_id}", {{"count": 2, "log": ["theirs"]}})
+"""
+    )
+    env = editor(
+        tmp_path,
+        f"""sed -i -e 's/"p"/"mine"/' -e 's/"a"/"A"/' $1; {sys.executable} {meddles}""",
+        "true",
+    )
+    given = ("--input", '{"log": [], "path": "p", "count": 1}')
+    words = ("run", "linear", *given, "-b", "b", "--thread", thread_id, "--create")
+    with AtATerminal(*words, "-s", zoo, env=env, columns=300) as run:
+        run.answer(PROMPT, "edit")
+        run.read_until("state, since the last pause\n")
+        run.read_until(
+            "what you have changed is put into the state of now, in the place of what others "
+            "have made of: log\n"
+        )
+        run.answer(AGAIN, "y")
+        run.read_until('~ log[0]  "a" → "A"\n')
+        run.answer(PROMPT, "state")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    state = {"log": ["A"], "count": 2, "path": "mine"}
+    assert json.loads((tmp_path / "2").read_text()) == state
+    with Client(zoo) as client:
+        assert client.threads.state(thread_id).values == state

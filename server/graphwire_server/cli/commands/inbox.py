@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from itertools import pairwise
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from graphwire_server.cli.commands.options import Json, Limit, Target, Tls, Token, paragraphs
 from graphwire_server.cli.connection import DEFAULT_TARGET, Connection, connected
@@ -27,6 +30,8 @@ As = Annotated[
     str,
     typer.Option("--as", metavar="WHO", help="For whom you decide; kept with the pause."),
 ]
+#: A number, or a text that begins with one; no option does.
+_NEGATIVE = re.compile(r"-\.?\d")
 _FILTER = "Which pauses"
 Thread = Annotated[
     str, typer.Option("--thread", "-t", metavar="ID", help="Its thread.", rich_help_panel=_FILTER)
@@ -136,7 +141,26 @@ def show(
         show_pause(client, connection, pause, as_json=as_json)
 
 
-@app.command()
+class _TakesNegativeNumbers(TyperCommand):
+    """A command of which the last argument may be a number below zero, not only after `--`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        valued = {
+            name
+            for param in self.params
+            if isinstance(param, TyperOption) and not param.is_flag
+            for name in param.opts
+        }
+        for place, (before, arg) in enumerate(pairwise(["", *args])):
+            if arg == "--":
+                break
+            if _NEGATIVE.match(arg) and before not in valued:
+                args = [*args[:place], *args[place + 1 :], "--", arg]
+                break
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_TakesNegativeNumbers)
 def answer(
     pause: PauseId,
     value: Annotated[str, typer.Argument(metavar="ANSWER", help="JSON, or else text.")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graphwire import Edit, Reject, Respond
 from graphwire.reviews import Decision
 
@@ -80,9 +82,7 @@ class Answering:
         verdicts = self._scene.verdicts
         decision = verdicts.decision(waiting)
         args = decision.args if isinstance(decision, Edit) else waiting.call.args
-        wanted = edited(self._scene, args, waiting.call.name)
-        if not isinstance(wanted, dict):
-            raise CommandError('the arguments are a JSON object, such as {"city": "Paris"}')
+        wanted = edited(self._scene, args, "arguments", _arguments)
         if wanted == args:
             self._scene.say("nothing was changed", "dim")
             return
@@ -141,3 +141,10 @@ class Answering:
             scene.say("kept: continue runs it as edited", "dim")
         else:
             scene.say("kept: continue sends it, and lets all else go on as it is", "dim")
+
+
+def _arguments(saved: Any) -> dict[str, Any]:
+    """Returns what was saved as the arguments of a call."""
+    if not isinstance(saved, dict):
+        raise CommandError('the arguments are a JSON object, such as {"city": "Paris"}')
+    return saved

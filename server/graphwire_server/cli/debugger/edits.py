@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from graphwire import Client
+from graphwire.errors import GraphwireError
 from graphwire.values import ThreadState
 
 from graphwire_server.cli.debugger.commands import CommandError
 from graphwire_server.cli.debugger.scene import Scene
-from graphwire_server.cli.editor import EditorError, NotJsonError, edit_json, json_text
+from graphwire_server.cli.editor import EditorError, Kind, edited_text, json_text, read_json
+
+TakenT = TypeVar("TakenT")
 
 #: How LangGraph is told that a channel's reducer is not to be asked.
 _OVERWRITE = "__overwrite__"
@@ -18,13 +21,33 @@ _OVERWRITE = "__overwrite__"
 _SAID = ("type", "content", "id", "name", "tool_calls", "tool_call_id", "status")
 
 
-def edited(scene: Scene, value: Any, name: str) -> Any:
-    """Returns what a person has made of a value.
+class AnotherValueError(Exception):
+    """What was saved can't be taken any more; the text says why.
+
+    Attributes:
+        value: What is to be edited instead, with what the person has changed.
+    """
+
+    def __init__(self, message: str, value: Any) -> None:
+        """Takes why, and what is to be edited instead."""
+        super().__init__(message)
+        self.value = value
+
+
+def edited(scene: Scene, value: Any, kind: Kind, take: Callable[[Any], TakenT]) -> TakenT:
+    """Has a person edit a value until what was saved is taken.
+
+    If it is not, the person hears why, and goes on from what they have saved, or gives up.
 
     Args:
         scene: Where the person is asked.
         value: What stands in the editor at first, as JSON.
-        name: What the file is called.
+        kind: What it is.
+        take: Takes what was saved, as JSON. It may raise CommandError, ValueError,
+            GraphwireError or AnotherValueError.
+
+    Returns:
+        What `take` returns.
 
     Raises:
         CommandError: The editor does not work, or the person has given up.
@@ -32,14 +55,19 @@ def edited(scene: Scene, value: Any, name: str) -> Any:
     text = json_text(value)
     while True:
         try:
-            return edit_json(text, name)
+            text = edited_text(text, kind)
+            return take(read_json(text))
         except EditorError as error:
             raise CommandError(str(error)) from error
-        except NotJsonError as error:
+        except (CommandError, ValueError) as error:
             scene.fail(str(error))
-            if scene.lines.read("edit it again? [y/n] ").strip().lower() not in ("", "y", "yes"):
-                raise CommandError("nothing was changed") from error
-            text = error.text
+        except AnotherValueError as error:
+            scene.fail(str(error))
+            text = json_text(error.value)
+        except GraphwireError as error:
+            scene.fail_by(error)
+        if scene.lines.read("edit it again? [y/n] ").strip().lower() not in ("", "y", "yes"):
+            raise CommandError("nothing was changed")
 
 
 def update_state(

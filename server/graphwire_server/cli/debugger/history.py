@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from graphwire import Resume
+from graphwire.errors import CheckpointMismatchError
 from graphwire.start import RunOptions
 from graphwire.values import ThreadState
 from rich.json import JSON
 from rich.text import Text
 
 from graphwire_server.cli.debugger.commands import CommandError, GoOn
-from graphwire_server.cli.debugger.edits import edited, unmet, update_state
+from graphwire_server.cli.debugger.edits import AnotherValueError, edited, unmet, update_state
 from graphwire_server.cli.debugger.scene import Scene
 from graphwire_server.cli.debugger.standing import path_of, value_at
 from graphwire_server.cli.tables import show_table, time_text
@@ -48,33 +50,53 @@ class History:
             as_node: The node that is taken to have returned it; empty: the one that ran last.
 
         Raises:
-            CommandError: There is none, or what was saved can't be one.
+            CommandError: There is none, or the person has given up.
         """
-        scene, standing = self._scene, self._scene.standing
-        state = standing.state_at(scene.namespace())
+        scene = self._scene
+        state = scene.standing.state_at(scene.namespace())
         if not isinstance(state.values, dict):
             raise CommandError("there is no state to edit")
         if as_node:
             self._confirm(state, as_node)
-        wanted = edited(scene, state.values, "state")
-        if not isinstance(wanted, dict):
-            raise CommandError("a state is a JSON object")
-        if gone := [key for key in state.values if key not in wanted]:
-            raise CommandError(f"a key can't be taken away: {', '.join(gone)}; it can be null")
-        if wanted == state.values and not as_node:
+
+        def take(saved: Any) -> bool:
+            nonlocal state
+            wanted = _wanted(saved, state)
+            if wanted == state.values and not as_node:
+                return False
+            try:
+                made = update_state(
+                    scene.client,
+                    scene.thread_id,
+                    state,
+                    wanted,
+                    head=scene.standing.state.checkpoint_id,
+                    as_node=as_node,
+                )
+            except CheckpointMismatchError as error:
+                earlier, state = state, self._moved_on(state, str(error))
+                raise _again(error, wanted, earlier, state) from error
+            if missed := unmet(wanted, made):
+                scene.say(f"the graph has made something else of: {', '.join(missed)}", "yellow")
+            return True
+
+        if edited(scene, state.values, "state", take):
+            scene.look_again()
+        else:
             scene.say("nothing was changed", "dim")
-            return
-        made = update_state(
-            scene.client,
-            scene.thread_id,
-            state,
-            wanted,
-            head=standing.state.checkpoint_id,
-            as_node=as_node,
-        )
-        if missed := unmet(wanted, made):
-            scene.say(f"the graph has made something else of: {', '.join(missed)}", "yellow")
+
+    def _moved_on(self, state: ThreadState, why: str) -> ThreadState:
+        """Shows where the thread stands now, and returns the state of the same graph there.
+
+        Raises:
+            CommandError: It does not stand in that graph any more.
+        """
+        scene = self._scene
         scene.look_again()
+        moved = scene.standing.state_at(state.namespace)
+        if moved.namespace != state.namespace:
+            raise CommandError(f"{why}: it is no longer in {' › '.join(path_of(state.namespace))}")
+        return moved
 
     def _confirm(self, state: ThreadState, as_node: str) -> None:
         """Asks whether what an edit as a node would leave behind is meant.
@@ -162,3 +184,36 @@ class History:
     def _read(self, limit: int = _COUNT) -> None:
         thread_id = self._scene.thread_id
         self._states = list(self._scene.client.threads.history(thread_id, limit=max(1, limit)))
+
+
+def _wanted(saved: Any, state: ThreadState) -> dict[str, Any]:
+    """Returns what was saved as what a state is to be.
+
+    Raises:
+        CommandError: It can't be one.
+    """
+    if not isinstance(saved, dict):
+        raise CommandError("a state is a JSON object")
+    if gone := [key for key in state.values or {} if key not in saved]:
+        raise CommandError(f"a key can't be taken away: {', '.join(gone)}; it can be null")
+    return saved
+
+
+def _again(
+    error: CheckpointMismatchError, wanted: dict[str, Any], earlier: ThreadState, now: ThreadState
+) -> AnotherValueError:
+    """Puts what a person has changed of an earlier state into the one of now.
+
+    Args:
+        error: Why the edit was refused.
+        wanted: What was saved.
+        earlier: The state that was edited.
+        now: The state that is to be edited instead.
+    """
+    mine = {key: wanted[key] for key in unmet(wanted, earlier)}
+    old, new = earlier.values or {}, now.values or {}
+    both = [key for key in mine if old.get(key) != new.get(key)]
+    message = f"{error}: what you have changed is put into the state of now"
+    if both:
+        message += f", in the place of what others have made of: {', '.join(both)}"
+    return AnotherValueError(message, {**new, **mine})

@@ -22,6 +22,7 @@ from graphwire_server.cli.drawing.signs import node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import time_until
+from graphwire_server.cli.visible import kept
 
 #: How many changes of a state are shown.
 _CHANGES = 10
@@ -91,7 +92,7 @@ def reasons(pause: Pause, *, all_sources: bool = False, with_expiry: bool = True
 def question(pause: Pause) -> Iterable[Text]:
     """Returns what a node asks."""
     if isinstance(pause.value, str):
-        yield Text(pause.value)
+        yield Text(kept(pause.value))
     else:
         shown = JSON.from_data(pause.value, ensure_ascii=False).text
         # Who approves must see all of it.
