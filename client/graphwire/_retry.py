@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 
-from graphwire.errors import GraphwireError, TransportError
+from graphwire.errors import GraphwireError, StreamExpiredError, TransportError
 
 #: The first and the longest delay between tries, in seconds, before jitter.
 FIRST_DELAY = 0.1
@@ -109,7 +109,8 @@ class Retry:
         if not (again or limited):
             return None
         now = self._clock()
-        if now - self._tried_at > _STOOD:
+        # A server that ends a call for its age is there, and the call stood for as long.
+        if now - self._tried_at > _STOOD or isinstance(error, StreamExpiredError):
             self.progress()
         if self._failing_since is None:
             self._failing_since = now

@@ -191,6 +191,7 @@ def run_to_end(
     resume: Resume | bool | None = None,
     command: Command | None = None,
     raise_error: bool = False,
+    on_disconnect: OnDisconnect | str | None = None,
     timeout: float | None = None,
     **options: Unpack[RunOptions],
 ) -> Call[Call[RunResult]]:
@@ -204,7 +205,10 @@ def run_to_end(
         resume: Goes on from where the thread is paused; True is short for `Resume()`.
         command: Updates the state, goes to nodes, answers.
         raise_error: Raise `RunFailedError` if the run FAILED, was CANCELLED or TIMED_OUT.
-        timeout: The limit in seconds, after which the run goes on; None: no limit.
+        on_disconnect: As for `wait`. It holds from when the server has answered that the run
+            is recorded; whoever goes away before that leaves a run that goes on.
+        timeout: The limit in seconds, after which the run goes on, unless `on_disconnect` is
+            CANCEL; None: no limit.
         **options: See `graphwire.RunOptions`.
 
     Raises:
@@ -212,10 +216,14 @@ def run_to_end(
         GraphwireError: The server refused the run, or the connection was lost for good.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
+    # What can't be sent is to be told before there is a run.
+    enums.ON_DISCONNECT.write_if_set(on_disconnect, "on_disconnect")
 
     def wait(created: Run) -> Call[RunResult]:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        return wait_run(created.run_id, raise_error=raise_error, timeout=left)
+        return wait_run(
+            created.run_id, raise_error=raise_error, on_disconnect=on_disconnect, timeout=left
+        )
 
     created = create_run(
         thread_id,
@@ -230,14 +238,22 @@ def run_to_end(
 
 
 def wait_run(
-    run_id: str, *, raise_error: bool = False, timeout: float | None = None
+    run_id: str,
+    *,
+    raise_error: bool = False,
+    on_disconnect: OnDisconnect | str | None = None,
+    timeout: float | None = None,
 ) -> Call[RunResult]:
     """Waits until a run has ended, and returns it with the thread's state.
 
     Args:
         run_id: The run.
         raise_error: Raise `RunFailedError` if the run FAILED, was CANCELLED or TIMED_OUT.
-        timeout: The limit in seconds, after which the run goes on; None: no limit.
+        on_disconnect: What happens to the run when this call ends before it, by a timeout or
+            because whoever waits goes away: CONTINUE (the default) or CANCEL. A connection
+            that is lost ends the call for the server, also where the client waits again.
+        timeout: The limit in seconds, after which the run goes on, unless `on_disconnect` is
+            CANCEL; None: no limit.
 
     Raises:
         RunNotFoundError: There is no such run.
@@ -250,7 +266,10 @@ def wait_run(
             result.raise_for_status()
         return result
 
-    request = pb.WaitRunRequest(run_id=run_id)
+    request = pb.WaitRunRequest(
+        run_id=run_id,
+        on_disconnect=enums.ON_DISCONNECT.write_if_set(on_disconnect, "on_disconnect"),
+    )
     return call(request, pb.WaitRunResponse, read, timeout=timeout, waits=True)
 
 

@@ -222,7 +222,7 @@ class OnPause(_Name):
 
 
 class OnDisconnect(_Name):
-    """What happens to a run when the client that streams it goes away."""
+    """What happens to a run when the client that streams it, or waits for it, goes away."""
 
     CONTINUE = "CONTINUE"
     CANCEL = "CANCEL"

@@ -432,7 +432,7 @@ class ShuttingDownError(GraphwireError):
 
 
 class StreamExpiredError(GraphwireError):
-    """The stream is as old as one may become on this server; join it again."""
+    """The stream, or the wait, is as old as one may become on this server; join or wait again."""
 
     code = "UNAVAILABLE"
     reason = "STREAM_EXPIRED"

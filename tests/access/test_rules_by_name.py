@@ -79,6 +79,12 @@ def test_of_a_run_or_a_pause_the_thread_is_told(user: Guests, asked: Asked) -> N
     leaving = runs_pb2.JoinRunRequest(run_id=run_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
     assert fin.call("JoinRun", leaving)
     assert [value["thread_id"] for _, value in asked()] == ["fin-1", "fin-1"]
+    waiting = runs_pb2.WaitRunRequest(run_id=run_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
+    assert fin.call("WaitRun", waiting).run.run_id == run_id
+    assert [(what, value["thread_id"]) for what, value in asked()] == [
+        ("threads.read", "fin-1"),
+        ("threads.update", "fin-1"),
+    ]
     assert fin.call("GetPause", pause_id=pause_id).pause.thread_id == "fin-1"
 
 

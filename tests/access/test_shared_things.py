@@ -56,6 +56,8 @@ def test_who_may_only_read_a_run_does_not_cancel_it_by_leaving(member: Guests) -
     assert bob.refusal("CancelRun", run_id=run_id)[1] == "RUN_NOT_FOUND"
     leaving = runs_pb2.JoinRunRequest(run_id=run_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
     assert bob.refusal("JoinRun", leaving)[:2] == ("NOT_FOUND", "RUN_NOT_FOUND")
+    waiting = runs_pb2.WaitRunRequest(run_id=run_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
+    assert bob.refusal("WaitRun", waiting)[:2] == ("NOT_FOUND", "RUN_NOT_FOUND")
     joined = runs_pb2_grpc.RunsStub(bob.channel).JoinRun(
         runs_pb2.JoinRunRequest(run_id=run_id), metadata=tuple(bob.metadata), timeout=DEADLINE
     )

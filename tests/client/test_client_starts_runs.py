@@ -284,6 +284,19 @@ async def test_on_disconnect_reaches_the_server(
     assert scripted.requests("JoinRun") == [
         pb.JoinRunRequest(run_id="r", on_disconnect=run_pb2.ON_DISCONNECT_CANCEL)
     ]
+    await use(client, "wait", "r", on_disconnect=value)
+    await use(client, "run", "t", "agent", input=1, on_disconnect=value)
+    assert [each.on_disconnect for each in scripted.requests("WaitRun")] == [
+        run_pb2.ON_DISCONNECT_CANCEL
+    ] * 2
+
+
+async def test_what_is_to_become_of_a_run_is_checked_before_there_is_one(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    with pytest.raises(graphwire.InvalidFieldError, match="on_disconnect: 'stop' is none of"):
+        await use(client, "run", "t", "agent", input=1, on_disconnect="stop")
+    assert scripted.calls == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -167,6 +168,37 @@ async def test_streams_are_joined_again_and_miss_and_double_nothing(
             ThreadChangeKind.RUN_STARTED,
             ThreadChangeKind.RUN_ENDED,
         ]
+
+
+@pytest.mark.parametrize("timeout", [None, 3600.0])
+def test_who_waits_has_not_gone_when_the_server_ends_his_call(
+    aging: ServerProcess, gate: Gate, timeout: float | None
+) -> None:
+    with Client(aging.address) as client, ThreadPoolExecutor(1) as pool:
+        given = {"log": ["in"], "path": str(gate.path)}
+        run = client.runs.create(None, "gated", input=given)
+        gate.wait_begun()
+        before = ended(aging)
+        waiting = pool.submit(
+            client.runs.wait, run.run_id, on_disconnect=OnDisconnect.CANCEL, timeout=timeout
+        )
+        until(lambda: ended(aging) >= before + TIMES)
+        gate.open()
+        assert waiting.result(DEADLINE).run.status is RunStatus.SUCCEEDED
+
+
+def test_a_wait_ends_before_its_connection_is_cut(aging: ServerProcess, gate: Gate) -> None:
+    with grpc.insecure_channel(aging.address) as channel:
+        runs, threads = runs_pb2_grpc.RunsStub(channel), threads_pb2_grpc.ThreadsStub(channel)
+        run = create(runs, thread_id=new_thread(threads), assistant_id="gated", input=gate.input)
+        waits = runs_pb2.WaitRunRequest(
+            run_id=run.run_id, on_disconnect=run_pb2.ON_DISCONNECT_CANCEL
+        )
+        with refused("UNAVAILABLE", "STREAM_EXPIRED") as refusal:
+            runs.WaitRun(waits, timeout=DEADLINE)
+        assert (refusal.retry_after, refusal.metadata) == (0.0, {"run_id": run.run_id})
+        gate.open()
+        assert join(runs, run.run_id)[-1].end.status == run_pb2.RUN_STATUS_SUCCEEDED
 
 
 def test_waiting_for_a_run_outlives_its_connection(aging: ServerProcess, gate: Gate) -> None:

@@ -399,6 +399,57 @@ def test_one_who_joins_says_what_becomes_of_the_run_when_he_goes_away(
         assert shapes(join(runs, run_id, 2))[-1] == ("end", "SUCCEEDED")
 
 
+def wait_and_hang_up(runs: runs_pb2_grpc.RunsStub, waits: runs_pb2.WaitRunRequest) -> None:
+    call = runs.WaitRun.future(waits, timeout=DEADLINE)
+    get_run(runs, waits.run_id)  # which goes over the same connection, after the other
+    call.cancel()
+
+
+def wait_too_long(runs: runs_pb2_grpc.RunsStub, waits: runs_pb2.WaitRunRequest) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        runs.WaitRun(waits, timeout=1.0)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("leave", [wait_and_hang_up, wait_too_long], ids=["hangs up", "deadline"])
+@pytest.mark.parametrize("on_disconnect", [run_pb2.ON_DISCONNECT_UNSPECIFIED, CANCEL])
+def test_one_who_waits_says_what_becomes_of_the_run_when_he_goes_away(
+    runs: runs_pb2_grpc.RunsStub,
+    threads: threads_pb2_grpc.ThreadsStub,
+    gate: Gate,
+    leave: Callable[[runs_pb2_grpc.RunsStub, runs_pb2.WaitRunRequest], None],
+    on_disconnect: run_pb2.OnDisconnect.ValueType,
+) -> None:
+    thread = new_thread(threads)
+    request = runs_pb2.CreateRunRequest(thread_id=thread, assistant_id="gated", input=gate.input)
+    run_id = runs.CreateRun(request, timeout=DEADLINE).run.run_id
+    gate.wait_begun()
+    waits = runs_pb2.WaitRunRequest(run_id=run_id, on_disconnect=on_disconnect)
+    leave(runs, waits)
+    if on_disconnect == CANCEL:
+        assert shapes(join(runs, run_id, 2)) == [("end", "CANCELLED")]
+        left = get_thread(threads, thread)
+        assert (left.status, list(left.next)) == (threads_pb2.THREAD_STATUS_IDLE, ["gate"])
+    else:
+        assert not get_run(runs, run_id).cancel_requested
+        gate.open()
+        assert shapes(join(runs, run_id, 2))[-1] == ("end", "SUCCEEDED")
+
+
+def test_a_wait_that_is_answered_or_refused_cancels_nothing(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> None:
+    thread = new_thread(threads)
+    run = create(runs, thread_id=thread, assistant_id="linear", input=LOG, interrupt_before=["b"])
+    waits = runs_pb2.WaitRunRequest(run_id=run.run_id, on_disconnect=CANCEL)
+    answer = runs.WaitRun(waits, timeout=DEADLINE)
+    assert (answer.run.status, len(answer.pauses)) == (run_pb2.RUN_STATUS_INTERRUPTED, 1)
+    assert get_thread(threads, thread).status == threads_pb2.THREAD_STATUS_INTERRUPTED
+    with refused("NOT_FOUND", "RUN_NOT_FOUND"):
+        waits.run_id = "00000000-0000-4000-8000-000000000000"
+        runs.WaitRun(waits, timeout=DEADLINE)
+
+
 def test_a_join_that_is_refused_cancels_nothing(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub, gate: Gate
 ) -> None:

@@ -189,7 +189,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STREAM_EXPIRED: _ErrorReason.ValueType  # 67
     """UNAVAILABLE: the stream is as old as one may become on this server, which ends
     connections by their age. Join again after its last sequence (metadata key
-    `last_sequence`), or its last cursor.
+    `last_sequence`), or its last cursor. Also a WaitRun that cancels its run when the
+    caller goes away: wait again.
     """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 69
     """UNAVAILABLE: the server can't reach its database at present. Any call may be answered
@@ -382,7 +383,8 @@ be joined again after its last sequence (metadata key `last_sequence`).
 ERROR_REASON_STREAM_EXPIRED: ErrorReason.ValueType  # 67
 """UNAVAILABLE: the stream is as old as one may become on this server, which ends
 connections by their age. Join again after its last sequence (metadata key
-`last_sequence`), or its last cursor.
+`last_sequence`), or its last cursor. Also a WaitRun that cancels its run when the
+caller goes away: wait again.
 """
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 69
 """UNAVAILABLE: the server can't reach its database at present. Any call may be answered

@@ -358,7 +358,7 @@ class _OnDisconnectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnDiscon
     """The run is cancelled."""
 
 class OnDisconnect(_OnDisconnect, metaclass=_OnDisconnectEnumTypeWrapper):
-    """What happens to a run when the client that streams it goes away."""
+    """What happens to a run when the client that streams it, or waits for it, goes away."""
 
 ON_DISCONNECT_UNSPECIFIED: OnDisconnect.ValueType  # 0
 """CONTINUE."""

@@ -504,16 +504,22 @@ class WaitRunRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_ID_FIELD_NUMBER: _builtins.int
+    ON_DISCONNECT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run. Required."""
+    on_disconnect: _run_pb2.OnDisconnect.ValueType
+    """What happens to the run when this call ends before it, by disconnection,
+    cancellation or deadline. Unset: CONTINUE.
+    """
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
+        on_disconnect: _run_pb2.OnDisconnect.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["on_disconnect", b"on_disconnect", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

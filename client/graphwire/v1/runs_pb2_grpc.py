@@ -171,11 +171,12 @@ class RunsServicer(object):
 
     def WaitRun(self, request, context):
         """Waits until a run has ended, and returns it with the thread's state. A
-        deadline ends the call, not the run.
+        deadline ends the call, not the run, unless `on_disconnect` says so.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-        GRAPH_UNAVAILABLE.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        (The last with `on_disconnect = CANCEL`, before the server cuts an old connection: wait
+        again.) INTERNAL: GRAPH_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -75,11 +75,12 @@ class RunsStub:
     """
     WaitRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]
     """Waits until a run has ended, and returns it with the thread's state. A
-    deadline ends the call, not the run.
+    deadline ends the call, not the run, unless `on_disconnect` says so.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-    GRAPH_UNAVAILABLE.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    (The last with `on_disconnect = CANCEL`, before the server cuts an old connection: wait
+    again.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinRun: _grpc.UnaryStreamMultiCallable[_runs_pb2.JoinRunRequest, _runs_pb2.JoinRunResponse]
     """Streams the events of a run after a given one: first those recorded, then
@@ -223,11 +224,12 @@ class RunsAsyncStub(RunsStub):
     """
     WaitRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.WaitRunRequest, _runs_pb2.WaitRunResponse]  # type: ignore[assignment]
     """Waits until a run has ended, and returns it with the thread's state. A
-    deadline ends the call, not the run.
+    deadline ends the call, not the run, unless `on_disconnect` says so.
 
     INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-    GRAPH_UNAVAILABLE.
+    RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+    (The last with `on_disconnect = CANCEL`, before the server cuts an old connection: wait
+    again.) INTERNAL: GRAPH_UNAVAILABLE.
     """
     JoinRun: _aio.UnaryStreamMultiCallable[_runs_pb2.JoinRunRequest, _runs_pb2.JoinRunResponse]  # type: ignore[assignment]
     """Streams the events of a run after a given one: first those recorded, then
@@ -392,11 +394,12 @@ class RunsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.WaitRunResponse, _abc.Awaitable[_runs_pb2.WaitRunResponse]]:
         """Waits until a run has ended, and returns it with the thread's state. A
-        deadline ends the call, not the run.
+        deadline ends the call, not the run, unless `on_disconnect` says so.
 
         INVALID_ARGUMENT: INVALID_FIELD, MISSING_FIELD. NOT_FOUND: RUN_NOT_FOUND.
-        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN. INTERNAL:
-        GRAPH_UNAVAILABLE.
+        RESOURCE_EXHAUSTED: LIMIT_REACHED. UNAVAILABLE: SHUTTING_DOWN, STREAM_EXPIRED.
+        (The last with `on_disconnect = CANCEL`, before the server cuts an old connection: wait
+        again.) INTERNAL: GRAPH_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

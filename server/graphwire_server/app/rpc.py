@@ -63,7 +63,14 @@ def make_rpc(
             streams=execution.streams,
             pages=pages,
         ),
-        runs=RunsServicer(services.runs, services.steering, reader, services.completion, pages),
+        runs=RunsServicer(
+            services.runs,
+            services.steering,
+            reader,
+            services.completion,
+            pages,
+            most_seconds=transport.stream_seconds,
+        ),
         assistants=AssistantsServicer(
             services.assistants,
             reader,

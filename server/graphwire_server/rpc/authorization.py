@@ -127,7 +127,8 @@ RULES: dict[str, Rule | None] = {
 
 
 _LIST_THREADS = "/graphwire.v1.Threads/ListThreads"
-_JOIN = "/graphwire.v1.Runs/JoinRun"
+#: These may have the run cancelled when whoever called goes away.
+_LEFT = ("/graphwire.v1.Runs/JoinRun", "/graphwire.v1.Runs/WaitRun")
 _EDIT = "/graphwire.v1.Threads/UpdateThreadState"
 _CANCELLING = _threads("update", Subject.RUN)
 #: How a handler says that something is not to be read.
@@ -249,7 +250,7 @@ class Authorizer:
         self, method: str, request: Any, identity: Identity, thread_id: str
     ) -> None:
         """Checks what a request does besides to what it names, or takes for it."""
-        if method == _JOIN and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
+        if method in _LEFT and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
             # To read a run is not enough to have it cancelled.
             value = self._asked().of_cancelling(request.run_id, thread_id)
             access = await self._decide(identity, _CANCELLING, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -25,7 +25,7 @@ from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.events import timestamp
 from graphwire_server.runs.idempotency import RequestKey
 from graphwire_server.runs.run_message import breakpoint_messages, run_message
-from graphwire_server.runs.service import RunService
+from graphwire_server.runs.service import RunResult, RunService
 from graphwire_server.runs.steering import RunSteering, steering_fingerprint
 from graphwire_server.storage.access import ALL
 from graphwire_server.storage.records import EventRecord, RunStatus
@@ -45,9 +45,16 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         reader: RunRequestReader,
         completion: Completion,
         pages: Pages,
+        *,
+        most_seconds: float | None = None,
     ) -> None:
-        """Takes the services behind the RPCs."""
+        """Takes the services behind the RPCs.
+
+        `most_seconds` is how long a call may last before its connection may be cut; None: for
+        ever.
+        """
         self._pages = pages
+        self._most_seconds = most_seconds
         self._runs = runs
         self._steering = steering
         self._reader = reader
@@ -107,9 +114,12 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         self, request: runs_pb2.WaitRunRequest, context: Any
     ) -> runs_pb2.WaitRunResponse:
         """Waits until a run has ended."""
-        result = await self._runs.wait(
-            validation.run_id(request.run_id), access=current_caller().access
-        )
+        run_id = validation.run_id(request.run_id)
+        waiting = self._runs.wait(run_id, access=current_caller().access)
+        if request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
+            result = await self._attended(waiting, run_id)
+        else:
+            result = await waiting
         current_answer().expect(result.values)
         webhooks = await self._runs.webhooks_of([result.run])
         return runs_pb2.WaitRunResponse(
@@ -259,6 +269,25 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         """Deletes a run that has ended."""
         await self._runs.delete(validation.run_id(request.run_id))
         return runs_pb2.DeleteRunResponse()
+
+    async def _attended(self, waiting: Coroutine[Any, Any, RunResult], run_id: str) -> RunResult:
+        """Awaits the end of a run, which is cancelled when its caller goes away."""
+        try:
+            # A connection that is cut for its age looks like a caller who has gone.
+            async with asyncio.timeout(self._most_seconds) as age:
+                return await waiting
+        except TimeoutError as error:
+            if not age.expired():
+                raise
+            raise errors.StreamExpiredError(
+                "the call is as old as one may become on this server; wait again",
+                metadata={"run_id": run_id},
+                retry_after=0.0,
+            ) from error
+        except asyncio.CancelledError:
+            # Nothing may be awaited here.
+            self._completion.begin(self._cancel_left(run_id))
+            raise
 
     async def _cancel_abandoned(self, starting: asyncio.Task[Accepted]) -> None:
         try:

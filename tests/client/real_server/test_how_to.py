@@ -173,6 +173,23 @@ async def test_a_run_goes_on_without_its_client_unless_it_asked_otherwise(
     assert statuses == {"continue": RunStatus.SUCCEEDED, "cancel": RunStatus.CANCELLED}
 
 
+async def test_a_run_is_cancelled_when_nobody_waits_for_it_any_more(
+    real: AsyncClient, tmp_path: Path
+) -> None:
+    given = {"path": str(tmp_path / "never")}
+    created = await real.runs.create(None, "gated", input=given)
+    with pytest.raises(graphwire.DeadlineExceededError):
+        await real.runs.wait(created.run_id, on_disconnect="cancel", timeout=1)
+    result = await real.runs.wait(created.run_id, timeout=30)
+    assert result.run.status is RunStatus.CANCELLED
+    thread_id = (await real.threads.create()).thread_id
+    with pytest.raises(graphwire.DeadlineExceededError):
+        await real.runs.run(thread_id, "gated", input=given, on_disconnect="cancel", timeout=1)
+    (run,) = [each async for each in real.runs.list(thread_id)]
+    result = await real.runs.wait(run.run_id, timeout=30)
+    assert result.run.status is RunStatus.CANCELLED
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 async def test_a_stream_outlives_its_server(
     connect: Connect, mortal: ServerProcess, tmp_path: Path, how: signal.Signals

@@ -414,6 +414,14 @@ OF_A_RUN = [
         for case in _of_a_run(rpc)
     ),
     Bad(
+        "WaitRun",
+        "an on_disconnect that there is not",
+        lambda world: {"run_id": world.done_run, "on_disconnect": 9},
+        INVALID,
+        "INVALID_FIELD",
+        ("on_disconnect",),
+    ),
+    Bad(
         "JoinRun",
         "before the first event",
         lambda world: {"run_id": world.done_run, "after_sequence": -1},
