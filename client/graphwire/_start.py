@@ -137,10 +137,9 @@ def _resume(resume: Resume, field: str) -> pb.Resume:
 
 
 def _command(command: Command) -> pb.Command:
-    several = [command.goto] if isinstance(command.goto, str | Goto) else command.goto
     return pb.Command(
         update=encode_if_given(command.update, "command.update"),
-        goto=[_goto(goto, f"command.goto[{i}]") for i, goto in enumerate(several)],
+        goto=goto_messages(command, "command.goto"),
         resume=_resume_of(command),
     )
 
@@ -155,6 +154,12 @@ def _resume_of(command: Command) -> pb.Resume | None:
             raise TypeError(
                 f"command.resume is {other!r}: it must be Resume(…), for an answer Resume(answer=…)"
             )
+
+
+def goto_messages(command: Command, field: str) -> list[pb.Goto]:
+    """Writes where a command goes. Raises InvalidArgumentError for what can't be sent."""
+    several = [command.goto] if isinstance(command.goto, str | Goto) else command.goto
+    return [_goto(goto, f"{field}[{i}]") for i, goto in enumerate(several)]
 
 
 def _goto(goto: str | Goto, field: str) -> pb.Goto:

@@ -15,6 +15,7 @@ from graphwire._calls import Call, Page, call, new_request_id, pages
 from graphwire._durations import duration_if_set
 from graphwire._following import Follow, join_call, watch_call
 from graphwire._payload import encode, encode_if_given, encode_if_set
+from graphwire._start import goto_messages
 from graphwire.breakpoints import Breakpoint
 from graphwire.enums import (
     BreakpointSource,
@@ -542,10 +543,20 @@ def _mask(names: str | Iterable[str]) -> FieldMask | None:
 def _superstep(step: StateUpdate | Iterable[StateUpdate], field: str) -> pb.Superstep:
     updates = [step] if isinstance(step, StateUpdate) else step
     return pb.Superstep(
-        updates=[
-            pb.StateUpdate(
-                as_node=update.as_node, values=encode(update.values, f"{field}.updates[{i}].values")
-            )
-            for i, update in enumerate(updates)
-        ]
+        updates=[_update(each, f"{field}.updates[{i}]") for i, each in enumerate(updates)]
     )
+
+
+def _update(update: StateUpdate, field: str) -> pb.StateUpdate:
+    message = pb.StateUpdate(as_node=update.as_node)
+    command = update.command
+    if command is not None:
+        message.command.CopyFrom(
+            pb.NodeCommand(
+                update=encode_if_given(command.update, f"{field}.command.update"),
+                goto=goto_messages(command, f"{field}.command.goto"),
+            )
+        )
+    if command is None or update.values is not None:
+        message.values.CopyFrom(encode(update.values, f"{field}.values"))
+    return message

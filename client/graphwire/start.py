@@ -72,15 +72,20 @@ class StateUpdate:
     """What a node is taken to have returned, in a state to begin a thread with.
 
     Attributes:
-        as_node: The node; `"__input__"` takes the values as new input, alone in its step.
+        as_node: The node. `"__input__"` takes the values as new input, `"__end__"` drops what
+            waits; each is alone in its step. `"__start__"` is the step between input and the
+            first nodes, which `"__input__"` takes by itself unless it comes next.
         values: What it is taken to have returned; None: it has written nothing.
+        command: In place of values: the `Command` that it is taken to have returned, without
+            `resume`. What it goes to comes next besides what follows the node.
     """
 
     as_node: str
     values: Any = None
+    command: Command | None = None
 
     def __post_init__(self) -> None:
-        """Raises TypeError for arguments in the order in which LangGraph's StateUpdate has them."""
+        """Raises TypeError for arguments in LangGraph's order, or of the wrong type."""
         given: object = self.as_node
         if not isinstance(given, str):
             kind = type(given).__name__
@@ -88,6 +93,11 @@ class StateUpdate:
                 f"as_node is the name of a node, not {kind}: StateUpdate('node', {{…}}), the node "
                 "first"
             )
+        command: object = self.command
+        if command is not None and not isinstance(command, Command):
+            raise TypeError(f"command is {command!r}: it must be Command(…)")
+        if command is not None and command.resume is not None:
+            raise TypeError("command has a resume: that is for a run, and a node returns none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,17 @@ from typing import Any
 import graphwire
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from graphwire import AsyncClient, Breakpoint, StateUpdate, StorageAmount, ThreadStatus
-from graphwire.v1 import breakpoint_pb2
+from graphwire import (
+    AsyncClient,
+    Breakpoint,
+    Command,
+    Goto,
+    Resume,
+    StateUpdate,
+    StorageAmount,
+    ThreadStatus,
+)
+from graphwire.v1 import breakpoint_pb2, run_pb2
 from graphwire.v1 import threads_pb2 as pb
 
 from . import wire
@@ -30,6 +39,7 @@ async def test_create_sends_a_state_and_breakpoints(
         supersteps=[
             StateUpdate("__input__", {"n": 1}),
             [StateUpdate("left", None), StateUpdate("right", [2])],
+            StateUpdate("done", command=Command(update={"n": 3}, goto=["left", Goto("right", 4)])),
         ],
         breakpoints=["action", Breakpoint("tools", "state.n > 1", label="careful")],
     )
@@ -44,6 +54,20 @@ async def test_create_sends_a_state_and_breakpoints(
                 updates=[
                     pb.StateUpdate(as_node="left", values=wire.payload("null")),
                     pb.StateUpdate(as_node="right", values=wire.payload("[2]")),
+                ]
+            ),
+            pb.Superstep(
+                updates=[
+                    pb.StateUpdate(
+                        as_node="done",
+                        command=pb.NodeCommand(
+                            update=wire.payload('{"n":3}'),
+                            goto=[
+                                run_pb2.Goto(node="left"),
+                                run_pb2.Goto(node="right", input=wire.payload("4")),
+                            ],
+                        ),
+                    )
                 ]
             ),
         ],
@@ -62,6 +86,13 @@ async def test_a_value_that_json_cannot_hold_is_refused_with_its_place(
     both = [StateUpdate("b", {}), StateUpdate("c", {"x": object()})]
     with pytest.raises(graphwire.InvalidPayloadError, match=r"supersteps\[1\].updates\[1\].values"):
         await client.threads.create(assistant_id="agent", supersteps=[StateUpdate("a", {}), both])
+    command = Command(goto=Goto("c", object()))
+    with pytest.raises(
+        graphwire.InvalidPayloadError, match=r"supersteps\[0\].updates\[0\].command.goto\[0\].input"
+    ):
+        await client.threads.create(
+            assistant_id="agent", supersteps=[StateUpdate("a", command=command)]
+        )
 
 
 async def test_breakpoints_that_a_thread_has_can_be_given_back(
@@ -226,3 +257,8 @@ def test_an_update_with_the_node_second_is_refused() -> None:
     swapped: Any = ({"n": 1}, "left")
     with pytest.raises(TypeError, match=r"as_node is the name of a node, not dict: StateUpdate"):
         StateUpdate(*swapped)
+    other: Any = {"goto": "b"}
+    with pytest.raises(TypeError, match=r"command is \{'goto': 'b'\}: it must be Command\(…\)"):
+        StateUpdate("a", command=other)
+    with pytest.raises(TypeError, match="command has a resume: that is for a run"):
+        StateUpdate("a", command=Command(resume=Resume()))

@@ -49,16 +49,24 @@ def request(
     def returned(values: Any) -> payload_pb2.Payload | None:
         return None if values is None and null == "unset" else payload(values)
 
+    def update(node: str, values: Any) -> threads_pb2.StateUpdate:
+        if isinstance(values, threads_pb2.NodeCommand):
+            return threads_pb2.StateUpdate(as_node=node, command=values)
+        return threads_pb2.StateUpdate(as_node=node, values=returned(values))
+
     supersteps = [
-        threads_pb2.Superstep(
-            updates=[
-                threads_pb2.StateUpdate(as_node=node, values=returned(values))
-                for node, values in step.items()
-            ]
-        )
+        threads_pb2.Superstep(updates=[update(*returned) for returned in step.items()])
         for step in steps
     ]
     return threads_pb2.CreateThreadRequest(assistant_id=assistant, supersteps=supersteps, **fields)
+
+
+def goto(*nodes: str, **update: Any) -> threads_pb2.NodeCommand:
+    """A command that goes to nodes, and updates the state."""
+    return threads_pb2.NodeCommand(
+        goto=[run_pb2.Goto(node=node) for node in nodes],
+        update=payload(update) if update else None,
+    )
 
 
 @pytest.fixture
@@ -147,6 +155,61 @@ def test_a_graph_without_an_entry_node_takes_input_too(begin: Any) -> None:
     assert shapes(thread.resume())[-1] == PAUSED
 
 
+def test_the_step_between_input_and_the_first_nodes_may_be_given_by_itself(
+    begin: Any, thread: DrivenThread
+) -> None:
+    """As a thread's history has them that is taken from another server."""
+    made = begin("linear", INPUT, {"__start__": {"log": ["in"]}}, {"a": {"log": ["a"]}})
+    thread.start("linear", interrupt_before=["b"])
+    assert made.log == ["in", "a"]
+    assert [list(state.next) for state in made.history()] == [
+        list(state.next) for state in thread.history()
+    ]
+    alone = begin("linear", {"__start__": {"log": ["in"]}})
+    assert (alone.stands(), alone.log) == (("IDLE", ["a"], []), ["in"])
+    assert shapes(alone.resume()) == [*ran("a", "b", "c"), DONE]
+    beside = begin("linear", {"__start__": {"log": ["in"]}, "a": {"log": ["A"]}})
+    assert (beside.stands(), beside.log) == (("IDLE", ["a", "b"], []), ["in", "A"])
+
+
+def test_of_a_graph_without_an_entry_node_it_is_the_input(begin: Any) -> None:
+    thread = begin("ask_in_entrypoint", {"__start__": "hello"})
+    assert thread.stands() == ("IDLE", ["ask_in_entrypoint"], [])
+
+
+def test_what_waits_is_dropped_at_the_end(begin: Any) -> None:
+    thread = begin("linear", INPUT, {"a": {"log": ["A"]}}, {"__end__": None})
+    assert (thread.stands(), thread.log) == (("IDLE", [], []), ["in", "A"])
+    with thread.refused("FAILED_PRECONDITION", "NOTHING_TO_RESUME"):
+        thread.resume()
+    on = begin("ask_parallel", INPUT, {"__end__": None}, {"left": {"log": ["L"]}})
+    assert (on.stands(), on.log) == (("IDLE", ["done"], []), ["in", "L"])
+    assert begin("linear", {"__end__": None}).stands() == ("IDLE", [], [])
+
+
+def test_a_node_may_have_returned_a_command(begin: Any) -> None:
+    """It goes on by its edges, and where it says."""
+    thread = begin("linear", INPUT, {"a": goto("c", log=["A"])})
+    assert (thread.stands(), thread.log) == (("IDLE", ["b", "c"], []), ["in", "A"])
+    only = begin("linear", INPUT, {"a": goto(log=["A"])})
+    assert (only.stands(), only.log) == (("IDLE", ["b"], []), ["in", "A"])
+    nothing = begin("linear", INPUT, {"a": goto("c"), "b": {"log": ["B"]}})
+    assert (nothing.stands(), nothing.log) == (("IDLE", ["b", "c"], []), ["in", "B"])
+    entered = begin("linear", {"__start__": goto("c", log=["in"])})
+    assert (entered.stands(), entered.log) == (("IDLE", ["a", "c"], []), ["in"])
+    assert shapes(entered.resume()) == [*ran("a", "c", "b", "c"), DONE]
+
+
+def test_a_command_may_give_a_node_what_it_gets(begin: Any) -> None:
+    command = threads_pb2.NodeCommand(
+        goto=[run_pb2.Goto(node="b", input=payload({"log": ["own"]}))], update=payload({"log": []})
+    )
+    thread = begin("linear", INPUT, {"a": command}, breakpoints=[before("b")])
+    assert thread.stands() == ("INTERRUPTED", ["b", "b"], [("BREAKPOINT_BEFORE", "b")] * 2)
+    sent = [value(p.task_input) for p in thread.now.pauses if p.HasField("task_input")]
+    assert sent == [{"log": ["own"]}]
+
+
 def test_where_a_breakpoint_is_compiled_in_the_thread_is_paused_at_it(begin: Any) -> None:
     thread = begin("stops", INPUT, {"a": {"log": ["A"]}})
     assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
@@ -172,10 +235,24 @@ def test_a_thousand_steps_are_taken_in(begin: Any) -> None:
     ("assistant", "steps", "reason", "field"),
     [
         ("linear", [INPUT, {"a": {}}, {"z": {}}], "UNKNOWN_NODE", "[2].updates[0].as_node"),
-        ("linear", [INPUT, {"__start__": {"log": []}}], "UNKNOWN_NODE", "[1].updates[0].as_node"),
         ("linear", [INPUT, {"__copy__": {"log": []}}], "UNKNOWN_NODE", "[1].updates[0].as_node"),
         ("linear", [{"a": {"log": ["x"]}, **INPUT}], "INVALID_FIELD", "[0].updates[1].as_node"),
         ("linear", [{"__input__": {"lgo": []}}], "INVALID_FIELD", "[0].updates[0].values"),
+        ("linear", [{"__start__": {"lgo": []}}], "INVALID_UPDATE", "[0].updates[0].values"),
+        ("linear", [{"__end__": {"log": []}}], "INVALID_UPDATE", "[0].updates[0].values"),
+        ("linear", [{"a": {}, "__end__": None}], "INVALID_FIELD", "[0].updates[1].as_node"),
+        ("linear", [{"z": goto("a")}], "UNKNOWN_NODE", "[0].updates[0].as_node"),
+        ("linear", [{"a": goto("c", "z")}], "UNKNOWN_NODE", "[0].updates[0].command.goto[1].node"),
+        ("linear", [{"a": goto(lgo=[])}], "INVALID_UPDATE", "[0].updates[0].command.update"),
+        ("linear", [{"a": goto(log=1)}], "INVALID_UPDATE", "[0].updates[0].command"),
+        ("linear", [{"__input__": goto("c")}], "INVALID_FIELD", "[0].updates[0].command"),
+        ("linear", [{"__end__": goto("c")}], "INVALID_FIELD", "[0].updates[0].command"),
+        (
+            "ask_in_entrypoint",
+            [{"ask_in_entrypoint": goto("ask_in_entrypoint")}],
+            "INVALID_FIELD",
+            "[0].updates[0].command",
+        ),
         ("linear", [INPUT, {"a": {"lgo": []}}], "INVALID_UPDATE", "[1].updates[0].values"),
         ("linear", [INPUT, {"a": [1]}], "INVALID_UPDATE", "[1].updates[0].values"),
         ("linear", [INPUT, {"a": {"log": 1}}], "INVALID_UPDATE", "[1].updates[0].values"),
@@ -227,6 +304,7 @@ def test_a_request_id_makes_one_thread_for_callers_who_call_at_once(
     assert len({thread.breakpoints[0].breakpoint_id for thread in made}) == 1
     for other in (
         request("linear", [{"__input__": {"log": ["other"]}}], breakpoints=[before("b")]),
+        request("linear", [INPUT, {"a": goto("c")}], breakpoints=[before("b")]),
         request("linear", [INPUT], breakpoints=[before("c")]),
         request("linear", [INPUT], breakpoints=[before("b", breakpoint_id="named")]),
         request("stops", [INPUT], breakpoints=[before("b")]),

@@ -456,27 +456,67 @@ class StateUpdate(_message.Message):
 
     VALUES_FIELD_NUMBER: _builtins.int
     AS_NODE_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
     as_node: _builtins.str
-    """The node. "__input__" takes the values as new input, as the start of a run does, and is
-    alone in its step. Required.
+    """The node, as UpdateThreadStateRequest.as_node has it. "__input__" takes the values as
+    new input, as the start of a run does, which is recorded as two checkpoints: the second is
+    left to the next step where that has "__start__". "__end__", without values, drops what
+    waits. Both are alone in their step. Required.
     """
     @_builtins.property
     def values(self) -> _payload_pb2.Payload:
         """As UpdateThreadStateRequest.values: null, or unset, is a node that has written nothing."""
+
+    @_builtins.property
+    def command(self) -> Global___NodeCommand:
+        """In place of values: the node is taken to have returned LangGraph's Command. For a node of
+        a StateGraph, and for "__start__".
+        """
 
     def __init__(
         self,
         *,
         values: _payload_pb2.Payload | None = ...,
         as_node: _builtins.str = ...,
+        command: Global___NodeCommand | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "values", b"values"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_node", b"as_node", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_node", b"as_node", "command", b"command", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StateUpdate: _TypeAlias = StateUpdate  # noqa: Y015
+
+@_typing.final
+class NodeCommand(_message.Message):
+    """LangGraph's Command, as a node returns it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATE_FIELD_NUMBER: _builtins.int
+    GOTO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def update(self) -> _payload_pb2.Payload:
+        """What the node has written: an object of channel values. Unset: nothing."""
+
+    @_builtins.property
+    def goto(self) -> _containers.RepeatedCompositeFieldContainer[_run_pb2.Goto]:
+        """Nodes that come next, besides those that follow the node by the graph's edges."""
+
+    def __init__(
+        self,
+        *,
+        update: _payload_pb2.Payload | None = ...,
+        goto: _abc.Iterable[_run_pb2.Goto] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["goto", b"goto", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeCommand: _TypeAlias = NodeCommand  # noqa: Y015
 
 @_typing.final
 class CreateThreadResponse(_message.Message):

@@ -103,9 +103,14 @@ def _input(beginning: Beginning) -> Any:
             return value
         case GoOn(answers):
             return Command(resume=dict(answers)) if answers else None
-        case Steer(update, goto, answers):
-            nodes = [node if arg is None else Send(node, arg) for node, arg in goto]
-            return Command(update=update, goto=nodes, resume=dict(answers) or None)
+        case Steer():
+            return command_of(beginning)
+
+
+def command_of(steer: Steer) -> Command[Any]:
+    """Returns LangGraph's Command."""
+    nodes = [node if arg is None else Send(node, arg) for node, arg in steer.goto]
+    return Command(update=steer.update, goto=nodes, resume=dict(steer.answers) or None)
 
 
 def open_config(configurable: Mapping[str, Any] | None = None) -> RunnableConfig:

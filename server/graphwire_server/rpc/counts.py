@@ -45,6 +45,7 @@ MOST: Mapping[str, int] = {
     "graphwire.v1.CancelRunsRequest.run_ids": MAX_IDS,
     "graphwire.v1.CancelRunsRequest.statuses": _MAX_ENUMS,
     "graphwire.v1.Command.goto": _MAX_PARTS_OF_A_GRAPH,
+    "graphwire.v1.NodeCommand.goto": _MAX_PARTS_OF_A_GRAPH,
     "graphwire.v1.CreateAssistantRequest.breakpoints": MAX_BREAKPOINTS,
     "graphwire.v1.CreateRunRequest.breakpoints": MAX_BREAKPOINTS,
     "graphwire.v1.CreateRunRequest.interrupt_after": _MAX_PARTS_OF_A_GRAPH,

@@ -11,6 +11,7 @@ from graphwire.v1 import payload_pb2, run_pb2, runs_pb2
 from graphwire_server.graphs.breakpoints import BreakpointSource
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.breakpoints import read_breakpoints
+from graphwire_server.rpc.commands import read_goto, read_update
 from graphwire_server.rpc.payloads import PayloadCodec
 from graphwire_server.rpc.reviews import read_review
 from graphwire_server.runs.assistants import Config
@@ -175,20 +176,8 @@ class RunRequestReader:
         )
 
     def _command(self, command: run_pb2.Command, field: str) -> CommandStart:
-        update = self._given(command, "update", f"{field}.update")
-        if update is not None and update.value in (None, {}):
-            raise errors.InvalidFieldError(
-                "null and {} update nothing; leave it out", field=f"{field}.update"
-            )
-        goto = []
-        for index, step in enumerate(command.goto):
-            path = f"{field}.goto[{index}]"
-            node = validation.required(step.node, f"{path}.node")
-            given = self._given(step, "input", f"{path}.input")
-            if given is not None and given.value is None:
-                text = "null is no input; leave it out to give the node the state"
-                raise errors.InvalidFieldError(text, field=f"{path}.input")
-            goto.append((node, given))
+        update = read_update(self._codec, command, field)
+        goto = read_goto(self._codec, command, field)
         resume = (
             self._resume(command.resume, f"{field}.resume") if command.HasField("resume") else None
         )

@@ -13,10 +13,12 @@ from graphwire.v1 import threads_pb2 as pb
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, BreakpointSource
+from graphwire_server.graphs.execution import Steer
 from graphwire_server.graphs.supersteps import NodeUpdate
 from graphwire_server.rpc import validation
 from graphwire_server.rpc.answer_size import current_answer
 from graphwire_server.rpc.breakpoints import read_breakpoints
+from graphwire_server.rpc.commands import read_goto, read_update
 from graphwire_server.rpc.convert import thread_message, thread_state_message
 from graphwire_server.rpc.inbox_rpcs import InboxRpcs
 from graphwire_server.rpc.masks import keep_only, read_mask
@@ -103,7 +105,7 @@ class ThreadsServicer(InboxRpcs):
             **_given(
                 ttl=new.ttl,
                 assistant_id=new.assistant_id or None,
-                supersteps=[[asdict(u) for u in step] for step in new.supersteps] or None,
+                supersteps=[[u.meaning() for u in step] for step in new.supersteps] or None,
                 breakpoints=_meaning(new.breakpoints, request.breakpoints) or None,
             ),
         }
@@ -333,11 +335,29 @@ class ThreadsServicer(InboxRpcs):
         values = None
         if message.HasField("values"):
             values = self._codec.read(message.values, f"{field}.values")
+        command = None
+        if message.HasField("command"):
+            if values is not None:
+                text = "give either `values` or `command`, not both"
+                raise errors.InvalidFieldError(text, field=f"{field}.command")
+            command = self._returned(message.command, f"{field}.command")
         as_node = validation.required(message.as_node, f"{field}.as_node")
-        if values is None and as_node == "__input__":
+        if command is None and values is None and as_node in ("__input__", "__start__"):
             text = "required, and not null, unless as_node names a node, which then writes nothing"
             raise errors.MissingFieldError(text, field=f"{field}.values")
-        return NodeUpdate(values, as_node)
+        return NodeUpdate(values, as_node, command)
+
+    def _returned(self, message: pb.NodeCommand, field: str) -> Steer:
+        """Returns the command that a node is taken to have returned."""
+        update = read_update(self._codec, message, field)
+        goto = read_goto(self._codec, message, field)
+        if update is None and not goto:
+            text = "an empty command does nothing: give `update` or `goto`"
+            raise errors.MissingFieldError(text, field=field)
+        return Steer(
+            update=update.value if update else None,
+            goto=[(node, given.value if given else None) for node, given in goto],
+        )
 
     def _filter(self, message: pb.ThreadFilter) -> ThreadFilter:
         statuses = validation.enum_names(

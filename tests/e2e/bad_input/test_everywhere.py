@@ -10,7 +10,6 @@ import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Value
 from graphwire.v1 import payload_pb2
 from graphwire_server.rpc.interceptor import MUTATING
@@ -300,14 +299,16 @@ def test_a_read_ignores_fields_that_are_not_known(
     assert call(channel, name, request) == expected
 
 
-def _with_payload(name: str, path: str) -> tuple[Message, Any, str]:
+def _with_payload(name: str, path: str) -> tuple[Any, Any, str]:
     """A request with an empty payload at a path, the payload, and its path in an answer."""
     request = right(name)
     if name == "UpdateThread" or path == "values":
         request.ClearField(path)
     payload, shown = at(request, path)
     run = request.requests[0] if name == "CreateRuns" else request
-    if path.endswith("goto.input"):
+    if name == "CreateThread" and path.endswith("goto.input"):
+        request.supersteps[0].updates[0].command.goto[0].node = "b"
+    elif path.endswith("goto.input"):
         run.command.goto[0].node = "b"
     elif hasattr(run, "start_delay") and run.WhichOneof("start") is None:
         run.input.json = "1"

@@ -140,6 +140,38 @@ def _with_state(*supersteps: list[tuple[str, str]], **more: Any) -> dict[str, An
 
 _INPUT = ("__input__", '{"log": ["in"]}')
 
+_COMMANDS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    (
+        "values and a command",
+        {"values": {"json": "{}"}, "command": {"goto": [{"node": "b"}]}},
+        "INVALID_FIELD",
+        "",
+        "give either `values` or `command`, not both",
+    ),
+    ("an empty command", {"command": {}}, "MISSING_FIELD", "", "`update` or `goto`"),
+    (
+        "a command that updates nothing",
+        {"command": {"update": {"json": "null"}}},
+        "INVALID_FIELD",
+        ".update",
+        "null and {} update nothing",
+    ),
+    (
+        "a command that goes nowhere",
+        {"command": {"goto": [{"node": ""}]}},
+        "MISSING_FIELD",
+        ".goto[0].node",
+        "required",
+    ),
+    (
+        "a command that sends null",
+        {"command": {"goto": [{"node": "b", "input": {"json": "null"}}]}},
+        "INVALID_FIELD",
+        ".goto[0].input",
+        "null is no input",
+    ),
+]
+
 BEGINNINGS = [
     Bad(
         "CreateThread",
@@ -187,6 +219,30 @@ BEGINNINGS = [
             "[0].updates[0].values",
             "",
             "unless as_node names a node, which then writes nothing",
+        ),
+        (
+            "the step after input without values",
+            {"assistant_id": "linear", "supersteps": [{"updates": [{"as_node": "__start__"}]}]},
+            INVALID,
+            "MISSING_FIELD",
+            "[0].updates[0].values",
+            "",
+            "unless as_node names a node, which then writes nothing",
+        ),
+        *(
+            (
+                what,
+                {
+                    "assistant_id": "linear",
+                    "supersteps": [{"updates": [{"as_node": "a", **given}]}],
+                },
+                INVALID,
+                reason,
+                f"[0].updates[0].command{field}",
+                "supersteps.updates.command.goto" if "goto" in field else "",
+                text,
+            )
+            for what, given, reason, field, text in _COMMANDS
         ),
         (
             "new input of null",
