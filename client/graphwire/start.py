@@ -135,7 +135,7 @@ class RunConfig(TypedDict, total=False):
         recursion_limit: The most steps that the run may take before it fails; 0 or not
             given: the server's default.
         tags: Tags for traces and callbacks.
-        configurable: A JSON object that nodes find in `config["configurable"]`.
+        configurable: A JSON object that nodes find in `config["configurable"]`, over the context.
     """
 
     recursion_limit: int
@@ -159,7 +159,8 @@ class RunOptions(TypedDict, total=False):
         stream_modes: What to record and stream (a mode, or modes). New runs: UPDATES.
         stream_subgraphs: Also record the events of subgraphs.
         config: Recursion limit, tags and configurable values.
-        context: The run's context (LangGraph's `runtime.context`), a JSON object.
+        context: The run's context (LangGraph's `runtime.context`), a JSON object. Nodes find it
+            in `config["configurable"]` too, where configurable values go over it.
         metadata: Kept with the run and given to the graph: a JSON object.
         checkpoint_id: Time travel: start from this checkpoint instead of the head.
         durability: When checkpoints reach the disk. New runs: SYNC.

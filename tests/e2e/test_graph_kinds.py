@@ -266,6 +266,45 @@ def test_nodes_find_configurable_values_tags_metadata_and_the_projects_environme
     ]
 
 
+def test_nodes_find_the_context_among_the_configurable_values_which_go_over_it(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> None:
+    green, red = payload({"colour": "green"}), {"configurable": payload({"colour": "red"})}
+    given = {"assistant_id": "configured", "context": green}
+    assert said(runs, **given)[0] == "colour=green"
+    assert said(runs, **given, config=red)[0] == "colour=red"
+    # A context replaces that of the run before it, and leaves nothing of it.
+    for own, colour in (({}, "green"), ({"colour": "blue"}, "blue"), ({"size": 1}, "None")):
+        thread = new_thread(threads)
+        stream(runs, thread_id=thread, input=LOG, interrupt_before=["show"], **given)
+        context = {"context": payload(own)} if own else {}
+        events = stream(runs, thread_id=thread, resume={}, **context)
+        assert shapes(events)[0][2]["log"][0] == f"colour={colour}"
+
+
+def test_a_factory_finds_the_context_in_its_config(
+    runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
+) -> None:
+    thread = new_thread(threads)
+    start = {"input": LOG, "context": payload({"nodes": 3}), "interrupt_before": ["node2"]}
+    events = stream(runs, thread_id=thread, assistant_id="by_config", **start)
+    assert shapes(events)[-1] == ("end", "INTERRUPTED")
+    assert list(state(threads, thread).next) == ["node2"]
+    assert shapes(stream(runs, thread_id=thread, resume={}))[0] == (
+        "updates",
+        "node2",
+        {"log": ["node2"]},
+    )
+
+
+@pytest.mark.parametrize("assistant", ["at_ease", "at_ease_model"])
+def test_without_a_context_a_schema_that_needs_nothing_has_its_defaults(
+    runs: runs_pb2_grpc.RunsStub, assistant: str
+) -> None:
+    assert said(runs, assistant_id=assistant) == ["calm"]
+    assert said(runs, assistant_id=assistant, context=payload({"mood": "glad"})) == ["glad"]
+
+
 def test_nodes_write_to_the_stream_also_from_within_a_subgraph(
     runs: runs_pb2_grpc.RunsStub, threads: threads_pb2_grpc.ThreadsStub
 ) -> None:

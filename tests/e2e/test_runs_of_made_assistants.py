@@ -90,6 +90,22 @@ def test_a_graph_that_depends_on_config_is_that_of_the_assistant(
         made.create("by_config", breakpoints=[breakpoint_("node2")])
 
 
+def test_a_graph_that_depends_on_the_context_is_that_of_the_assistant(
+    made: Driver, assistants: Stub, thread: DrivenThread
+) -> None:
+    context = payload({"nodes": 3})
+    name = made.create(
+        "by_config", context=context, breakpoints=[breakpoint_("node2")]
+    ).assistant_id
+    request = pb.GetAssistantGraphRequest(assistant_id=name)
+    nodes = assistants.GetAssistantGraph(request, timeout=DEADLINE).nodes
+    assert [node.name for node in nodes][1:-1] == ["node0", "node1", "node2"]
+    assert thread.edit({"log": ["x"]}, as_node="node0", assistant_id=name).next == ["node1"]
+    # What its breakpoints need can't be taken away.
+    with refused("INVALID_ARGUMENT", "UNKNOWN_NODE", "breakpoints.breakpoints[0].node"):
+        made.update(name, context=payload({"nodes": 1}))
+
+
 def test_what_goes_on_keeps_the_version_and_new_input_gets_the_latest(
     made: Driver, thread: DrivenThread, runs: Runs
 ) -> None:

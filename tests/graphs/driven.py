@@ -167,6 +167,7 @@ def _config(run_id: str, configurable: Mapping[str, Any]) -> RunnableConfig:
         recursion_limit=25,
         tags=(),
         configurable=configurable,
+        context=None,
         metadata={},
         user={},
     )

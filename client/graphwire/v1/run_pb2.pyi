@@ -439,8 +439,8 @@ class RunConfig(_message.Message):
 
     @_builtins.property
     def configurable(self) -> _payload_pb2.Payload:
-        """A JSON object that nodes find in config["configurable"]. Reserved keys (see
-        RESERVED_KEY) are refused.
+        """A JSON object that nodes find in config["configurable"], over the context. Reserved
+        keys (see RESERVED_KEY) are refused.
         """
 
     def __init__(

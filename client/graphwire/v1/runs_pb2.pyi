@@ -190,7 +190,10 @@ class StreamRunRequest(_message.Message):
         """The run's context (LangGraph's runtime.context), a JSON object that fits the
         graph's context schema in its types, in the keys that it requires, and in all of
         them where it takes no others; its keys go over those of the assistant's, and both
-        together are checked. Unset: for a resume or a command that of the run before it.
+        together are checked. Nodes and factories find it in config["configurable"] too, where
+        configurable values go over it. Unset: for a resume or a command that of the run before
+        it; where there is none, that of the schema's defaults, if it is a dataclass or a
+        model that has them for all keys.
         """
 
     @_builtins.property
@@ -409,7 +412,10 @@ class CreateRunRequest(_message.Message):
         """The run's context (LangGraph's runtime.context), a JSON object that fits the
         graph's context schema in its types, in the keys that it requires, and in all of
         them where it takes no others; its keys go over those of the assistant's, and both
-        together are checked. Unset: for a resume or a command that of the run before it.
+        together are checked. Nodes and factories find it in config["configurable"] too, where
+        configurable values go over it. Unset: for a resume or a command that of the run before
+        it; where there is none, that of the schema's defaults, if it is a dataclass or a
+        model that has them for all keys.
         """
 
     @_builtins.property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -10,6 +12,7 @@ from typing import Any, Literal, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Send
+from pydantic import BaseModel
 
 from graphwire_server.graphs import langgraph_compat as compat
 from graphwire_server.graphs.langgraph_compat import AnyPregel
@@ -26,6 +29,7 @@ __all__ = [
     "execute",
     "open_config",
     "run_config",
+    "with_context",
 ]
 
 
@@ -84,7 +88,7 @@ async def execute(
     parts = graph.astream(
         _input(beginning),
         config,
-        context=cast(Any, options.context),
+        context=cast(Any, _context(graph, options.context)),
         stream_mode=[],
         durability=options.durability,
     )
@@ -95,6 +99,19 @@ async def execute(
                 pass
     finally:
         tap.finish()
+
+
+def _context(graph: AnyPregel, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Returns the context of a run: without one, what the graph's schema has as defaults."""
+    schema = graph.context_schema
+    if given is not None or not isinstance(schema, type):
+        return given
+    if not (dataclasses.is_dataclass(schema) or issubclass(schema, BaseModel)):
+        return None
+    required = inspect.Parameter.empty
+    parameters = inspect.signature(schema).parameters.values()
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return None if any(p.default is required for p in named) else {}
 
 
 def _input(beginning: Beginning) -> Any:
@@ -113,9 +130,21 @@ def command_of(steer: Steer) -> Command[Any]:
     return Command(update=steer.update, goto=nodes, resume=dict(steer.answers) or None)
 
 
-def open_config(configurable: Mapping[str, Any] | None = None) -> RunnableConfig:
+def with_context(
+    configurable: Mapping[str, Any] | None, context: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns what a graph finds in its config: the context, and over it configurable values.
+
+    LangGraph's server does so, for graphs that know nothing of contexts; it takes one of both.
+    """
+    return {**(context or {}), **(configurable or {})}
+
+
+def open_config(
+    configurable: Mapping[str, Any] | None = None, context: Mapping[str, Any] | None = None
+) -> RunnableConfig:
     """Returns the config with which a graph is opened to be looked at, not run."""
-    values = {**(configurable or {}), **user_config(calling_user.get())}
+    values = {**with_context(configurable, context), **user_config(calling_user.get())}
     return {"configurable": values} if values else {}
 
 
@@ -129,16 +158,18 @@ def run_config(
     recursion_limit: int,
     tags: Sequence[str],
     configurable: Mapping[str, Any],
+    context: Mapping[str, Any] | None,
     metadata: Mapping[str, Any],
     user: Mapping[str, Any],
 ) -> RunnableConfig:
     """Returns LangGraph's config of a run; `checkpoint_id` is empty for the thread's head."""
     own = {"thread_id": thread_id, "assistant_id": assistant_id, "graph_id": graph_id}
     at = {"checkpoint_id": checkpoint_id} if checkpoint_id else {}
+    values = with_context(configurable, context)
     return {
         "run_id": uuid.UUID(run_id),
         "recursion_limit": recursion_limit,
         "tags": list(tags),
-        "configurable": {**configurable, **user_config(user), **own, **at, "checkpoint_ns": ""},
+        "configurable": {**values, **user_config(user), **own, **at, "checkpoint_ns": ""},
         "metadata": {**metadata, **own, "run_id": run_id},
     }

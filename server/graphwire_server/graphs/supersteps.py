@@ -87,6 +87,8 @@ def _check(graph: AnyPregel, updates: Superstep, step: str) -> None:
         if update.as_node in _ALONE and len(updates) > 1:
             text = f"{update.as_node!r} is alone in its step; give it one of its own"
             raise errors.InvalidFieldError(text, field=f"{field}.as_node")
+        if update.as_node not in (*_ALONE, compat.START_NODE):
+            check_node(graph, update.as_node, f"{field}.as_node")
         if update.command is not None:
             _check_command(graph, update, f"{field}.command", update.command)
         elif update.as_node == compat.INPUT_NODE:
@@ -95,11 +97,8 @@ def _check(graph: AnyPregel, updates: Superstep, step: str) -> None:
             if update.values is not None:
                 text = f"as_node {update.as_node!r} takes none: it drops what waits; leave them out"
                 raise errors.InvalidUpdateError(text, field=f"{field}.values")
-        else:
-            if update.as_node != compat.START_NODE:
-                check_node(graph, update.as_node, f"{field}.as_node")
-            if update.values is not None:
-                check_update(graph, update.values, f"{field}.values", errors.InvalidUpdateError)
+        elif update.values is not None:
+            check_update(graph, update.values, f"{field}.values", errors.InvalidUpdateError)
 
 
 def _check_command(graph: AnyPregel, update: NodeUpdate, field: str, command: Steer) -> None:
@@ -107,8 +106,6 @@ def _check_command(graph: AnyPregel, update: NodeUpdate, field: str, command: St
         kind = f"as_node {update.as_node!r}" if update.as_node in _ALONE else "this graph"
         text = f"{kind} takes none: only a node of a StateGraph returns one; give values"
         raise errors.InvalidFieldError(text, field=field)
-    if update.as_node != compat.START_NODE:
-        check_node(graph, update.as_node, f"{field.removesuffix('.command')}.as_node")
     for index, (node, _) in enumerate(command.goto):
         check_node(graph, node, f"{field}.goto[{index}].node")
     if command.update is not None:

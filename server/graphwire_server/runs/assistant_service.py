@@ -13,7 +13,7 @@ from graphwire import errors
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in, breakpoints_text
 from graphwire_server.graphs.checks import check_breakpoints, check_tags
-from graphwire_server.graphs.execution import open_config
+from graphwire_server.graphs.execution import open_config, with_context
 from graphwire_server.graphs.langgraph_compat import static_breakpoints
 from graphwire_server.graphs.load_errors import GraphBuildError
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
@@ -24,6 +24,7 @@ from graphwire_server.runs.assistants import (
     first_versions,
     graph_of,
     resolve,
+    values_of,
 )
 from graphwire_server.runs.clock import new_id, now_us
 from graphwire_server.runs.decision import decide
@@ -40,6 +41,9 @@ from graphwire_server.storage.records import (
 )
 
 _log = structlog.get_logger("graphwire.assistants")
+
+#: The graph of an assistant, and the config and the context with which it is opened.
+_OpenedBy = tuple[str, str, str | None]
 
 #: Of how many threads it is looked at once whether somebody sees them.
 _LOOKED_AT = 500
@@ -88,7 +92,10 @@ class AssistantChange:
     @property
     def concerns_graph(self) -> bool:
         """Whether what it leads to has to be checked against the graph."""
-        return any(each is not None for each in (self.graph_id, self.config, self.breakpoints))
+        return any(
+            each is not None
+            for each in (self.graph_id, self.config, self.context, self.breakpoints)
+        )
 
     def applied(self, to: AssistantRecord, version: int, now: int) -> AssistantRecord:
         """Returns the version that it leads to."""
@@ -191,7 +198,8 @@ class AssistantService:
         if earlier is not None:
             return await self._view(earlier)
         loaded = self._graph(new.graph_id)
-        await self._check(loaded, new.config, new.breakpoints, "breakpoints")
+        values = with_context(new.config.configurable, new.context)
+        await self._check(loaded, new.config, values, new.breakpoints, "breakpoints")
 
         def work(tx: Transaction) -> AssistantRecord:
             earlier = self._made_earlier(tx, key, access)
@@ -268,12 +276,15 @@ class AssistantService:
                 await self._check(
                     loaded,
                     Config.from_json(wanted.config),
+                    values_of(wanted),
                     breakpoints_in(wanted.breakpoints),
                     "breakpoints.breakpoints",
                 )
             checked = _of_graph(wanted)
 
-            def work(tx: Transaction, checked: tuple[str, ...] = checked) -> AssistantRecord | None:
+            def work(
+                tx: Transaction, checked: tuple[str | None, ...] = checked
+            ) -> AssistantRecord | None:
                 head = tx.assistant_head(assistant_id)
                 there, repeated = look(tx)
                 if repeated:
@@ -394,17 +405,14 @@ class AssistantService:
         return await self._view(await self._storage.write(work))
 
     async def graph(self, assistant_id: str) -> tuple[LoadedGraph, Mapping[str, Any] | None]:
-        """Returns an assistant's graph, and the configurable values to open it with.
+        """Returns an assistant's graph, and what it finds in its config when it is opened.
 
         Raises:
             AssistantNotFoundError: There is no such assistant.
             GraphUnavailableError: Its graph is not there any more.
         """
         assistant = await self._resolved(assistant_id)
-        return (
-            graph_of(self._registry, assistant),
-            Config.from_json(assistant.config).configurable,
-        )
+        return graph_of(self._registry, assistant), values_of(assistant)
 
     async def _resolved(self, assistant_id: str) -> AssistantRecord:
         return await self._storage.read(
@@ -444,41 +452,54 @@ class AssistantService:
         return assistant
 
     async def _check(
-        self, loaded: LoadedGraph, config: Config, breakpoints: Sequence[Breakpoint], field: str
+        self,
+        loaded: LoadedGraph,
+        config: Config,
+        values: Mapping[str, Any],
+        breakpoints: Sequence[Breakpoint],
+        field: str,
     ) -> None:
-        """Checks against the graph what its runs are to have; `field` is the breakpoints'."""
+        """Checks against the graph what its runs are to have.
+
+        Args:
+            loaded: The graph.
+            config: The config of the runs.
+            values: What the graph finds in it.
+            breakpoints: Those of the assistant.
+            field: The field of the request that these are in.
+        """
         check_tags(config.tags, "config.tags")
-        async with loaded.open("assistants.read", open_config(config.configurable)) as graph:
+        async with loaded.open("assistants.read", open_config(values)) as graph:
             check_breakpoints(loaded.doored(graph).places, breakpoints, field)
 
     async def _view(self, assistant: AssistantRecord) -> AssistantView:
         return (await self._views([assistant]))[0]
 
     async def _views(self, assistants: Sequence[AssistantRecord]) -> Sequence[AssistantView]:
-        compiled: dict[tuple[str, str], tuple[Sequence[str], Sequence[str]]] = {}
+        compiled: dict[_OpenedBy, tuple[Sequence[str], Sequence[str]]] = {}
         views = []
         for assistant in assistants:
-            key = (assistant.graph_id, assistant.config)
+            key = (assistant.graph_id, assistant.config, assistant.context)
             if key not in compiled:
-                compiled[key] = await self._compiled(*key)
+                compiled[key] = await self._compiled(assistant)
             views.append(AssistantView(assistant, *compiled[key]))
         return views
 
-    async def _compiled(self, graph_id: str, config: str) -> tuple[Sequence[str], Sequence[str]]:
-        """Returns the breakpoints compiled into a graph.
+    async def _compiled(self, assistant: AssistantRecord) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the breakpoints compiled into an assistant's graph.
 
         None if it is not there any more, or can't be built: an assistant can be looked at all
         the same.
         """
-        loaded = self._registry.get(graph_id)
+        loaded = self._registry.get(assistant.graph_id)
         if loaded is None:
             return (), ()
-        configurable = Config.from_json(config).configurable
+        config = open_config(values_of(assistant))
         try:
-            async with loaded.open("assistants.read", open_config(configurable)) as graph:
+            async with loaded.open("assistants.read", config) as graph:
                 return static_breakpoints(graph)
         except GraphBuildError:
-            _log.warning("graph_unavailable", graph=graph_id, exc_info=True)
+            _log.warning("graph_unavailable", graph=assistant.graph_id, exc_info=True)
             return (), ()
 
 
@@ -486,9 +507,9 @@ def _admits(access: Access, assistant: AssistantRecord) -> bool:
     return assistant.built_in or access.admits("", assistant.metadata)
 
 
-def _of_graph(assistant: AssistantRecord) -> tuple[str, ...]:
+def _of_graph(assistant: AssistantRecord) -> tuple[str | None, ...]:
     """Returns what is checked against a graph."""
-    return assistant.graph_id, assistant.config, assistant.breakpoints
+    return assistant.graph_id, assistant.config, assistant.context, assistant.breakpoints
 
 
 def _check_unused(

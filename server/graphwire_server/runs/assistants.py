@@ -19,6 +19,7 @@ from graphwire import errors
 
 from graphwire_server import jsontext
 from graphwire_server.graphs.breakpoints import Breakpoint, breakpoints_in
+from graphwire_server.graphs.execution import with_context
 from graphwire_server.graphs.registry import GraphRegistry, LoadedGraph
 from graphwire_server.runs.inheritance import inherited_at
 from graphwire_server.runs.request import InputStart, RunRequest, RunSpec
@@ -248,9 +249,9 @@ def graph_of_thread(db: Reader, thread: ThreadRecord) -> str:
 def to_open(
     db: Reader, registry: GraphRegistry, thread_id: str, assistant_id: str
 ) -> tuple[LoadedGraph, Mapping[str, Any] | None]:
-    """Returns the graph of a thread's state, and the configurable values to open it with.
+    """Returns the graph of a thread's state, and what it finds in its config when it is opened.
 
-    What a factory makes of those of the thread's last run is the graph to which the state
+    What a factory makes of that of the thread's last run is the graph to which the state
     belongs. `assistant_id` is the thread's, which may have been deleted, or, where nothing has
     run yet, that to which the state is to belong.
 
@@ -259,28 +260,34 @@ def to_open(
         GraphUnavailableError: Its graph is not there any more.
     """
     thread = db.thread(thread_id)
-    configurable: Mapping[str, Any] | None = last_configurable(db, thread_id)
+    last = last_spec(db, thread_id)
     if thread is not None and thread.assistant_id == assistant_id:
         graph_id = graph_of_thread(db, thread)
         loaded = graph_named(registry, graph_id, f"the state of thread {thread_id} belongs to")
-        assistant = find(db, registry, assistant_id) if configurable is None else None
+        assistant = find(db, registry, assistant_id) if last is None else None
     else:
         assistant = resolve(db, registry, assistant_id)
         loaded = graph_of(registry, assistant)
-    if configurable is None and assistant is not None:
-        configurable = Config.from_json(assistant.config).configurable
-    return loaded, configurable
+    if last is not None:
+        return loaded, with_context(last.configurable, last.context)
+    return loaded, None if assistant is None else values_of(assistant)
 
 
-def last_configurable(db: Reader, thread_id: str, checkpoint_id: str = "") -> dict[str, Any] | None:
-    """Returns the configurable values of a thread's last run; None before the first.
+def values_of(assistant: AssistantRecord) -> dict[str, Any]:
+    """Returns what an assistant's graph finds in its config."""
+    context = None if assistant.context is None else orjson.loads(assistant.context)
+    return with_context(Config.from_json(assistant.config).configurable, context)
 
-    What a factory makes of them is the graph to which the thread's state belongs; with a
-    checkpoint, those of the run that is gone on with from there.
+
+def last_spec(db: Reader, thread_id: str, checkpoint_id: str = "") -> RunSpec | None:
+    """Returns what a thread's last run had; None before the first.
+
+    What a factory makes of its config and context is the graph to which the thread's state
+    belongs; with a checkpoint, it is the run that is gone on with from there.
     """
     thread = db.thread(thread_id)
     last = inherited_at(db, thread, checkpoint_id) if thread is not None else None
-    return RunSpec.from_json(last.spec).configurable if last else None
+    return RunSpec.from_json(last.spec) if last else None
 
 
 # --- what a run has of its assistant ---

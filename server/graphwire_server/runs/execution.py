@@ -528,6 +528,7 @@ def _config(run: RunRecord, spec: RunSpec, *, at_checkpoint: bool = False) -> Ru
         recursion_limit=spec.recursion_limit,
         tags=spec.tags,
         configurable=spec.configurable,
+        context=spec.context,
         metadata=spec.metadata,
         user=spec.user,
     )

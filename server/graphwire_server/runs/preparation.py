@@ -22,7 +22,7 @@ from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs.adding_up import GraphFacts
 from graphwire_server.runs.assistants import (
     RunnableAssistant,
-    last_configurable,
+    last_spec,
     runnable,
     with_defaults,
 )
@@ -61,13 +61,17 @@ class Preparation:
         """Checks what can be checked against the graph; returns what it says."""
         loaded = assistant.loaded
         check_tags(request.tags, "config.tags")
-        configurable = request.configurable
-        if not request.has_config and not isinstance(request.start, InputStart):
-            configurable = await self._storage.read(
-                lambda db: last_configurable(db, request.thread_id, request.checkpoint_id),
-                short=True,
+        configurable, context = request.configurable, request.context
+        goes_on = not isinstance(request.start, InputStart)
+        if goes_on and not (request.has_config and context is not None):
+            last = await self._storage.read(
+                lambda db: last_spec(db, request.thread_id, request.checkpoint_id), short=True
             )
-        async with loaded.open("assistants.read", open_config(configurable)) as graph:
+            if last is not None:
+                configurable = configurable if request.has_config else last.configurable
+                context = last.context if context is None else context
+        config = open_config(configurable, context)
+        async with loaded.open("assistants.read", config) as graph:
             places = loaded.doored(graph).places
             check_names(places, request.interrupt_before, "interrupt_before")
             check_names(places, request.interrupt_after, "interrupt_after")

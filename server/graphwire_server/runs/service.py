@@ -507,7 +507,7 @@ class RunService:
         loaded = self._registry.get(graph_of_run(run, spec))
         if loaded is None:
             return None
-        config = open_config(spec.configurable)
+        config = open_config(spec.configurable, spec.context)
         async with loaded.open("threads.read", config) as graph:
             try:
                 state = await read_state(graph, run.thread_id, checkpoint_id=run.checkpoint_id)

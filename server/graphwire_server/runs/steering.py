@@ -115,7 +115,8 @@ class RunSteering:
         if not repeated:
             # Else it is answered as before, also if the graph would refuse it now.
             loaded = loaded_of_run(self._registry, run, spec)
-            async with loaded.open("assistants.read", open_config(spec.configurable)) as graph:
+            config = open_config(spec.configurable, spec.context)
+            async with loaded.open("assistants.read", config) as graph:
                 check_breakpoints(loaded.doored(graph).places, breakpoints, "breakpoints")
 
         def work(tx: Transaction) -> tuple[RunRecord, Sequence[Breakpoint]]:
@@ -180,7 +181,8 @@ class RunSteering:
     async def _all_of(self, run: RunRecord) -> list[Breakpoint]:
         spec = RunSpec.from_json(run.spec)
         loaded = loaded_of_run(self._registry, run, spec)
-        async with loaded.open("assistants.read", open_config(spec.configurable)) as graph:
+        config = open_config(spec.configurable, spec.context)
+        async with loaded.open("assistants.read", config) as graph:
             places = loaded.doored(graph).places
         found = []
         for path, place in places.items():

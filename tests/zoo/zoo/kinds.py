@@ -13,6 +13,7 @@ from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph_sdk.runtime import ServerRuntime
+from pydantic import BaseModel
 
 from zoo.log import Log, writes
 
@@ -38,6 +39,34 @@ def _contextual() -> StateGraph[Any, Any]:
 
 
 contextual = _contextual().compile()
+
+
+@dataclass
+class Mood:
+    """A context that needs nothing."""
+
+    mood: str = "calm"
+
+
+class MoodModel(BaseModel):
+    """The same as a model."""
+
+    mood: str = "calm"
+
+
+async def _feel(state: Log, runtime: Runtime[Any]) -> Log:
+    return {"log": [runtime.context.mood]}
+
+
+def _at_ease(schema: type[Any]) -> StateGraph[Any, Any]:
+    graph = StateGraph(Log, context_schema=schema)
+    graph.add_node("feel", _feel)
+    graph.add_edge(START, "feel")
+    return graph
+
+
+at_ease = _at_ease(Mood).compile()
+at_ease_model = _at_ease(MoodModel).compile()
 
 
 async def _show(state: Log, config: RunnableConfig) -> Log:
