@@ -238,6 +238,16 @@ def test_a_try_that_stood_for_long_counts_as_progress(clock: Clock) -> None:
     assert retry.delay(lost()) == 0.1
 
 
+def test_a_call_that_the_server_ends_for_its_age_counts_as_progress(clock: Clock) -> None:
+    retry = Retry(patience=10, timeout=None, clock=clock, jitter=lambda: 1.0)
+    expired = graphwire.StreamExpiredError("old", retry_after=0.0)
+    for _ in range(20):
+        assert retry.delay(expired) == 0.1
+        clock.now += 1
+    retry = Retry(patience=0, timeout=None, clock=clock)
+    assert retry.delay(expired) is None
+
+
 def test_a_longer_delay_named_by_the_server_is_kept(clock: Clock) -> None:
     retry = Retry(patience=10, timeout=None, clock=clock, jitter=lambda: 1.0)
     assert retry.delay(lost(retry_after=3)) == 3
