@@ -82,8 +82,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         except errors.StreamExpiredError as error:
             gone = False
             raise _with_place(error, run_id, last) from error
-        except errors.GraphwireError:
-            gone = False  # the call was refused, or the server stops: nobody has gone away
+        except Exception:
+            # It was refused, the server stops, or something has failed: nobody has gone away.
+            gone = False
             raise
         finally:
             # This runs also when the caller has gone; nothing may be awaited here then.
@@ -148,8 +149,9 @@ class RunsServicer(runs_pb2_grpc.RunsServicer):
         except errors.StreamExpiredError as error:
             gone = False
             raise _with_place(error, run_id, last) from error
-        except errors.GraphwireError:
-            gone = False  # the call was refused, or the server stops: nobody has gone away
+        except Exception:
+            # It was refused, the server stops, or something has failed: nobody has gone away.
+            gone = False
             raise
         finally:
             if gone and request.on_disconnect == run_pb2.ON_DISCONNECT_CANCEL:
