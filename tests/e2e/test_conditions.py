@@ -137,6 +137,25 @@ def test_a_condition_that_fails_holds_and_says_why(
     assert ended(thread.resume()) == DONE
 
 
+def test_conditions_of_one_step_have_a_budget_together(thread: DrivenThread) -> None:
+    """Each is false and within its own budget; of those without a turn nobody can say so."""
+    eight = "[1,2,3,4,5,6,7,8]"
+    costly = "a + b + c + d < 0 && task.input.n > 0"
+    for name in "dcba":
+        costly = f"{eight}.exists({name}, {costly})"
+    events = thread.start("fanout", breakpoints=[at("work", costly) for _ in range(12)])
+    status, where = ended(events)
+    assert (status, set(where)) == ("INTERRUPTED", {"before work"})
+    found = [met for pause in pauses_of(events) for met in pause.breakpoints]
+    together = "the conditions of this step cost more than 1000000 steps together"
+    assert {met.condition_error for met in found} == {together}
+    # Some had their turn, and were false.
+    assert 0 < len(found) < 3 * 12
+    # Each step has a budget of its own, and what was approved is not asked again.
+    assert all_the_way(thread, events) == [where]
+    assert thread.log[-1] != "plan"
+
+
 def test_a_condition_that_fails_after_a_node_holds_there(thread: DrivenThread) -> None:
     events = thread.start("linear", breakpoints=[after("b", "state.count > 1")])
     assert ended(events) == ("INTERRUPTED", ["after b"])

@@ -319,6 +319,45 @@ def test_to_look_at_tasks_counts_nothing_but_each_after_the_other(places: Any) -
     assert judged(judge, second, first) == [[], ["x"]]
 
 
+def test_a_step_has_one_budget_and_a_task_is_asked_once_of_it(places: Any) -> None:
+    looked = []
+
+    def state() -> dict[str, Any]:
+        looked.append(1)
+        return {"log": list(range(12_000))}
+
+    facts = Facts(state, lambda: {"n": 1}, 1)
+    tasks = [Task(str(n), "a", ()) for n in range(30)]
+    judge = Judge(places, [at("a", "state.log.exists(each, each < 0)")])
+
+    def held() -> list[str]:
+        looks = judge.passing()
+        return [t.task_id for t in tasks if judge.before(t, facts, looks=looks) is not None]
+
+    without_turn = held()
+    assert 0 < len(without_turn) < len(tasks)
+    assert without_turn == [task.task_id for task in tasks][-len(without_turn) :]
+    asked = len(looked)
+    assert held() == without_turn
+    assert [t.task_id for t in tasks if judge.before(t, facts) is not None] == without_turn
+    assert len(looked) == asked
+    # Another step, and one of a subgraph, have budgets of their own; that of a subgraph begins
+    # anew with the next step above it, and its fan-out shares it.
+    inner = Judge(places, [at("child/b", "state.log.exists(each, each < 0)")])
+    for step in (1, 2):
+        facts = Facts(state, lambda: {"n": 1}, step)
+        tasks = [Task(f"{step}.{n}", "b", (f"child:{n}",)) for n in range(30)]
+        held_inside = [t for t in tasks if inner.before(t, facts) is not None]
+        assert held_inside == tasks[-len(without_turn) :]
+        tasks = [Task(f"{step}.x{n}", "b", (f"child:x{n}",)) for n in range(30)]
+        assert [t for t in tasks if inner.before(t, facts) is not None] == tasks
+        inner.step_ended(("child:0",))
+        inner.step_ended(())
+        tasks = [Task(f"{step}.y{n}", "b", (f"child:y{n}",)) for n in range(30)]
+        held_inside = [t for t in tasks if inner.before(t, facts) is not None]
+        assert held_inside == tasks[-len(without_turn) :]
+
+
 def test_a_step_frees_what_is_below_a_node_and_nothing_beside_it(places: Any) -> None:
     stepping = Stepping(frozenset({"1"}), (("child:1",),))
     judge = Judge(places, [], stepping=stepping)

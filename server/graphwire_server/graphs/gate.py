@@ -213,6 +213,7 @@ class Gate:
 
     def stepped(self, namespace: Namespace) -> MetAfter:
         """Notes that a step has ended; returns the breakpoints met after its nodes."""
+        self._judge.step_ended(namespace)
         self._begun.discard(namespace)
         self._after.pop(namespace, None)
         place = self._place(namespace)

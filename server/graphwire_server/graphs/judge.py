@@ -16,6 +16,7 @@ from graphwire_server.graphs.conditions import (
     Condition,
     ConditionError,
     ConditionFailed,
+    Purse,
     Variables,
     compile_condition,
 )
@@ -149,6 +150,9 @@ class Judge:
         self._stepping = stepping
         self._run_to = self._located(run_to) if run_to else None
         self._met: dict[str, tuple[Met, ...]] = {}
+        # By task: the position is asked for the same tasks as the gate.
+        self._asked: dict[str, Sequence[tuple[Breakpoint, str]]] = {}
+        self._purses: dict[tuple[Path, int], Purse] = {}
         self._counts_hit: CountsHit | None = None
         self._rules: dict[Path, _Rules] = {}
         self._barred: frozenset[str] = frozenset()
@@ -174,6 +178,8 @@ class Judge:
             _add(rules, path, node, _rule(each, self._places[path].state))
         self._rules = rules
         self._met.clear()
+        self._asked.clear()
+        self._purses.clear()
         # A node is also barred for what is inside it, at any depth.
         self._barred = frozenset(
             name
@@ -194,6 +200,14 @@ class Judge:
     def hold(self, task: Task, verdict: Verdict) -> None:
         """Notes that a task waits: it does until it is approved, whatever is changed meanwhile."""
         self._waiting[task.task_id] = verdict
+
+    def step_ended(self, namespace: Namespace) -> None:
+        """Notes that a step of a graph has ended: the graphs below it begin anew."""
+        path = path_of(namespace)
+        for key in [*self._purses]:
+            below, _ = key
+            if len(below) > len(path) and below[: len(path)] == path:
+                del self._purses[key]
 
     def passing(self) -> Hits:
         """Returns whom breakpoints have let pass so far, for a look at several tasks in turn."""
@@ -242,7 +256,7 @@ class Judge:
             if there is None or task.node in met:
                 continue
             rules = (*there.after.get(task.node, ()), *there.after.get(ALL, ()))
-            found = self._ask(rules, task, facts, None) if rules else ()
+            found = self._holding(self._ask(rules, task, facts), task, None) if rules else ()
             if found:
                 met[task.node] = found
         return met
@@ -260,27 +274,53 @@ class Judge:
             return tuple(Met(rule.breakpoint, rule.error) for rule in rules)
         met = self._met.get(task.task_id)
         if met is None:
-            met = self._ask(rules, task, facts, looks)
+            asked = self._asked.get(task.task_id)
+            if asked is None:
+                asked = self._ask(rules, task, facts)
+                if facts is not None:
+                    self._asked[task.task_id] = asked
+            met = self._holding(asked, task, looks)
             if looks is None:
                 self._met[task.task_id] = met
         return met
 
     def _ask(
-        self, rules: Sequence[_Rule], task: Task, facts: Facts | None, looks: Hits | None
-    ) -> tuple[Met, ...]:
+        self, rules: Sequence[_Rule], task: Task, facts: Facts | None
+    ) -> Sequence[tuple[Breakpoint, str]]:
+        """Returns the breakpoints whose conditions are met, with why one can't be asked."""
         found = []
+        purse = self._purse(task, facts)
+        purse.add_task()
         for rule in rules:
             error = rule.error
             if rule.condition is not None:
                 try:
-                    if not rule.condition.holds(self._variables(task, facts)):
+                    if not rule.condition.holds(self._variables(task, facts), purse):
                         continue
                 except ConditionFailed as failed:
                     # Fail closed: nobody can say that the node may run.
                     error = str(failed)
-            if error or not self._skips(rule.breakpoint, task, looks):
-                found.append(Met(rule.breakpoint, error))
-        return tuple(found)
+            found.append((rule.breakpoint, error))
+        return found
+
+    def _holding(
+        self, asked: Sequence[tuple[Breakpoint, str]], task: Task, looks: Hits | None
+    ) -> tuple[Met, ...]:
+        """Returns the breakpoints that hold a task, of those whose conditions are met."""
+        return tuple(
+            Met(breakpoint_, error)
+            for breakpoint_, error in asked
+            if error or not self._skips(breakpoint_, task, looks)
+        )
+
+    def _purse(self, task: Task, facts: Facts | None) -> Purse:
+        """Returns what the conditions of a task's step may cost yet.
+
+        Subgraphs that a fan-out has begun share it: they are at work at the same time.
+        """
+        if facts is None:
+            return Purse()
+        return self._purses.setdefault((path_of(task.namespace), facts.step), Purse())
 
     def _skips(self, breakpoint_: Breakpoint, task: Task, looks: Hits | None) -> bool:
         """Returns whether a breakpoint lets a task pass as one of the first ones."""

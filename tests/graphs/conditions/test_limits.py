@@ -9,8 +9,10 @@ import pytest
 from graphwire_server.graphs.conditions import (
     MAX_LENGTH,
     MAX_NESTING,
+    TOGETHER,
     ConditionError,
     ConditionFailed,
+    Purse,
     compile_condition,
 )
 from langchain_core.messages import HumanMessage
@@ -132,3 +134,37 @@ def test_cycles_and_depth() -> None:
         "line 1, column 9: values nested deeper than 100 levels are not compared"
     )
     assert holds("state.a[0][0][0].size() == 1", a=first)
+
+
+def test_a_purse_is_for_all_that_are_asked_with_it() -> None:
+    condition = compile_condition("state.x.all(a, a >= 0)", None)
+    asked, purse = variables({"x": LONG[:10_000]}), Purse()
+    before = purse.left
+    assert condition.holds(asked, purse)
+    cost = before - purse.left
+    for _ in range(TOGETHER // cost - 1):
+        assert condition.holds(asked, purse)
+    assert 0 <= purse.left < cost
+    together = r"^the conditions of this step cost more than 1000000 steps together$"
+    for _ in range(2):
+        with pytest.raises(ConditionFailed, match=together):
+            condition.holds(asked, purse)
+        assert purse.left < 0
+
+
+def test_a_purse_has_more_for_each_task_but_never_more_than_all() -> None:
+    purse = Purse()
+    purse.add_task()
+    assert purse.left == TOGETHER
+    cheap = compile_condition("state.n > 3", None)
+    for _ in range(100_000):
+        purse.add_task()
+        assert not cheap.holds(variables({"n": 1}), purse)
+    assert purse.left > TOGETHER - 100
+
+
+def test_one_that_costs_too_much_by_itself_says_so_and_takes_its_budget_from_the_purse() -> None:
+    purse = Purse()
+    with pytest.raises(ConditionFailed, match=r"^costs more than 100000 steps$"):
+        compile_condition("state.x.all(a, a >= 0)", None).holds(variables({"x": LONG}), purse)
+    assert TOGETHER - 110_000 < purse.left <= TOGETHER - 100_000

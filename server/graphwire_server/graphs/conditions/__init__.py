@@ -11,17 +11,19 @@ from graphwire_server.graphs.conditions.condition import (
     compile_condition,
 )
 from graphwire_server.graphs.conditions.errors import ConditionError, ConditionFailed, Position
-from graphwire_server.graphs.conditions.frame import BUDGET, Variables
+from graphwire_server.graphs.conditions.frame import BUDGET, TOGETHER, Purse, Variables
 from graphwire_server.graphs.conditions.syntax import MAX_NESTING
 
 __all__ = [
     "BUDGET",
     "MAX_LENGTH",
     "MAX_NESTING",
+    "TOGETHER",
     "Condition",
     "ConditionError",
     "ConditionFailed",
     "Position",
+    "Purse",
     "Variables",
     "compile_condition",
 ]

@@ -16,7 +16,13 @@ from graphwire_server.graphs.conditions.errors import (
     Position,
     Refusal,
 )
-from graphwire_server.graphs.conditions.frame import BUDGET, Frame, Variables
+from graphwire_server.graphs.conditions.frame import (
+    BUDGET,
+    TOGETHER,
+    Frame,
+    Purse,
+    Variables,
+)
 from graphwire_server.graphs.conditions.functions import NAMES
 from graphwire_server.graphs.conditions.syntax import parse
 from graphwire_server.graphs.conditions.types import Type
@@ -45,26 +51,39 @@ class Condition:
     _code: Code
     _slots: int
 
-    def holds(self, variables: Variables) -> bool:
+    def holds(self, variables: Variables, purse: Purse | None = None) -> bool:
         """Says whether the condition is true of something.
+
+        With a `purse` it may cost no more than what is in that.
 
         The time is bounded, but for what the variables' own code takes: that of their
         callables, and of objects that make JSON of themselves.
 
         Raises:
             ConditionFailed: It is neither true nor false (a key is not there, a value is of
-                the wrong type, …), or costs more than `BUDGET`.
+                the wrong type, …), or costs more than `BUDGET`, or than there is in the purse.
         """
+        budget = BUDGET if purse is None else max(min(BUDGET, purse.left), 0)
+        frame = Frame(variables, self._slots, budget)
         try:
-            value = self._code(Frame(variables, self._slots))
+            if not budget:
+                raise ExhaustedError
+            value = self._code(frame)
         except Failure as failure:
             place = f"{Position.of(self.text, failure.at)}: " if failure.at is not None else ""
             raise ConditionFailed(place + failure.message) from None
         except ExhaustedError:
+            if budget < BUDGET:
+                raise ConditionFailed(
+                    f"the conditions of this step cost more than {TOGETHER} steps together"
+                ) from None
             raise ConditionFailed(f"costs more than {BUDGET} steps") from None
         except Exception as error:
             # What the state's own objects raise, or a state that a node is just changing.
             raise ConditionFailed(f"can't be evaluated: {type(error).__name__}") from error
+        finally:
+            if purse is not None:
+                purse.take(budget - max(frame.steps, 0))
         if type(value) is not bool:
             raise ConditionFailed(f"is {an(NAMES[type(value)])}, not true or false")
         return value

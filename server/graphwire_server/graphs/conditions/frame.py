@@ -27,6 +27,14 @@ from graphwire_server.graphs.conditions.values import (
 #: What one evaluation may cost, in steps. A step is an operation of the expression, so some
 #: 100 to 200 ns; operations that take longer count for more.
 BUDGET = 100_000
+#: What the conditions of one step of a run may cost together. The gate decides on all of its
+#: tasks before it lets the event loop go: at the limit some 50 to 150 ms.
+TOGETHER = 10 * BUDGET
+#: How much more they may for each task, so that cheap ones are asked for any number of tasks:
+#: some 150 µs, less than what LangGraph itself takes for a task.
+FOR_TASK = 1000
+#: What it costs to ask, beside what the expression does.
+_ASKING = 20
 
 #: What it costs to have an object that is no JSON value made into one, in steps: some
 #: microseconds for a message.
@@ -35,6 +43,21 @@ _CONVERSION = 40
 _CHARACTERS = 200
 #: How deep values are compared.
 _MAX_COMPARED = 100
+
+
+@dataclass(slots=True)
+class Purse:
+    """What the conditions of one step of a run may cost yet, in steps."""
+
+    left: int = TOGETHER
+
+    def add_task(self) -> None:
+        """Adds what they may cost for another task."""
+        self.left = min(TOGETHER, self.left + FOR_TASK)
+
+    def take(self, steps: int) -> None:
+        """Takes off what one of them has cost."""
+        self.left -= steps + _ASKING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
