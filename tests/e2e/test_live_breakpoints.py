@@ -254,6 +254,21 @@ def test_what_can_t_be_honoured_is_refused(thread: DrivenThread, gate: Gate) -> 
     assert in_force(thread.runs_stub, run_id) == []
 
 
+def test_a_run_has_at_most_a_thousand_and_keeps_those_that_it_has(
+    thread: DrivenThread, gate: Gate
+) -> None:
+    run_id = at_gate(thread, gate, breakpoints=[at("after", "1 > 2") for _ in range(99)])
+    for _ in range(9):
+        add(thread.runs_stub, run_id, *(at("after", "1 > 2") for _ in range(100)))
+    with refused("INVALID_ARGUMENT", "INVALID_FIELD", "breakpoints") as refusal:
+        add(thread.runs_stub, run_id, at("after"), at("after"))
+    assert "has 999 breakpoints of its own" in refusal.text
+    assert len(in_force(thread.runs_stub, run_id)) == 999
+    add(thread.runs_stub, run_id, at("after", "1 > 2"))
+    gate.open()
+    assert ended(end_of(thread, run_id)) == DONE
+
+
 def test_a_run_that_nothing_goes_on_from_takes_none(thread: DrivenThread) -> None:
     run_id = thread.start("linear")[0].run_id
     with refused("FAILED_PRECONDITION", "RUN_ENDED") as no:

@@ -137,7 +137,9 @@ class RunSteering:
                     )
             if len(own) + len(breakpoints) > MAX_RUN_BREAKPOINTS:
                 raise errors.InvalidFieldError(
-                    f"with those that are there, these are more than {MAX_RUN_BREAKPOINTS}",
+                    f"run {run_id} has {len(own)} breakpoints of its own, and with these "
+                    f"{len(breakpoints)} more it would have more than {MAX_RUN_BREAKPOINTS}; "
+                    "remove some first",
                     field="breakpoints",
                 )
             tx.set_run_breakpoints(run_id, breakpoints_text((*own, *breakpoints)))
