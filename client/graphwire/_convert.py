@@ -62,6 +62,7 @@ def pause(message: pause_pb2.Pause) -> values.Pause:
         on_expiry=read_on_expiry(message.on_expiry),
         task_id=message.task_id,
         resolution=_resolution(message.resolution) if message.HasField("resolution") else None,
+        response_schema_error=message.response_schema_error,
     )
 
 

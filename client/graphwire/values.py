@@ -101,6 +101,8 @@ class Pause:
         task_input: What was sent to the task that waits, by which the tasks of a fan-out (Send)
             are told apart; None if it gets the state, if `tool_calls` has it, or if it is very
             long.
+        response_schema_error: Why answers are not checked against `response_schema`; empty if
+            they are.
     """
 
     pause_id: str
@@ -123,6 +125,7 @@ class Pause:
     task_id: str = ""
     resolution: PauseResolution | None = None
     task_input: Any = None
+    response_schema_error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

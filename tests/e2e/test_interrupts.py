@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -288,6 +289,60 @@ def test_an_answer_that_does_not_fit_the_response_schema_is_refused(
         wrote("ask", "amount: {'amount': 1}"),
         DONE,
     ]
+
+
+def asked_by(thread: DrivenThread, schema: dict[str, Any]) -> pause_pb2.Pause:
+    """The question that a thread waits with, asked with a schema."""
+    (pause,) = asked(thread.start("ask_by_schema", {"log": [json.dumps(schema)]}))
+    assert value(pause.response_schema) == schema
+    return pause
+
+
+def test_an_answer_is_matched_with_patterns_in_linear_time(thread: DrivenThread) -> None:
+    """By Python's `re` this one would take hours, in the writer of the database."""
+    name = {"type": "string", "pattern": "^([a-z]+ ?)+$"}
+    pause = asked_by(thread, {"type": "object", "properties": {"name": name}})
+    assert pause.response_schema_error == ""
+    with thread.refused("INVALID_ARGUMENT", "ANSWER_MISMATCH", "resume.answer") as refusal:
+        thread.resume(answer={"name": "a" * 34 + "!"})
+    assert refusal.metadata["json_path"] == "$.name"
+    assert shapes(thread.resume(answer={"name": "ada"}))[-1] == DONE
+
+
+def test_an_answer_that_costs_too_much_to_check_is_refused_and_the_question_stands(
+    thread: DrivenThread,
+) -> None:
+    pause = asked_by(thread, {"items": {"anyOf": [{"type": "string"}, {"const": 1}]}})
+    with thread.refused("INVALID_ARGUMENT", "ANSWER_MISMATCH", "resume.answer") as refusal:
+        thread.resume(answer=[0] * 100_000)
+    assert refusal.metadata == {"pause_id": pause.pause_id, "json_path": "$"}
+    assert "takes more than 300000 steps" in refusal.text
+    # More than is checked on the event loop.
+    assert shapes(thread.resume(answer=[1] * 1000))[-1] == DONE
+
+
+@pytest.mark.parametrize(
+    ("schema", "error"),
+    [
+        ({"$ref": "#/$defs/Address"}, "$.$ref: '#/$defs/Address' leads nowhere"),
+        (
+            {"properties": {"a": {"$ref": "http://127.0.0.1:9/x.json"}}},
+            "$.properties.a.$ref: 'http://127.0.0.1:9/x.json' is not followed; references are `#` "
+            "or begin with `#/`",
+        ),
+        ({"$ref": "#"}, "$.$ref: it leads back to itself, and never ends"),
+        ({"type": 5}, "$.type: 5 is no value for it"),
+        ({"pattern": "("}, "$.pattern: '(' is no pattern of RE2: missing ): ("),
+        ({"pattern": "(?=a)"}, "$.pattern: '(?=a)' is no pattern of RE2: invalid perl op"),
+    ],
+)
+def test_a_schema_that_can_t_be_used_checks_nothing_and_the_pause_says_why(
+    thread: DrivenThread, schema: dict[str, Any], error: str
+) -> None:
+    pause = asked_by(thread, schema)
+    assert pause.response_schema_error.startswith(error)
+    answered = thread.resume(answers={pause.pause_id: {"street": "x"}})
+    assert shapes(answered) == [wrote("ask", "answered: {'street': 'x'}"), DONE]
 
 
 def test_answers_that_contradict_each_other_are_refused(thread: DrivenThread) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 from graphwire import errors
+from graphwire_server.runs.answer_checks import check_now
 from graphwire_server.runs.request import Given, ResumeStart
-from graphwire_server.runs.resume import ResumePlan, plan_resume
+from graphwire_server.runs.resume import MovedOnError, ResumePlan, plan_resume
 from graphwire_server.storage.records import PauseKind, PauseRecord
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def breakpoint_at(name: str, kind: PauseKind = BEFORE) -> PauseRecord:
 
 
 def plan(pauses: list[PauseRecord], resume: ResumeStart) -> ResumePlan:
-    return plan_resume(pauses, resume, "resume")
+    return plan_resume(pauses, resume, "resume", checked=check_now(pauses, resume))
 
 
 def answering(**answers: Any) -> ResumeStart:
@@ -185,6 +186,15 @@ def test_an_answer_must_fit_the_response_schema(
 def test_an_answer_that_fits_is_taken(schema: dict[str, Any], value: Any) -> None:
     asked = question("q", response_schema=orjson.dumps(schema).decode())
     assert plan([asked], ResumeStart(answer=Given(value))).answers == {"q-i": value}
+
+
+def test_an_answer_that_nobody_has_checked_is_looked_at_anew() -> None:
+    asked, other = question("q", response_schema="{}"), question("other", response_schema="{}")
+    resume = answering(q=1)
+    assert plan([asked, other], resume).answers == {"q-i": 1}
+    for checked in ({}, check_now([other], answering(other=1)), check_now([other], resume)):
+        with pytest.raises(MovedOnError):
+            plan_resume([asked, other], resume, "resume", checked=checked)
 
 
 NAMES = ["a", "b", "c", "d"]

@@ -125,6 +125,7 @@ class Pause(_message.Message):
     TASK_ID_FIELD_NUMBER: _builtins.int
     RESOLUTION_FIELD_NUMBER: _builtins.int
     TASK_INPUT_FIELD_NUMBER: _builtins.int
+    RESPONSE_SCHEMA_ERROR_FIELD_NUMBER: _builtins.int
     pause_id: _builtins.str
     """Identifies this pause. Never used again: what is asked a second time has a
     new id.
@@ -153,6 +154,10 @@ class Pause(_message.Message):
     """LangGraph's id of the task that waits; for BREAKPOINT_AFTER the checkpoint that the
     node has led to.
     """
+    response_schema_error: _builtins.str
+    """Why answers are not checked against `response_schema`, with the place in it; empty
+    if they are.
+    """
     @_builtins.property
     def namespace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where the node is: the subgraph path from the root, one "node:task" element
@@ -166,7 +171,14 @@ class Pause(_message.Message):
     @_builtins.property
     def response_schema(self) -> _payload_pb2.Payload:
         """For INTERRUPT: the JSON Schema that an answer must fit; unset if the graph
-        gives none.
+        gives none. Drafts 4 to 2020-12 are kept, with the patterns of RE2 and references
+        inside the schema (`#`, `#/…`); `format` is not checked. A schema that can't be used
+        as a whole checks nothing, and `response_schema_error` says why: a reference that
+        leads nowhere, elsewhere or round in a circle (nothing is ever fetched), a pattern
+        that RE2 does not take, a keyword with a wrong value, `unevaluatedProperties`,
+        `unevaluatedItems`, `$dynamicRef`, `$recursiveRef`, a `$id` or `$schema` inside, more
+        than 100000 characters or 200 levels. An answer that costs too much to check is
+        refused.
         """
 
     @_builtins.property
@@ -223,10 +235,11 @@ class Pause(_message.Message):
         task_id: _builtins.str = ...,
         resolution: Global___PauseResolution | None = ...,
         task_input: _payload_pb2.Payload | None = ...,
+        response_schema_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "resolution", b"resolution", "response_schema", b"response_schema", "task_input", b"task_input", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "expire_time", b"expire_time", "interrupt_id", b"interrupt_id", "kind", b"kind", "namespace", b"namespace", "node", b"node", "on_expiry", b"on_expiry", "pause_id", b"pause_id", "resolution", b"resolution", "response_schema", b"response_schema", "run_id", b"run_id", "status", b"status", "task_id", b"task_id", "task_input", b"task_input", "thread_id", b"thread_id", "tool_calls", b"tool_calls", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assistant_id", b"assistant_id", "breakpoints", b"breakpoints", "checkpoint_id", b"checkpoint_id", "create_time", b"create_time", "expire_time", b"expire_time", "interrupt_id", b"interrupt_id", "kind", b"kind", "namespace", b"namespace", "node", b"node", "on_expiry", b"on_expiry", "pause_id", b"pause_id", "resolution", b"resolution", "response_schema", b"response_schema", "response_schema_error", b"response_schema_error", "run_id", b"run_id", "status", b"status", "task_id", b"task_id", "task_input", b"task_input", "thread_id", b"thread_id", "tool_calls", b"tool_calls", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

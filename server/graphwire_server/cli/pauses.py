@@ -72,4 +72,6 @@ def _question(console: Console, pause: Pause, *, several: bool) -> list[Renderab
         question = [label + Text(compact(value))]
     if pause.response_schema is not None:
         question.append(Text(f"answer: {compact(pause.response_schema)}", style="dim"))
+    if pause.response_schema_error:
+        question.append(Text(f"not checked: {pause.response_schema_error}", style="yellow"))
     return question

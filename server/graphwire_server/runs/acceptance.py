@@ -53,7 +53,7 @@ from graphwire_server.runs.request import (
     RunRequest,
     RunSpec,
 )
-from graphwire_server.runs.resume import ResumePlan, plan_resume
+from graphwire_server.runs.resume import MovedOnError, ResumePlan, plan_resume
 from graphwire_server.storage.access import Access
 from graphwire_server.storage.checkpoints.records import CheckpointRecord
 from graphwire_server.storage.interface import Reader, Transaction
@@ -86,20 +86,6 @@ class Accepted:
     replayed: bool = False
     cancelled: tuple[RunRecord, ...] = ()
     unseen: bool = False
-
-
-class MovedOnError(Exception):
-    """The run that was to be gone on with is not the thread's last one any more.
-
-    What goes on there now may have another assistant: the request has to be looked at anew.
-
-    Attributes:
-        thread_id: The thread.
-    """
-
-    def __init__(self, thread_id: str) -> None:
-        super().__init__(thread_id)
-        self.thread_id = thread_id
 
 
 def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
@@ -434,7 +420,15 @@ def _check_thread(
         return ResumePlan(resumed=(), answers={})
     _check_unchanged(context.graph.nodes, thread, pauses)
     if pauses:
-        return plan_resume(pauses, resume, where, context.graph.places, past, beside=thread.next)
+        return plan_resume(
+            pauses,
+            resume,
+            where,
+            context.graph.places,
+            past,
+            beside=thread.next,
+            checked=context.checked,
+        )
     plan_resume((), resume, where, past=past)  # refuses answers and ids that can't be open
     if not thread.next:
         raise nothing_to_resume(thread.thread_id, past)

@@ -15,6 +15,7 @@ from graphwire_server.graphs.breakpoints import (
     locate,
 )
 from graphwire_server.graphs.places import Breakpoints, Path, Place
+from graphwire_server.runs.answer_checks import Checked
 from graphwire_server.runs.caller import SERVER, Caller
 from graphwire_server.runs.clock import new_id
 from graphwire_server.runs.idempotency import RequestKey
@@ -85,6 +86,7 @@ class Context:
         origin: What the run keeps of the call; see `RunSpec`.
         batch: The runs that requests before it in the same batch start, with their places in it.
             They are there only if it is accepted too.
+        checked: What came of checking the answers of a resume.
     """
 
     now: int
@@ -104,6 +106,7 @@ class Context:
     origin: Mapping[str, str] = field(default_factory=dict)
     batch: Mapping[str, int] = field(default_factory=dict)
     let_in: Callable[[], None] = lambda: None
+    checked: Checked = field(default_factory=dict)
 
 
 def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[Breakpoint, ...]:
@@ -120,7 +123,9 @@ def own_breakpoints(request: RunRequest, previous: Inheritance | None) -> tuple[
             )
     if len(from_before) + len(request.breakpoints) > MAX_RUN_BREAKPOINTS:
         raise errors.InvalidFieldError(
-            f"with those that are inherited, these are more than {MAX_RUN_BREAKPOINTS}",
+            f"the run inherits {len(from_before)} breakpoints, and with these "
+            f"{len(request.breakpoints)} more it would have more than {MAX_RUN_BREAKPOINTS}; "
+            "drop those that it inherits with clear_breakpoints",
             field="breakpoints",
         )
     return (*from_before, *request.breakpoints)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.breakpoints import Met, OnExpiry, met_text
@@ -13,7 +14,7 @@ from graphwire_server.graphs.position import BEFORE, Waiting
 from graphwire_server.graphs.tool_calls import calls_left
 from graphwire_server.runs.approvals import reviews
 from graphwire_server.runs.clock import new_id, now_us
-from graphwire_server.runs.events import end_event, interrupted_event
+from graphwire_server.runs.events import end_event, interrupted_event, schema_error
 from graphwire_server.runs.execution import Outcome
 from graphwire_server.runs.giving_up import discard
 from graphwire_server.runs.inheritance import inherited
@@ -34,6 +35,8 @@ from graphwire_server.storage.records import (
 )
 from graphwire_server.storage.webhooks import WebhookRecord
 from graphwire_server.webhooks.policy import host_of
+
+_log = structlog.get_logger("graphwire.runs")
 
 #: Numbers and serializes the last events of a run.
 Seal = Callable[[Sequence[pb.RunEvent]], list[EventRecord]]
@@ -292,6 +295,16 @@ def settle_pauses(
         for reason in new
     ]
     tx.insert_pauses(made)
+    for pause in made:
+        if schema_error(pause):
+            # Not what is wrong with it: that may have values in it, and is told by the pause.
+            _log.warning(
+                "response_schema_unusable",
+                pause_id=pause.pause_id,
+                thread_id=thread_id,
+                run_id=run_id,
+                node=pause.node,
+            )
     return kept + made
 
 

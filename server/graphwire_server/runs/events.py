@@ -9,6 +9,7 @@ from graphwire.v1 import breakpoint_pb2, pause_pb2, payload_pb2, run_pb2
 from graphwire.v1 import run_event_pb2 as pb
 
 from graphwire_server.graphs.breakpoints import Met, met_in
+from graphwire_server.runs.answer_schema import why_unusable
 from graphwire_server.runs.clock import now_us
 from graphwire_server.runs.review_messages import review_message, tool_call_messages
 from graphwire_server.storage.interface import Reader
@@ -146,7 +147,14 @@ def pause_message(pause: PauseRecord) -> pause_pb2.Pause:
         on_expiry=breakpoint_pb2.OnExpiry.Value(f"ON_EXPIRY_{pause.on_expiry or 'UNSPECIFIED'}"),
         task_id=pause.task_id,
         resolution=_resolution_message(pause) if resolved else None,
+        response_schema_error=schema_error(pause),
     )
+
+
+def schema_error(pause: PauseRecord) -> str:
+    """Returns why answers to a pause are not checked; empty if they are, or have no schema."""
+    schema = pause.response_schema
+    return why_unusable(schema) if schema is not None else ""
 
 
 def _met_message(met: Met) -> breakpoint_pb2.MetBreakpoint:

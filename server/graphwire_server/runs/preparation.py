@@ -20,12 +20,14 @@ from graphwire_server.graphs.langgraph_compat import AnyPregel, declared_nodes
 from graphwire_server.graphs.registry import GraphRegistry
 from graphwire_server.graphs.state import checkpoint_not_found, read_state
 from graphwire_server.runs.adding_up import GraphFacts
+from graphwire_server.runs.answer_checks import AnswerChecks, Checked
 from graphwire_server.runs.assistants import (
     RunnableAssistant,
     last_spec,
     runnable,
     with_defaults,
 )
+from graphwire_server.runs.completion import Completion
 from graphwire_server.runs.refusals import check_graph, thread_not_found
 from graphwire_server.runs.request import CommandStart, InputStart, ResumeStart, RunRequest
 from graphwire_server.storage.interface import Reader, Storage
@@ -34,18 +36,27 @@ from graphwire_server.storage.records import ThreadRecord
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that was checked, with the assistant that it is for and what its graph says."""
+    """A request that was checked.
+
+    Attributes:
+        request: The request.
+        assistant: The assistant that it is for.
+        facts: What its graph says.
+        checked: What came of checking the answers of a resume.
+    """
 
     request: RunRequest
     assistant: RunnableAssistant
     facts: GraphFacts
+    checked: Checked
 
 
 class Preparation:
     """Looks at requests for runs before anything of them is recorded."""
 
-    def __init__(self, storage: Storage, registry: GraphRegistry) -> None:
+    def __init__(self, storage: Storage, registry: GraphRegistry, completion: Completion) -> None:
         """Takes where assistants and threads are, and the graphs of this server."""
+        self._answers = AnswerChecks(storage, completion)
         self._storage = storage
         self._registry = registry
 
@@ -55,7 +66,8 @@ class Preparation:
             lambda db: runnable(db, self._registry, request), short=True
         )
         request = with_defaults(request, assistant)
-        return Prepared(request, assistant, await self._check(request, assistant))
+        facts = await self._check(request, assistant)
+        return Prepared(request, assistant, facts, await self._answers.of(request))
 
     async def _check(self, request: RunRequest, assistant: RunnableAssistant) -> GraphFacts:
         """Checks what can be checked against the graph; returns what it says."""

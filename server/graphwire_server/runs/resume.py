@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
-import jsonschema
 import orjson
 from graphwire import errors
-from jsonschema.exceptions import SchemaError
 
 from graphwire_server.graphs.places import Path, Place, path_of
 from graphwire_server.graphs.tool_calls import Decision, review_text
+from graphwire_server.runs.answer_checks import Checked
 from graphwire_server.runs.answered import Past
 from graphwire_server.runs.request import ResumeStart
 from graphwire_server.storage.records import PauseKind, PauseRecord
 
 _NO_PAST = Past()
+
+
+class MovedOnError(Exception):
+    """The thread is not where it was when the request was looked at.
+
+    What goes on there now may have another assistant, or other questions: the request has to be
+    looked at anew.
+
+    Attributes:
+        thread_id: The thread.
+    """
+
+    def __init__(self, thread_id: str) -> None:
+        """Names the thread."""
+        super().__init__(thread_id)
+        self.thread_id = thread_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,7 @@ def plan_resume(
     places: Mapping[Path, Place] | None = None,
     past: Past = _NO_PAST,
     beside: Collection[str] = (),
+    checked: Checked = MappingProxyType({}),
 ) -> ResumePlan:
     """Matches a resume against the pauses that are open now.
 
@@ -55,8 +72,10 @@ def plan_resume(
         places: What is known of the thread's graph and its subgraphs, for reviews.
         past: What became of the pauses before.
         beside: The nodes of the root that come next.
+        checked: What came of checking the answers against their schemas.
 
     Raises:
+        MovedOnError: An answer is to a question of which `checked` knows nothing.
         PauseNotOpenError: It names a pause or interrupt that is not open.
         AmbiguousAnswerError: A plain answer, but several interrupts wait.
         AnswerRequiredError: It resumes an interrupt without answering it.
@@ -66,7 +85,7 @@ def plan_resume(
             no tool calls to decide on.
     """
     by_id = {pause.pause_id: pause for pause in open_pauses}
-    answered = _answered(open_pauses, by_id, resume, field, past)
+    answered = _answered(open_pauses, by_id, resume, field, past, checked)
     named = {_named(by_id, pause_id, i, field, past) for i, pause_id in enumerate(resume.pause_ids)}
     reviews = _reviewed(open_pauses, by_id, resume, field, places or {}, past, beside)
     meant = named | set(answered) | set(reviews)
@@ -102,11 +121,12 @@ def _answered(
     resume: ResumeStart,
     field: str,
     past: Past,
+    checked: Checked,
 ) -> dict[str, Any]:
     """Returns the answers by pause id, each checked."""
     questions = [pause for pause in open_pauses if pause.kind is PauseKind.INTERRUPT]
-    given: list[tuple[str, str, Any]] = [
-        (key, f"{field}.answers[{key}]", value) for key, value in resume.answers
+    given: list[tuple[str, str, str, Any]] = [
+        (key, key, f"{field}.answers[{key}]", value) for key, value in resume.answers
     ]
     if resume.answer is not None:
         if not questions:
@@ -117,10 +137,11 @@ def _answered(
                 + ", ".join(f"{p.pause_id} (node {p.node!r})" for p in questions),
                 field=f"{field}.answer",
             )
-        given.append((questions[0].pause_id, f"{field}.answer", resume.answer.value))
+        plain = resume.answer.value
+        given.append(("", questions[0].pause_id, f"{field}.answer", plain))
 
     answered: dict[str, Any] = {}
-    for key, path, value in given:
+    for given_as, key, path, value in given:
         pause = by_id.get(key) or next((p for p in questions if p.interrupt_id == key), None)
         if pause is None:
             raise past.not_open(key, by_id.values())
@@ -131,7 +152,7 @@ def _answered(
             )
         if pause.pause_id in answered:
             raise errors.InvalidFieldError(f"pause {pause.pause_id} is answered twice", field=path)
-        _check_schema(pause, value, path)
+        _check_fits(checked, given_as, pause, path)
         answered[pause.pause_id] = value
     return answered
 
@@ -263,16 +284,12 @@ def _named(by_id: dict[str, PauseRecord], pause_id: str, index: int, field: str,
     return pause_id
 
 
-def _check_schema(pause: PauseRecord, value: Any, path: str) -> None:
+def _check_fits(checked: Checked, key: str, pause: PauseRecord, path: str) -> None:
     if pause.response_schema is None:
         return
-    schema = orjson.loads(pause.response_schema)
-    validator = jsonschema.validators.validator_for(schema)
-    try:
-        validator.check_schema(schema)
-    except SchemaError:
-        return  # the graph's own mistake; the engine decides
-    problem = jsonschema.exceptions.best_match(validator(schema).iter_errors(value))
+    if (key, pause.pause_id) not in checked:
+        raise MovedOnError(pause.thread_id)
+    problem = checked[key, pause.pause_id]
     if problem is not None:
         raise errors.AnswerMismatchError(
             f"the answer does not fit the response schema at {problem.json_path}: "

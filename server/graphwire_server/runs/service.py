@@ -16,7 +16,6 @@ from graphwire_server.graphs.state import read_state
 from graphwire_server.runs import topics
 from graphwire_server.runs.acceptance import (
     Accepted,
-    MovedOnError,
     accept,
     started_earlier,
 )
@@ -48,6 +47,7 @@ from graphwire_server.runs.request import (
     RunRequest,
     RunSpec,
 )
+from graphwire_server.runs.resume import MovedOnError
 from graphwire_server.storage.access import ALL, Access
 from graphwire_server.storage.interface import Reader, Storage, StorageError, Transaction
 from graphwire_server.storage.records import (
@@ -99,7 +99,7 @@ class RunService:
         self._queue = queue or QueueGate(QueueLimits())
         self._storage = storage
         self._registry = registry
-        self._preparation = Preparation(storage, registry)
+        self._preparation = Preparation(storage, registry, completion)
         self._log = log
         self._executor = executor
         self._completion = completion
@@ -170,6 +170,7 @@ class RunService:
             webhook_values=self._webhook_values,
             origin=origin,
             batch=batch or {},
+            checked=prepared.checked,
         )
 
     async def _start(self, prepared: Prepared, key: RequestKey | None, caller: Caller) -> Accepted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from langgraph.func import entrypoint
@@ -19,6 +20,12 @@ def asks(name: str, **options: Any) -> Node:
         return {"log": [f"{name}: {answer!r}"]}
 
     return node
+
+
+def _asks_by_schema(state: Log) -> Log:
+    """Asks with the schema that the first entry of the log is, as JSON."""
+    answer = interrupt("?", response_schema=json.loads(state["log"][0]))
+    return {"log": [f"answered: {answer!r}"]}
 
 
 def chain(**nodes: Any) -> StateGraph[Any]:
@@ -73,6 +80,7 @@ ask_twice = chain(ask=_twice, after=writes("after")).compile()
 ask_each = _each().compile()
 ask_parallel = beside(left=asks("left"), right=asks("right")).compile()
 ask_schema = chain(ask=asks("amount", response_schema=_SCHEMA)).compile()
+ask_by_schema = chain(ask=_asks_by_schema).compile()
 ask_in_child = chain(
     before=writes("before"),
     child=chain(first=writes("first"), ask=asks("child")).compile(),

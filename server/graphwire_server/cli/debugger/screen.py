@@ -100,6 +100,8 @@ def question(pause: Pause) -> Iterable[Text]:
         yield shown
     if pause.response_schema is not None:
         yield Text(f"answer: {compact(pause.response_schema)}", style="dim")
+    if pause.response_schema_error:
+        yield Text(f"not checked: {pause.response_schema_error}", style="yellow")
 
 
 def kept_answer(pause: Pause, verdicts: Verdicts) -> Iterable[Text]:
