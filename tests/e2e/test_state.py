@@ -427,8 +427,10 @@ def test_an_edit_before_the_first_run_needs_the_assistant_and_obeys_its_breakpoi
     assert state.parent_checkpoint_id == ""
     assert thread.now.assistant_id == "stops"
     assert thread.stands() == ("INTERRUPTED", ["b"], [("BREAKPOINT_BEFORE", "b")])
-    with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH"):
+    with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH") as no:
         thread.edit({"log": ["x"]}, assistant_id="linear")
+    assert "edited as that one, not as 'linear'; leave assistant_id out" in no.text
+    assert no.metadata == {"assistant_id": "stops"}
     events = thread.resume()
     assert shapes(events)[:2] == ran("b", "c")
     assert thread.log == ["x", "b", "c"]

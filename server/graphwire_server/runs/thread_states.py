@@ -29,7 +29,7 @@ from graphwire_server.runs.decision import decide
 from graphwire_server.runs.found import Found
 from graphwire_server.runs.idempotency import RequestKey, remembered
 from graphwire_server.runs.inheritance import inherited, inherited_at, without_start
-from graphwire_server.runs.refusals import check_assistant, check_expected, thread_busy
+from graphwire_server.runs.refusals import check_expected, thread_busy
 from graphwire_server.runs.standing import is_in, stand
 from graphwire_server.runs.thread_graph import breakpoints_of, open_thread_graph
 from graphwire_server.runs.thread_view import ThreadView, view_of
@@ -317,7 +317,14 @@ def _assistant_id(thread: ThreadRecord, last_run: Inheritance | None, edit: Stat
         # It stands on what another one has made.
         thread = replace(thread, assistant_id=last_run.assistant_id)
     if edit.assistant_id:
-        check_assistant(thread, edit.assistant_id)
+        if thread.assistant_id not in ("", edit.assistant_id):
+            raise errors.AssistantMismatchError(
+                f"thread {thread.thread_id} belongs to assistant {thread.assistant_id!r}, and its "
+                f"state is edited as that one, not as {edit.assistant_id!r}; leave assistant_id "
+                "out",
+                metadata={"assistant_id": thread.assistant_id},
+                resource=("thread", thread.thread_id),
+            )
         return edit.assistant_id
     if not thread.assistant_id:
         raise errors.AssistantRequiredError(
