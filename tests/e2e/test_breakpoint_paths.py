@@ -130,6 +130,17 @@ def test_a_graph_that_the_code_of_a_node_calls_takes_none(thread: DrivenThread, 
         thread.start("calls_graph", interrupt_after=[name])
 
 
+@pytest.mark.parametrize(
+    ("assistant", "name"), [("calls_graph", "call/oen"), ("forgets_where", "child/oen")]
+)
+def test_nothing_is_suggested_that_would_be_refused(
+    thread: DrivenThread, assistant: str, name: str
+) -> None:
+    with thread.refused("INVALID_ARGUMENT", "UNKNOWN_NODE", "breakpoints[0].node") as no:
+        thread.start(assistant, breakpoints=[at(name)])
+    assert f"did you mean '{name[:-3]}one'" not in no.text
+
+
 @pytest.mark.parametrize("name", ["child/one", "child/*"])
 def test_a_graph_without_checkpoints_takes_none(thread: DrivenThread, name: str) -> None:
     with thread.refused("FAILED_PRECONDITION", "UNSUPPORTED_BREAKPOINT") as no:

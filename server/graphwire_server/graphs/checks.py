@@ -118,7 +118,12 @@ def _check_condition(place: Place, condition: str, field: str) -> None:
 
 def _no_such_place(places: Mapping[Path, Place], name: str, field: str) -> errors.UnknownNodeError:
     """Returns the error for a name that is nowhere, with what there is nearest to it."""
-    known = ["/".join((*path, node)) for path, place in places.items() for node in place.nodes]
+    known = [
+        "/".join((*path, node))
+        for path, place in places.items()
+        if place.has_doors and place.keeps_checkpoints
+        for node in place.nodes
+    ]
     inside = max(
         (path for path in places if path and name.startswith("/".join(path) + "/")),
         key=len,
