@@ -181,6 +181,22 @@ def test_conditions_are_over_pydantic_states(thread: DrivenThread) -> None:
     assert ended(thread.resume()) == DONE
 
 
+def test_defaults_are_in_the_input_of_a_task_and_not_in_the_state(thread: DrivenThread) -> None:
+    breakpoints = [at("charge", "!has(state.amount) && task.input.amount == 0")]
+    events = thread.start("typed", {"customer": {"name": "Ada"}}, breakpoints=breakpoints)
+    assert ended(events) == ("INTERRUPTED", ["before charge"])
+    (found,) = pauses_of(events)[0].breakpoints
+    assert found.condition_error == ""
+
+
+def test_a_number_may_be_compared_with_a_text_of_one_and_is_never_equal(
+    thread: DrivenThread,
+) -> None:
+    order = {"amount": 5, "customer": {"name": "Ada"}}
+    events = thread.start("typed", order, breakpoints=[at("again", "state.amount == '6'")])
+    assert ended(events) == DONE
+
+
 def test_conditions_are_over_dataclass_states(thread: DrivenThread) -> None:
     account = {"balance": 5, "owners": ["Ada"]}
     condition = "state.balance == 105 && task.input.owners[0] == 'Ada'"
