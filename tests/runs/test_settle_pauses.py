@@ -15,6 +15,7 @@ from graphwire_server.runs.ending import settle_pauses
 from graphwire_server.storage.interface import Storage
 from graphwire_server.storage.records import PauseKind, PauseRecord, PauseStatus
 from graphwire_server.storage.sqlite import SqliteStorage
+from structlog.testing import capture_logs
 
 from tests.storage.builders import a_run, a_thread
 
@@ -70,6 +71,24 @@ async def test_what_waits_becomes_pauses_in_its_order(storage: Storage) -> None:
     assert (made[0].interrupt_id, made[0].value, made[0].response_schema) == ("q-i", '"?"', "{}")
     assert {(p.run_id, p.checkpoint_id, p.create_time) for p in made} == {("run", "c1", NOW)}
     assert await storage.read(lambda db: db.open_pauses("thread")) == made
+
+
+async def test_a_schema_that_can_t_be_used_is_logged_once(storage: Storage) -> None:
+    usable, unusable = '{"type": "string"}', '{"type": "secret"}'
+    waiting = [asks("q", response_schema=unusable), asks("r", response_schema=usable), stops("b")]
+    with capture_logs() as lines:
+        made = await settle(storage, *waiting)
+        await settle(storage, *waiting)
+    assert lines == [
+        {
+            "event": "response_schema_unusable",
+            "log_level": "warning",
+            "pause_id": made[0].pause_id,
+            "thread_id": "thread",
+            "run_id": "run",
+            "node": "q",
+        }
+    ]
 
 
 async def test_a_question_that_is_still_asked_keeps_its_pause(storage: Storage) -> None:

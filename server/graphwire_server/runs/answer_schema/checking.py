@@ -27,6 +27,8 @@ ERROR_STEPS = 20
 #: How many characters of a text are shown in a step, and how many instructions by characters
 #: a pattern runs in one.
 _SHOWN, _RUN = 2000, 1000
+#: How many members are weighed in a step.
+_WEIGHED = 20
 #: How many characters a value without members counts for.
 _PLAIN = 20
 #: The longest message, in characters.
@@ -99,8 +101,11 @@ def shown(value: Any, weights: dict[int, int]) -> int:
     return _weight(value, weights) // _SHOWN
 
 
-def _weight(value: Any, known: dict[int, int]) -> int:
-    """Returns how long a value is when it is shown, in characters, roughly."""
+def _weight(value: Any, known: dict[int, int], steps: Steps | None = None) -> int:
+    """Returns how long a value is when it is shown, in characters, roughly.
+
+    What it costs to find that out is taken off `steps`, before it is done.
+    """
     kind = type(value)
     if kind is str:
         return len(value) + _PLAIN
@@ -108,11 +113,13 @@ def _weight(value: Any, known: dict[int, int]) -> int:
         return _PLAIN
     weight = known.get(id(value))
     if weight is None:
+        if steps is not None:
+            steps.charge(1 + len(value) // _WEIGHED)
         weight = _PLAIN
         for key in value if kind is dict else ():
             weight += len(key) + _PLAIN
         for each in value.values() if kind is dict else value:
-            weight += _weight(each, known)
+            weight += _weight(each, known, steps)
         known[id(value)] = weight
     return weight
 
@@ -135,9 +142,8 @@ class _Check:
     def charge_for(self, value: Any) -> None:
         """Takes off what it costs to go through a value's members, and to show it."""
         members = len(value) if type(value) is list or type(value) is dict else 0
-        known = len(self.weights)
-        weight = _weight(value, self.weights)
-        self.steps.charge(members + weight // _SHOWN + (len(self.weights) - known))
+        self.steps.charge(members)
+        self.steps.charge(_weight(value, self.weights, self.steps) // _SHOWN)
 
 
 _CHECK: ContextVar[_Check] = ContextVar("answer_check")
@@ -217,7 +223,7 @@ def _unique_items(
         return
     check, seen = _CHECK.get(), set()
     for each in instance:
-        check.steps.charge(1 + _weight(each, check.weights) // 100)
+        check.steps.charge(1 + _weight(each, check.weights, check.steps) // 100)
         text = orjson.dumps(_normal(each), option=orjson.OPT_SORT_KEYS)
         if text in seen:
             yield _ValidationError(f"{instance!r} has non-unique elements")
