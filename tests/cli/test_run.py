@@ -62,7 +62,8 @@ def test_a_paused_run_says_how_to_go_on_and_that_command_does(weather: str) -> N
         f"{CALLS}\n‖ paused  <n> s  59 tokens\n"
         'paused before action\nget_weather(city="San Francisco")\n'
     )
-    words = f"run --thread {thread[0]} --resume --server {weather}"
+    pause_id = ID.findall(paused.err)[1]
+    words = f"run --thread {thread[0]} --resume --pause {pause_id} --server {weather}"
     assert paused.err == f"graphwire: to go on:\n    graphwire {words}\n"
     assert paused.code == 4
     resumed = call(*words.split())
@@ -70,6 +71,18 @@ def test_a_paused_run_says_how_to_go_on_and_that_command_does(weather: str) -> N
         f"agent on thread <id>\n\n{ANSWERS}\n✓ succeeded  <n> s  82 tokens\n"
     )
     assert (resumed.code, resumed.err) == (0, "")
+
+
+def test_the_command_that_goes_on_is_for_what_was_shown_alone(zoo: str) -> None:
+    words = ("run", "linear", "--input", '{"log": []}')
+    paused = call(*words, "-b", "b", "-b", "c", server=zoo)
+    printed = paused.err.split()[5:]
+    assert call(*printed).out.endswith("paused before c\n")
+    # By now the thread waits at something else.
+    again = call(*printed)
+    assert "is not open any more: it was resumed at " in again.err
+    assert (again.code, again.out) == (1, "")
+    assert call("threads", "show", thread_of(paused.out), server=zoo).out.endswith("before c\n")
 
 
 def test_step_pauses_before_the_first_node_and_nowhere_else(zoo: str) -> None:
@@ -126,7 +139,8 @@ def test_yes_does_not_answer_questions(zoo: str) -> None:
 def test_a_question_is_answered_with_text_or_json(zoo: str) -> None:
     for answer, logged in (("Ann", "'Ann'"), ('{"name": "Ann"}', "{'name': 'Ann'}")):
         paused = call("run", "ask", "--input", '{"log": []}', server=zoo)
-        assert paused.err.endswith(f" --resume --answer ANSWER --server {zoo}\n")
+        question = ID.findall(paused.err)[1]
+        assert paused.err.endswith(f" --resume --pause {question} --answer ANSWER --server {zoo}\n")
         thread = thread_of(paused.out)
         resumed = call("run", "-t", thread, "--resume", "--answer", answer, server=zoo)
         assert f'● ask\n  log ["name: {logged}"]\n' in resumed.out
@@ -135,7 +149,13 @@ def test_a_question_is_answered_with_text_or_json(zoo: str) -> None:
 
 def test_several_questions_are_answered_by_pause_id(zoo: str) -> None:
     paused = call("run", "ask_parallel", "--input", '{"log": []}', server=zoo)
-    left, right = ID.findall(paused.err)[1:]
+    left, right, *_ = ID.findall(paused.err)
+    assert paused.err.startswith(
+        "graphwire: to go on, with an answer to each question:\n"
+        f'    {left}  at a question of left: {{"question": "left"}}\n'
+        f'    {right}  at a question of right: {{"question": "right"}}\n'
+        "    graphwire run --thread "
+    )
     assert f"""--answers '{{"{left}": ANSWER, "{right}": ANSWER}}'""" in paused.err
     answers = f'{{"{left}": 1, "{right}": 2}}'
     thread = thread_of(paused.out)
@@ -146,10 +166,10 @@ def test_several_questions_are_answered_by_pause_id(zoo: str) -> None:
 
 def test_a_breakpoint_beside_a_question_is_named_in_the_resume(zoo: str) -> None:
     paused = call("run", "stop_and_ask", "--input", '{"log": []}', server=zoo)
-    [_, pause_id] = ID.findall(paused.err)
-    assert f" --resume --pause {pause_id} --answer ANSWER " in paused.err
-    words = ("--resume", "--pause", pause_id, "--answer", "yes")
-    resumed = call("run", "-t", thread_of(paused.out), *words, server=zoo)
+    [_, first, second] = ID.findall(paused.err)
+    words = f"--resume --pause {first} --pause {second} --answer "
+    assert f" {words}ANSWER " in paused.err
+    resumed = call("run", "-t", thread_of(paused.out), *words.split(), "yes", server=zoo)
     assert resumed.code == 0
 
 

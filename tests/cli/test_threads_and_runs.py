@@ -51,7 +51,8 @@ def test_a_thread_shows_what_it_is_paused_at_and_how_to_go_on(weather: str, paus
         "checkpoint  <id>\ncreated     <time>\nupdated     <time>\n"
         'paused before action\nget_weather(city="San Francisco")\n'
     )
-    command = f"graphwire run --thread {paused} --resume --server {weather}"
+    pause_id = ID.findall(result.err)[1]
+    command = f"graphwire run --thread {paused} --resume --pause {pause_id} --server {weather}"
     assert result.err == f"graphwire: to go on:\n    {command}\n"
     assert result.code == 0
 
@@ -173,7 +174,8 @@ def test_a_joined_run_tells_what_its_thread_is_paused_at(weather: str, paused: s
     [run] = call("runs", "list", paused, "--json", server=weather).objects
     result = call("runs", "join", run["run_id"], server=weather)
     assert result.out.endswith('\npaused before action\nget_weather(city="San Francisco")\n')
-    command = f"graphwire run --thread {paused} --resume --server {weather}"
+    pause_id = ID.findall(result.err)[1]
+    command = f"graphwire run --thread {paused} --resume --pause {pause_id} --server {weather}"
     assert result.err == f"graphwire: to go on:\n    {command}\n"
     assert result.code == 4
 

@@ -15,11 +15,14 @@ from graphwire_server.cli.console import at_terminal, fail, out, say
 from graphwire_server.cli.debugger.session import MODES_FOR_PEOPLE, Debugger, stop_at_start
 from graphwire_server.cli.exit_codes import ExitCode
 from graphwire_server.cli.follow import Outcome, exit_code, follow
-from graphwire_server.cli.pauses import show_pauses
+from graphwire_server.cli.message import compact
+from graphwire_server.cli.pauses import sent, show_pauses, where
 from graphwire_server.cli.start import Start, nothing_to_run
 from graphwire_server.cli.view import HumanView, JsonView, View
 
 _MODES = (StreamMode.UPDATES, StreamMode.MESSAGES, StreamMode.CUSTOM)
+#: How much of a question stands beside its id, in characters.
+_ASKED = 80
 
 
 class RunSession:
@@ -162,18 +165,33 @@ class RunSession:
 
 
 def explain_pause(connection: Connection, thread_id: str, pauses: Sequence[Pause]) -> None:
-    """Says on stderr by which command a paused thread goes on; where it is paused is on stdout."""
+    """Says on stderr by which command a paused thread goes on; where it is paused is on stdout.
+
+    The command names the pauses: it is for what was shown, and for nothing that waits later.
+    """
     questions = [pause for pause in pauses if pause.kind is PauseKind.INTERRUPT]
+    # A plain answer goes to the only question there is, and only if that is the one named.
+    named = pauses if len(questions) < 2 else [pause for pause in pauses if pause not in questions]
     words = ["run", "--thread", thread_id, "--resume"]
-    if questions:
-        named = [pause.pause_id for pause in pauses if pause not in questions]
-        words += [word for pause_id in named for word in ("--pause", pause_id)]
+    words += [word for pause in named for word in ("--pause", pause.pause_id)]
     if len(questions) == 1:
         words += ["--answer", "ANSWER"]
     elif questions:
         inside = ", ".join(f'"{pause.pause_id}": ANSWER' for pause in questions)
         words += ["--answers", f"{{{inside}}}"]
-    say("to go on:", connection.command(*words))
+    if len(questions) < 2:
+        say("to go on:", connection.command(*words))
+    else:
+        asked = [f"{pause.pause_id}  {_asked(pause)}" for pause in questions]
+        say("to go on, with an answer to each question:", *asked, connection.command(*words))
+
+
+def _asked(pause: Pause) -> str:
+    """Returns on one line what a node asks, by which questions are told apart."""
+    value = pause.value if isinstance(pause.value, str) else compact(pause.value)
+    line = " ".join([f"{where(pause)}:", *value.split()])
+    line = line if len(line) <= _ASKED else f"{line[: _ASKED - 1]}…"
+    return "  ".join([line, *(row.plain for row in sent(pause))])
 
 
 def only_assistant(client: Client) -> str:
