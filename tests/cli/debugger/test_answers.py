@@ -16,7 +16,7 @@ def test_an_answer_that_does_not_fit_leaves_the_question_open(zoo: str) -> None:
         run.read_until('"question": "amount"')
         run.read_until('  answer: {"type": "object", "properties": {"amount": ')
         run.answer(PROMPT, 'answer {"amount": 0}')
-        run.read_until("the answer does not fit the response schema at $.amount: 0 is less than")
+        run.read_until("the answer does not fit the response schema at $.amount: 0\nis less than")
         run.answer(PROMPT, "answer {")
         run.read_until("not JSON: Expecting property name enclosed in double quotes (column 2)\n")
         run.answer(PROMPT, "continue")
@@ -25,6 +25,46 @@ def test_an_answer_that_does_not_fit_leaves_the_question_open(zoo: str) -> None:
         run.answer("ask › ", '{"amount": 7}')
         run.read_until("log [\"amount: {'amount': 7}\"]")
         assert run.wait() == 0
+
+
+def test_an_answer_that_does_not_fit_is_refused_when_it_is_typed_and_the_others_kept(
+    zoo: str,
+) -> None:
+    with AtATerminal("run", "ask_both", *LOG, "-s", zoo, columns=100) as run:
+        run.answer(PROMPT, "answer 2 green")
+        run.read_until("not answered yet: at a question of age\n")
+        run.answer(PROMPT, "answer 1 -1")
+        run.read_until(
+            "at a question of age: the answer does not fit the response schema at $: -1 is less "
+            "than the minimum \nof 0\n"
+        )
+        run.answer(PROMPT, "c")
+        run.answer("age › ", "-2")
+        run.read_until("at a question of age: the answer does not fit the response schema at $: ")
+        run.answer("age › ", "7")
+        run.read_until("✓ succeeded")
+        assert run.wait() == 0
+    assert '  log ["age: 7"]\n' in run.screen
+    assert "  log [\"colour: 'green'\"]\n" in run.screen
+
+
+def test_what_the_server_refuses_takes_back_only_the_answer_that_it_is_about(zoo: str) -> None:
+    with AtATerminal("run", "ask_both", *LOG, "-s", zoo) as run:
+        run.answer(PROMPT, "answer 1 7")
+        run.read_until("not answered yet: at a question of colour\n")
+        [thread] = ID.findall(run.screen)[:1]
+        with Client(zoo) as client:
+            age = client.threads.get(thread).pauses[0].pause_id
+            client.runs.run(thread, resume=Resume(answers={age: 8}))
+        run.answer(PROMPT, "answer 2 green")
+        run.read_until("at a question of age: pause ")
+        run.read_until("? at a question of colour\n")
+        run.read_until("  ↩ answered: green\n")
+        run.answer(PROMPT, "c")
+        run.read_until("✓ succeeded")
+        assert run.wait() == 0
+    assert "› " not in run.screen
+    assert "  log [\"colour: 'green'\"]\n" in run.screen
 
 
 def test_until_checks_its_node_before_it_asks_for_an_answer(zoo: str) -> None:

@@ -81,6 +81,10 @@ ask_each = _each().compile()
 ask_parallel = beside(left=asks("left"), right=asks("right")).compile()
 ask_schema = chain(ask=asks("amount", response_schema=_SCHEMA)).compile()
 ask_by_schema = chain(ask=_asks_by_schema).compile()
+ask_both = beside(
+    age=asks("age", response_schema={"type": "integer", "minimum": 0}),
+    colour=asks("colour", response_schema={"enum": ["red", "green"]}),
+).compile()
 ask_in_child = chain(
     before=writes("before"),
     child=chain(first=writes("first"), ask=asks("child")).compile(),

@@ -10,9 +10,11 @@ from graphwire.values import Pause
 
 from graphwire_server.cli.debugger import screen
 from graphwire_server.cli.debugger.commands import CommandError, GoOn, nothing_after
+from graphwire_server.cli.debugger.fitting import misfit
 from graphwire_server.cli.debugger.scene import Scene, node_names
 from graphwire_server.cli.drawing.signs import node_path
 from graphwire_server.cli.inputs import input_of_text, json_or_text
+from graphwire_server.cli.pauses import where
 
 
 class GoingOn:
@@ -147,11 +149,16 @@ def read_answer(pause: Pause, text: str) -> Any:
     """Reads an answer: JSON, or else text.
 
     Raises:
-        ValueError: It is empty, or begins like JSON and is none.
+        ValueError: It is empty, begins like JSON and is none, or does not fit the question.
     """
     schema = pause.response_schema
     if not text.strip():
         raise ValueError("type an answer: text, or JSON")
     if isinstance(schema, dict) and schema.get("type") == "string":
-        return text
-    return json_or_text(text.strip())
+        answer: Any = text
+    else:
+        answer = json_or_text(text.strip())
+    problem = misfit(pause, answer)
+    if problem:
+        raise ValueError(f"{where(pause)}: {problem}")
+    return answer

@@ -63,11 +63,16 @@ class Prompt:
             return None
 
     def refused(self, error: GraphwireError) -> None:
-        """Says that the server has refused to go on. Answers have to be given anew."""
-        self._refused = self._scene.standing.mark
-        self._scene.note_sent(None)
-        self._scene.verdicts.answers.clear()
-        self._scene.fail_by(error)
+        """Says that the server has refused to go on.
+
+        Only the answer that it is about has to be given anew.
+        """
+        scene = self._scene
+        self._refused = scene.standing.mark
+        scene.note_sent(None)
+        about = error.metadata.get("pause_id", "")
+        answered = scene.verdicts.answers.pop(about, None) is not None
+        scene.fail_by(error, of=about if answered else "")
 
     def lost(self, thread_id: str) -> bool:
         """Says that the server can't be reached, and has the next question asked all the same.

@@ -182,10 +182,11 @@ class Scene:
         """Writes what is wrong with what was typed."""
         self.console.print(Text(text, style="red"))
 
-    def fail_by(self, error: GraphwireError) -> None:
-        """Writes why the server has refused something."""
+    def fail_by(self, error: GraphwireError, *, of: str = "") -> None:
+        """Writes why the server has refused something; `of` is the pause that it is about."""
+        about = "".join(f"{where(p)}: " for p in self.standing.pauses if p.pause_id == of)
         # The place in a request says nothing to who typed a command.
-        self.fail(_IN_REQUEST.sub("", str(error)))
+        self.fail(about + _IN_REQUEST.sub("", str(error)))
 
     def _shown_graphs(self) -> set[Path]:
         return {(), *(pause.namespace for pause in self.standing.pauses)}
