@@ -9,7 +9,7 @@ import pytest
 from graphwire import Breakpoint
 from graphwire.values import AssistantGraph, GraphEdge, GraphNode
 from graphwire_server.cli.breakspec import breakpoint_text, read_breakpoint
-from graphwire_server.cli.debugger.edits import _fits, _forms
+from graphwire_server.cli.debugger.edits import _fits
 from graphwire_server.cli.debugger.standing import value_at
 from graphwire_server.cli.differences import difference_text, differences
 from graphwire_server.cli.drawing import draw_graph
@@ -143,14 +143,6 @@ def test_a_path_leads_into_a_state(path: str, value: Any) -> None:
 def test_a_path_that_leads_nowhere_says_where_it_ends(path: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=f"^{wrong}$"):
         value_at(STATE, path)
-
-
-def test_of_messages_only_what_differs_is_sent() -> None:
-    changed = {**AI, "content": "Hm."}
-    first, *whole = _forms([HUMAN, AI], [changed])
-    assert first == [{"type": "remove", "id": "1", "content": ""}, changed]
-    assert whole == [[changed], {"__overwrite__": [changed]}, [changed]]
-    assert _forms(["a"], ["b"]) == [["b"], {"__overwrite__": ["b"]}, ["b"]]
 
 
 def test_a_message_is_what_was_wanted_when_it_says_the_same() -> None:

@@ -184,6 +184,47 @@ def test_an_edit_goes_through_the_reducers_and_makes_a_new_head(thread: DrivenTh
     assert len(thread.runs()) == 1
 
 
+def test_an_edit_can_say_what_a_channel_is_to_hold_whatever_its_reducer_does(
+    thread: DrivenThread,
+) -> None:
+    request = {"messages": [{"role": "user", "content": "go", "id": "1"}], "amounts": [5, 6]}
+    thread.start("refunds", request, interrupt_before=["refund"])
+    before = value(thread.state().values)
+    kept, call = before["messages"]
+    wanted = {
+        "refunded": [1, 2],
+        "amounts": [7],
+        "messages": [
+            {"type": "system", "content": "Be kind.", "id": "0"},
+            kept,
+            {**call, "tool_calls": [{**call["tool_calls"][0], "args": {"amount": 4}}]},
+        ],
+    }
+    state = thread.edit({key: {"__overwrite__": each} for key, each in wanted.items()})
+    edited = value(state.values)
+    assert (edited["refunded"], edited["amounts"]) == ([1, 2], [7])
+    first, second, third = edited["messages"]
+    assert (first["id"], second, third["id"]) == ("0", kept, call["id"])
+    (pause,) = thread.pauses
+    assert value(pause.tool_calls[0].args) == {"amount": 4}
+    assert [value(s.metadata)["source"] for s in thread.history()] == [
+        "update",
+        "loop",
+        "loop",
+        "input",
+    ]
+    # The node gets messages, and no objects.
+    assert thread.resume(clear_breakpoints=True)[-1].end.status == run_pb2.RUN_STATUS_SUCCEEDED
+    assert value(thread.state().values)["refunded"] == [1, 2, 4, 7]
+
+
+def test_an_edit_can_not_make_a_message_of_something_else(thread: DrivenThread) -> None:
+    request = {"messages": [{"role": "user", "content": "go", "id": "1"}], "amounts": [5]}
+    thread.start("refunds", request, interrupt_before=["refund"])
+    with thread.refused("INVALID_ARGUMENT", "INVALID_UPDATE", "values"):
+        thread.edit({"messages": {"__overwrite__": [{"type": "nobody", "content": "x"}]}})
+
+
 def test_an_edit_at_a_breakpoint_pauses_there_again_with_a_new_pause(
     thread: DrivenThread,
 ) -> None:

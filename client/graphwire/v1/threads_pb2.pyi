@@ -1396,6 +1396,8 @@ class UpdateThreadStateRequest(_message.Message):
         change, which go through their reducers (a message with the id of an old one
         replaces it). They stay plain JSON values: an enum member or a date is a string
         here, unless the state is a pydantic model, which reads them when a node runs.
+        {"__overwrite__": value} is what a channel is to hold, whatever its reducer does; in
+        place of messages, objects with a type and a content become messages.
         Required, unless as_node names a node: null, or unset, is then a node that has
         written nothing.
         """

@@ -13,6 +13,7 @@ from langgraph.types import PregelTask, StateSnapshot, StateUpdate
 
 from graphwire_server import jsontext
 from graphwire_server.graphs import langgraph_compat as compat
+from graphwire_server.graphs import overwrites
 from graphwire_server.graphs.checks import check_input, check_node, check_update
 from graphwire_server.graphs.commands import with_command_applied
 from graphwire_server.graphs.failures import describe
@@ -136,7 +137,8 @@ async def edit_state(
     """Makes a new head checkpoint, as if a node had returned `values`.
 
     With `namespace` it is that of a subgraph, of which the node is one. None as values writes
-    nothing: what comes next follows from the node all the same.
+    nothing: what comes next follows from the node all the same. `{"__overwrite__": value}` for a
+    channel is what it is to hold.
 
     Raises:
         UnknownNodeError: `as_node` is not a node of the graph.
@@ -150,6 +152,7 @@ async def edit_state(
     if node == compat.END_NODE and values is not None:
         text = f"as_node {as_node!r} takes none: it drops what waits; leave them out"
         raise errors.InvalidUpdateError(text, field="values")
+    given, values = values, overwrites.without_needless(at, values)
     if as_node == compat.INPUT_NODE:
         check_input(at, values, "values")
     elif values is not None:
@@ -158,6 +161,7 @@ async def edit_state(
         config = thread_config(thread_id, checkpoint_id, namespace)
         # LangGraph would drop the update of a command that waits there.
         applied = graph if namespace else await with_command_applied(graph, config)
+        values = await overwrites.with_messages(applied, config, values, given)
         # As in a run: what comes in is one checkpoint, what the state takes from it the next.
         steps = [StateUpdate(values, node)]
         if as_node == compat.INPUT_NODE and compat.START_NODE in at.nodes:

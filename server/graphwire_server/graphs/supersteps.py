@@ -16,6 +16,7 @@ from graphwire_server.graphs.checks import check_input, check_node, check_update
 from graphwire_server.graphs.execution import Steer, command_of
 from graphwire_server.graphs.failures import describe
 from graphwire_server.graphs.langgraph_compat import AnyPregel
+from graphwire_server.graphs.overwrites import without_needless
 from graphwire_server.graphs.state import state_too_large, thread_config
 from graphwire_server.storage.checkpoints.sink import EditBatch, current_sink
 from graphwire_server.storage.checkpoints.sizes import StateTooLargeError
@@ -75,6 +76,7 @@ async def apply_supersteps(
 
 def _read(graph: AnyPregel, update: NodeUpdate) -> NodeUpdate:
     """Returns an update as the graph takes it."""
+    update = replace(update, values=without_needless(graph, update.values))
     if update.as_node == compat.START_NODE and compat.START_NODE not in graph.nodes:
         # The functional API's graphs have no entry node, only a channel for the input.
         return replace(update, as_node=compat.INPUT_NODE)

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 from graphwire import Client
+from graphwire.enums import PauseStatus
 
-from tests.cli.command import AtATerminal
+from tests.cli.command import ID, AtATerminal
 
 from .prompts import LOG, PROMPT, before_action
 
@@ -73,6 +74,13 @@ def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) ->
         run.read_until('[\n  "x",\n  "b"\n]\n')
         run.answer(PROMPT, "q")
         assert run.wait() == 4
+    with Client(zoo) as client:
+        thread = ID.findall(run.screen)[0]
+        # Nobody was asked to approve a state that was not what is wanted.
+        made_by = [(state.metadata or {}).get("source") for state in client.threads.history(thread)]
+        assert made_by.count("update") == 1
+        changed = client.pauses.list(statuses=[PauseStatus.SUPERSEDED], thread_id=thread)
+        assert len(list(changed)) == 1
 
 
 def test_in_a_subgraph_its_own_state_is_edited(zoo: str) -> None:

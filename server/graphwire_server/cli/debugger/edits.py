@@ -15,7 +15,7 @@ from graphwire_server.cli.editor import EditorError, Kind, edited_text, json_tex
 
 TakenT = TypeVar("TakenT")
 
-#: How LangGraph is told that a channel's reducer is not to be asked.
+#: How the server is told that a channel's reducer is not to be asked.
 _OVERWRITE = "__overwrite__"
 #: What a message says. LangChain moves other fields about when it reads one.
 _SAID = ("type", "content", "id", "name", "tool_calls", "tool_call_id", "status")
@@ -81,11 +81,7 @@ def update_state(
 ) -> ThreadState:
     """Makes the state of a thread, or of a subgraph in which it stands, what is wanted.
 
-    Only channels that differ are sent.
-
-    Most channels take a value as it is, and some have a reducer that adds it to what is there.
-    Which it is can't be seen from here: where the state is not what was wanted, it is edited
-    anew, from where it stood, until it is.
+    Only channels that differ are sent, each as what it is to hold, whatever its reducer does.
 
     Args:
         client: The client.
@@ -101,24 +97,14 @@ def update_state(
     Raises:
         GraphwireError: The graph or the thread refuses it.
     """
-    old = state.values or {}
-    forms = {key: _forms(old.get(key), wanted[key]) for key in unmet(wanted, state)}
-    while True:
-        edited = client.threads.update_state(
-            thread_id,
-            {key: left[0] for key, left in forms.items()},
-            as_node=as_node,
-            checkpoint_id=state.checkpoint_id,
-            expected_checkpoint_id=head,
-            namespace=state.namespace,
-        )
-        if not state.namespace:
-            head = edited.checkpoint_id
-        again = [key for key in unmet(wanted, edited) if len(forms[key]) > 1]
-        if not again:
-            return edited
-        for key in again:
-            forms[key] = forms[key][1:]
+    return client.threads.update_state(
+        thread_id,
+        {key: {_OVERWRITE: wanted[key]} for key in unmet(wanted, state)},
+        as_node=as_node,
+        checkpoint_id=state.checkpoint_id,
+        expected_checkpoint_id=head,
+        namespace=state.namespace,
+    )
 
 
 def unmet(wanted: Mapping[str, Any], state: ThreadState) -> Sequence[str]:
@@ -129,20 +115,6 @@ def unmet(wanted: Mapping[str, Any], state: ThreadState) -> Sequence[str]:
     ]
 
 
-def _forms(old: Any, new: Any) -> list[Any]:
-    """Returns what may be sent for a channel to become a value, one after the other.
-
-    The last one is what a channel without a reducer takes, in case it has changed the value.
-    """
-    whole = [new, {_OVERWRITE: new}, new]
-    if not (_has_messages(old) and _has_messages(new)):
-        return whole
-    known = {message["id"]: message for message in old if message.get("id")}
-    kept = {message.get("id") for message in new}
-    removed = [{"type": "remove", "id": each, "content": ""} for each in known if each not in kept]
-    return [[*removed, *(m for m in new if known.get(m.get("id")) != m)], *whole]
-
-
 def _fits(wanted: Any, found: Any) -> bool:
     """Tells whether a value is what is wanted; of a message, by what it says."""
     if _is_message(wanted) and _is_message(found):
@@ -150,10 +122,6 @@ def _fits(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, list) and isinstance(found, list):
         return len(wanted) == len(found) and all(map(_fits, wanted, found))
     return bool(wanted == found)
-
-
-def _has_messages(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_message, value))
 
 
 def _is_message(value: Any) -> bool:
