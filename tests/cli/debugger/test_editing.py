@@ -13,7 +13,7 @@ from graphwire.enums import PauseStatus
 
 from tests.cli.command import ID, AtATerminal
 
-from .prompts import LOG, PROMPT, before_action
+from .prompts import LOG, PROMPT, TWO_CITIES, before_action
 
 AGAIN = "edit it again? [y/n] "
 
@@ -61,6 +61,19 @@ def test_the_state_is_edited_in_the_editor(weather: str) -> None:
         run.answer(PROMPT, "c")
         run.read_until("It is -2 °C and snowy in Oslo")
         assert run.wait() == 0
+
+
+def test_what_was_decided_before_an_edit_is_dropped_by_it(weather: str) -> None:
+    editor = {"EDITOR": "sed -i s/San.Francisco/Cairo/"}
+    with before_action(weather, TWO_CITIES, env=editor) as run:
+        run.answer(PROMPT, "reject 2 too cold")
+        run.answer(PROMPT, "edit")
+        run.read_until(
+            "what was decided before action is dropped: your edit has superseded the pause\n"
+        )
+        run.read_until('  1  get_weather(city="Cairo")\n  2  get_weather(city="Oslo")\n\n')
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
 
 
 def test_an_edited_list_is_what_was_saved_whatever_its_reducer_does(zoo: str) -> None:

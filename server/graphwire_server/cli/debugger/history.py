@@ -76,6 +76,7 @@ class History:
             except CheckpointMismatchError as error:
                 earlier, state = state, self._moved_on(state, str(error))
                 raise _again(error, wanted, earlier, state) from error
+            scene.note_edited()
             if missed := unmet(wanted, made):
                 scene.say(f"the graph has made something else of: {', '.join(missed)}", "yellow")
             return True

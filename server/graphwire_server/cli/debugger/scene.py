@@ -48,6 +48,7 @@ class Scene:
         self._selected: list[str] = []
         self._explained = False
         self._sent: frozenset[str] = frozenset()
+        self._edited: frozenset[str] = frozenset()
 
     @property
     def thread_id(self) -> str:
@@ -112,8 +113,18 @@ class Scene:
         sent = (*resume.pause_ids, *resume.answers, *resume.reviews) if resume else ()
         self._sent = frozenset(sent)
 
+    def note_edited(self) -> None:
+        """Takes it that the person has edited the state: the pauses that are open are no more."""
+        self._edited = frozenset(pause.pause_id for pause in self.standing.pauses)
+
     def _say_dropped(self, pause: Pause) -> None:
         if pause.pause_id in self._sent:
+            return
+        if pause.pause_id in self._edited:
+            self.say(
+                f"what was decided {where(pause)} is dropped: your edit has superseded the pause",
+                "yellow",
+            )
             return
         by = ""
         try:
