@@ -34,7 +34,7 @@ def test_who_leaves_at_once_has_asked_for_the_pause_all_the_same() -> None:
     def interrupt_twice() -> None:
         with _FirstPauses(followed, followed, pause):
             signal.raise_signal(signal.SIGINT)
-            assert followed.notes == ["asking it to pause…   Ctrl-C again leaves it running"]
+            assert followed.notes == ["asking it to pause…   Ctrl-C again leaves it to that"]
             threading.Timer(0.2, leaving.set).start()
             signal.raise_signal(signal.SIGINT)
 
@@ -47,4 +47,4 @@ def test_who_leaves_at_once_has_asked_for_the_pause_all_the_same() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert asked == ["r"]
-    assert followed.notes[1:] == ["pausing…   Ctrl-C again leaves it running"]
+    assert followed.notes[1:] == ["pausing…   Ctrl-C again leaves it to that"]

@@ -49,25 +49,26 @@ def test_yes_goes_on_at_breakpoints_and_asks_what_nodes_ask(zoo: str) -> None:
         assert run.wait() == 0
 
 
-def test_ctrl_c_pauses_and_a_second_one_leaves_the_run_going(zoo: str, tmp_path: Path) -> None:
+def test_ctrl_c_pauses_and_a_second_one_leaves_the_run_to_that(zoo: str, tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
     words = ("run", "gated", "--input", gate.input.json)
-    with AtATerminal(*words, "-s", zoo) as run:
+    with AtATerminal(*words, "-s", zoo, columns=100) as run:
         run.read_until("gate 0.")
         run.read_until("Ctrl-C pauses it")
         run.interrupt()
-        run.read_until("…   Ctrl-C again leaves it running")
+        run.read_until("…   Ctrl-C again leaves it to that")
         run.interrupt()
-        run.read_until("graphwire: the run goes on; watch it again, or stop it:\n")
-        run.read_until("graphwire runs join ")
+        run.read_until(
+            "graphwire: the run was asked to pause, before its next node; come back to it, or stop "
+            "it:\n    graphwire attach "
+        )
         assert run.wait() == 130
-    join, cancel = run.screen.splitlines()[-2:]
+    attach, cancel = run.screen.splitlines()[-2:]
     gate.open()
-    # What was asked for holds: the run pauses where the next node would begin.
-    joined = call(*join.split()[1:])
-    assert '● gate\n  log ["gate"]\n' in joined.out
-    assert "● after" not in joined.out
-    assert joined.code == 4
+    with AtATerminal(*attach.split()[1:]) as again:
+        again.read_until("▶ before after\n")
+        again.answer(PROMPT, "q")
+        assert again.wait() == 4
     given_up = call(*cancel.split()[1:])
     assert masked(given_up.out) == "<id> INTERRUPTED\n"
 

@@ -56,14 +56,14 @@ def follow(
         stream: The run.
         view: Shows its events.
         connection: The connection, for the commands that are suggested.
-        pause: Asks for the run to pause, which Ctrl-C does the first time; another one leaves the
-            run going and exits. None: the first one leaves it already.
+        pause: Asks for the run to pause, which Ctrl-C does the first time; another one leaves it
+            to that and exits. None: the first one leaves the run going already.
     """
     pauses: tuple[Pause, ...] = ()
     end: End | None = None
-    interrupts = nullcontext() if pause is None else _FirstPauses(stream, view, pause)
+    first = None if pause is None else _FirstPauses(stream, view, pause)
     try:
-        with interrupts, stream, view:
+        with first or nullcontext(), stream, view:
             for event in stream:
                 view.show(event)
                 match event:
@@ -72,7 +72,7 @@ def follow(
                     case End():
                         end = event
     except KeyboardInterrupt:
-        _detach(stream, connection)
+        _detach(stream, connection, pauses=first is not None and first.pauses)
     assert end is not None  # a stream without an end raises
     return Outcome(
         run_id=stream.run_id,
@@ -84,18 +84,23 @@ def follow(
     )
 
 
-_LEAVES = "Ctrl-C again leaves it running"
+_LEAVES = "Ctrl-C again leaves it to that"
 #: For how long a pause that was asked for holds up somebody who leaves.
 _ASKING_SECONDS = 5.0
 
 
 class _FirstPauses(AbstractContextManager[None]):
-    """Has the first Ctrl-C pause a run; the next one interrupts as ever."""
+    """Has the first Ctrl-C pause a run; the next one interrupts as ever.
+
+    Attributes:
+        pauses: Whether a pause was asked for, and not refused as far as is known.
+    """
 
     def __init__(self, stream: RunStream, view: View, pause: AsksToPause) -> None:
         self._stream = stream
         self._view = view
         self._pause = pause
+        self.pauses = False
         self._before: Any = None
         self._asking: threading.Thread | None = None
 
@@ -118,6 +123,7 @@ class _FirstPauses(AbstractContextManager[None]):
             raise KeyboardInterrupt
         signal.signal(signal.SIGINT, self._before)
         self._view.note(f"asking it to pause…   {_LEAVES}")
+        self.pauses = True
         # Beside the stream, which goes on meanwhile and brings the pause.
         self._asking = threading.Thread(target=self._ask, args=(self._stream.run_id,), daemon=True)
         self._asking.start()
@@ -127,6 +133,7 @@ class _FirstPauses(AbstractContextManager[None]):
             self._pause(run_id)
         except GraphwireError as error:
             # It has ended meanwhile, or can't be paused: the stream goes on and says so.
+            self.pauses = False
             self._view.note(f"not paused: {error}")
         else:
             self._view.note(f"pausing…   {_LEAVES}")
@@ -155,12 +162,15 @@ def _failure(outcome: Outcome) -> str:
     return f"the run {verb}{place}: {error.type}: {error.message}"
 
 
-def _detach(stream: RunStream, connection: Connection) -> NoReturn:
+def _detach(stream: RunStream, connection: Connection, *, pauses: bool) -> NoReturn:
+    """Says what becomes of a run that is not watched any more, and exits."""
     if not stream.run_id:
         fail("interrupted before the run was known", ExitCode.INTERRUPTED)
-    commands = [("runs", "join", stream.run_id), ("runs", "cancel", stream.run_id)]
-    say(
-        "the run goes on; watch it again, or stop it:",
-        *(connection.command(*words) for words in commands),
-    )
+    goes_on = "the run goes on; watch it again, or stop it:"
+    back: tuple[str, ...] = ("runs", "join", stream.run_id)
+    if pauses and stream.thread_id:
+        goes_on = "the run was asked to pause, before its next node; come back to it, or stop it:"
+        back = ("attach", stream.thread_id)
+    commands = (back, ("runs", "cancel", stream.run_id))
+    say(goes_on, *(connection.command(*words) for words in commands))
     raise typer.Exit(ExitCode.INTERRUPTED)

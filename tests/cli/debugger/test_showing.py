@@ -7,6 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from graphwire.enums import PauseKind
+from graphwire.values import AssistantGraph, GraphEdge, GraphNode, Pause
+from graphwire_server.cli.debugger.screen import marks
 
 from tests.cli.command import AtATerminal, in_order, masked
 
@@ -136,6 +139,76 @@ def test_a_terminal_that_is_too_small_gets_the_neighbours(zoo: str) -> None:
         run.read_until("▶ before b\n\n  a → [▶ b] → c\n")
         run.answer(PROMPT, "q")
         assert run.wait() == 4
+
+
+def test_a_graph_is_drawn_where_it_fits_the_terminal_alone(zoo: str) -> None:
+    with AtATerminal("run", "linear", *LOG, "-b", "b", "-s", zoo, rows=24) as run:
+        run.read_until("┃   ▶ b   ┃")
+        run.read_until("state\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_a_subgraph_that_is_paused_is_drawn_below_its_graph(zoo: str) -> None:
+    words = ("run", "levels", *LOG, "-b", "middle/low/three", "-s", zoo)
+    with AtATerminal(*words, rows=29) as run:
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+    assert (
+        """
+  ╭───────────╮
+  │ __start__ │
+  ╰─────┬─────╯
+        │
+  ╭─────▼────╮
+  │  before  │
+  ╰─────┬────╯
+        │
+  ┏━━━━━▼━━━━┓
+  ┃ ▶ middle ┃
+  ┗━━━━━┯━━━━┛
+        │
+   ╭────▼────╮
+   │ __end__ │
+   ╰─────────╯
+
+middle › low
+
+  ╭─────────╮
+  │   two   │
+  ╰────┬────╯
+       │
+  ┏━━━━▼━━━━┓
+  ┃ ▶ three ┃
+  ┗━━━━━━━━━┛
+"""
+        in run.picture
+    ), run.picture
+    with AtATerminal(*words, rows=24) as run:
+        run.read_until("┃ ▶ middle ┃")
+        run.read_until("  middle › low: two → [▶ three]\n")
+        run.answer(PROMPT, "q")
+        assert run.wait() == 4
+
+
+def test_a_marked_node_that_may_run_again_says_so() -> None:
+    paused = Pause(
+        pause_id="p",
+        thread_id="t",
+        run_id="r",
+        kind=PauseKind.BREAKPOINT_AFTER,
+        node="tick",
+        namespace=(),
+        interrupt_id="",
+        value=None,
+        response_schema=None,
+        checkpoint_id="c",
+        create_time=None,
+    )
+    node = GraphNode(node_id="tick", name="tick", interrupt_before=False, interrupt_after=False)
+    again = GraphEdge(source="tick", target="tick", label="", conditional=True)
+    graph = AssistantGraph(nodes=(node,), edges=(again,), mermaid="")
+    assert marks(graph, [paused]) == {"tick": "tick ↺ ▶"}
 
 
 def test_without_colours_the_prompt_has_none(weather: str) -> None:

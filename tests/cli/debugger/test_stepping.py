@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.command import AtATerminal
 
 from .prompts import LOG, PROMPT, before_action
@@ -37,6 +39,17 @@ def test_steps_go_into_subgraphs_over_them_and_out(zoo: str) -> None:
         run.read_until('"first"\n')
         run.answer(PROMPT, "q")
         assert run.wait() == 4
+
+
+@pytest.mark.parametrize("typed", ["step", "until middle/low/three"])
+def test_who_goes_into_a_subgraph_sees_what_its_nodes_do(zoo: str, typed: str) -> None:
+    with AtATerminal("run", "levels", *LOG, "-b", "middle", "-s", zoo) as run:
+        run.answer(PROMPT, typed)
+        run.read_until("▶ before middle › ")
+        run.answer(PROMPT, "c")
+        assert run.wait() == 0
+    for node in ("one", "low › two", "low › three", "four"):
+        assert run.screen.count(f"● middle › {node}\n") == 1
 
 
 def test_until_goes_to_a_node(zoo: str) -> None:

@@ -113,6 +113,14 @@ deep = chain(
     ).compile(),
     after=writes("after"),
 ).compile()
+levels = chain(
+    before=writes("before"),
+    middle=chain(
+        one=writes("one"),
+        low=chain(two=writes("two"), three=writes("three")).compile(),
+        four=writes("four"),
+    ).compile(),
+).compile()
 
 
 @entrypoint()

@@ -19,7 +19,7 @@ _EPILOG = paragraphs(
     "    graphwire run --thread THREAD --resume --answer '{\"approved\": true}'",
     "    graphwire run agent --input @question.json --json | jq -c .type",
     "At a pause it asks what to do next: `help` there says more. Ctrl-C pauses the run, and a "
-    "second one leaves it going: `graphwire runs join RUN` shows it again.",
+    "second one leaves it to that: `graphwire attach THREAD` comes back to it.",
     "Exit codes: 0 done, 1 the run failed or was refused, 2 wrong usage, 3 no server, "
     "4 paused, 130 left with Ctrl-C.",
 )

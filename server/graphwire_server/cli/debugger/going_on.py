@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from graphwire.enums import StepMode
+from graphwire.start import RunOptions
 from graphwire.values import Pause
 
 from graphwire_server.cli.debugger import screen
@@ -93,8 +94,14 @@ class GoingOn:
             if pause.pause_id not in verdicts.answers:
                 verdicts.answers[pause.pause_id] = self.ask_answer(pause)
         selected = scene.selected_pauses()
+        options = RunOptions()
+        into = step in (StepMode.INTO, StepMode.OUT) or "/" in run_to
+        if into or any(pause.namespace for pause in selected):
+            # Who goes through a subgraph wants to see what happens there.
+            options["stream_subgraphs"] = True
         return GoOn(
-            verdicts.resume(selected, standing.state.checkpoint_id, step=step, run_to=run_to)
+            verdicts.resume(selected, standing.state.checkpoint_id, step=step, run_to=run_to),
+            options=options,
         )
 
     def _may_run_undecided(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphwire import Approve, Edit, Reject, Respond
@@ -18,7 +19,7 @@ from graphwire_server.cli.debugger.standing import Path, Standing, path_of
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from graphwire_server.cli.differences import difference_text, differences
 from graphwire_server.cli.drawing import TooLargeError, draw_graph
-from graphwire_server.cli.drawing.signs import node_path
+from graphwire_server.cli.drawing.signs import REPEATS, node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import time_until
@@ -26,8 +27,9 @@ from graphwire_server.cli.visible import kept
 
 #: How many changes of a state are shown.
 _CHANGES = 10
-#: How many lines of a terminal are left for what is not the drawing.
-_OTHER_LINES = 14
+#: How many lines of a terminal are left beside the drawing: why it is paused, and the prompt.
+#: What comes below it moves it up, and `show` brings it back.
+_OTHER_LINES = 3
 #: Who has set a breakpoint, if it was not the run.
 SET_BY = {
     BreakpointSource.THREAD: "set for the thread",
@@ -122,64 +124,120 @@ def show_graph(
     """Draws a graph with the nodes at which a thread is paused marked.
 
     Args:
-        console: Where. What does not fit there is told in a line for each pause.
+        console: Where. If the graph with its subgraphs opened does not fit there, it is drawn as
+            it is, and below it the subgraphs in which there are pauses, as far as they fit; what
+            does not is told in a line for each pause.
         graph: The graph.
         opened: The same with its subgraphs opened, for pauses in them; None if there are none.
         pauses: The pauses.
     """
-    for each in (opened, graph):
-        if each is None:
-            continue
-        columns, height = console.width - 2, console.height - _OTHER_LINES
-        try:
-            drawing = draw_graph(each, marks(each, pauses), columns=columns, height=height)
-        except TooLargeError:
-            continue
-        console.print()
-        console.print(Padding(drawing.text, (0, 0, 0, 2), expand=False))
+    room = console.height - _OTHER_LINES
+    if opened is not None and _draw(console, opened, marks(opened, pauses), "", room):
         return
-    rows = list(_neighbours(graph, pauses, console.width - 2))
-    if rows:
+    parts = [("", graph, marks(graph, pauses))]
+    if opened is not None:
+        for path in dict.fromkeys(path_of(p.namespace) for p in pauses if p.namespace):
+            inside = _inside(opened, path)
+            parts.append((" › ".join(path), inside, marks(inside, pauses, path)))
+    for name, part, captions in parts:
+        if taken := _draw(console, part, captions, name, room):
+            room -= taken
+            continue
+        rows = list(_neighbours(part, captions, console.width - 2, name))
+        if rows:
+            console.print()
+        for row in rows:
+            console.print(Padding(row, (0, 0, 0, 2), expand=False))
+        room -= len(rows) + bool(rows)
+
+
+def _draw(
+    console: Console, graph: AssistantGraph, captions: Mapping[str, str], name: str, room: int
+) -> int:
+    """Draws a graph, below its name, if there are so many lines of room for it.
+
+    Returns how many lines it has taken.
+    """
+    lines = 3 if name else 1
+    try:
+        drawing = draw_graph(graph, captions, columns=console.width - 2, height=room - lines)
+    except TooLargeError:
+        return 0
+    console.print()
+    if name:
+        console.print(Text(name, style="dim"))
         console.print()
-    for row in rows:
-        console.print(Padding(row, (0, 0, 0, 2), expand=False))
+    console.print(Padding(drawing.text, (0, 0, 0, 2), expand=False))
+    return lines + drawing.text.plain.count("\n") + 1
 
 
-def marks(graph: AssistantGraph, pauses: Sequence[Pause]) -> dict[str, str]:
+def _inside(opened: AssistantGraph, path: Path) -> AssistantGraph:
+    """Returns the subgraph at a path of a graph that is drawn with its subgraphs opened."""
+    inside = "".join(f"{name}:" for name in path)
+    return replace(
+        opened,
+        nodes=tuple(
+            replace(node, node_id=node.node_id.removeprefix(inside))
+            for node in opened.nodes
+            if node.node_id.startswith(inside)
+        ),
+        edges=tuple(
+            replace(
+                edge,
+                source=edge.source.removeprefix(inside),
+                target=edge.target.removeprefix(inside),
+            )
+            for edge in opened.edges
+            if edge.source.startswith(inside) and edge.target.startswith(inside)
+        ),
+    )
+
+
+def marks(graph: AssistantGraph, pauses: Sequence[Pause], path: Path = ()) -> dict[str, str]:
     """Returns the captions of the nodes at which a thread is paused, by node id.
 
     A node in a subgraph that is not drawn is marked where the subgraph is.
+
+    Args:
+        graph: The graph.
+        pauses: The pauses.
+        path: Where the graph is; only pauses in it count.
     """
     known = {node.node_id for node in graph.nodes}
+    repeating = {edge.source for edge in graph.edges if edge.source == edge.target}
     captions: dict[str, str] = {}
     for pause in pauses:
-        names = [*path_of(pause.namespace), pause.node]
-        whole = len(names)
+        whole = (*path_of(pause.namespace), pause.node)
+        if whole[: len(path)] != path:
+            continue
+        names = list(whole[len(path) :])
         while names and ":".join(names) not in known:
             names.pop()
         if not names:
             continue
         node_id = ":".join(names)
-        after = pause.kind is PauseKind.BREAKPOINT_AFTER and len(names) == whole
-        path = node_path(node_id)
-        captions[node_id] = f"{path} ▶" if after else f"{sign(pause)} {path}"
+        after = pause.kind is PauseKind.BREAKPOINT_AFTER and len(names) == len(whole) - len(path)
+        name = f"{node_path(node_id)}{f' {REPEATS}' if node_id in repeating else ''}"
+        captions[node_id] = f"{name} ▶" if after else f"{sign(pause)} {name}"
     return captions
 
 
-def _neighbours(graph: AssistantGraph, pauses: Sequence[Pause], width: int) -> Iterable[Text]:
-    """Returns what comes before and after the nodes at which a thread is paused.
+def _neighbours(
+    graph: AssistantGraph, marked: Mapping[str, str], width: int, name: str
+) -> Iterable[Text]:
+    """Returns what comes before and after marked nodes of the graph with a name.
 
     Nodes with the same neighbours share a row.
     """
     rows: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for node_id, caption in marks(graph, pauses).items():
+    for node_id, caption in marked.items():
         before = tuple(edge.source for edge in graph.edges if edge.target == node_id)
         after = tuple(edge.target for edge in graph.edges if edge.source == node_id)
         rows.setdefault((before, after), []).append(caption)
     for (before, after), captions in rows.items():
         # As many names as there is room for.
         for most in (4, 3, 2, 1):
-            row = Text(no_wrap=True, overflow="ellipsis")
+            row = Text(f"{name}: " if name else "", "dim", no_wrap=True, overflow="ellipsis")
             row.append(f"{_some(before, most)} → " if before else "", "dim")
             row.append(f"[{_some(captions, most)}]", "bold yellow")
             row.append(f" → {_some(after, most)}" if after else "", "dim")

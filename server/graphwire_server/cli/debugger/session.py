@@ -62,7 +62,7 @@ class Debugger:
         self._shown: set[str] = set()
 
     def follow(self, stream: RunStream, *, goes_on: bool = False) -> Outcome:
-        """Shows a run to its end; Ctrl-C pauses it, and a second one leaves it running.
+        """Shows a run to its end; Ctrl-C pauses it, and a second one leaves it to that.
 
         Raises:
             ConnectionLostError: The server is not there any more; with the `thread_id`, if that
