@@ -96,3 +96,35 @@ def test_with_nobody_to_ask_ctrl_c_leaves_the_run_going(zoo: str, tmp_path: Path
     gate.open()
     [command] = [line for line in run.screen.splitlines() if "runs join" in line]
     assert '● after\n  log ["after"]\n' in call(*command.split()[1:]).out
+
+
+def test_a_run_that_fails_says_how_to_come_back_to_its_thread(zoo: str) -> None:
+    words = ("run", "loop", "--input", '{"log": []}', "--config", '{"recursion_limit": 2}')
+    with AtATerminal(*words, "-s", zoo, columns=200) as run:
+        assert run.wait() == 1
+    *_, failed, back, command = run.screen.splitlines()
+    assert failed.startswith("graphwire: the run failed: GraphRecursionError: ")
+    assert back == "graphwire: to look at the thread, or go on from there:"
+    with AtATerminal(*command.split()[1:]) as again:
+        again.read_until("▶ error  next: step\n")
+        # The run that failed takes none any more; the one that goes on does.
+        again.answer(PROMPT, "break nowhere")
+        again.read_until("the graph has no node 'nowhere'")
+        for spec in ("step:after", "step if state.count > 1"):
+            again.answer(PROMPT, f"break {spec}")
+            again.read_until(f"set for the next run: {spec}\n")
+        again.answer(PROMPT, "breakpoints")
+        again.read_until("1  step:after  set for the next run\n")
+        again.read_until("2  step if state.count > 1  set for the next run\n")
+        again.answer(PROMPT, "delete 2")
+        again.read_until("deleted: step if state.count > 1\n")
+        again.answer(PROMPT, "c")
+        again.read_until("▶ after step\n")
+        again.answer(PROMPT, "breakpoints")
+        again.read_until("1  step:after\n")
+        again.answer(PROMPT, "q")
+        assert again.wait() == 4
+    stateless = AtATerminal(*words, "--stateless", "-s", zoo)
+    with stateless:
+        assert stateless.wait() == 1
+    assert "attach" not in stateless.screen

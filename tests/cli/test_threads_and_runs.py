@@ -157,7 +157,8 @@ def test_a_run_that_is_joined_after_its_last_event_tells_how_it_ended(
     result = call("runs", "join", run["run_id"], "--after", last, server=weather)
     assert result.out == 'paused before action\nget_weather(city="San Francisco")\n'
     said = f"graphwire: the run has ended, INTERRUPTED: nothing comes after event {last}\n"
-    command = f"graphwire run --thread {paused} --resume --server {weather}"
+    pause_id = ID.findall(result.err)[1]
+    command = f"graphwire run --thread {paused} --resume --pause {pause_id} --server {weather}"
     assert result.err == f"{said}graphwire: to go on:\n    {command}\n"
     assert result.code == 4
     [run] = call("runs", "list", failed, "--json", server=zoo).objects

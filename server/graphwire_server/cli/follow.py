@@ -139,8 +139,13 @@ class _FirstPauses(AbstractContextManager[None]):
             self._view.note(f"pausing…   {_LEAVES}")
 
 
-def exit_code(outcome: Outcome) -> ExitCode:
-    """Returns the exit code for a run that has ended; says on stderr how it failed."""
+def exit_code(outcome: Outcome, *, back: str = "") -> ExitCode:
+    """Returns the exit code for a run that has ended; says on stderr how it failed.
+
+    Args:
+        outcome: How it has ended.
+        back: The command that comes back to its thread; empty: nobody is to hear of it.
+    """
     match outcome.status:
         case RunStatus.SUCCEEDED:
             return ExitCode.OK
@@ -150,6 +155,8 @@ def exit_code(outcome: Outcome) -> ExitCode:
             say("the run was cancelled", style="red")
         case _:
             say(_failure(outcome), style="red")
+            if back:
+                say("to look at the thread, or go on from there:", back)
     return ExitCode.FAILED
 
 

@@ -72,6 +72,7 @@ class RunSession:
             self._console,
             modes=self._modes,
             approve=self._approve,
+            stateless=start.stateless,
         )
         if self._prompt and start.thread_id is not None:
             self._remember(debugger, start)
@@ -105,7 +106,7 @@ class RunSession:
         paused = outcome.status is RunStatus.INTERRUPTED
         if stop is not None and paused:
             self._client.runs.remove_breakpoints(outcome.run_id, stop.breakpoint_id)
-        if paused and self._prompt:
+        if self._prompt:
             return debugger.go_on_from(outcome)
         return self._end(outcome)
 

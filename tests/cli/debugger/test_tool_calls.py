@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from io import StringIO
 
 import pytest
+from graphwire import Reject, ToolCall
+from graphwire.enums import PauseKind
+from graphwire.values import Pause
+from graphwire_server.cli.debugger.screen import show_calls
+from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
+from rich.console import Console
 
 from .prompts import PROMPT, THREE_CITIES, TWO_CITIES, before_action
 
@@ -123,3 +130,40 @@ def test_a_single_rejection_goes_on_at_once(weather: str) -> None:
         run.answer(PROMPT, "r")
         assert run.wait() == 0
     assert '"temperature_c"' not in run.screen
+
+
+def test_calls_are_folded_below_their_names_and_one_id_is_told() -> None:
+    calls = tuple(
+        ToolCall(tool_call_id="same", name="send", args={"text": text})
+        for text in ("one two three four five six seven", "x" * 40)
+    )
+    paused = Pause(
+        pause_id="p",
+        thread_id="t",
+        run_id="r",
+        kind=PauseKind.BREAKPOINT_BEFORE,
+        node="tools",
+        namespace=(),
+        interrupt_id="",
+        value=None,
+        response_schema=None,
+        checkpoint_id="c",
+        create_time=None,
+        tool_calls=calls,
+    )
+    shown, waiting = StringIO(), [WaitingCall(paused, call) for call in calls]
+    verdicts = Verdicts()
+    verdicts.decide(waiting[0], Reject("no"))
+    show_calls(Console(file=shown, width=34), waiting, verdicts)
+    assert [row.rstrip() for row in shown.getvalue().splitlines()] == [
+        "",
+        "tool calls",
+        '  1  send(text="one two three four',
+        '     five six seven")',
+        "     ✗ rejected: no",
+        '  2  send(text="xxxxxxxxxxxxxxxxxx',
+        '     xxxxxxxxxxxxxxxxxxxxxx")',
+        "     has the id of 1: a verdict on",
+        "     one is on both",
+        "     ✗ rejected: no",
+    ]

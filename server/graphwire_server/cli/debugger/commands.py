@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphwire import Resume
+from graphwire import Breakpoint, Resume
 from graphwire.start import NOT_GIVEN, RunOptions
 
 
@@ -19,6 +19,7 @@ class GoOn:
         input: New input, if it is no resume.
         assistant_id: The assistant for that input; empty for a resume.
         options: The options of the run.
+        breakpoints: Breakpoints that it takes beside those of the run before.
         stops_at_start: Whether the run is to pause before its first nodes.
         watches: Nothing of one's own: what others have set going is to be shown.
     """
@@ -27,6 +28,7 @@ class GoOn:
     input: Any = NOT_GIVEN
     assistant_id: str = ""
     options: RunOptions = field(default_factory=lambda: RunOptions())
+    breakpoints: Sequence[Breakpoint] = ()
     stops_at_start: bool = False
     watches: bool = False
 

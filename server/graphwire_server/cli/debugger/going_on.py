@@ -111,7 +111,7 @@ class GoingOn:
         if not left or len(left) == len(scene.calls()):
             return True
         for number, waiting in left.items():
-            scene.console.print(screen.call_row(number, waiting), overflow="fold")
+            scene.console.print(screen.call_row(scene.console, number, waiting))
         what = f"{listed(left)} as {'it is' if len(left) == 1 else 'they are'}"
         return scene.lines.read(f"run {what}? [y/N] ").strip().lower() in ("y", "yes")
 

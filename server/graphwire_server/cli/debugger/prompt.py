@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from graphwire import Client
@@ -58,7 +59,7 @@ class Prompt:
                 if going is not None:
                     scene.remember_shown()
                     scene.note_sent(going.resume)
-                    return going
+                    return replace(going, breakpoints=tuple(scene.planned))
         except LeaveError:
             return None
 

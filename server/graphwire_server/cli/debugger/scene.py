@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from graphwire import Client, Resume
+from graphwire import Breakpoint, Client, Resume
 from graphwire.enums import PauseKind
 from graphwire.errors import ConnectionLostError, GraphwireError, PauseNotFoundError
 from graphwire.values import AssistantGraph, Pause
@@ -33,6 +33,7 @@ class Scene:
         lines: Where the person types.
         standing: Where the thread stood when it was looked at last.
         verdicts: What was decided on what waits.
+        planned: Breakpoints for the run that is set going next, where none takes any now.
     """
 
     standing: Standing
@@ -43,6 +44,7 @@ class Scene:
         self.client = client
         self.lines = lines
         self.verdicts = Verdicts()
+        self.planned: list[Breakpoint] = []
         self._graphs: dict[tuple[str, int], AssistantGraph | None] = {}
         self._seen: dict[Path, Any] | None = None
         self._selected: list[str] = []
@@ -149,6 +151,9 @@ class Scene:
             if pause.pause_id not in known and self.verdicts.drop(pause.pause_id):
                 self._say_dropped(pause)
         self._selected = [each for each in self._selected if each in known]
+        run = self.standing.run
+        taken = {each.breakpoint_id for each in run.breakpoints} if run is not None else set()
+        self.planned = [each for each in self.planned if each.breakpoint_id not in taken]
 
     def look_again(self) -> None:
         """Shows what has come of an edit, or of what others did meanwhile."""

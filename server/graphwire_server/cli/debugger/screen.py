@@ -23,7 +23,7 @@ from graphwire_server.cli.drawing.signs import REPEATS, node_path
 from graphwire_server.cli.message import call_text, compact
 from graphwire_server.cli.pauses import sent, where
 from graphwire_server.cli.tables import time_until
-from graphwire_server.cli.visible import kept
+from graphwire_server.cli.visible import kept, visible_text
 
 #: How many changes of a state are shown.
 _CHANGES = 10
@@ -258,16 +258,24 @@ def show_calls(console: Console, calls: Sequence[WaitingCall], verdicts: Verdict
         return
     console.print()
     console.print(Text("tool calls", style="dim"))
+    first: dict[tuple[str, str], int] = {}
     for number, waiting in enumerate(calls, 1):
         decision = verdicts.decision(waiting)
-        console.print(call_row(number, waiting), overflow="fold")
+        console.print(call_row(console, number, waiting))
+        if first.setdefault(waiting.key, number) != number:
+            note = f"has the id of {first[waiting.key]}: a verdict on one is on both"
+            console.print(Padding(Text(note, style="dim"), (0, 0, 0, 5), expand=False))
         if decision is not None:
             console.print(Padding(decision_text(waiting, decision), (0, 0, 0, 5), expand=False))
 
 
-def call_row(number: int, waiting: WaitingCall) -> Text:
-    """Returns a tool call with its number."""
-    return Text(f"  {number}  ") + call_text(waiting.call.name, waiting.call.args)
+def call_row(console: Console, number: int, waiting: WaitingCall) -> Text:
+    """Returns a tool call with its number, folded below its name."""
+    begin = f"  {number}  "
+    # Before it is measured: escaped it takes more room.
+    call = visible_text(call_text(waiting.call.name, waiting.call.args))
+    rows = call.wrap(console, max(20, console.width - len(begin)), overflow="fold")
+    return Text(begin) + Text(f"\n{' ' * len(begin)}").join(rows)
 
 
 def decision_text(waiting: WaitingCall, decision: Decision) -> Text:

@@ -41,6 +41,7 @@ class Debugger:
         *,
         modes: Sequence[StreamMode] = (),
         approve: bool = False,
+        stateless: bool = False,
         prompt: Prompt | None = None,
     ) -> None:
         """Prepares it.
@@ -51,6 +52,7 @@ class Debugger:
             console: Where it writes.
             modes: The stream modes that were asked for.
             approve: Go on at breakpoints without asking.
+            stateless: Whether the thread goes with its last run.
             prompt: Asks; None: one of its own does.
         """
         self.prompt = prompt or Prompt(console, client)
@@ -59,6 +61,7 @@ class Debugger:
         self._console = console
         self._modes = modes
         self._approve = approve
+        self._stateless = stateless
         self._shown: set[str] = set()
 
     def follow(self, stream: RunStream, *, goes_on: bool = False) -> Outcome:
@@ -90,7 +93,9 @@ class Debugger:
             if following is None:
                 return self._leave(outcome.thread_id)
             outcome = following
-        return exit_code(outcome)
+        kept = outcome.thread_id and not self._stateless
+        back = self._connection.command("attach", outcome.thread_id) if kept else ""
+        return exit_code(outcome, back=back)
 
     def go_on(self, thread_id: str) -> ExitCode:
         """Asks how a paused thread goes on, to the end of its last run."""
@@ -175,8 +180,10 @@ class Debugger:
         stop = stop_at_start() if going.stops_at_start else None
         if going.resume is None:
             options = {**options, "stream_modes": MODES_FOR_PEOPLE}
+        if going.breakpoints:
+            options = {**options, "breakpoints": going.breakpoints}
         if stop is not None:
-            options = {**options, "breakpoints": [stop]}
+            options = {**options, "breakpoints": [*going.breakpoints, stop]}
         stream = self._client.runs.stream(
             thread_id, going.assistant_id, resume=going.resume, input=going.input, **options
         )
