@@ -133,6 +133,11 @@ class Cursor:
         )
 
     @property
+    def retrying(self) -> bool:
+        """Whether the last try has failed, and nothing has come since."""
+        return self._retry.failing
+
+    @property
     def _rejoining(self) -> bool:
         return self.last_sequence > self._stream.after_sequence
 
@@ -158,3 +163,8 @@ class Streamed:
     def last_sequence(self) -> int:
         """The sequence of the last event that has come, for `runs.join`."""
         return self._cursor.last_sequence
+
+    @property
+    def retrying(self) -> bool:
+        """Whether the connection is lost at present, and is tried again."""
+        return self._cursor.retrying

@@ -85,6 +85,11 @@ class Retry:
         self._failing_since: float | None = None
         self._failures = 0
 
+    @property
+    def failing(self) -> bool:
+        """Whether nothing has come back since a try failed."""
+        return self._failing_since is not None
+
     def remaining(self) -> float | None:
         """Returns how many seconds are left for the next try; None: no limit."""
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())

@@ -85,7 +85,7 @@ def test_both_streams_tell_the_same_about_themselves() -> None:
         return {name for name, _ in inspect.getmembers(owner, lambda m: isinstance(m, property))}
 
     assert properties(AsyncRunStream) == properties(RunStream)
-    assert properties(RunStream) == {"run_id", "thread_id", "last_sequence"}
+    assert properties(RunStream) == {"run_id", "thread_id", "last_sequence", "retrying"}
     assert properties(AsyncFollowStream) == properties(FollowStream) == {"cursor"}
 
 

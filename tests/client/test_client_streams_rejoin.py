@@ -68,6 +68,22 @@ async def test_a_cut_connection_is_joined_again_after_the_last_event(
     assert scripted.requests("JoinRun") == [pb.JoinRunRequest(run_id="r", after_sequence=2)]
 
 
+async def test_a_stream_tells_that_it_is_being_tried_again(
+    client: AsyncClient, scripted: ScriptedServer
+) -> None:
+    stream = start(client)
+    retrying = []
+
+    def joined(*_: Any) -> Iterator[Any]:
+        retrying.append(stream.retrying)
+        yield from wire.joined(wire.end(3))
+
+    scripted.on("StreamRun", then(wire.streamed(wire.metadata(), wire.custom(2)), unavailable))
+    scripted.on("JoinRun", joined)
+    assert await sequences(stream) == [1, 2, 3]
+    assert (retrying, stream.retrying) == ([True], False)
+
+
 async def test_a_restarted_server_is_joined_again(
     client: AsyncClient, scripted: ScriptedServer
 ) -> None:

@@ -59,6 +59,7 @@ def follow(
         pause: Asks for the run to pause, which Ctrl-C does the first time; another one leaves it
             to that and exits. None: the first one leaves the run going already.
     """
+    view.follow(stream)
     pauses: tuple[Pause, ...] = ()
     end: End | None = None
     first = None if pause is None else _FirstPauses(stream, view, pause)

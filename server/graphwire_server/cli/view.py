@@ -36,6 +36,7 @@ from graphwire_server.wording import counted
 
 _INDENT = 2
 _REFRESH = 12
+_LOST = "the server can't be reached, trying again"
 #: How many rows of a terminal one channel's update may take.
 _UPDATE_ROWS = 6
 _STYLES = {
@@ -43,6 +44,14 @@ _STYLES = {
     RunStatus.INTERRUPTED: ("‖", "yellow"),
     RunStatus.CANCELLED: ("–", "yellow"),
 }
+
+
+class Retrying(Protocol):
+    """What may be lost for a while."""
+
+    @property
+    def retrying(self) -> bool:
+        """Whether it is lost at present, and is tried again."""
 
 
 class View(Protocol):
@@ -53,6 +62,9 @@ class View(Protocol):
 
     def note(self, text: str) -> None:
         """Takes what is to be said beside the progress, from now on."""
+
+    def follow(self, connection: Retrying) -> None:
+        """Takes that from which the events come, to tell when it is lost."""
 
     def __enter__(self) -> Self:
         """Begins to show."""
@@ -75,6 +87,9 @@ class JsonView(View):
 
     def note(self, text: str) -> None:
         """Does nothing: there is no line of progress."""
+
+    def follow(self, connection: Retrying) -> None:
+        """Does nothing."""
 
     def __enter__(self) -> Self:
         """Does nothing."""
@@ -118,6 +133,7 @@ class HumanView(View):
         self._width = max(20, console.width - _INDENT) if self._on_terminal else None
         self._goes_on = goes_on
         self._note = note
+        self._connection: Retrying | None = None
         self._shown = set() if shown is None else shown
         self._shown_before = frozenset(self._shown)
         self._open: dict[str, OpenMessage] = {}
@@ -158,6 +174,10 @@ class HumanView(View):
     def note(self, text: str) -> None:
         """Takes what is to be said beside the progress, from now on."""
         self._note = text
+
+    def follow(self, connection: Retrying) -> None:
+        """Takes that from which the events come, to tell when it is lost."""
+        self._connection = connection
 
     def show(self, event: Event) -> None:
         """Shows an event."""
@@ -304,9 +324,12 @@ class HumanView(View):
         tasks = list(self._tasks.values())
         nodes = ", ".join(f"{node} {now - since:.1f} s" for node, since in tasks[:3])
         more = f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
+        doing = (f"{nodes}{more}" or "waiting", "cyan")
+        if self._connection is not None and self._connection.retrying:
+            doing = (_LOST, "red")
         self._spinner.update(
             text=Text.assemble(
-                (f"{nodes}{more}" or "waiting", "cyan"),
+                doing,
                 (f"  {now - self._began:.1f} s in all   {self._note}", "dim"),
                 no_wrap=True,
                 overflow="ellipsis",

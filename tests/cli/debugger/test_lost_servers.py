@@ -17,12 +17,14 @@ from graphwire_server.cli.exit_codes import ExitCode
 from rich.console import Console
 
 from tests.cli.command import ID, AtATerminal
+from tests.e2e.gates import Gate
 from tests.servers import ZOO, ServerProcess
 
 from .prompts import LOG, PROMPT
 
 
-def test_the_prompt_outlives_its_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("typed", ["b", "a 2 found"])
+def test_the_prompt_outlives_its_server(tmp_path: Path, typed: str) -> None:
     server = ServerProcess(tmp_path / "zoo.db", ZOO).start()
     with AtATerminal("run", "ask_parallel", *LOG, "--step", "-s", server.address) as run:
         run.read_until("▶ before left\n")
@@ -31,7 +33,7 @@ def test_the_prompt_outlives_its_server(tmp_path: Path) -> None:
         run.answer(PROMPT, "a 1 kept")
         run.read_until("not answered yet: at a question of right\n")
         server.kill()
-        run.answer(PROMPT, "b")
+        run.answer(PROMPT, typed)
         run.read_until("the server can't be reached: try again when it is back\n")
         server.start()
         run.read_until(PROMPT)
@@ -40,7 +42,7 @@ def test_the_prompt_outlives_its_server(tmp_path: Path) -> None:
             run.type("b\n")
             run.read_until(PROMPT)
         # What was decided before is still there.
-        run.type("a 2 found\n")
+        run.type("a 2 found\n" if typed == "b" else "c\n")
         run.read_until("✓ succeeded")
         assert run.wait() == 0
     thread = ID.findall(run.screen)[0]
@@ -49,6 +51,19 @@ def test_the_prompt_outlives_its_server(tmp_path: Path) -> None:
             "left: 'kept'",
             "right: 'found'",
         ]
+    assert server.stop() == 0
+
+
+def test_a_server_that_is_lost_is_told_beside_the_progress(tmp_path: Path) -> None:
+    server, gate = ServerProcess(tmp_path / "zoo.db", ZOO).start(), Gate(tmp_path / "gate")
+    with AtATerminal("run", "gated", "--input", gate.input.json, "-s", server.address) as run:
+        run.read_until("gate 0.")
+        server.kill()
+        run.read_until("the server can't be reached, trying again")
+        server.start()
+        gate.open()
+        run.read_until("✓ succeeded")
+        assert run.wait() == 0
     assert server.stop() == 0
 
 

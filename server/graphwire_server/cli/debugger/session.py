@@ -176,6 +176,8 @@ class Debugger:
 
     def run(self, thread_id: str, going: GoOn) -> Outcome:
         """Runs what a person has asked for, and shows it to its end."""
+        # A stream waits long for a server that is gone; the person hears of it at the prompt.
+        self._client.threads.get(thread_id)
         options = going.options
         stop = stop_at_start() if going.stops_at_start else None
         if going.resume is None:
