@@ -23,6 +23,7 @@ from tests.e2e.drive import (
     value,
     wait,
 )
+from tests.e2e.driven import DrivenThread
 from tests.e2e.gates import Gate
 from tests.servers import ServerProcess
 
@@ -500,3 +501,15 @@ def test_every_kind_of_graph_finds_its_threads_and_its_store_after_a_restart(
         ],
         "contextual": [("updates", "greet", {"log": ["Ada speaks en"]}), done],
     }
+
+
+def test_objects_of_which_the_schema_says_nothing_are_what_they_were_after_a_pause(
+    thread: DrivenThread,
+) -> None:
+    """They are of the project's own classes: in a dict, in a list, in what a Send carries."""
+    thread.start("carries", {"log": []}, interrupt_before=["deliver", "unpack"])
+    thread.resume(answer="to")
+    assert [pause.node for pause in thread.pauses] == ["deliver", "deliver"]
+    thread.resume()
+    thread.resume()
+    assert (thread.status, thread.log) == ("IDLE", ["trip", "work", "to 0", "to 1"])

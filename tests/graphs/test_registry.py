@@ -202,7 +202,13 @@ async def test_the_servers_checkpointer_replaces_what_a_graph_carries(
 
 
 @pytest.mark.parametrize(
-    ("own", "kept"), [("None", False), ("InMemoryStore()", False), ("Mine()", True)]
+    ("own", "kept"),
+    [
+        ("None", False),
+        ("InMemoryStore()", False),
+        ("Mine()", True),
+        ("InMemoryStore(index={'dims': 1, 'embed': lambda texts: [[1.0] for _ in texts]})", True),
+    ],
 )
 async def test_the_servers_store_replaces_none_and_the_one_in_memory(
     write_project: WriteProject, own: str, kept: bool

@@ -22,6 +22,7 @@ from graphwire_server.graphs.tool_calls import (
     Decision,
     Review,
     amendment,
+    answered_by_a_reviewer,
     calls_left,
     merged,
     pending_tool_calls,
@@ -198,7 +199,7 @@ def test_a_list_of_messages_is_a_state_too() -> None:
     ],
 )
 def test_a_task_that_was_sent_calls_gets_those_that_are_left(given: Any, left: Any) -> None:
-    task = reviewed(Review((EDIT_A, REJECT_B)), given, MERGED, STATE, "task")
+    task = reviewed(Review((EDIT_A, REJECT_B)), given, MERGED, STATE, "task", own_input=True)
     assert (task.input, task.runs) == (left, True)
 
 
@@ -558,3 +559,16 @@ def test_of_two_reviews_of_one_task_the_later_is_about_what_the_earlier_has_left
     left = orjson.loads(calls_left(orjson.dumps(calls).decode(), (a, later[2], d, rejected)))
     edited = [{**calls[n], "args": {"n": n}} for n in (0, 3)]
     assert left == [edited[0], calls[1], edited[1], calls[5], calls[6]]
+
+
+def test_a_tool_node_is_held_back_from_what_a_reviewer_has_answered_and_from_nothing_else() -> None:
+    task = reviewed(
+        Review((Decision("a", "reject"), Decision("b", "approve"))), STATE, ROOT, STATE, "t"
+    )
+    (answer,) = [message for message in task.written if isinstance(message, ToolMessage)]
+    by_a_tool = ToolMessage("done", tool_call_id="a", id="of the tool")
+    assert answered_by_a_reviewer([*STATE, by_a_tool], ROOT) is None
+    assert answered_by_a_reviewer([*STATE, answer], ROOT) == Review((Decision("b", "approve"),))
+    # What is said later is another message.
+    later = AIMessage("", id="later", tool_calls=[A])
+    assert answered_by_a_reviewer([*STATE, answer, later], ROOT) is None

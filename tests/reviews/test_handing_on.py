@@ -82,3 +82,40 @@ def test_a_node_of_its_own_that_runs_them_takes_a_review_beside_a_tool_node(
     (pause,) = talk.ask("of_two_kinds", REFUND, MAIL, interrupt_before=["danger"])
     assert waiting(pause) == [REFUND, MAIL]
     assert ran(talk.review(reject("r"), approve("m"))) == [["mail", "ann"]]
+
+
+@pytest.mark.parametrize("agent", ["checked_bound", "checked_in_row"])
+def test_a_tool_node_is_one_whatever_is_around_it(talk: Conversation, agent: str) -> None:
+    talk.ask(agent, REFUND, MAIL, interrupt_before=["check"])
+    with talk.refused("INVALID_ARGUMENT", "REVIEW_MISMATCH", "resume.review"):
+        talk.review(reject("r"), approve("m"))
+
+
+@pytest.mark.parametrize("agent", ["checked_child", "checked_by_command"])
+def test_where_nobody_can_know_what_was_rejected_before_it_is_run_by_no_tool_node(
+    talk: Conversation, agent: str
+) -> None:
+    talk.ask(agent, REFUND, MAIL, interrupt_before=["check"])
+    events = talk.review(reject("r", "No."), approve("m"))
+    assert [each for each in ran(events) if each[0] != "looked"] == [["mail", "ann"]]
+    assert sorted(talk.messages()[2:4]) == [MAILED, ["r", "refund", "error", "No."]]
+    assert talk.status == "IDLE"
+
+
+def test_what_expires_there_runs_nothing(talk: Conversation) -> None:
+    hurried = breakpoint_pb2.Breakpoint(
+        node="check",
+        expires_after=Duration(seconds=1),
+        on_expiry=breakpoint_pb2.ON_EXPIRY_REJECT,
+        expiry_message="Too late.",
+    )
+    talk.ask("checked_child", REFUND, interrupt_before=[], breakpoints=[hurried])
+    until(lambda: talk.status == "IDLE", "it has expired")
+    late = ["r", "refund", "error", "Too late."]
+    assert talk.messages() == ["question", [REFUND], late, {"sees": [[REFUND], [late]]}]
+
+
+def test_calls_that_the_state_has_a_second_time_are_decided_on_once(talk: Conversation) -> None:
+    (pause,) = talk.ask("noting", REFUND, MAIL)
+    assert waiting(pause) == [REFUND, MAIL]
+    assert ran(talk.review(edit("r", amount=1), reject("m"))) == [["refund", 1]]

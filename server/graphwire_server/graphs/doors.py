@@ -31,8 +31,13 @@ from graphwire_server.graphs.stops import (
     met_after,
     stored_met,
 )
-from graphwire_server.graphs.tool_calls import Review, Reviewed, reviewed
-from graphwire_server.graphs.tool_nodes import handing_on, tool_nodes
+from graphwire_server.graphs.tool_calls import (
+    Review,
+    Reviewed,
+    answered_by_a_reviewer,
+    reviewed,
+)
+from graphwire_server.graphs.tool_nodes import handing_on, runs_tool_calls, tool_nodes
 
 
 class Doorkeeper(Protocol):
@@ -110,7 +115,9 @@ def _copy(graph: AnyPregel, path: Path, places: dict[Path, Place], *, keeps: boo
     nodes = {}
     for name, node in graph.nodes.items():
         child = node.bound if isinstance(node.bound, Pregel) else None
-        reviewing = Reviewing(messages, compat.destinations(graph, name))
+        reviewing = Reviewing(
+            messages, compat.destinations(graph, name), runs_tool_calls(node.bound)
+        )
         if child is not None:
             inner = _copy(
                 child, (*path, name), places, keeps=keeps and child.checkpointer is not False
@@ -208,21 +215,28 @@ class Reviewing:
     Attributes:
         messages: Where the node's graph has its messages; None if nowhere.
         destinations: Where the node alone decides to go, if it does; see `compat.destinations`.
+        runs_calls: Whether the node is LangGraph's tool node.
     """
 
     messages: StateMessages | None
     destinations: tuple[str, ...]
+    runs_calls: bool = False
 
     def __call__(self, input: Any, config: RunnableConfig | None) -> Reviewed | None:
         """Returns what a review makes of a task; None if there is no review."""
         keeper = current_doorkeeper.get()
         task = compat.task_of(config) if keeper is not None else None
         review = keeper.review(task) if keeper is not None and task is not None else None
+        sent = compat.was_sent(config)
+        if review is None and task is not None and self.runs_calls and not sent:
+            review = answered_by_a_reviewer(input, self.messages)
         if review is None or task is None:
             return None
         state = compat.read_channel(config, self.messages.channel) if self.messages else None
         goto = self.destinations[0] if len(self.destinations) == 1 else ""
-        return reviewed(review, input, self.messages, state, task.task_id, goto=goto)
+        return reviewed(
+            review, input, self.messages, state, task.task_id, goto=goto, own_input=sent
+        )
 
 
 class SubgraphDoor(Runnable[Any, Any]):

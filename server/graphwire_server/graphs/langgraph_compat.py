@@ -261,6 +261,12 @@ def task_of(config: RunnableConfig | None) -> Task | None:
     return Task(configurable["__pregel_task_id"], node, namespace[:-1])
 
 
+def was_sent(config: RunnableConfig | None) -> bool:
+    """Returns whether the task that a config was made for has an input of its own."""
+    path = (config or {}).get("metadata", {}).get("langgraph_path") or ("",)
+    return bool(path[0] == PUSH)
+
+
 class TaskWrites(NamedTuple):
     """What the writes of a task of an unfinished step say.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
@@ -25,7 +26,10 @@ from graphwire_server.graphs.load_errors import GraphBuildError, NotAGraphError,
 from graphwire_server.graphs.loader import load_object
 from graphwire_server.graphs.node_threads import graph_code
 from graphwire_server.graphs.project import GraphSpec, Project
-from graphwire_server.storage.checkpoints.allowlist import reachable_types
+from graphwire_server.graphs.sources import is_project_file
+from graphwire_server.storage.checkpoints.allowlist import OwnTypes, reachable_types
+
+_log = structlog.stdlib.get_logger("graphwire.graphs")
 
 _CHECK_HINT = "a factory is called once at the start, with an empty config and no context"
 
@@ -36,20 +40,22 @@ class Persistence:
 
     Attributes:
         checkpointer: Keeps the threads of all graphs, whatever they were compiled with.
-        store: For graphs that carry none, or an InMemoryStore.
+        store: For graphs that carry none, or an InMemoryStore without an index.
         types: The (module, name) of types that checkpoints may be read into, besides those
             that a graph's schemas reach.
+        own_types: Those of the project's own modules.
     """
 
     checkpointer: BaseCheckpointSaver[Any]
     store: BaseStore
     types: frozenset[TypeName] = frozenset()
+    own_types: OwnTypes = field(default_factory=lambda: OwnTypes(lambda file: False))
 
     def attach(self, graph: AnyPregel) -> AnyPregel:
         """Returns a copy of a graph with these; the graph itself stays as it is."""
-        types = reachable_types(graph) | self.types
+        types = reachable_types(graph) | self.types | self.own_types.known()
         update: dict[str, Any] = {"checkpointer": self.checkpointer.with_allowlist(types)}
-        if graph.store is None or type(graph.store) is InMemoryStore:
+        if graph.store is None or _keeps_nothing_special(graph.store):
             update["store"] = self.store
         return copy_with(graph, update)
 
@@ -83,6 +89,13 @@ class LoadedGraph:
     def input_schema(self) -> str | None:
         """Returns the JSON Schema of its input; None if it has none, or is made anew each time."""
         return None if isinstance(self._source, Factory) else schemas.describe(self._source).input
+
+    @property
+    def keeps_store_in_memory(self) -> bool:
+        """Tells whether its store is its own and is lost with the process."""
+        return not isinstance(self._source, Factory) and isinstance(
+            self._source.store, InMemoryStore
+        )
 
     def doored(self, graph: AnyPregel) -> DooredGraph:
         """Returns a copy with doors of a graph that `open` has yielded."""
@@ -156,10 +169,21 @@ class GraphRegistry:
         Raises:
             GraphLoadError: The first graph that can't be loaded, and where it fails.
         """
-        persistence = Persistence(checkpointer, store, project.checkpoint_types)
-        return cls(
-            {spec.name: await _load(project, spec, persistence) for spec in project.graphs.values()}
-        )
+        roots = project.source_roots
+        own = OwnTypes(lambda file: is_project_file(file, roots))
+        persistence = Persistence(checkpointer, store, project.checkpoint_types, own)
+        graphs = {
+            spec.name: await _load(project, spec, persistence) for spec in project.graphs.values()
+        }
+        for name, loaded in graphs.items():
+            if loaded.keeps_store_in_memory:
+                _log.warning(
+                    "store_in_memory",
+                    graph=name,
+                    advice="Its InMemoryStore has an index, which the server's store has not, so "
+                    "it stays: what it holds is lost with the process, and no other server has it.",
+                )
+        return cls(graphs)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -169,6 +193,14 @@ class GraphRegistry:
     def get(self, name: str) -> LoadedGraph | None:
         """Returns a graph by its name, or None."""
         return self._graphs.get(name)
+
+
+def _keeps_nothing_special(store: BaseStore) -> bool:
+    """Returns whether the server's store does what an InMemoryStore does, and keeps it.
+
+    One with an index finds things by their meaning, which the server's does not.
+    """
+    return type(store) is InMemoryStore and not store.index_config
 
 
 async def _load(project: Project, spec: GraphSpec, persistence: Persistence) -> LoadedGraph:

@@ -300,6 +300,7 @@ def reviewed(
     task_id: str,
     *,
     goto: str = "",
+    own_input: bool = False,
 ) -> Reviewed:
     """Applies a review to a task that is about to begin.
 
@@ -310,10 +311,11 @@ def reviewed(
         state: What is there.
         task_id: The task.
         goto: Where the node goes, if it alone says so.
+        own_input: Whether the task was sent what it would get, and does not get the state.
     """
     there = list(state) if isinstance(state, list | tuple) else []
     listed = _messages_in(given, kept.channel) if kept is not None else []
-    waiting = _calls_in(given)
+    waiting = _calls_in(given) if own_input else None
     sent = waiting is not None
     if waiting is None:
         waiting = _unanswered(listed or there)
@@ -355,6 +357,31 @@ def reviewed(
         state=there,
         goto=goto,
     )
+
+
+def answered_by_a_reviewer(given: Any, kept: StateMessages | None) -> Review | None:
+    """Returns the review of a tool node that must not run what a reviewer has answered before it.
+
+    The tool node runs every call of the last message, answered or not. Where a call was rejected
+    at a node before it, or answered there in the tool's place, it is not to run any more; what a
+    tool has answered may run again. None if no reviewer has answered any of its calls.
+    """
+    messages = _messages_in(given, kept.channel) if kept is not None else []
+    asks = _last_ai(messages)
+    if asks is None:
+        return None
+    there = {message.id for message in messages if isinstance(message, ToolMessage)}
+    mine = {_id(call) for call in asks.tool_calls if _answer_id(asks.id or "", call) in there}
+    left = [call for call in asks.tool_calls if _id(call) not in mine]
+    return Review(tuple(Decision(_id(call), "approve") for call in left)) if mine else None
+
+
+def _answer_id(whose: str, call: ToolCall) -> str:
+    """Returns the id of the message in which a reviewer answers a call.
+
+    However often it is written, and by whichever of several tasks: it is one message.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{whose} {_id(call)}"))
 
 
 def amendment(
@@ -433,7 +460,12 @@ def _calls_in(given: Any) -> list[ToolCall] | None:
 
 
 def _key_of_calls(given: Mapping[str, Any]) -> str | None:
-    """Returns under which key an object has tool calls; None if under none, or under several."""
+    """Returns under which key an object has tool calls; None if under none, or under several.
+
+    One that has the message itself is a state: what else it has of the calls is its own affair.
+    """
+    if any(_last_ai(each) is not None for each in given.values() if isinstance(each, list)):
+        return None
     if _is_call(given.get("tool_call")):
         return "tool_call"
     keys = [key for key, value in given.items() if _is_call(value) or _are_calls(value)]
@@ -514,8 +546,7 @@ def _edited(call: ToolCall, decision: Decision) -> Any:
 
 
 def _answer(call: ToolCall, decision: Decision, whose: str) -> ToolMessage:
-    # However often it is written, and by whichever of several tasks: it is one message.
-    message_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{whose} {_id(call)}"))
+    message_id = _answer_id(whose, call)
     if decision.decision == "reject":
         return ToolMessage(
             content=decision.message or REJECTED,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from langchain_core.runnables import RunnableSequence, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
+from langgraph._internal._runnable import RunnableSeq
 from langgraph.graph import END, START
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
@@ -15,7 +18,21 @@ from graphwire_server.graphs.langgraph_compat import AnyPregel
 
 def tool_nodes(graph: AnyPregel) -> frozenset[str]:
     """Returns the nodes that are LangGraph's tool node."""
-    return frozenset(name for name, node in graph.nodes.items() if isinstance(node.bound, ToolNode))
+    return frozenset(name for name, node in graph.nodes.items() if runs_tool_calls(node.bound))
+
+
+def runs_tool_calls(runnable: Any) -> bool:
+    """Returns whether what a node runs is LangGraph's tool node, or something around one."""
+    match runnable:
+        case ToolNode():
+            return True
+        case RunnableBindingBase():
+            return runs_tool_calls(runnable.bound)
+        case RunnableWithFallbacks():
+            return any(map(runs_tool_calls, runnable.runnables))
+        case RunnableSequence() | RunnableSeq():
+            return any(map(runs_tool_calls, runnable.steps))
+    return False
 
 
 def handing_on(graph: AnyPregel) -> dict[str, tuple[str, ...]]:

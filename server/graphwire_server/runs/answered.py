@@ -92,11 +92,18 @@ class Past:
             "there is an `answer`, but the thread waits at no interrupt()"
         )
 
-    def nothing_to_review(self) -> errors.PauseNotOpenError:
+    def nothing_to_review(self, open_pauses: Sequence[PauseRecord]) -> errors.PauseNotOpenError:
         """Returns the error for a review that names no pause, where none has tool calls."""
         pause = self._resumed_last(_has_tool_calls)
         if pause is not None:
             return resolved(pause)
+        asks = [p for p in open_pauses if p.kind is PauseKind.INTERRUPT and _has_tool_calls(p)]
+        if asks:
+            return errors.PauseNotOpenError(
+                f"there is a `review`, but node {asks[0].node!r} asks about the tool calls itself: "
+                f"its question takes an `answer`, in the form that the node wants (pause "
+                f"{asks[0].pause_id})"
+            )
         return errors.PauseNotOpenError(
             "there is a `review`, but the thread waits before no node with tool calls"
         )

@@ -171,7 +171,7 @@ def _reviewed(
     if resume.review is not None:
         open_to_review = [p for p in open_pauses if _takes_review(p) and p.tool_calls != "[]"]
         if not open_to_review:
-            raise past.nothing_to_review()
+            raise past.nothing_to_review(open_pauses)
         if len(open_to_review) > 1:
             raise errors.AmbiguousAnswerError(
                 f"{len(open_to_review)} pauses with tool calls are open; review them by id in "

@@ -16,6 +16,7 @@ from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.cache.memory import InMemoryCache
 from langgraph.config import get_stream_writer
@@ -277,6 +278,53 @@ def _of_two_kinds() -> Any:
     return builder
 
 
+def _checked(tools: Any, check: Any = _look) -> Any:
+    """A node that only looks, before what runs the calls in a way of its own."""
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("model", model)
+    builder.add_node("check", check)
+    builder.add_node("tools", tools)
+    builder.add_edge(START, "model")
+    builder.add_conditional_edges("model", lambda s: "check" if _asks(s) else END, ["check", END])
+    if check is _look:
+        builder.add_edge("check", "tools")
+    builder.add_edge("tools", "model")
+    return builder
+
+
+def _child_with_tools() -> Any:
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("run", ToolNode(TOOLS))
+    builder.add_edge(START, "run")
+    return builder.compile()
+
+
+def _look_and_go(state: MessagesState) -> Any:
+    return Command(goto="tools")
+
+
+def _as_it_is(state: Any) -> Any:
+    return state
+
+
+class Noting(MessagesState):
+    """A state that has the calls a second time, for somebody who looks at it."""
+
+    pending: list[dict[str, Any]]
+    tool_call: dict[str, Any]
+
+
+def _model_that_notes(state: Noting) -> Any:
+    message = answer(state["messages"])
+    calls = message.tool_calls
+    return {"messages": [message], **({"pending": calls, "tool_call": calls[0]} if calls else {})}
+
+
+checked_child = _checked(_child_with_tools()).compile()
+checked_bound = _checked(ToolNode(TOOLS).with_config(tags=["mine"])).compile()
+checked_in_row = _checked(RunnableLambda(_as_it_is) | ToolNode(TOOLS)).compile()
+checked_by_command = _checked(ToolNode(TOOLS), _look_and_go).compile()
+noting = of(Noting, _model_that_notes, ToolNode(TOOLS)).compile()
 guarded = _guarded().compile()
 audited = _audited().compile()
 of_two_kinds = _of_two_kinds().compile()

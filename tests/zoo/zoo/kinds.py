@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command, Send, interrupt
 from langgraph_sdk.runtime import ServerRuntime
 from pydantic import BaseModel
 
@@ -29,6 +31,61 @@ class Person:
 async def _greet(state: Log, runtime: Runtime[Person]) -> Log:
     person = runtime.context
     return {"log": [f"{person.name} speaks {person.language}"]}
+
+
+@dataclass
+class Plan:
+    """What the schema of `carries` says nothing of."""
+
+    title: str
+
+
+class Report(BaseModel):
+    """The same, as a model."""
+
+    plan: Plan
+
+
+class Carrying(TypedDict, total=False):
+    """A state whose schema does not say what is in it."""
+
+    bag: dict[str, Any]
+    sent: Annotated[list[str], operator.add]
+    log: Annotated[list[str], operator.add]
+
+
+async def _pack(state: Carrying) -> Carrying:
+    return {"bag": {"plan": Plan("trip"), "reports": [Report(plan=Plan("work"))]}}
+
+
+async def _ask(state: Carrying) -> Command[Any]:
+    answer = interrupt("go on?")
+    parts = [Send("deliver", {"to": Plan(f"{answer} {n}")}) for n in range(2)]
+    return Command(goto=parts, update={"log": [state["bag"]["plan"].title]})
+
+
+async def _deliver(given: Any) -> Carrying:
+    return {"sent": [given["to"].title]}
+
+
+async def _unpack(state: Carrying) -> Carrying:
+    bag = state["bag"]
+    return {"log": [bag["reports"][0].plan.title, *sorted(state["sent"])]}
+
+
+def _carries() -> StateGraph[Any]:
+    graph = StateGraph(Carrying)
+    graph.add_node("pack", _pack)
+    graph.add_node("ask", _ask)
+    graph.add_node("deliver", RunnableLambda(_deliver))
+    graph.add_node("unpack", _unpack)
+    graph.add_edge(START, "pack")
+    graph.add_edge("pack", "ask")
+    graph.add_edge("deliver", "unpack")
+    return graph
+
+
+carries = _carries().compile()
 
 
 def _contextual() -> StateGraph[Any, Any]:

@@ -1,10 +1,11 @@
-"""The types that a graph's schemas reach: those that its checkpoints may be read into."""
+"""The types that a graph's checkpoints may be read into: those that its schemas reach, and those
+of the project's own modules."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -46,6 +47,38 @@ def reachable_types(graph: AnyPregel) -> frozenset[TypeName]:
             found.add((annotation.__module__, annotation.__name__))
         pending += [_plain(part) for part in _parts(annotation)]
     return frozenset(found)
+
+
+class OwnTypes:
+    """The types with fields that the modules of a project define, whatever names them.
+
+    A state often has objects of which no annotation tells: in a dict, as the result of a task,
+    or in what is sent to a node. They are the project's own code, which runs in this process
+    anyway. Nothing is imported for them: what counts is what is there when it is asked for.
+    """
+
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        """Takes what says of a module's file whether it is the project's own."""
+        self._is_own = is_own
+        self._seen: set[str] = set()
+        self._types: set[TypeName] = set()
+
+    def known(self) -> frozenset[TypeName]:
+        """Returns the (module, name) of each of them that there is now."""
+        for name in sys.modules.keys() - self._seen:
+            module = sys.modules.get(name)
+            if getattr(getattr(module, "__spec__", None), "_initializing", False):
+                continue  # it is being imported: there may be more in a moment
+            self._seen.add(name)
+            file = getattr(module, "__file__", None)
+            if isinstance(file, str) and self._is_own(file):
+                self._types.update(
+                    (name, key)
+                    for key, value in list(vars(module).items())
+                    if _is_kept_by_fields(value)
+                    and (value.__module__, value.__name__) == (name, key)
+                )
+        return frozenset(self._types)
 
 
 def _annotations(graph: AnyPregel) -> Iterator[Any]:
