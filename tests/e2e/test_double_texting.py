@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from google.protobuf import duration_pb2
 from graphwire.v1 import run_pb2, runs_pb2, runs_pb2_grpc
 
 from tests.e2e.drive import DEADLINE, checked, get_run, payload, shapes
-from tests.e2e.driven import DrivenThread
+from tests.e2e.driven import DrivenThread, command
 from tests.e2e.gates import Gate, until
 
 ENQUEUE, INTERRUPT, ROLLBACK = (
@@ -155,6 +156,22 @@ def test_a_command_takes_the_place_of_a_run_as_well(thread: DrivenThread, gate: 
     assert shapes(events)[-1] == ("end", "SUCCEEDED")
     assert status(thread, first) in (CANCELLED, SUCCEEDED)
     assert "told" in thread.log
+
+
+@pytest.mark.parametrize("goto", [["after"], []], ids=["elsewhere", "nowhere"])
+def test_a_command_does_not_go_on_with_the_node_that_it_has_stopped(
+    thread: DrivenThread, gate: Gate, goto: list[str]
+) -> None:
+    thread.create(assistant_id="gated", input=gate.input)
+    gate.wait_begun()
+    said = command({"update": {"log": ["said"]}, "goto": goto})
+    run_id = thread.create(command=said, multitask_strategy=INTERRUPT)
+    gate.open()
+    assert thread.wait(run_id).run.status == run_pb2.RUN_STATUS_SUCCEEDED
+    assert thread.log == ["in", "before", "said", *goto]
+    assert (thread.status, list(thread.now.next)) == ("IDLE", [])
+    # Nobody has waited there again.
+    assert not Path(f"{gate.path}.begun").exists()
 
 
 def test_of_many_who_interrupt_at_once_the_last_one_runs(

@@ -145,3 +145,21 @@ def test_what_skips_the_first_counts_in_the_chain_that_it_goes_on_with(
     gate.open()
     assert ended(end_of(thread, between)) == DONE
     assert ended(end_of(thread, queued)) == ("INTERRUPTED", ["before after"])
+
+
+def test_queued_input_stops_where_its_assistant_has_come_to_stop(
+    thread: DrivenThread, gate: Gate, assistants: Assistants
+) -> None:
+    name = assistants.CreateAssistant(
+        assistants_pb2.CreateAssistantRequest(graph_id="gated", name="it"), timeout=DEADLINE
+    ).assistant.assistant_id
+    begin(thread, gate)
+    queued = queue_input(thread, gate, name)
+    stops = breakpoint_pb2.BreakpointList(breakpoints=[at("after", breakpoint_id="new")])
+    assistants.UpdateAssistant(
+        assistants_pb2.UpdateAssistantRequest(assistant_id=name, breakpoints=stops),
+        timeout=DEADLINE,
+    )
+    gate.open()
+    assert ended(end_of(thread, queued)) == ("INTERRUPTED", ["before after"])
+    assert met(pauses_of(end_of(thread, queued))[0]) == [("new", "ASSISTANT")]

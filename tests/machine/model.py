@@ -121,6 +121,8 @@ class Model:
         elif self.status == "INTERRUPTED":
             run.discards = run.kind == "command"
             self._settle((), (), by="new")
+        if run.kind == "command" and run.makes_room == "INTERRUPT" and self.running:
+            run.discards = True
         starts = resume is not None or not self.active
         self.runs.append(run)
         self.status = "BUSY"

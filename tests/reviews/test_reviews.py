@@ -381,3 +381,15 @@ def test_a_pause_of_any_kind_lists_the_calls_that_wait(talk: Conversation) -> No
         "asking", ["c", "confirm", {"what": "launch"}], interrupt_before=[]
     )
     assert waiting(asking) == [["c", "confirm", {"what": "launch"}]]
+
+
+@pytest.mark.parametrize("decisions", [[edit(amount=1)], [reject("r")], [edit("r", amount=1)]])
+def test_calls_with_one_id_can_only_be_approved(
+    talk: Conversation, decisions: list[dict[str, Any]]
+) -> None:
+    (pause,) = talk.ask("prebuilt", REFUND, ["r", "refund", {"amount": 7}])
+    assert len(waiting(pause)) == 2
+    with talk.refused("INVALID_ARGUMENT", "REVIEW_MISMATCH", "resume.review") as refusal:
+        talk.review(*decisions)
+    assert "several tool calls have one id" in refusal.text
+    assert ran(talk.review(approve("r"))) == [["refund", 5], ["refund", 7]]

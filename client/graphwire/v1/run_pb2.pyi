@@ -177,7 +177,7 @@ class _MultitaskStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mul
     MULTITASK_STRATEGY_INTERRUPT: _MultitaskStrategy.ValueType  # 3
     """Cancel the active runs, those that are queued included; the new run starts when
     they have ended, from what their finished steps have led to. What still waits on the
-    thread then is given up. If the run that is executing pauses before it can be
+    thread then is given up, and so are the nodes that were at work. If the run that is executing pauses before it can be
     cancelled, the new one waits as if it were queued behind it. Not for a resume.
     """
     MULTITASK_STRATEGY_ROLLBACK: _MultitaskStrategy.ValueType  # 4
@@ -201,7 +201,7 @@ a resume, which is never delayed.
 MULTITASK_STRATEGY_INTERRUPT: MultitaskStrategy.ValueType  # 3
 """Cancel the active runs, those that are queued included; the new run starts when
 they have ended, from what their finished steps have led to. What still waits on the
-thread then is given up. If the run that is executing pauses before it can be
+thread then is given up, and so are the nodes that were at work. If the run that is executing pauses before it can be
 cancelled, the new one waits as if it were queued behind it. Not for a resume.
 """
 MULTITASK_STRATEGY_ROLLBACK: MultitaskStrategy.ValueType  # 4

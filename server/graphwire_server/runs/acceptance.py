@@ -134,10 +134,12 @@ def accept(tx: Transaction, request: RunRequest, context: Context) -> Accepted:
         if last in context.batch:
             raise taken_in_batch(thread.thread_id, context.batch[last], waits=False)
         raise MovedOnError(thread.thread_id)
+    # What is stopped to make room is not gone on with, either.
+    stops = request.multitask == "INTERRUPT" and any(not run.status.ended for run in cancelled)
     discards = (
         isinstance(request.start, CommandStart)
         and plan is None
-        and thread.status is ThreadStatus.INTERRUPTED
+        and (thread.status is ThreadStatus.INTERRUPTED or stops)
         and not _leaves(request, thread)
     )
     run_id = new_id()

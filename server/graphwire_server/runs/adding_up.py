@@ -299,13 +299,19 @@ def at_its_turn(tx: Transaction, run: RunRecord) -> RunRecord:
 
     Those of the thread may have been changed while it waited; and a command goes on from the run
     before it, to which some may have been added, or from another one than was there when it was
-    accepted. What it has already, it keeps; and what was removed from it meanwhile stays away.
+    accepted. New input has those of its assistant, as it is by now, beside those of the version
+    that it was accepted with. What it has already, it keeps; and what was removed from it
+    meanwhile stays away.
     """
     thread, spec = tx.thread(run.thread_id), RunSpec.from_json(run.spec)
     assert thread is not None
     of_assistant = _of(spec, BreakpointSource.ASSISTANT)
     own, changed = breakpoints_in(run.breakpoints), spec
     before = inherited(tx, run.thread_id, by=run.run_id)
+    if spec.kind == "input":
+        assistant = tx.assistant(run.assistant_id)
+        if assistant is not None and assistant.graph_id == spec.graph_id:
+            of_assistant = _joined(of_assistant, breakpoints_in(assistant.breakpoints))
     if spec.kind == "command" and before is not None:
         earlier = RunSpec.from_json(before.spec)
         of_assistant = _joined(_of(earlier, BreakpointSource.ASSISTANT), of_assistant)

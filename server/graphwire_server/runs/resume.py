@@ -209,7 +209,8 @@ def _checked(
     beside: Collection[str],
 ) -> list[Decision]:
     """Returns the decisions of a review, each with the id of its tool call."""
-    names = {call["id"]: call["name"] for call in orjson.loads(pause.tool_calls)}
+    calls = orjson.loads(pause.tool_calls)
+    names = {call["id"]: call["name"] for call in calls}
     if not names:
         raise errors.ReviewMismatchError(
             f"no tool calls wait at pause {pause.pause_id}, so there is nothing to decide on; to "
@@ -226,10 +227,16 @@ def _checked(
             metadata={"pause_id": pause.pause_id, "tool_calls": ", ".join(names)},
         )
 
+    if len(names) < len(calls) and any(each.decision != "approve" for each in decisions):
+        raise mismatch(
+            "several tool calls have one id, and nobody can tell which of them is meant; approve "
+            "them, or edit the state",
+            path,
+        )
     found: dict[str, Decision] = {}
     for index, each in enumerate(decisions):
         field = f"{path}.tool_calls[{index}].tool_call_id"
-        call_id = each.tool_call_id or (next(iter(names)) if len(names) == 1 else "")
+        call_id = each.tool_call_id or (next(iter(names)) if len(calls) == 1 else "")
         if call_id not in names:
             what = f"there is no tool call {call_id!r}" if call_id else "say which tool call"
             raise mismatch(what, field)
