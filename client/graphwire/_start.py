@@ -63,7 +63,10 @@ def start_requests(several: Iterable[NewRun]) -> list[CreateRunRequest]:
             request.
     """
     requests = []
-    for index, new in enumerate(several):
+    given: Iterable[object] = several
+    for index, new in enumerate(given):
+        if not isinstance(new, NewRun):
+            raise TypeError(f"requests[{index}] is {new!r}: it must be a NewRun(…)")
         if new.options.get("request_id") is not None:
             raise TypeError("request_id is one for all runs that are started together")
         try:

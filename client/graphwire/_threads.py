@@ -541,13 +541,15 @@ def _mask(names: str | Iterable[str]) -> FieldMask | None:
 
 
 def _superstep(step: StateUpdate | Iterable[StateUpdate], field: str) -> pb.Superstep:
-    updates = [step] if isinstance(step, StateUpdate) else step
+    updates: Iterable[object] = [step] if isinstance(step, StateUpdate | Mapping) else step
     return pb.Superstep(
         updates=[_update(each, f"{field}.updates[{i}]") for i, each in enumerate(updates)]
     )
 
 
-def _update(update: StateUpdate, field: str) -> pb.StateUpdate:
+def _update(update: object, field: str) -> pb.StateUpdate:
+    if not isinstance(update, StateUpdate):
+        raise TypeError(f"{field} is {update!r}: it must be a StateUpdate(as_node, values)")
     message = pb.StateUpdate(as_node=update.as_node)
     command = update.command
     if command is not None:

@@ -179,6 +179,12 @@ async def test_create_many_starts_what_create_would(
     assert len(second.request_id) == 32
 
 
+async def test_create_many_takes_nothing_but_new_runs(client: AsyncClient) -> None:
+    several: Any = [graphwire.NewRun(assistant_id="agent", input=1), {"assistant_id": "agent"}]
+    with pytest.raises(TypeError, match=r"requests\[1\] is .*: it must be a NewRun"):
+        await client.runs.create_many(several)
+
+
 async def test_create_many_says_which_request_is_wrong(
     client: AsyncClient, scripted: ScriptedServer
 ) -> None:

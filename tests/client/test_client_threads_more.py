@@ -95,6 +95,12 @@ async def test_a_value_that_json_cannot_hold_is_refused_with_its_place(
         )
 
 
+@pytest.mark.parametrize("step", [{"values": {}}, [{"values": {}}]])
+async def test_a_superstep_of_something_else_is_refused(client: AsyncClient, step: Any) -> None:
+    with pytest.raises(TypeError, match=r"supersteps\[0\].updates\[0\] is .*: it must be a StateU"):
+        await client.threads.create(assistant_id="agent", supersteps=[step])
+
+
 async def test_breakpoints_that_a_thread_has_can_be_given_back(
     client: AsyncClient, scripted: ScriptedServer
 ) -> None:
