@@ -194,7 +194,8 @@ class ThreadsServicer(object):
         """Copies a thread: its state with its whole history, its metadata, its breakpoints
         and its pauses, which wait in the copy as they do in the original, with ids of their
         own; they don't expire there, since a copy does nothing by itself. Its runs stay
-        behind; what goes on in the copy inherits from the last of them.
+        behind; what goes on in the copy inherits from the last of them. From a checkpoint
+        that was made as another assistant than that one's nothing can go on in the copy.
 
         No run of the copy has made its pauses, so they have no `run_id`, and there is none to
         cancel. They are given up by UpdateThreadState as "__end__" without values, which
