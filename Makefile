@@ -103,7 +103,7 @@ fuzz: setup ## Call every RPC with random and damaged messages for ten minutes
 
 .PHONY: properties
 properties: setup ## Play random calls, graphs and breakpoints, and compare with the models
-	@GRAPHWIRE_TEST_EXAMPLES=1000 $(PYTEST) tests/machine tests/properties $(PROPERTIES)
+	@GRAPHWIRE_TEST_EXAMPLES=1000 $(PYTEST) -o faulthandler_timeout=0 tests/machine tests/properties $(PROPERTIES)
 
 .PHONY: lock
 lock: setup ## Update the locked development environment

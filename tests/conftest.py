@@ -6,8 +6,10 @@ server of grpcio, is overridden with ours.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
+import os
 import signal
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -147,13 +149,37 @@ POOLED = {
 }
 
 
+#: For how long, in seconds, the end of a test may take, and that of a process when all is done.
+_ENDING = 180
+#: Where the stacks go of who takes longer: what is written to stderr meanwhile is kept back.
+_stderr = -1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Prepares the process, and each of several workers."""
+    global _stderr
+    _stderr = os.dup(2)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what is to run in the background so. What tests start would inherit it,
         # and some of it is to end by Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _read_a_share(config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Ends the process by force if what a test leaves behind does not come to its end.
+
+    A test that has failed has no time limit any more: pytest takes it away for debuggers.
+    """
+    faulthandler.dump_traceback_later(_ENDING, exit=True, file=_stderr)
+    return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """The same for whatever runs when all is done."""
+    faulthandler.dump_traceback_later(_ENDING, exit=True, file=_stderr)
 
 
 def _read_a_share(config: pytest.Config) -> None:
