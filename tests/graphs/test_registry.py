@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import structlog
 from graphwire_server.graphs.load_errors import GraphBuildError, GraphLoadError
 from graphwire_server.graphs.loader import prepare
 from graphwire_server.graphs.project import load_project
@@ -219,7 +220,11 @@ own = {own}
 graph = new_builder().compile(store=own)
 def make(config): return graph
 """
-    registry = await load(write_project, code, static="graph", dynamic="make")
+    with structlog.testing.capture_logs() as log:
+        registry = await load(write_project, code, static="graph", dynamic="make")
+    # Of a store with an index it is told that it stays, and is lost with the process.
+    told = [entry["graph"] for entry in log if entry["event"] == "store_in_memory"]
+    assert told == (["static"] if "index=" in own else [])
     for name in registry.names:
         loaded = registry.get(name)
         assert loaded is not None

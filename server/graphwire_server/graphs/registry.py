@@ -91,11 +91,10 @@ class LoadedGraph:
         return None if isinstance(self._source, Factory) else schemas.describe(self._source).input
 
     @property
-    def keeps_store_in_memory(self) -> bool:
-        """Tells whether its store is its own and is lost with the process."""
-        return not isinstance(self._source, Factory) and isinstance(
-            self._source.store, InMemoryStore
-        )
+    def keeps_indexed_store(self) -> bool:
+        """Tells whether it keeps an InMemoryStore for its index, which is lost with the process."""
+        store = None if isinstance(self._source, Factory) else self._source.store
+        return type(store) is InMemoryStore
 
     def doored(self, graph: AnyPregel) -> DooredGraph:
         """Returns a copy with doors of a graph that `open` has yielded."""
@@ -176,7 +175,7 @@ class GraphRegistry:
             spec.name: await _load(project, spec, persistence) for spec in project.graphs.values()
         }
         for name, loaded in graphs.items():
-            if loaded.keeps_store_in_memory:
+            if loaded.keeps_indexed_store:
                 _log.warning(
                     "store_in_memory",
                     graph=name,

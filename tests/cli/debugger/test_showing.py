@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from graphwire.enums import PauseKind
-from graphwire.values import AssistantGraph, GraphEdge, GraphNode, Pause
+from graphwire.values import AssistantGraph, GraphEdge, GraphNode
 from graphwire_server.cli.debugger.screen import marks
 
 from tests.cli.command import AtATerminal, in_order, masked
 
-from .prompts import LOG, PROMPT, QUESTION, dialogue
+from .prompts import LOG, PROMPT, QUESTION, a_pause, dialogue
 
 CONDITION = 'state.messages[-1].tool_calls.exists(t, t.name == "get_weather")'
 DRAWING = """
@@ -192,19 +192,7 @@ middle › low
 
 
 def test_a_marked_node_that_may_run_again_says_so() -> None:
-    paused = Pause(
-        pause_id="p",
-        thread_id="t",
-        run_id="r",
-        kind=PauseKind.BREAKPOINT_AFTER,
-        node="tick",
-        namespace=(),
-        interrupt_id="",
-        value=None,
-        response_schema=None,
-        checkpoint_id="c",
-        create_time=None,
-    )
+    paused = a_pause(PauseKind.BREAKPOINT_AFTER, "tick")
     node = GraphNode(node_id="tick", name="tick", interrupt_before=False, interrupt_after=False)
     again = GraphEdge(source="tick", target="tick", label="", conditional=True)
     graph = AssistantGraph(nodes=(node,), edges=(again,), mermaid="")

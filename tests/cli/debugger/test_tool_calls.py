@@ -8,12 +8,11 @@ from io import StringIO
 import pytest
 from graphwire import Reject, ToolCall
 from graphwire.enums import PauseKind
-from graphwire.values import Pause
 from graphwire_server.cli.debugger.screen import show_calls
 from graphwire_server.cli.debugger.verdicts import Verdicts, WaitingCall
 from rich.console import Console
 
-from .prompts import PROMPT, THREE_CITIES, TWO_CITIES, before_action
+from .prompts import PROMPT, THREE_CITIES, TWO_CITIES, a_pause, before_action
 
 
 def test_a_call_is_edited_in_the_editor_and_runs_so(weather: str) -> None:
@@ -137,20 +136,7 @@ def test_calls_are_folded_below_their_names_and_one_id_is_told() -> None:
         ToolCall(tool_call_id="same", name="send", args={"text": text})
         for text in ("one two three four five six seven", "x" * 40)
     )
-    paused = Pause(
-        pause_id="p",
-        thread_id="t",
-        run_id="r",
-        kind=PauseKind.BREAKPOINT_BEFORE,
-        node="tools",
-        namespace=(),
-        interrupt_id="",
-        value=None,
-        response_schema=None,
-        checkpoint_id="c",
-        create_time=None,
-        tool_calls=calls,
-    )
+    paused = a_pause(PauseKind.BREAKPOINT_BEFORE, "tools", tool_calls=calls)
     shown, waiting = StringIO(), [WaitingCall(paused, call) for call in calls]
     verdicts = Verdicts()
     verdicts.decide(waiting[0], Reject("no"))

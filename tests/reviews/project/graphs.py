@@ -233,63 +233,23 @@ def _asks(state: MessagesState) -> bool:
     return isinstance(last, AIMessage) and bool(last.tool_calls)
 
 
-def _guarded() -> Any:
-    """Two nodes that look at the calls before the tool node gets them."""
+def _routed(nodes: dict[str, Any], first: list[str], edges: list[tuple[str, str]]) -> Any:
+    """A model whose calls go to the nodes `first`, in one step, and from there along the edges."""
     builder: Any = StateGraph(MessagesState)
     builder.add_node("model", model)
-    builder.add_node("guard", _look)
-    builder.add_node("again", _look)
-    builder.add_node("tools", ToolNode(TOOLS))
+    for name, node in nodes.items():
+        builder.add_node(name, node)
     builder.add_edge(START, "model")
-    builder.add_conditional_edges("model", lambda s: "guard" if _asks(s) else END, ["guard", END])
-    builder.add_edge("guard", "again")
-    builder.add_edge("again", "tools")
-    builder.add_edge("tools", "model")
-    return builder
-
-
-def _audited() -> Any:
-    """A node that runs beside the tool node, in one step."""
-    builder: Any = StateGraph(MessagesState)
-    builder.add_node("model", model)
-    builder.add_node("audit", _look)
-    builder.add_node("tools", ToolNode(TOOLS))
-    builder.add_edge(START, "model")
-    builder.add_conditional_edges(
-        "model", lambda s: ["audit", "tools"] if _asks(s) else END, ["audit", "tools", END]
-    )
-    builder.add_edge("audit", END)
-    builder.add_edge("tools", "model")
-    return builder
-
-
-def _of_two_kinds() -> Any:
-    """A tool node, and a node of its own that runs the calls that are dangerous."""
-    builder: Any = StateGraph(MessagesState)
-    builder.add_node("model", model)
-    builder.add_node("danger", run_last)
-    builder.add_node("tools", ToolNode(TOOLS))
-    builder.add_edge(START, "model")
-    builder.add_conditional_edges(
-        "model", lambda s: "danger" if _asks(s) else END, ["danger", "tools", END]
-    )
-    builder.add_edge("danger", "model")
-    builder.add_edge("tools", "model")
+    builder.add_conditional_edges("model", lambda s: first if _asks(s) else END, [*nodes, END])
+    for start, end in edges:
+        builder.add_edge(start, end)
     return builder
 
 
 def _checked(tools: Any, check: Any = _look) -> Any:
     """A node that only looks, before what runs the calls in a way of its own."""
-    builder: Any = StateGraph(MessagesState)
-    builder.add_node("model", model)
-    builder.add_node("check", check)
-    builder.add_node("tools", tools)
-    builder.add_edge(START, "model")
-    builder.add_conditional_edges("model", lambda s: "check" if _asks(s) else END, ["check", END])
-    if check is _look:
-        builder.add_edge("check", "tools")
-    builder.add_edge("tools", "model")
-    return builder
+    edges = [("tools", "model"), *([("check", "tools")] if check is _look else [])]
+    return _routed({"check": check, "tools": tools}, ["check"], edges)
 
 
 def _child_with_tools() -> Any:
@@ -325,9 +285,24 @@ checked_bound = _checked(ToolNode(TOOLS).with_config(tags=["mine"])).compile()
 checked_in_row = _checked(RunnableLambda(_as_it_is) | ToolNode(TOOLS)).compile()
 checked_by_command = _checked(ToolNode(TOOLS), _look_and_go).compile()
 noting = of(Noting, _model_that_notes, ToolNode(TOOLS)).compile()
-guarded = _guarded().compile()
-audited = _audited().compile()
-of_two_kinds = _of_two_kinds().compile()
+# Two nodes that look at the calls before the tool node gets them.
+guarded = _routed(
+    {"guard": _look, "again": _look, "tools": ToolNode(TOOLS)},
+    ["guard"],
+    [("guard", "again"), ("again", "tools"), ("tools", "model")],
+).compile()
+# A node that runs beside the tool node, in one step.
+audited = _routed(
+    {"audit": _look, "tools": ToolNode(TOOLS)},
+    ["audit", "tools"],
+    [("audit", END), ("tools", "model")],
+).compile()
+# A tool node, and a node of its own that runs the calls that are dangerous.
+of_two_kinds = _routed(
+    {"danger": run_last, "tools": ToolNode(TOOLS)},
+    ["danger"],
+    [("danger", "model"), ("tools", "model")],
+).compile()
 
 
 class Done(TypedDict):
