@@ -74,6 +74,16 @@ def test_an_edit_there_waits_as_its_assistant_asks(
     assert thread.now.assistant_id == careful
 
 
+def test_what_follows_an_edit_there_goes_on_as_its_assistant(
+    thread: DrivenThread, careful: str, held: str
+) -> None:
+    thread.edit({"log": ["edited"]}, as_node="__start__", checkpoint_id=held)
+    events = thread.resume()
+    assert get_run(thread.runs_stub, events[0].run_id).assistant_id == careful
+    assert thread.stands() == BEFORE_B
+    assert thread.pauses[0].assistant_id == careful
+
+
 def test_an_edit_there_is_of_no_other_assistant(thread: DrivenThread, held: str) -> None:
     with thread.refused("FAILED_PRECONDITION", "ASSISTANT_MISMATCH"):
         thread.edit({"log": ["x"]}, as_node="a", checkpoint_id=held, assistant_id="linear")

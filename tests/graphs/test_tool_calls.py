@@ -572,3 +572,9 @@ def test_a_tool_node_is_held_back_from_what_a_reviewer_has_answered_and_from_not
     # What is said later is another message.
     later = AIMessage("", id="later", tool_calls=[A])
     assert answered_by_a_reviewer([*STATE, answer, later], ROOT) is None
+
+
+def test_calls_that_a_part_of_the_state_has_are_not_those_of_a_task_that_was_sent_nothing() -> None:
+    given = {"pending": [call("of an earlier turn")]}
+    task = reviewed(Review((EDIT_A, REJECT_B)), given, MERGED, STATE, "task")
+    assert (task.input, task.runs) == (given, True)
