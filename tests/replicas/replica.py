@@ -61,6 +61,7 @@ class Replica:
     def __init__(self, name: str, database: Path | str, env: Mapping[str, str]) -> None:
         """Describes it; `start` starts it."""
         self.name = name
+        self._is_connected = False
         self.process = ServerProcess(
             database, PROJECT, env={"GRAPHWIRE_LEASE_SECONDS": str(LEASE), **env}
         )
@@ -72,22 +73,30 @@ class Replica:
 
     def start(self) -> Replica:
         """Starts it and connects to it; on a second start it keeps its port."""
+        self._hang_up()
         self.process.start()
         self.channel = grpc.insecure_channel(self.process.address, [("grpc.enable_http_proxy", 0)])
+        self._is_connected = True
         self.runs = runs_pb2_grpc.RunsStub(self.channel)
         self.threads = threads_pb2_grpc.ThreadsStub(self.channel)
         return self
 
     def kill(self) -> None:
-        """Kills it with SIGKILL."""
+        """Kills it with SIGKILL.
+
+        Calls that are under way find out by themselves: to close the channel would end them too.
+        """
         self.process.kill()
-        self.channel.close()
 
     def stop(self) -> int:
         """Stops it with SIGTERM and returns its exit code."""
         code = self.process.stop()
-        self.channel.close()
+        self._hang_up()
         return code
+
+    def _hang_up(self) -> None:
+        if self._is_connected:
+            self.channel.close()
 
 
 class Reader:
